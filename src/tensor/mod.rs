@@ -1,0 +1,11 @@
+//! Shapes, strided views and aligned buffers: the vocabulary of every other room.
+
+mod buffer;
+mod param;
+mod shape;
+mod view;
+
+pub use buffer::AlignedBuf;
+pub use param::{Form, Packed, Param};
+pub use shape::{MAX_RANK, Shape};
+pub use view::{FeatureMap, View};
