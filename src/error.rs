@@ -164,4 +164,63 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file that is something other than weights, such as a web page saved by a failed download.
+    #[error("{path}: this is {found}, not a weight file; {advice}")]
+    NotWeights {
+        /// The file.
+        path: String,
+        /// What it was recognised as, with its article.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A weight file whose content contradicts itself or ends too early.
+    #[error("{path}: {place}: {what}; the file is damaged or incomplete, fetch or save it again")]
+    DamagedFile {
+        /// The file.
+        path: String,
+        /// A record's name, an offset, a tensor's key.
+        place: String,
+        /// What was expected there and what was found.
+        what: String,
+    },
+    /// A pickle that wants to use a Python object other than tensors and containers.
+    #[error(
+        "{path}: {place} is `{global}`, which rvision does not know and will not run \
+         (weight files are read as data); {advice}"
+    )]
+    RefusedGlobal {
+        /// The file.
+        path: String,
+        /// What the object would have been, such as the whole file or one entry.
+        place: String,
+        /// Module and name, as in the pickle.
+        global: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A weight file that asks for more than it can honestly need.
+    #[error(
+        "{path}: {what}: {found}, and at most {limit} is read from such a file; it is damaged or hostile"
+    )]
+    FileLimit {
+        /// The file.
+        path: String,
+        /// Which quantity, and of what.
+        what: String,
+        /// How much the file asks for.
+        found: String,
+        /// The bound.
+        limit: String,
+    },
+    /// A weight file of a kind, or with content, that rvision does not read.
+    #[error("{path}: {what} is not supported; {advice}")]
+    UnsupportedFile {
+        /// The file.
+        path: String,
+        /// What was found.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
 }

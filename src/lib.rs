@@ -30,6 +30,8 @@
 //! one call site. A SIMD token proves that its processor features are there.
 
 pub mod error;
+#[cfg(feature = "python")]
+mod python;
 pub mod tensor;
 
 pub use error::{Error, Result};

@@ -37,6 +37,7 @@ impl AlignedBuf {
         let layout = Layout::from_size_align(bytes.max(ALIGNMENT), align).map_err(|_| out_of_memory())?;
         // SAFETY: the layout's size is not zero.
         let raw = unsafe { alloc_zeroed(layout) };
+        #[expect(clippy::cast_ptr_alignment, reason = "the layout's alignment is at least 64")]
         let ptr = NonNull::new(raw.cast::<f32>()).ok_or_else(out_of_memory)?;
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {

@@ -1,0 +1,3 @@
+"""The Rust half of rvision."""
+
+__version__: str

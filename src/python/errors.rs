@@ -1,0 +1,77 @@
+//! One match from the crate's [`Error`] to Python's exceptions.
+//!
+//! The classes are defined in `rvision/errors.py`, since a class with two bases cannot be made
+//! from Rust under the stable ABI. The match has no wildcard: a new variant chooses its
+//! exception here.
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::error::Error;
+
+/// A class of `rvision.errors`, imported when it is first raised.
+struct Exception {
+    name: &'static str,
+    class: PyOnceLock<Py<PyType>>,
+}
+
+impl Exception {
+    const fn new(name: &'static str) -> Self {
+        Self { name, class: PyOnceLock::new() }
+    }
+
+    fn with_message(&self, py: Python<'_>, message: String) -> PyErr {
+        match self.class.import(py, "rvision.errors", self.name) {
+            Ok(class) => PyErr::from_type(class.clone(), (message,)),
+            Err(import_failed) => import_failed,
+        }
+    }
+}
+
+static RVISION: Exception = Exception::new("RVisionError");
+static SHAPE: Exception = Exception::new("ShapeError");
+static ARGUMENT: Exception = Exception::new("ArgumentError");
+static UNSUPPORTED: Exception = Exception::new("UnsupportedError");
+static WEIGHT_FILE: Exception = Exception::new("WeightFileError");
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        Python::attach(|py| to_exception(py, error))
+    }
+}
+
+fn to_exception(py: Python<'_>, error: Error) -> PyErr {
+    let exception = match &error {
+        Error::Channels { .. }
+        | Error::Rank { .. }
+        | Error::WindowTooLarge { .. }
+        | Error::Mismatch { .. }
+        | Error::Reshape { .. }
+        | Error::ParameterShape { .. }
+        | Error::Input { .. } => &SHAPE,
+        Error::Attribute { .. } | Error::Environment { .. } => &ARGUMENT,
+        Error::Unsupported { .. } | Error::UnsupportedFile { .. } => &UNSUPPORTED,
+        Error::NotWeights { .. }
+        | Error::DamagedFile { .. }
+        | Error::RefusedGlobal { .. }
+        | Error::FileLimit { .. } => &WEIGHT_FILE,
+        Error::WorkerPanic { .. } => &RVISION,
+        Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
+        Error::OutOfMemory { .. } => return PyMemoryError::new_err(error.to_string()),
+        Error::Io { path, source } => return os_error(path, source),
+    };
+    exception.with_message(py, error.to_string())
+}
+
+/// `OSError(errno, message, filename)`, which Python turns into `FileNotFoundError` and so on.
+fn os_error(path: &str, source: &std::io::Error) -> PyErr {
+    let Some(errno) = source.raw_os_error() else {
+        return PyOSError::new_err(format!("{path}: {source}"));
+    };
+    let message = source.to_string();
+    // Rust appends the number that Python puts in front.
+    let message = message.strip_suffix(&format!(" (os error {errno})")).unwrap_or(&message);
+    PyOSError::new_err((errno, message.to_owned(), path.to_owned()))
+}
