@@ -32,6 +32,8 @@
 pub mod error;
 #[cfg(feature = "python")]
 mod python;
+pub mod kernels;
+pub mod simd;
 pub mod tensor;
 
 pub use error::{Error, Result};

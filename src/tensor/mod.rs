@@ -1,10 +1,12 @@
 //! Shapes, strided views and aligned buffers: the vocabulary of every other room.
 
+mod activation;
 mod buffer;
 mod param;
 mod shape;
 mod view;
 
+pub use activation::Activation;
 pub use buffer::AlignedBuf;
 pub use param::{Form, Packed, Param};
 pub use shape::{MAX_RANK, Shape};

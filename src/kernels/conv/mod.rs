@@ -1,0 +1,130 @@
+//! Convolutions: one descriptor, an ordered list of candidates, the first that accepts wins.
+//!
+//! Linear layers are convolutions too: a matrix of rows is a map of 1x1 pixels, and a flattened
+//! feature map followed by a linear layer is a convolution whose kernel is the whole map.
+
+use crate::error::{Error, Result};
+use crate::simd::Isa;
+use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
+
+use super::{Epilogue, Kernel};
+
+/// Zero pixels around a picture, which need not be the same on all sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns before.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns behind.
+    pub right: usize,
+}
+
+/// A convolution (torch's cross-correlation) of one input map into one output map.
+///
+/// Output pixel (y, x) sees the input rows `y * stride - padding.top + kh * dilation`, and columns
+/// alike; what lies outside the picture is zero. `padding.bottom` and `.right` follow from the
+/// output's size, which counts. The output's channels lie densely; its pixel stride may be larger
+/// than its channels (a branch of a concat), and so may the input's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvDesc {
+    /// What is read. Channels are dense except at a network's input (NCHW arrays).
+    pub input: FeatureMap,
+    /// What is written.
+    pub output: FeatureMap,
+    /// A map of the output's size that is added before the activation; its pointer is the second
+    /// of [`super::Io::inputs`]. It may be the output itself (same pointer, same layout).
+    pub residual: Option<FeatureMap>,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Vertical and horizontal dilation; 1 is none.
+    pub dilation: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Input and output channels are cut into this many groups.
+    pub groups: usize,
+    /// Of the epilogue.
+    pub activation: Activation,
+}
+
+impl ConvDesc {
+    /// Input channels that one output channel sees.
+    pub fn group_inputs(&self) -> usize {
+        self.input.channels / self.groups
+    }
+
+    /// Output channels of a group.
+    pub fn group_outputs(&self) -> usize {
+        self.output.channels / self.groups
+    }
+
+    /// Products in one output value: the length of its sum.
+    pub fn depth(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.group_inputs()
+    }
+
+    /// Multiply-adds of the whole convolution.
+    pub fn macs(&self) -> usize {
+        self.output.pixels() * self.output.channels * self.depth()
+    }
+
+    /// A kernel of one pixel without stride, dilation or padding.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default()
+    }
+}
+
+/// One way to compute convolutions, on one instruction set.
+pub struct Candidate {
+    /// The kernel's one name.
+    pub name: &'static str,
+    /// What the processor must have.
+    pub isa: Isa,
+    /// Whether this candidate computes that convolution, and well.
+    pub accepts: fn(&ConvDesc) -> bool,
+    /// Which packed form of the weights it reads.
+    pub form: fn(&ConvDesc) -> Form,
+    /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`.
+    pub pack: fn(&ConvDesc, &[f32]) -> Result<AlignedBuf>,
+    /// Makes the kernel for so many threads.
+    pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Box<dyn Kernel>,
+}
+
+/// Forces the candidate of that name wherever it accepts.
+const FORCE_VARIABLE: &str = "RVISION_CONV";
+
+/// All candidates of all instruction sets in the order of preference: the first of the wanted
+/// instruction set that accepts wins. The last accepts everything on every processor.
+pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
+    let lists: [&'static [Candidate]; 0] = [];
+    lists.into_iter().flatten()
+}
+
+/// The candidate for a convolution on `isa`.
+///
+/// # Errors
+/// [`Error::Environment`] if `RVISION_CONV` names no candidate.
+///
+/// # Panics
+/// If no candidate accepts, which the last one rules out.
+pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
+    let usable = |c: &&Candidate| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc);
+    if let Ok(forced) = std::env::var(FORCE_VARIABLE) {
+        if candidates().all(|c| c.name != forced) {
+            let names: Vec<_> = candidates().map(|c| c.name).collect();
+            return Err(Error::Environment {
+                variable: FORCE_VARIABLE,
+                value: forced,
+                expected: format!("one of {}", names.join(", ")),
+            });
+        }
+        if let Some(candidate) = candidates().filter(usable).find(|c| c.name == forced) {
+            return Ok(candidate);
+        }
+    }
+    Ok(candidates().find(usable).expect("the last candidate accepts every convolution"))
+}

@@ -1,0 +1,102 @@
+//! The computing: descriptors in, prepared kernels out.
+//!
+//! A kernel is chosen and prepared when a plan is made; it then holds its shapes, its packed
+//! weights and its epilogue. A run gives it pointers only. Work is cut into *phases*, and a phase
+//! into *chunks* that may run in any order on any thread; all chunks of a phase are done before
+//! the next phase starts. How work is cut may depend on the number of threads; **the order of
+//! every sum may not**: it depends on the layer's shape alone, not on the batch, the picture's
+//! place in it, or the threads.
+
+pub mod conv;
+pub mod epilogue;
+
+pub use epilogue::Epilogue;
+
+/// Memory that a kernel books when planning, in floats. Contents are undefined at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScratchSize {
+    /// One area that all chunks of a run see, kept over the kernel's phases.
+    pub shared: usize,
+    /// One area per worker thread, valid during one chunk.
+    pub local: usize,
+}
+
+/// The booked memory, 64-byte aligned.
+#[derive(Clone, Copy, Debug)]
+pub struct Scratch {
+    /// [`ScratchSize::shared`] floats.
+    pub shared: *mut f32,
+    /// [`ScratchSize::local`] floats.
+    pub local: *mut f32,
+}
+
+/// Where a run's values are: each pointer is at the first element of its view.
+#[derive(Clone, Copy, Debug)]
+pub struct Io<'a> {
+    /// The inputs in the order of the kernel's descriptor; a convolution's residual is its second.
+    pub inputs: &'a [*const f32],
+    /// The output. It overlaps no input, except where the descriptor's documentation allows that.
+    pub output: *mut f32,
+}
+
+/// A prepared kernel.
+pub trait Kernel: Send + Sync {
+    /// The one name of the kernel: its function's, its test's and its line's in the profile, such
+    /// as `f32_winograd_f4_3x3_avx2`.
+    fn name(&self) -> &'static str;
+
+    /// The number of chunks of each phase, none of them zero.
+    fn phases(&self) -> &[usize];
+
+    /// The memory to book.
+    fn scratch(&self) -> ScratchSize {
+        ScratchSize::default()
+    }
+
+    /// Compute one chunk.
+    ///
+    /// # Safety
+    /// `io` and `scratch` point to memory as the descriptor and [`Self::scratch`] ask for; phases
+    /// run in order, each chunk once; nobody else writes the inputs, or touches the output or the
+    /// shared scratch, during the run; `scratch.local` is this thread's alone.
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch);
+}
+
+/// About how many chunks a phase of `items` equal pieces should have: several per thread, so that
+/// a thread that is held up by another process leaves its share to the others.
+pub fn chunks_for(items: usize, threads: usize) -> usize {
+    /// Enough for balance; a chunk's fixed cost is about 0.1 us.
+    const CHUNKS_PER_THREAD: usize = 4;
+    items.min(if threads == 1 { 1 } else { threads * CHUNKS_PER_THREAD }).max(1)
+}
+
+/// The `index`-th of `parts` nearly equal ranges of `0..total`: lengths differ by at most one.
+#[inline]
+pub fn even_range(total: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
+    let (size, rest) = (total / parts, total % parts);
+    let start = index * size + index.min(rest);
+    start..start + size + usize::from(index < rest)
+}
+
+/// Run a prepared kernel on this thread, chunk after chunk: for tests and benches.
+///
+/// # Safety
+/// As [`Kernel::run`], without the scratch, which is allocated here.
+///
+/// # Panics
+/// If the scratch cannot be allocated.
+pub unsafe fn run_alone(kernel: &dyn Kernel, io: &Io<'_>) {
+    let size = kernel.scratch();
+    let mut shared = crate::tensor::AlignedBuf::zeroed(size.shared, "scratch").expect("scratch");
+    let mut local = crate::tensor::AlignedBuf::zeroed(size.local, "scratch").expect("scratch");
+    // NaN shows a kernel that reads what it has not written.
+    shared.fill(f32::NAN);
+    local.fill(f32::NAN);
+    let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
+    for (phase, &chunks) in kernel.phases().iter().enumerate() {
+        for chunk in 0..chunks {
+            // SAFETY: the caller's contract, with scratch of the booked size.
+            unsafe { kernel.run(phase, chunk, io, scratch) };
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! AVX2 and FMA: eight lanes, sixteen registers.
+
+use std::arch::x86_64::*;
+
+use super::{Isa, Simd};
+
+/// Proof that the processor has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2 {
+    _private: (),
+}
+
+impl Avx2 {
+    /// The token, if the processor has the features.
+    #[inline]
+    pub fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self { _private: () })
+    }
+}
+
+/// Lane masks for 0 to 8 leading lanes, read at an offset.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[inline(always)]
+fn mask(n: usize) -> __m256i {
+    debug_assert!(n <= 8);
+    // SAFETY: 8 - n <= 8, so eight lanes from there are inside the sixteen; AVX is proved by the
+    // callers' token.
+    unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
+}
+
+// SAFETY (of the trait): the only constructor detects the features. Each intrinsic below without a
+// pointer is sound with them; those with a pointer have the trait method's contract.
+unsafe impl Simd for Avx2 {
+    type F32 = __m256;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 16;
+    const ISA: Isa = Isa::Avx2;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: the token proves FMA.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn select_gt(self, a: __m256, b: __m256, t: __m256, f: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_blendv_ps(f, t, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m256) -> __m256 {
+        // SAFETY: the token proves AVX.
+        unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+    #[inline(always)]
+    fn pow2n(self, n: __m256) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }
+    }
+    #[inline(always)]
+    fn broadcast_in_quads<const I: i32>(self, a: __m256) -> __m256 {
+        // SAFETY: the token proves AVX. The immediates are I in each of the four fields.
+        unsafe {
+            match I {
+                0 => _mm256_permute_ps::<0x00>(a),
+                1 => _mm256_permute_ps::<0x55>(a),
+                2 => _mm256_permute_ps::<0xAA>(a),
+                _ => _mm256_permute_ps::<0xFF>(a),
+            }
+        }
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: __m256) -> f32 {
+        // SAFETY: the token proves AVX.
+        unsafe {
+            let v = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: __m256) -> f32 {
+        let mut lanes = [0.0; 8];
+        // SAFETY: the token proves AVX; the array holds eight floats.
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), a) };
+        lanes.iter().fold(f32::NEG_INFINITY, |m, &x| if m.is_nan() || m > x { m } else { x })
+    }
+    #[inline(always)]
+    unsafe fn load(self, ptr: *const f32) -> __m256 {
+        // SAFETY: the token proves AVX; the pointer is the caller's contract.
+        unsafe { _mm256_loadu_ps(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut f32, v: __m256) {
+        // SAFETY: the token proves AVX; the pointer is the caller's contract.
+        unsafe { _mm256_storeu_ps(ptr, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, ptr: *const f32, n: usize) -> __m256 {
+        // SAFETY: the token proves AVX; masked lanes are not touched.
+        unsafe { _mm256_maskload_ps(ptr, mask(n)) }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, ptr: *mut f32, v: __m256, n: usize) {
+        // SAFETY: the token proves AVX; masked lanes are not touched.
+        unsafe { _mm256_maskstore_ps(ptr, mask(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn broadcast(self, ptr: *const f32) -> __m256 {
+        // SAFETY: the token proves AVX; the pointer is the caller's contract.
+        unsafe { _mm256_broadcast_ss(&*ptr) }
+    }
+    #[inline(always)]
+    fn prefetch(self, ptr: *const f32) {
+        // SAFETY: a prefetch of any address is no access.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ptr.cast()) }
+    }
+}

@@ -1,0 +1,159 @@
+//! AVX-512: sixteen lanes, thirty-two registers.
+
+use std::arch::x86_64::*;
+
+use super::{Isa, Simd};
+
+/// Proof that the processor has AVX-512 F, BW, DQ and VL, AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512 {
+    _private: (),
+}
+
+impl Avx512 {
+    /// The token, if the processor has the features.
+    #[inline]
+    pub fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma"))
+        .then_some(Self { _private: () })
+    }
+}
+
+#[inline(always)]
+fn mask(n: usize) -> __mmask16 {
+    debug_assert!(n <= 16);
+    ((1_u32 << n) - 1) as __mmask16
+}
+
+// SAFETY (of the trait): the only constructor detects the features. Each intrinsic below without a
+// pointer is sound with them; those with a pointer have the trait method's contract.
+unsafe impl Simd for Avx512 {
+    type F32 = __m512;
+    const LANES: usize = 16;
+    const REGISTERS: usize = 32;
+    const ISA: Isa = Isa::Avx512;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn select_gt(self, a: __m512, b: __m512, t: __m512, f: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), f, t) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+    #[inline(always)]
+    fn pow2n(self, n: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        }
+    }
+    #[inline(always)]
+    fn broadcast_in_quads<const I: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512. The immediates are I in each of the four fields.
+        unsafe {
+            match I {
+                0 => _mm512_permute_ps::<0x00>(a),
+                1 => _mm512_permute_ps::<0x55>(a),
+                2 => _mm512_permute_ps::<0xAA>(a),
+                _ => _mm512_permute_ps::<0xFF>(a),
+            }
+        }
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: __m512) -> f32 {
+        // SAFETY: the token proves AVX-512 DQ.
+        let half = unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) };
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let v = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: __m512) -> f32 {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the token proves AVX-512; the array holds sixteen floats.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
+        lanes.iter().fold(f32::NEG_INFINITY, |m, &x| if m.is_nan() || m > x { m } else { x })
+    }
+    #[inline(always)]
+    unsafe fn load(self, ptr: *const f32) -> __m512 {
+        // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_loadu_ps(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut f32, v: __m512) {
+        // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_storeu_ps(ptr, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, ptr: *const f32, n: usize) -> __m512 {
+        // SAFETY: the token proves AVX-512; masked lanes are not touched.
+        unsafe { _mm512_maskz_loadu_ps(mask(n), ptr) }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, ptr: *mut f32, v: __m512, n: usize) {
+        // SAFETY: the token proves AVX-512; masked lanes are not touched.
+        unsafe { _mm512_mask_storeu_ps(ptr, mask(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn broadcast(self, ptr: *const f32) -> __m512 {
+        // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_set1_ps(*ptr) }
+    }
+    #[inline(always)]
+    fn prefetch(self, ptr: *const f32) {
+        // SAFETY: a prefetch of any address is no access.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ptr.cast()) }
+    }
+}

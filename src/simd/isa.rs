@@ -1,0 +1,156 @@
+//! Which instruction sets there are, which this machine has, and how one is chosen.
+
+use std::sync::OnceLock;
+
+use super::{Portable, Simd, Vectorized};
+use crate::error::{Error, Result};
+
+/// Limits the instruction set: `portable`, `portable16`, `avx2` or `avx512`.
+const ISA_VARIABLE: &str = "RVISION_ISA";
+/// Makes a missing instruction set an error instead of a fallback, so that a test run cannot
+/// silently leave out what it is there for.
+const REQUIRE_VARIABLE: &str = "RVISION_REQUIRE_ISA";
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// Plain Rust, eight lanes: what the compiler makes of it for the baseline processor.
+    Portable,
+    /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine, for tests.
+    Portable16,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<V: Vectorized>(token: super::Avx2, work: V) -> V::Output {
+    work.run(token)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn with_avx512<V: Vectorized>(token: super::Avx512, work: V) -> V::Output {
+    work.run(token)
+}
+
+impl Isa {
+    /// All of them, from the plainest to the widest.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Portable16, Self::Avx2, Self::Avx512];
+
+    /// The name used in kernels' names and in the environment variables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Portable16 => "portable16",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Floats in one vector.
+    pub const fn lanes(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 8,
+            Self::Portable16 | Self::Avx512 => 16,
+        }
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable | Self::Portable16 => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => super::Avx2::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => super::Avx512::new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    /// Those this processor has.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// The instruction set that plans use: the best this processor has, limited by `RVISION_ISA`.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] if a variable's value is unknown or asks for what is missing.
+    pub fn current() -> Result<Self> {
+        static CURRENT: OnceLock<Isa> = OnceLock::new();
+        if let Some(&isa) = CURRENT.get() {
+            return Ok(isa);
+        }
+        let limit = Self::from_variable(ISA_VARIABLE)?;
+        let required = Self::from_variable(REQUIRE_VARIABLE)?;
+        let chosen = match limit {
+            Some(isa) if isa.is_available() => isa,
+            // A limit is an upper bound: `avx512` on a machine without it means the best there is.
+            Some(Self::Avx512) if Self::Avx2.is_available() => Self::Avx2,
+            Some(_) => Self::Portable,
+            None => Self::default_choice(),
+        };
+        if let Some(required) = required
+            && required != chosen
+        {
+            return Err(Error::Environment {
+                variable: REQUIRE_VARIABLE,
+                value: required.name().into(),
+                expected: format!("the instruction set in use, which is {}", chosen.name()),
+            });
+        }
+        Ok(*CURRENT.get_or_init(|| chosen))
+    }
+
+    fn default_choice() -> Self {
+        if Self::Avx2.is_available() { Self::Avx2 } else { Self::Portable }
+    }
+
+    fn from_variable(variable: &'static str) -> Result<Option<Self>> {
+        let Ok(value) = std::env::var(variable) else { return Ok(None) };
+        match Self::ALL.into_iter().find(|isa| isa.name() == value) {
+            Some(isa) => Ok(Some(isa)),
+            None => Err(Error::Environment {
+                variable,
+                value,
+                expected: "portable, portable16, avx2 or avx512".into(),
+            }),
+        }
+    }
+
+    /// Run `work` with this instruction set's vectors.
+    ///
+    /// # Panics
+    /// If the processor does not have it.
+    #[inline]
+    pub fn dispatch<V: Vectorized>(self, work: V) -> V::Output {
+        match self {
+            Self::Portable => work.run(Portable::<8>),
+            Self::Portable16 => work.run(Portable::<16>),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                let token = super::Avx2::new().expect("AVX2 and FMA");
+                // SAFETY: the token proves the features.
+                unsafe { with_avx2(token, work) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                let token = super::Avx512::new().expect("AVX-512");
+                // SAFETY: the token proves the features.
+                unsafe { with_avx512(token, work) }
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => panic!("{} is not of this architecture", self.name()),
+        }
+    }
+}
+
+/// Lanes and instruction set agree between token and enum.
+const _: () = {
+    assert!(<Portable<8> as Simd>::LANES == Isa::Portable.lanes());
+    assert!(<Portable<16> as Simd>::LANES == Isa::Portable16.lanes());
+};

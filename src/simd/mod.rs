@@ -1,0 +1,118 @@
+//! Vectors of `f32` behind a token that proves the processor has them.
+//!
+//! An algorithm is written once, as the [`Vectorized::run`] of a struct of its arguments, generic
+//! over a [`Simd`] token and `#[inline(always)]` down to the intrinsics. [`Isa::dispatch`] runs it
+//! inside the one `#[target_feature]` function of an instruction set, so the whole body is compiled
+//! with that instruction set's registers. Dispatch happens once per chunk of work, never inside a
+//! loop.
+//!
+//! The language forces this shape: `#[target_feature]` is neither allowed on trait methods nor
+//! together with `#[inline(always)]`, so features enter through one outer function and everything
+//! below is inlined into it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod isa;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use isa::Isa;
+pub use portable::Portable;
+
+/// Work written once over a token. `run` must be `#[inline(always)]`, and so must everything that
+/// it calls with the token.
+pub trait Vectorized {
+    /// What the work returns.
+    type Output;
+    /// Do the work with the vectors of `S`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// A token for an instruction set: owning one proves that the processor has it, so the
+/// operations without pointers are safe.
+///
+/// # Safety
+/// Implementors' constructors must check the processor's features.
+pub unsafe trait Simd: Copy + Send + Sync + 'static {
+    /// A vector of [`Self::LANES`] floats.
+    type F32: Copy;
+
+    /// Floats in a vector; a multiple of 4.
+    const LANES: usize;
+    /// Architectural vector registers: what a tile may use before it spills.
+    const REGISTERS: usize;
+    /// Which instruction set this is.
+    const ISA: Isa;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F32;
+    /// All lanes zero.
+    #[inline(always)]
+    fn zero(self) -> Self::F32 {
+        self.splat(0.0)
+    }
+    /// `a + b`
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a - b`
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b`
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a / b`
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b + c`, rounded once where the instruction set has it (every one but the portable).
+    fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// The larger one; **`b` where either is NaN**, so `max(zero, x)` passes a NaN in `x` on.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The smaller one; **`b` where either is NaN**.
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// Lane-wise `if a > b { t } else { f }` (false for NaN).
+    fn select_gt(self, a: Self::F32, b: Self::F32, t: Self::F32, f: Self::F32) -> Self::F32;
+    /// Round to the nearest integer, halves to even.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// `2^n` for integral `n` in -126..=127.
+    fn pow2n(self, n: Self::F32) -> Self::F32;
+    /// Lane `I` of every aligned group of four lanes, copied over its group.
+    fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;
+    /// Sum over the lanes, in a fixed order.
+    fn reduce_add(self, a: Self::F32) -> f32;
+    /// Largest lane; NaN if any lane is NaN.
+    fn reduce_max(self, a: Self::F32) -> f32;
+
+    /// Load a vector; no alignment is needed.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for reading [`Self::LANES`] floats.
+    unsafe fn load(self, ptr: *const f32) -> Self::F32;
+    /// Store a vector; no alignment is needed.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for writing [`Self::LANES`] floats.
+    unsafe fn store(self, ptr: *mut f32, v: Self::F32);
+    /// Load `n <= LANES` floats, the other lanes zero.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for reading `n` floats.
+    unsafe fn load_partial(self, ptr: *const f32, n: usize) -> Self::F32;
+    /// Store the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for writing `n` floats.
+    unsafe fn store_partial(self, ptr: *mut f32, v: Self::F32, n: usize);
+    /// All lanes `*ptr`.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for reading one float.
+    unsafe fn broadcast(self, ptr: *const f32) -> Self::F32;
+    /// Ask for the cache line at `ptr`, which may be any address.
+    #[inline(always)]
+    fn prefetch(self, ptr: *const f32) {
+        let _ = ptr;
+    }
+}

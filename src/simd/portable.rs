@@ -1,0 +1,117 @@
+//! Plain Rust vectors: the reference for the intrinsics, and the path of other processors.
+
+use super::{Isa, Simd};
+
+/// `N` lanes in plain Rust, 8 or 16.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable<const N: usize>;
+
+impl<const N: usize> Portable<N> {
+    #[inline(always)]
+    fn zip(a: [f32; N], b: [f32; N], f: impl Fn(f32, f32) -> f32) -> [f32; N] {
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+}
+
+// SAFETY: needs no processor feature.
+unsafe impl<const N: usize> Simd for Portable<N> {
+    type F32 = [f32; N];
+    const LANES: usize = N;
+    const REGISTERS: usize = if N == 8 { 16 } else { 32 };
+    const ISA: Isa = if N == 8 { Isa::Portable } else { Isa::Portable16 };
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F32 {
+        [x; N]
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        Self::zip(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn select_gt(self, a: Self::F32, b: Self::F32, t: Self::F32, f: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| if a[i] > b[i] { t[i] } else { f[i] })
+    }
+    #[inline(always)]
+    fn round(self, a: Self::F32) -> Self::F32 {
+        a.map(f32::round_ties_even)
+    }
+    #[inline(always)]
+    fn pow2n(self, n: Self::F32) -> Self::F32 {
+        n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
+    fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| a[i / 4 * 4 + I as usize])
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: Self::F32) -> f32 {
+        // Halves, as the intrinsics do, so that the sums agree.
+        let mut v = a;
+        let mut width = N / 2;
+        while width > 0 {
+            for i in 0..width {
+                v[i] += v[i + width];
+            }
+            width /= 2;
+        }
+        v[0]
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: Self::F32) -> f32 {
+        a.iter().fold(f32::NEG_INFINITY, |m, &x| if m.is_nan() || m > x { m } else { x })
+    }
+    #[inline(always)]
+    unsafe fn load(self, ptr: *const f32) -> Self::F32 {
+        // SAFETY: valid for LANES floats by contract.
+        unsafe { ptr.cast::<[f32; N]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut f32, v: Self::F32) {
+        // SAFETY: valid for LANES floats by contract.
+        unsafe { ptr.cast::<[f32; N]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, ptr: *const f32, n: usize) -> Self::F32 {
+        debug_assert!(n <= N);
+        // SAFETY: only the first n are read.
+        std::array::from_fn(|i| if i < n { unsafe { *ptr.add(i) } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, ptr: *mut f32, v: Self::F32, n: usize) {
+        debug_assert!(n <= N);
+        for (i, x) in v.into_iter().enumerate().take(n) {
+            // SAFETY: only the first n are written.
+            unsafe { *ptr.add(i) = x };
+        }
+    }
+    #[inline(always)]
+    unsafe fn broadcast(self, ptr: *const f32) -> Self::F32 {
+        // SAFETY: valid for one float by contract.
+        [unsafe { *ptr }; N]
+    }
+}

@@ -1,0 +1,69 @@
+//! Every token against plain arithmetic, on every instruction set the machine has.
+
+use super::{Isa, Simd, Vectorized};
+
+struct Everything;
+
+impl Vectorized for Everything {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n = S::LANES;
+        let a: Vec<f32> = (0..n).map(|i| i as f32 - 3.25).collect();
+        let b: Vec<f32> = (0..n).map(|i| 2.5 - i as f32 * 0.5).collect();
+        let get = |v: S::F32| {
+            let mut out = vec![0.0; n];
+            // SAFETY: out holds LANES floats.
+            unsafe { s.store(out.as_mut_ptr(), v) };
+            out
+        };
+        // SAFETY: a and b hold LANES floats.
+        let (va, vb) = unsafe { (s.load(a.as_ptr()), s.load(b.as_ptr())) };
+        let expect =
+            |f: &dyn Fn(f32, f32) -> f32| -> Vec<f32> { a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect() };
+        assert_eq!(get(s.add(va, vb)), expect(&|a, b| a + b));
+        assert_eq!(get(s.sub(va, vb)), expect(&|a, b| a - b));
+        assert_eq!(get(s.mul(va, vb)), expect(&|a, b| a * b));
+        assert_eq!(get(s.div(va, vb)), expect(&|a, b| a / b));
+        assert_eq!(get(s.max(va, vb)), expect(&f32::max));
+        assert_eq!(get(s.min(va, vb)), expect(&f32::min));
+        assert_eq!(get(s.fma(va, vb, s.splat(1.5))), expect(&|a, b| a * b + 1.5));
+        assert_eq!(
+            get(s.select_gt(va, vb, s.splat(1.0), s.zero())),
+            expect(&|a, b| f32::from(u8::from(a > b)))
+        );
+        assert_eq!(get(s.round(va)), expect(&|a, _| a.round_ties_even()));
+        assert_eq!(get(s.pow2n(s.round(va))), expect(&|a, _| a.round_ties_even().exp2()));
+        let quads = |k: usize| (0..n).map(|i| a[i / 4 * 4 + k]).collect::<Vec<_>>();
+        assert_eq!(get(s.broadcast_in_quads::<0>(va)), quads(0));
+        assert_eq!(get(s.broadcast_in_quads::<1>(va)), quads(1));
+        assert_eq!(get(s.broadcast_in_quads::<2>(va)), quads(2));
+        assert_eq!(get(s.broadcast_in_quads::<3>(va)), quads(3));
+        assert_eq!(s.reduce_add(va), a.iter().sum::<f32>());
+        assert_eq!(s.reduce_max(va), a[n - 1]);
+        let nan = s.splat(f32::NAN);
+        assert!(get(s.max(s.zero(), nan)).iter().all(|x| x.is_nan()));
+        assert!(get(s.min(s.zero(), nan)).iter().all(|x| x.is_nan()));
+        assert!(s.reduce_max(nan).is_nan());
+        for part in 0..=n {
+            // SAFETY: part <= LANES floats are there to read, and LANES to write.
+            let v = unsafe { s.load_partial(a.as_ptr(), part) };
+            let padded: Vec<f32> = (0..n).map(|i| if i < part { a[i] } else { 0.0 }).collect();
+            assert_eq!(get(v), padded);
+            let mut out = vec![9.0; n];
+            // SAFETY: out holds LANES floats.
+            unsafe { s.store_partial(out.as_mut_ptr(), va, part) };
+            let stored: Vec<f32> = (0..n).map(|i| if i < part { a[i] } else { 9.0 }).collect();
+            assert_eq!(out, stored);
+        }
+        // SAFETY: one float.
+        assert_eq!(get(unsafe { s.broadcast(&7.5) }), vec![7.5; n]);
+    }
+}
+
+#[test]
+fn every_operation_on_every_instruction_set() {
+    for isa in Isa::available() {
+        isa.dispatch(Everything);
+    }
+}
