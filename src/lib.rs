@@ -30,10 +30,11 @@
 //! one call site. A SIMD token proves that its processor features are there.
 
 pub mod error;
-#[cfg(feature = "python")]
-mod python;
 pub mod kernels;
 pub mod simd;
 pub mod tensor;
+
+#[cfg(feature = "python")]
+mod python;
 
 pub use error::{Error, Result};

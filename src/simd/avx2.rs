@@ -29,7 +29,7 @@ fn mask(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
 }
 
-// SAFETY (of the trait): the only constructor detects the features. Each intrinsic below without a
+// SAFETY: the only constructor detects the features. Each intrinsic below without a
 // pointer is sound with them; those with a pointer have the trait method's contract.
 unsafe impl Simd for Avx2 {
     type F32 = __m256;

@@ -30,7 +30,7 @@ fn mask(n: usize) -> __mmask16 {
     ((1_u32 << n) - 1) as __mmask16
 }
 
-// SAFETY (of the trait): the only constructor detects the features. Each intrinsic below without a
+// SAFETY: the only constructor detects the features. Each intrinsic below without a
 // pointer is sound with them; those with a pointer have the trait method's contract.
 unsafe impl Simd for Avx512 {
     type F32 = __m512;
