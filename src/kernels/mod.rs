@@ -9,6 +9,10 @@
 
 pub mod conv;
 pub mod epilogue;
+#[cfg(test)]
+pub(crate) mod reference;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use epilogue::Epilogue;
 

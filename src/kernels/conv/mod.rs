@@ -128,3 +128,6 @@ pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
     }
     Ok(candidates().find(usable).expect("the last candidate accepts every convolution"))
 }
+
+#[cfg(test)]
+mod tests;
