@@ -33,6 +33,7 @@ pub mod error;
 pub mod kernels;
 pub mod simd;
 pub mod tensor;
+pub mod threads;
 
 #[cfg(feature = "python")]
 mod python;

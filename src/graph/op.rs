@@ -1,0 +1,219 @@
+//! What a node computes: attributes only, no sizes. Torch's names and definitions.
+
+use std::sync::Arc;
+
+use crate::tensor::{Activation, Param};
+
+/// Zeros around the picture of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvPadding {
+    /// Rows above, columns before, rows below, columns behind.
+    Explicit([usize; 4]),
+    /// TensorFlow's `SAME`: the output is `ceil(input / stride)`, an odd zero goes below and behind.
+    SameUpper,
+}
+
+/// `torch.nn.functional.conv2d`; parameters: weight `[oc, ic / groups, kh, kw]`, optional bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    /// Vertical and horizontal.
+    pub stride: [usize; 2],
+    /// Around the picture.
+    pub padding: ConvPadding,
+    /// Vertical and horizontal; 1 is none.
+    pub dilation: [usize; 2],
+    /// Input and output channels are cut into this many groups.
+    pub groups: usize,
+}
+
+/// The window of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal.
+    pub stride: [usize; 2],
+    /// Top, left, bottom, right.
+    pub padding: [usize; 4],
+    /// Vertical and horizontal; 1 is none (and the only one for averages).
+    pub dilation: [usize; 2],
+    /// Whether a last window may hang over the edge.
+    pub ceil_mode: bool,
+}
+
+/// How two values are combined, element by element with broadcasting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// a + b
+    Add,
+    /// a - b
+    Sub,
+    /// a * b
+    Mul,
+    /// a / b
+    Div,
+    /// The larger; NaN if either is.
+    Maximum,
+    /// The smaller; NaN if either is.
+    Minimum,
+}
+
+/// What a node computes.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// A graph input; its shape comes with the run.
+    Input,
+    /// Convolution. Inputs: x. Parameters: weight, bias or none.
+    Conv2d(Conv2d),
+    /// `x W^T + b` over the last dimension. Parameters: weight `[out, in]`, bias or none.
+    Linear,
+    /// Batch norm with running statistics. Parameters: weight, bias (each or none), mean, variance.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// A pointwise function.
+    Activation(Activation),
+    /// Leaky slope from a parameter of one value or one per channel (dim 1).
+    PRelu,
+    /// Softmax over one dimension.
+    Softmax {
+        /// The dimension, counted from the front.
+        dim: usize,
+        /// Its logarithm.
+        log: bool,
+    },
+    /// Largest of each window.
+    MaxPool2d(Window),
+    /// Average of each window.
+    AvgPool2d {
+        /// The window; dilation is 1.
+        window: Window,
+        /// Whether padding zeros count in the divisor.
+        count_include_pad: bool,
+        /// A divisor instead of the window's size.
+        divisor_override: Option<usize>,
+    },
+    /// Average pool to a given size; `None` keeps the input's.
+    AdaptiveAvgPool2d {
+        /// Output height and width.
+        output: [Option<usize>; 2],
+    },
+    /// Max pool to a given size; `None` keeps the input's.
+    AdaptiveMaxPool2d {
+        /// Output height and width.
+        output: [Option<usize>; 2],
+    },
+    /// Local response normalisation across channels.
+    LocalResponseNorm {
+        /// Channels in the window.
+        size: usize,
+        /// Factor of the mean square.
+        alpha: f32,
+        /// Exponent.
+        beta: f32,
+        /// Additive constant.
+        k: f32,
+    },
+    /// Two values.
+    Binary(Binary),
+    /// A value and a number.
+    BinaryScalar {
+        /// The operation.
+        op: Binary,
+        /// The number.
+        scalar: f32,
+        /// Whether the number stands on the left.
+        reversed: bool,
+    },
+    /// Mean over dimensions (counted from the front, ascending).
+    Mean {
+        /// Which.
+        dims: Vec<usize>,
+        /// Whether they stay with size 1.
+        keepdim: bool,
+    },
+    /// New logical shape, -1 for one inferred dimension.
+    Reshape {
+        /// The target.
+        dims: Vec<i64>,
+    },
+    /// `start..=end` become one dimension (counted from the front).
+    Flatten {
+        /// First.
+        start: usize,
+        /// Last.
+        end: usize,
+    },
+    /// Dimensions in a new order.
+    Permute {
+        /// Which input dimension each output dimension is.
+        dims: Vec<usize>,
+    },
+    /// Every `step`-th index of one dimension from start to stop, as Python slices count.
+    Slice {
+        /// The dimension.
+        dim: usize,
+        /// First index; negative from the end.
+        start: Option<i64>,
+        /// One past the last; negative from the end.
+        stop: Option<i64>,
+        /// Positive.
+        step: usize,
+    },
+    /// Values side by side along one dimension.
+    Concat {
+        /// The dimension.
+        dim: usize,
+    },
+    /// A constant around a value: elements before and after each dimension.
+    Pad {
+        /// One pair per dimension.
+        pads: Vec<[usize; 2]>,
+        /// The constant.
+        value: f32,
+    },
+    /// The value itself: dropout at inference, `Identity`.
+    Identity,
+}
+
+/// Scale and shift per output channel, from a batch norm and a bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affine {
+    /// Factor; none is 1.
+    pub scale: Option<Arc<[f32]>>,
+    /// Summand; none is 0.
+    pub shift: Option<Arc<[f32]>>,
+}
+
+/// What passes have moved into a convolution or linear node:
+/// `activation(scale * sum + shift + residual)`. The bias parameter, if still there, is part of the
+/// sum.
+#[derive(Clone, Debug, Default)]
+pub struct Fused {
+    /// Batch norm.
+    pub affine: Option<Affine>,
+    /// Whether the node's second input is added.
+    pub residual: bool,
+    /// Last.
+    pub activation: Activation,
+}
+
+/// A node's place in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Torchvision's name: `layer1.0.conv2`, `layer1.0.relu_1`, `flatten`.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// What it reads; all stand before it in the graph.
+    pub inputs: Vec<NodeId>,
+    /// Its parameters in the order given with the operation; `None` for an absent bias.
+    pub params: Vec<Option<Arc<Param>>>,
+    /// What passes have moved into it (convolution and linear only).
+    pub fused: Fused,
+}

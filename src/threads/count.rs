@@ -1,0 +1,79 @@
+//! How many threads this process may really use.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{Error, Result};
+
+pub(super) const VARIABLE: &str = "RVISION_NUM_THREADS";
+
+/// More would be a mistake, and rayon's own limit is not far.
+const MOST: usize = 1024;
+
+/// What the user has set; 0 is nothing. It outlives a fork on purpose.
+static SET: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn set(threads: usize) -> Result<()> {
+    if threads == 0 || threads > MOST {
+        return Err(Error::Attribute {
+            node: "set_num_threads".into(),
+            attribute: "n",
+            expected: format!("between 1 and {MOST}"),
+            found: threads.to_string(),
+        });
+    }
+    SET.store(threads, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The number that is set, else the environment's, else the default.
+pub(super) fn wanted() -> Result<usize> {
+    match SET.load(Ordering::Relaxed) {
+        0 => Ok(from_environment()?.unwrap_or_else(default_count)),
+        set => Ok(set),
+    }
+}
+
+fn from_environment() -> Result<Option<usize>> {
+    let Ok(value) = std::env::var(VARIABLE) else { return Ok(None) };
+    match value.trim().parse() {
+        Ok(n @ 1..=MOST) => Ok(Some(n)),
+        _ => Err(Error::Environment {
+            variable: VARIABLE,
+            value,
+            expected: format!("a number between 1 and {MOST}"),
+        }),
+    }
+}
+
+/// Physical cores within the affinity mask, then the cgroup's quota rounded down, at least one.
+/// Two hardware threads of one core share its multipliers, so the second gains nothing here.
+fn default_count() -> usize {
+    // Affinity and the quotas of cgroup v1 and v2 are the standard library's business.
+    let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    physical_cores().map_or(allowed, |cores| cores.min(allowed)).clamp(1, MOST)
+}
+
+/// Distinct cores among the processors that this thread may run on.
+#[cfg(target_os = "linux")]
+fn physical_cores() -> Option<usize> {
+    // SAFETY: an all-zero cpu_set_t is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most the given size into the set.
+    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } != 0 {
+        return None;
+    }
+    let mut cores = std::collections::HashSet::new();
+    for cpu in 0..libc::CPU_SETSIZE as usize {
+        // SAFETY: cpu is below CPU_SETSIZE.
+        if unsafe { libc::CPU_ISSET(cpu, &set) } {
+            let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+            cores.insert(std::fs::read_to_string(path).ok()?);
+        }
+    }
+    (!cores.is_empty()).then_some(cores.len())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn physical_cores() -> Option<usize> {
+    None
+}

@@ -1,0 +1,65 @@
+//! Use after `fork`: a child has one thread and a copy of every lock as it was.
+//!
+//! The pool's threads are gone in the child, so it makes its own. Locks must not be copied while
+//! another thread holds them: everything that takes one (making a plan, taking a workspace) does
+//! so inside [`hold_fork`], and `fork` waits until nobody is inside. No Python code runs inside,
+//! so the wait ends.
+
+use std::marker::PhantomData;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+static FORKING: AtomicBool = AtomicBool::new(false);
+
+/// Keeps `fork` waiting while it lives.
+pub struct ForkGuard(PhantomData<*const ()>);
+
+/// Enter a section in which the process must not fork. Sections may nest.
+pub fn hold_fork() -> ForkGuard {
+    install_handlers();
+    loop {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        if !FORKING.load(Ordering::SeqCst) {
+            return ForkGuard(PhantomData);
+        }
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        std::thread::yield_now();
+    }
+}
+
+impl Drop for ForkGuard {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(unix)]
+extern "C" fn before_fork() {
+    FORKING.store(true, Ordering::SeqCst);
+    while INSIDE.load(Ordering::SeqCst) != 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(unix)]
+extern "C" fn after_fork_in_parent() {
+    FORKING.store(false, Ordering::SeqCst);
+}
+
+#[cfg(unix)]
+extern "C" fn after_fork_in_child() {
+    super::abandon_pool();
+    FORKING.store(false, Ordering::SeqCst);
+}
+
+pub(super) fn install_handlers() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        #[cfg(unix)]
+        // SAFETY: the handlers touch atomics only, and live as long as the program.
+        unsafe {
+            libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+        }
+    });
+}

@@ -1,0 +1,213 @@
+//! One job: phases of chunks, run by whichever workers are free.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How long the caller sleeps between two looks for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+/// Turns of the waiting loop that only spin: about the time between two phases of a balanced
+/// layer. Spinning on collapses as soon as another process wants a core.
+const SPINS: u32 = 2_000;
+/// Turns after that which give the processor to somebody else, before the worker sleeps.
+const YIELDS: u32 = 200;
+const SLEEP: Duration = Duration::from_micros(50);
+
+/// What the workers do.
+pub trait Work: Sync {
+    /// Compute one chunk of one phase on worker number `worker`.
+    fn chunk(&self, phase: usize, chunk: usize, worker: usize);
+    /// What a phase is called in an error.
+    fn name(&self, phase: usize) -> String;
+}
+
+/// A phase's counters, each phase on cache lines of its own. Made once per workspace and
+/// rewound by every run.
+#[repr(align(128))]
+#[derive(Debug)]
+pub struct Phase {
+    chunks: usize,
+    next: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Phase {
+    /// A phase of so many chunks.
+    pub fn new(chunks: usize) -> Self {
+        Self { chunks, next: AtomicUsize::new(0), done: AtomicUsize::new(0) }
+    }
+}
+
+/// What the workers share. The pointers are valid while the caller is in [`run`]; a worker that
+/// comes later finds `closed` and touches neither.
+struct Job {
+    work: *const dyn Work,
+    phases: *const [Phase],
+    current: AtomicUsize,
+    stop: AtomicBool,
+    closed: AtomicBool,
+    inside: AtomicUsize,
+    panic: Mutex<Option<(usize, String)>>,
+    finished: Mutex<bool>,
+    wake: Condvar,
+}
+
+// SAFETY: `work` is Sync and phases are atomics; both outlive every access, see `enter`.
+unsafe impl Send for Job {}
+// SAFETY: as above.
+unsafe impl Sync for Job {}
+
+impl Job {
+    /// A worker's part of the job.
+    fn enter(&self, worker: usize) {
+        // The order matters: the caller sets `closed` and then waits for `inside` to be zero.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        if !self.closed.load(Ordering::SeqCst) {
+            // SAFETY: the caller does not leave `run` while a worker is inside.
+            let (work, phases) = unsafe { (&*self.work, &*self.phases) };
+            self.take_part(work, phases, worker);
+        }
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn take_part(&self, work: &dyn Work, phases: &[Phase], worker: usize) {
+        let mut at = self.current.load(Ordering::Acquire);
+        while at < phases.len() && !self.stop.load(Ordering::Relaxed) {
+            let phase = &phases[at];
+            loop {
+                let chunk = phase.next.fetch_add(1, Ordering::Relaxed);
+                if chunk >= phase.chunks || self.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.chunk(at, chunk, worker))) {
+                    let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+                    first.get_or_insert_with(|| (at, panic_message(panic.as_ref())));
+                    self.stop.store(true, Ordering::Relaxed);
+                    break;
+                }
+                // The last chunk's worker opens the next phase; AcqRel carries every chunk's
+                // writes to it, and the release of `current` carries them on.
+                if phase.done.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
+                    self.current.store(at + 1, Ordering::Release);
+                }
+            }
+            at = self.wait_beyond(at);
+        }
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*finished {
+            *finished = true;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Wait until a later phase than `at` is current: spin, then yield, then sleep.
+    fn wait_beyond(&self, at: usize) -> usize {
+        let mut turns = 0;
+        loop {
+            let current = self.current.load(Ordering::Acquire);
+            if current > at || self.stop.load(Ordering::Relaxed) {
+                return current;
+            }
+            turns += 1;
+            if turns < SPINS {
+                std::hint::spin_loop();
+            } else if turns < SPINS + YIELDS {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(SLEEP);
+            }
+        }
+    }
+
+    /// Sleep until some worker says that all is done, or the caller is interrupted.
+    fn wait_for_end(&self, interrupted: &mut dyn FnMut() -> bool) -> bool {
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*finished {
+            let (guard, timeout) =
+                self.wake.wait_timeout(finished, SIGNAL_INTERVAL).unwrap_or_else(PoisonError::into_inner);
+            finished = guard;
+            if timeout.timed_out() && !*finished {
+                drop(finished);
+                if interrupted() {
+                    return true;
+                }
+                finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        false
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
+/// Sets `closed` and waits for the workers inside, on every way out of [`run`].
+struct Close<'a>(&'a Job);
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::SeqCst);
+        let mut turns = 0_u32;
+        while self.0.inside.load(Ordering::SeqCst) != 0 {
+            turns += 1;
+            if turns < SPINS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+pub(super) fn run(
+    pool: &rayon::ThreadPool,
+    work: &dyn Work,
+    phases: &[Phase],
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<()> {
+    if phases.is_empty() {
+        return Ok(());
+    }
+    for phase in phases {
+        phase.next.store(0, Ordering::Relaxed);
+        phase.done.store(0, Ordering::Relaxed);
+    }
+    #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen a lifetime")]
+    // SAFETY: only the lifetime is erased: `Close` keeps this call from returning while a worker
+    // uses the pointers, and a worker that comes after it does not use them.
+    let work: *const (dyn Work + 'static) = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
+    let job = Arc::new(Job {
+        work,
+        phases,
+        current: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
+        inside: AtomicUsize::new(0),
+        panic: Mutex::new(None),
+        finished: Mutex::new(false),
+        wake: Condvar::new(),
+    });
+    let close = Close(&job);
+    pool.spawn_broadcast({
+        let job = Arc::clone(&job);
+        move |context| job.enter(context.index())
+    });
+    let interrupted = job.wait_for_end(interrupted);
+    if interrupted {
+        job.stop.store(true, Ordering::Relaxed);
+    }
+    drop(close);
+    if let Some((phase, message)) = job.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // SAFETY: this is still inside the caller's borrow of `work`.
+        let step = unsafe { &*work }.name(phase);
+        return Err(Error::WorkerPanic { step, message });
+    }
+    if interrupted { Err(Error::Interrupted) } else { Ok(()) }
+}

@@ -1,0 +1,116 @@
+//! The pool under load, under panics, interrupted.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Phase, Pool, Work};
+use crate::error::Error;
+
+/// Counts chunks and checks that no chunk starts before the phases before it are done.
+struct Ordered {
+    chunks: Vec<usize>,
+    done: Vec<AtomicUsize>,
+    pause: Duration,
+    panic_at: Option<usize>,
+}
+
+impl Ordered {
+    fn new(chunks: &[usize]) -> Self {
+        let done = chunks.iter().map(|_| AtomicUsize::new(0)).collect();
+        Self { chunks: chunks.to_vec(), done, pause: Duration::ZERO, panic_at: None }
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        self.chunks.iter().map(|&c| Phase::new(c)).collect()
+    }
+}
+
+impl Work for Ordered {
+    fn chunk(&self, phase: usize, _chunk: usize, _worker: usize) {
+        for before in 0..phase {
+            assert_eq!(self.done[before].load(Ordering::SeqCst), self.chunks[before]);
+        }
+        assert_ne!(self.panic_at, Some(phase), "asked to");
+        if !self.pause.is_zero() {
+            std::thread::sleep(self.pause);
+        }
+        self.done[phase].fetch_add(1, Ordering::SeqCst);
+    }
+    fn name(&self, phase: usize) -> String {
+        format!("phase {phase}")
+    }
+}
+
+#[test]
+fn every_chunk_once_and_phases_in_order() {
+    for threads in 1..=4 {
+        let pool = Pool::new(threads).unwrap();
+        let work = Ordered::new(&[1, 7, 2, 64, 1, 3].repeat(20));
+        pool.run(&work, &work.phases(), &mut || false).unwrap();
+        for (done, chunks) in work.done.iter().zip(&work.chunks) {
+            assert_eq!(done.load(Ordering::SeqCst), *chunks);
+        }
+    }
+}
+
+#[test]
+fn eight_callers_share_two_workers() {
+    let pool = Pool::new(2).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let work = Ordered::new(&[3, 1, 8]);
+                    pool.run(&work, &work.phases(), &mut || false).unwrap();
+                    assert_eq!(work.done[2].load(Ordering::SeqCst), 8);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_panic_is_an_error_and_the_pool_goes_on() {
+    let pool = Pool::new(2).unwrap();
+    let mut work = Ordered::new(&[4, 4, 4]);
+    work.panic_at = Some(1);
+    let error = pool.run(&work, &work.phases(), &mut || false).unwrap_err();
+    assert!(
+        matches!(&error, Error::WorkerPanic { step, message }
+        if step == "phase 1" && message.contains("asked to")),
+        "{error}"
+    );
+    let work = Ordered::new(&[4, 4]);
+    pool.run(&work, &work.phases(), &mut || false).unwrap();
+}
+
+#[test]
+fn an_interrupt_stops_soon() {
+    let pool = Pool::new(2).unwrap();
+    let mut work = Ordered::new(&[1000]);
+    work.pause = Duration::from_millis(10);
+    let start = Instant::now();
+    let error = pool.run(&work, &work.phases(), &mut || true).unwrap_err();
+    assert!(matches!(error, Error::Interrupted));
+    // All of it would take five seconds.
+    assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn denormals_are_zero_on_workers_only() {
+    struct Tiny(Mutex<Vec<f32>>);
+    impl Work for Tiny {
+        fn chunk(&self, _: usize, _: usize, _: usize) {
+            let tiny = std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5);
+            self.0.lock().unwrap().push(tiny);
+        }
+        fn name(&self, _: usize) -> String {
+            String::new()
+        }
+    }
+    let work = Tiny(Mutex::default());
+    Pool::new(2).unwrap().run(&work, &[Phase::new(8)], &mut || false).unwrap();
+    assert_eq!(*work.0.lock().unwrap(), [0.0; 8]);
+    assert!(std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5) > 0.0);
+}
