@@ -1,11 +1,39 @@
 """Preprocessing of pictures (`torchvision.transforms`), on Pillow images and numpy arrays."""
 
 from rvision.transforms import functional
+from rvision.transforms._classes import (
+    CenterCrop,
+    Compose,
+    FiveCrop,
+    Grayscale,
+    Lambda,
+    Normalize,
+    Pad,
+    PILToTensor,
+    Resize,
+    TenCrop,
+    ToTensor,
+)
 from rvision.transforms._interpolation import InterpolationMode
 from rvision.transforms._presets import ImageClassification
+from rvision.transforms._random import Lighting, RandomCrop, RandomHorizontalFlip
 
 __all__ = [
+    "CenterCrop",
+    "Compose",
+    "FiveCrop",
+    "Grayscale",
     "ImageClassification",
     "InterpolationMode",
+    "Lambda",
+    "Lighting",
+    "Normalize",
+    "PILToTensor",
+    "Pad",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "Resize",
+    "TenCrop",
+    "ToTensor",
     "functional",
 ]

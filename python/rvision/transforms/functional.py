@@ -254,9 +254,13 @@ def resize(
 
 def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: InterpolationMode) -> np.ndarray:
     height, width = tensor.shape[-2:]
-    if mode is InterpolationMode.NEAREST:
-        # torch's rule for tensors: floor(i * scale), half a pixel off Pillow's.
-        rows, columns = (np.arange(new) * old // new for new, old in zip(size, (height, width), strict=True))
+    if mode in (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT):
+        # torch takes pixel floor(i * scale) in a tensor; "exact" is from centre to centre, as Pillow does.
+        half = int(mode is InterpolationMode.NEAREST_EXACT)
+        rows, columns = (
+            (2 * np.arange(new) + half) * old // (2 * new)
+            for new, old in zip(size, (height, width), strict=True)
+        )
         return tensor[..., rows[:, None], columns]
     from PIL import Image
 
@@ -285,7 +289,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
         return img.crop((left, top, left + width, top + height))
     rows, columns = img.shape[-2:]
     inside = img[..., max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
-    before = max(-top, 0), max(-left, 0)
+    before = min(max(-top, 0), height), min(max(-left, 0), width)
     after = max(top + height - max(rows, top), 0), max(left + width - max(columns, left), 0)
     if any(before + after):
         return _pad_tensor(inside, (before[1], before[0], after[1], after[0]), 0, "constant")

@@ -1,0 +1,271 @@
+"""The transforms as objects: settings first, pictures later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rvision.transforms import functional as F
+from rvision.transforms._interpolation import InterpolationMode, interpolation_mode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Compose:
+    """Apply transforms one after another (`torchvision.transforms.Compose`).
+
+    Parameters
+    ----------
+    transforms : iterable of callable
+    """
+
+    def __init__(self, transforms: Iterable[Callable[[Any], Any]]) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(self, img: Any) -> Any:
+        """Return what the last transform makes of `img`."""
+        for transform in self.transforms:
+            img = transform(img)
+        return img
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n    {transform}" for transform in self.transforms)
+        return f"{type(self).__name__}({lines}\n)"
+
+
+class ToTensor:
+    """Convert a picture to a tensor (C, H, W), 8-bit values to float32 between 0 and 1.
+
+    See :func:`rvision.transforms.functional.to_tensor` (`torchvision.transforms.ToTensor`).
+    """
+
+    def __call__(self, pic: Image | np.ndarray) -> np.ndarray:
+        """Convert a Pillow image or an array (H, W) or (H, W, C)."""
+        return F.to_tensor(pic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class PILToTensor:
+    """Convert a Pillow image to a tensor (C, H, W) of the same values, uint8 for 8-bit pictures.
+
+    See :func:`rvision.transforms.functional.pil_to_tensor` (`torchvision.transforms.PILToTensor`).
+    """
+
+    def __call__(self, pic: Image) -> np.ndarray:
+        """Convert a Pillow image."""
+        return F.pil_to_tensor(pic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Normalize:
+    """Subtract a mean from each channel and divide by a deviation (`torchvision.transforms.Normalize`).
+
+    Parameters
+    ----------
+    mean, std : sequence of float
+        One value a channel.
+    inplace : bool
+        Change the tensor itself.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
+        self.mean = mean
+        self.std = std
+        self.inplace = inplace
+
+    def __call__(self, tensor: np.ndarray) -> np.ndarray:
+        """Normalise floats (..., C, H, W)."""
+        return F.normalize(tensor, self.mean, self.std, self.inplace)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
+
+
+class Resize:
+    """Resize a picture or a tensor (`torchvision.transforms.Resize`).
+
+    Parameters
+    ----------
+    size : int or sequence of int
+        One number: the length of the shorter side, the proportions kept. Two: height and width.
+    interpolation : InterpolationMode or int
+        The filter, or Pillow's number for it.
+    max_size : int, optional
+        A limit to the longer side, where `size` is one number.
+    antialias : bool or None
+        For torchvision's signature: filters are antialiased, always.
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ) -> None:
+        if not isinstance(size, int | Sequence):
+            raise TypeError(f"Size should be int or sequence. Got {type(size)}")
+        if isinstance(size, Sequence) and len(size) not in (1, 2):
+            raise ValueError("If size is a sequence, it should have 1 or 2 values")
+        self.size = size
+        self.max_size = max_size
+        self.interpolation = interpolation_mode(interpolation)
+        self.antialias = antialias
+
+    def __call__(self, img: Any) -> Any:
+        """Resize a picture or a tensor (..., H, W)."""
+        return F.resize(img, self.size, self.interpolation, self.max_size, self.antialias)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation.value}, "
+            f"max_size={self.max_size}, antialias={self.antialias})"
+        )
+
+
+class CenterCrop:
+    """Cut out the middle, with zeros around what is smaller (`torchvision.transforms.CenterCrop`).
+
+    Parameters
+    ----------
+    size : int or sequence of int
+        (height, width), or one number for a square.
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = F.pair(size)
+
+    def __call__(self, img: Any) -> Any:
+        """Crop a picture or a tensor (..., H, W)."""
+        return F.center_crop(img, self.size)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size})"
+
+
+class Pad:
+    """Put a border around a picture or a tensor (`torchvision.transforms.Pad`).
+
+    Parameters
+    ----------
+    padding : int or sequence of int
+        One width; left and right, top and bottom; or left, top, right, bottom.
+    fill : number or sequence of number
+        The border's value, or one a channel for pictures.
+    padding_mode : {"constant", "edge", "reflect", "symmetric"}
+    """
+
+    def __init__(
+        self,
+        padding: int | Sequence[int],
+        fill: float | Sequence[float] = 0,
+        padding_mode: str = "constant",
+    ) -> None:
+        F.check_padding(padding, fill, padding_mode)
+        self.padding = padding
+        self.fill = fill
+        self.padding_mode = padding_mode
+
+    def __call__(self, img: Any) -> Any:
+        """Pad a picture or a tensor (..., H, W)."""
+        return F.pad(img, self.padding, self.fill, self.padding_mode)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(padding={self.padding}, fill={self.fill}, "
+            f"padding_mode={self.padding_mode})"
+        )
+
+
+class Grayscale:
+    """Turn a picture, or a tensor (..., 1 or 3, H, W), grey (`torchvision.transforms.Grayscale`).
+
+    Parameters
+    ----------
+    num_output_channels : {1, 3}
+        One channel, or three equal ones.
+    """
+
+    def __init__(self, num_output_channels: int = 1) -> None:
+        self.num_output_channels = num_output_channels
+
+    def __call__(self, img: Any) -> Any:
+        """Return the grey picture or tensor."""
+        return F.rgb_to_grayscale(img, self.num_output_channels)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
+
+
+class FiveCrop:
+    """Cut out the four corners and the middle (`torchvision.transforms.FiveCrop`).
+
+    To run the five as a batch, follow it with
+    ``Lambda(lambda crops: np.stack([to_tensor(crop) for crop in crops]))``.
+
+    Parameters
+    ----------
+    size : int or sequence of int
+        (height, width) of each, or one number for squares.
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = F.pair(size)
+
+    def __call__(self, img: Any) -> tuple[Any, ...]:
+        """Return top left, top right, bottom left, bottom right, middle."""
+        return F.five_crop(img, self.size)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size})"
+
+
+class TenCrop:
+    """Cut out five views of a picture and of its mirror image (`torchvision.transforms.TenCrop`).
+
+    Parameters
+    ----------
+    size : int or sequence of int
+        (height, width) of each, or one number for squares.
+    vertical_flip : bool
+        Mirror top to bottom instead of left to right.
+    """
+
+    def __init__(self, size: int | Sequence[int], vertical_flip: bool = False) -> None:
+        self.size = F.pair(size)
+        self.vertical_flip = vertical_flip
+
+    def __call__(self, img: Any) -> tuple[Any, ...]:
+        """Return the five views of the picture, then those of its mirror image."""
+        return F.ten_crop(img, self.size, self.vertical_flip)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size}, vertical_flip={self.vertical_flip})"
+
+
+class Lambda:
+    """Apply a function of one's own (`torchvision.transforms.Lambda`).
+
+    Parameters
+    ----------
+    lambd : callable
+    """
+
+    def __init__(self, lambd: Callable[[Any], Any]) -> None:
+        if not callable(lambd):
+            raise TypeError(f"Argument lambd should be callable, got {type(lambd).__name__!r}")
+        self.lambd = lambd
+
+    def __call__(self, img: Any) -> Any:
+        """Return what the function makes of `img`."""
+        return self.lambd(img)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
