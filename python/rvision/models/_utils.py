@@ -1,0 +1,33 @@
+"""What several families need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["settled"]
+
+
+def settled(kwargs: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Return `kwargs` with the arguments that make a variant what it is.
+
+    Raises
+    ------
+    ValueError
+        If `kwargs` already holds another value for one of them.
+    """
+    for key, value in values.items():
+        if kwargs.get(key, value) != value:
+            raise ValueError(
+                f"The parameter '{key}' expected value {value} but got {kwargs[key]} instead: "
+                "this builder decides it. Make other variants from the class."
+            )
+    return {**kwargs, **values}
+
+
+def _make_divisible(v: float, divisor: int, min_value: int | None = None) -> int:
+    """Round a channel count to a multiple of `divisor`, up where down would lose more than a tenth.
+
+    `min_value` is the least result, `divisor` by default.
+    """
+    rounded = max(divisor if min_value is None else min_value, int(v + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * v else rounded

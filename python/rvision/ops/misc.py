@@ -1,0 +1,71 @@
+"""Convolution, normalisation and activation as one block (`torchvision.ops.misc`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rvision import nn
+
+__all__ = ["Conv2dNormActivation"]
+
+
+class Conv2dNormActivation(nn.Sequential):
+    """A convolution, then a normalisation, then an activation (`torchvision.ops.Conv2dNormActivation`).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the input (N, in_channels, H, W) and of the output.
+    kernel_size, stride, dilation, groups
+        The convolution's.
+    padding : int, tuple or str, optional
+        The convolution's; by default what keeps the size at stride 1 under an odd kernel.
+    norm_layer : callable or None
+        Makes the normalisation from a channel count. None leaves it out.
+    activation_layer : callable or None
+        Makes the activation. None leaves it out.
+    inplace : bool or None
+        Handed to `activation_layer`, unless None. It has no meaning here but in `print(model)`.
+    bias : bool, optional
+        Whether the convolution has a bias; by default only where no normalisation follows, which has its own.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str | None = None,
+        groups: int = 1,
+        norm_layer: Callable[..., nn.Module] | None = nn.BatchNorm2d,
+        activation_layer: Callable[..., nn.Module] | None = nn.ReLU,
+        dilation: int | tuple[int, int] = 1,
+        inplace: bool | None = True,
+        bias: bool | None = None,
+    ) -> None:
+        if padding is None:
+            kernel, spacing = _pair(kernel_size), _pair(dilation)
+            padding = ((kernel[0] - 1) // 2 * spacing[0], (kernel[1] - 1) // 2 * spacing[1])
+        layers: list[nn.Module] = [
+            nn.Conv2d(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride,
+                padding,
+                dilation=dilation,
+                groups=groups,
+                bias=norm_layer is None if bias is None else bias,
+            )
+        ]
+        if norm_layer is not None:
+            layers.append(norm_layer(out_channels))
+        if activation_layer is not None:
+            layers.append(activation_layer() if inplace is None else activation_layer(inplace=inplace))
+        super().__init__(*layers)
+        self.out_channels = out_channels
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
