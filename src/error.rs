@@ -66,6 +66,16 @@ pub enum Error {
         /// Second shape.
         right: Shape,
     },
+    /// A value larger than memory can be, or of more dimensions than a [`Shape`] has.
+    #[error(
+        "{node}: the result would have {found}; rvision's values have at most 6 dimensions and fit memory"
+    )]
+    TooLarge {
+        /// The node's name.
+        node: String,
+        /// Dimensions or sizes, in words.
+        found: String,
+    },
     /// A reshape that does not keep the number of elements.
     #[error("{node}: shape {input} has {} elements and cannot become {to:?}", input.numel())]
     Reshape {

@@ -3,14 +3,19 @@
 //! A graph is built once per traced network ([`GraphBuilder`]), improved by [`passes`], and then
 //! compiled into a plan per input shape. [`infer`] gives every node's shape for given inputs.
 
+use std::collections::HashSet;
+
+use crate::tensor::Activation;
+
 mod builder;
+mod check;
 mod display;
 mod infer;
 mod op;
 pub mod passes;
 
 pub use builder::GraphBuilder;
-pub use infer::infer_shapes;
+pub use infer::{conv_geometry, infer_shapes, pool_geometry};
 pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window};
 
 /// A network: nodes in topological order.
@@ -22,4 +27,64 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// The nodes that a run returns, in order. A node may stand here twice, or be an input.
     pub outputs: Vec<NodeId>,
+}
+
+impl Graph {
+    /// How often each node's value is read: by nodes (twice by one that reads it twice), and by
+    /// the graph's outputs. A pass may change a value only if its one use is the reader that it
+    /// fuses.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        for id in self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.outputs) {
+            uses[id.0] += 1;
+        }
+        uses
+    }
+
+    /// Whether the graph keeps the rules that its fields state.
+    ///
+    /// # Errors
+    /// The first broken rule, in words.
+    pub fn validate(&self) -> Result<(), String> {
+        let mut names = HashSet::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let name = &node.name;
+            if !names.insert(name.as_str()) {
+                return Err(format!("two nodes are named {name}"));
+            }
+            if let Some(late) = node.inputs.iter().find(|id| id.0 >= index) {
+                return Err(format!("{name} (node {index}) reads node {}, which is not before it", late.0));
+            }
+            let residual = usize::from(node.fused.residual);
+            let inputs = node.inputs.len();
+            if node.op.input_count().map_or(inputs == 0, |n| inputs != n + residual) {
+                return Err(format!("{name} reads {inputs} values"));
+            }
+            let roles = node.op.param_names();
+            if node.params.len() != roles.len() {
+                return Err(format!("{name} has {} parameters, not {}", node.params.len(), roles.len()));
+            }
+            if let Some(((role, _), _)) =
+                roles.iter().zip(&node.params).find(|((_, required), param)| *required && param.is_none())
+            {
+                return Err(format!("{name} lacks its {role}"));
+            }
+            let plain = !node.fused.residual
+                && node.fused.affine.is_none()
+                && node.fused.activation == Activation::Identity;
+            if !plain && !matches!(node.op, Op::Conv2d(_) | Op::Linear) {
+                return Err(format!("{name} has something fused into it and is no sum"));
+            }
+            if matches!(node.op, Op::Input) != self.inputs.contains(&NodeId(index)) {
+                return Err(format!("{name} must be an input node and in the list of inputs, or neither"));
+            }
+        }
+        if let Some(id) = self.inputs.iter().chain(&self.outputs).find(|id| id.0 >= self.nodes.len()) {
+            return Err(format!("node {} is an input or output and does not exist", id.0));
+        }
+        if (1..self.inputs.len()).any(|i| self.inputs[..i].contains(&self.inputs[i])) {
+            return Err("a node is an input twice".into());
+        }
+        Ok(())
+    }
 }

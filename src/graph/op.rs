@@ -177,6 +177,30 @@ pub enum Op {
     Identity,
 }
 
+impl Op {
+    /// How many values it reads, without a residual; `None` is one or more.
+    pub(super) fn input_count(&self) -> Option<usize> {
+        match self {
+            Self::Input => Some(0),
+            Self::Binary(_) => Some(2),
+            Self::Concat { .. } => None,
+            _ => Some(1),
+        }
+    }
+
+    /// The names of its parameters, and whether each must be there.
+    pub(super) fn param_names(&self) -> &'static [(&'static str, bool)] {
+        match self {
+            Self::Conv2d(_) | Self::Linear => &[("weight", true), ("bias", false)],
+            Self::BatchNorm { .. } => {
+                &[("weight", false), ("bias", false), ("running_mean", true), ("running_var", true)]
+            }
+            Self::PRelu => &[("weight", true)],
+            _ => &[],
+        }
+    }
+}
+
 /// Scale and shift per output channel, from a batch norm and a bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
@@ -216,4 +240,38 @@ pub struct Node {
     pub params: Vec<Option<Arc<Param>>>,
     /// What passes have moved into it (convolution and linear only).
     pub fused: Fused,
+    /// The names of the nodes whose work this one has taken over, in the order of computing: a
+    /// convolution that absorbed its batch norm and `relu` has the name `relu` and covers
+    /// `conv1` and `bn1`. Empty for a node as it was traced.
+    pub covers: Vec<String>,
+}
+
+impl Node {
+    /// A node as traced, with nothing fused into it.
+    pub fn new(
+        name: impl Into<String>,
+        op: Op,
+        inputs: Vec<NodeId>,
+        params: Vec<Option<Arc<Param>>>,
+    ) -> Self {
+        Self { name: name.into(), op, inputs, params, fused: Fused::default(), covers: Vec::new() }
+    }
+
+    /// The name under which the operation itself was traced, whatever has been fused behind it:
+    /// the one to complain about when its input does not fit.
+    pub fn traced_name(&self) -> &str {
+        self.covers.first().unwrap_or(&self.name)
+    }
+
+    /// The parameter at `index`, if it is there.
+    pub fn param(&self, index: usize) -> Option<&Arc<Param>> {
+        self.params.get(index).and_then(Option::as_ref)
+    }
+
+    /// Take over the work of `behind`, which reads this node's value and nobody else does: its
+    /// name becomes this node's.
+    pub(super) fn absorb(&mut self, behind: &Self) {
+        let name = std::mem::replace(&mut self.name, behind.name.clone());
+        self.covers.push(name);
+    }
 }

@@ -48,6 +48,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
         | Error::Rank { .. }
         | Error::WindowTooLarge { .. }
         | Error::Mismatch { .. }
+        | Error::TooLarge { .. }
         | Error::Reshape { .. }
         | Error::ParameterShape { .. }
         | Error::Input { .. } => &SHAPE,

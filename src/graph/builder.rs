@@ -1,0 +1,226 @@
+//! Builds graphs node by node, each checked at once, so that an error appears where the user's
+//! `forward` calls the layer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::tensor::{Param, Shape};
+
+use super::check::check;
+use super::infer::node_shape;
+use super::{Graph, Node, NodeId, Op, passes};
+
+/// A graph in the making, with the shapes its values have for the inputs at hand.
+///
+/// Dimensions given to the methods as `i64` may be negative and then count from the end, as in
+/// torch. [`GraphBuilder::add`] takes operations whose dimensions are counted from the front.
+#[derive(Clone, Debug, Default)]
+pub struct GraphBuilder {
+    graph: Graph,
+    shapes: Vec<Shape>,
+    names: HashSet<String>,
+}
+
+impl GraphBuilder {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next input, of this shape for the moment.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> Result<NodeId> {
+        let shape = Shape::try_new(shape).ok_or_else(|| Error::TooLarge {
+            node: name.to_owned(),
+            found: format!("the shape {shape:?}"),
+        })?;
+        let id = self.push(Node::new(name, Op::Input, Vec::new(), Vec::new()), shape);
+        self.graph.inputs.push(id);
+        Ok(id)
+    }
+
+    /// Any other operation, as [`Op`] describes it.
+    ///
+    /// A name that is taken gets torchvision's suffix: `relu`, `relu_1`, `relu_2`.
+    ///
+    /// # Errors
+    /// An attribute outside its range, a parameter of the wrong shape, an input that does not fit.
+    pub fn add(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[NodeId],
+        params: Vec<Option<Arc<Param>>>,
+    ) -> Result<NodeId> {
+        let read: Vec<_> = inputs.iter().map(|&id| self.shape_for(name, id)).collect::<Result<_>>()?;
+        if matches!(op, Op::Input) {
+            return Err(Error::Attribute {
+                node: name.to_owned(),
+                attribute: "operation",
+                expected: "one with inputs; `input` adds inputs".into(),
+                found: "an input".into(),
+            });
+        }
+        let node = Node::new(name, op, inputs.to_vec(), params);
+        check(&node)?;
+        let shape = node_shape(&node, &read)?;
+        Ok(self.push(node, shape))
+    }
+
+    /// Softmax over `dim`, or its logarithm.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn softmax(&mut self, name: &str, x: NodeId, dim: i64, log: bool) -> Result<NodeId> {
+        let dim = self.dim(name, x, "dim", dim)?;
+        self.add(name, Op::Softmax { dim, log }, &[x], Vec::new())
+    }
+
+    /// Mean over `dims`; over all of them if none is given.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn mean(&mut self, name: &str, x: NodeId, dims: &[i64], keepdim: bool) -> Result<NodeId> {
+        let mut dims = self.dims(name, x, "dim", dims)?;
+        if dims.is_empty() {
+            dims = (0..self.shape_for(name, x)?.rank()).collect();
+        }
+        dims.sort_unstable();
+        self.add(name, Op::Mean { dims, keepdim }, &[x], Vec::new())
+    }
+
+    /// Make one dimension of `start..=end`.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn flatten(&mut self, name: &str, x: NodeId, start: i64, end: i64) -> Result<NodeId> {
+        let start = self.dim(name, x, "start_dim", start)?;
+        let end = self.dim(name, x, "end_dim", end)?;
+        self.add(name, Op::Flatten { start, end }, &[x], Vec::new())
+    }
+
+    /// Dimensions in a new order.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn permute(&mut self, name: &str, x: NodeId, dims: &[i64]) -> Result<NodeId> {
+        let dims = self.dims(name, x, "dims", dims)?;
+        self.add(name, Op::Permute { dims }, &[x], Vec::new())
+    }
+
+    /// Every `step`-th index of `dim` from `start` to `stop`, as Python slices count.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn slice(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        dim: i64,
+        [start, stop]: [Option<i64>; 2],
+        step: usize,
+    ) -> Result<NodeId> {
+        let dim = self.dim(name, x, "dim", dim)?;
+        self.add(name, Op::Slice { dim, start, stop, step }, &[x], Vec::new())
+    }
+
+    /// Values side by side along `dim`.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn concat(&mut self, name: &str, xs: &[NodeId], dim: i64) -> Result<NodeId> {
+        let dim = match xs {
+            [first, ..] => self.dim(name, *first, "dim", dim)?,
+            [] => 0,
+        };
+        self.add(name, Op::Concat { dim }, xs, Vec::new())
+    }
+
+    /// The shape of a value for the inputs at hand.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such value.
+    pub fn shape(&self, value: NodeId) -> Result<Shape> {
+        self.shape_for("graph", value)
+    }
+
+    /// The name of a value, with its suffix if it was taken.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such value.
+    pub fn name(&self, value: NodeId) -> Result<&str> {
+        self.shape(value)?;
+        Ok(&self.graph.nodes[value.0].name)
+    }
+
+    /// The next output. A value may be one twice.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such value.
+    pub fn output(&mut self, value: NodeId) -> Result<()> {
+        self.shape_for("output", value)?;
+        self.graph.outputs.push(value);
+        Ok(())
+    }
+
+    /// The graph as it was traced, without passes.
+    pub fn traced(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The graph after all passes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it has no output.
+    pub fn finish(&self) -> Result<Graph> {
+        if self.graph.outputs.is_empty() {
+            return Err(Error::Input {
+                what: "graph".into(),
+                expected: "at least one output".into(),
+                found: "none".into(),
+            });
+        }
+        Ok(passes::optimize(self.graph.clone()))
+    }
+
+    fn push(&mut self, mut node: Node, shape: Shape) -> NodeId {
+        if !self.names.insert(node.name.clone()) {
+            let free = (1..).map(|i| format!("{}_{i}", node.name)).find(|name| !self.names.contains(name));
+            node.name = free.unwrap_or_default();
+            self.names.insert(node.name.clone());
+        }
+        self.graph.nodes.push(node);
+        self.shapes.push(shape);
+        NodeId(self.graph.nodes.len() - 1)
+    }
+
+    fn shape_for(&self, name: &str, id: NodeId) -> Result<Shape> {
+        self.shapes.get(id.0).copied().ok_or_else(|| Error::Input {
+            what: name.to_owned(),
+            expected: format!("one of this graph's {} values", self.shapes.len()),
+            found: format!("value {}", id.0),
+        })
+    }
+
+    /// A dimension counted from the front; a scalar counts as having one dimension.
+    fn dim(&self, name: &str, x: NodeId, attribute: &'static str, dim: i64) -> Result<usize> {
+        let shape = self.shape_for(name, x)?;
+        let rank = shape.rank().max(1) as i64;
+        if (-rank..rank).contains(&dim) {
+            return Ok(dim.rem_euclid(rank) as usize);
+        }
+        Err(Error::Attribute {
+            node: name.to_owned(),
+            attribute,
+            expected: format!("in {}..={} for the input {shape}", -rank, rank - 1),
+            found: dim.to_string(),
+        })
+    }
+
+    fn dims(&self, name: &str, x: NodeId, attribute: &'static str, dims: &[i64]) -> Result<Vec<usize>> {
+        dims.iter().map(|&dim| self.dim(name, x, attribute, dim)).collect()
+    }
+}

@@ -1,0 +1,201 @@
+//! A graph as text, a node a line.
+
+use std::fmt::{self, Display, Write};
+
+use super::{Binary, Conv2d, ConvPadding, Graph, Node, Op, Window};
+use crate::tensor::Activation;
+
+impl Graph {
+    /// The graph as text: a node a line with its name, what it computes and reads, what is fused
+    /// into it, and the names of the nodes it covers.
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.nodes.len().to_string().len() + 1;
+        let name = self.nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
+        for (index, node) in self.nodes.iter().enumerate() {
+            let id = format!("%{index}");
+            writeln!(f, "{id:<number$} {:<name$}  {}", node.name, Line(node))?;
+        }
+        write!(f, "return")?;
+        self.outputs.iter().enumerate().try_for_each(|(i, id)| {
+            let separator = if i == 0 { " " } else { ", " };
+            write!(f, "{separator}%{}", id.0)
+        })
+    }
+}
+
+/// A node without its name.
+struct Line<'a>(&'a Node);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        let own = node.inputs.len() - usize::from(node.fused.residual);
+        let read: Vec<_> = node.inputs.iter().map(|id| format!("%{}", id.0)).collect();
+        write!(f, "{}", op_name(&node.op))?;
+        if own > 0 {
+            write!(f, "({})", read[..own].join(", "))?;
+        }
+        let mut attributes = String::new();
+        write_attributes(&mut attributes, &node.op)?;
+        f.write_str(&attributes)?;
+        for ((name, _), param) in node.op.param_names().iter().zip(&node.params) {
+            if let Some(param) = param {
+                write!(f, " {name} {}", param.shape())?;
+            }
+        }
+        if let Some(affine) = &node.fused.affine {
+            let parts =
+                [affine.scale.is_some().then_some("scale"), affine.shift.is_some().then_some("shift")];
+            write!(f, " | {}", parts.into_iter().flatten().collect::<Vec<_>>().join(" and "))?;
+        }
+        if node.fused.residual {
+            write!(f, " | + {}", read[own..].join(" + "))?;
+        }
+        if node.fused.activation != Activation::Identity {
+            write!(f, " | {}", activation_text(node.fused.activation))?;
+        }
+        if !node.covers.is_empty() {
+            write!(f, "  (covers {})", node.covers.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn op_name(op: &Op) -> String {
+    match op {
+        Op::Input => "input".into(),
+        Op::Conv2d(_) => "conv2d".into(),
+        Op::Linear => "linear".into(),
+        Op::BatchNorm { .. } => "batch_norm".into(),
+        Op::Activation(activation) => activation_text(*activation),
+        Op::PRelu => "prelu".into(),
+        Op::Softmax { log: false, .. } => "softmax".into(),
+        Op::Softmax { log: true, .. } => "log_softmax".into(),
+        Op::MaxPool2d(_) => "max_pool2d".into(),
+        Op::AvgPool2d { .. } => "avg_pool2d".into(),
+        Op::AdaptiveAvgPool2d { .. } => "adaptive_avg_pool2d".into(),
+        Op::AdaptiveMaxPool2d { .. } => "adaptive_max_pool2d".into(),
+        Op::LocalResponseNorm { .. } => "local_response_norm".into(),
+        Op::Binary(binary) | Op::BinaryScalar { op: binary, .. } => binary_name(*binary).into(),
+        Op::Mean { .. } => "mean".into(),
+        Op::Reshape { .. } => "reshape".into(),
+        Op::Flatten { .. } => "flatten".into(),
+        Op::Permute { .. } => "permute".into(),
+        Op::Slice { .. } => "slice".into(),
+        Op::Concat { .. } => "concat".into(),
+        Op::Pad { .. } => "pad".into(),
+        Op::Identity => "identity".into(),
+    }
+}
+
+fn binary_name(binary: Binary) -> &'static str {
+    match binary {
+        Binary::Add => "add",
+        Binary::Sub => "sub",
+        Binary::Mul => "mul",
+        Binary::Div => "div",
+        Binary::Maximum => "maximum",
+        Binary::Minimum => "minimum",
+    }
+}
+
+fn activation_text(activation: Activation) -> String {
+    match activation {
+        Activation::Identity => "identity".into(),
+        Activation::Relu => "relu".into(),
+        Activation::Clamp { lo, hi } => format!("clamp {lo} to {hi}"),
+        Activation::LeakyRelu { slope } => format!("leaky_relu {slope}"),
+        Activation::Hardswish => "hardswish".into(),
+        Activation::Hardsigmoid => "hardsigmoid".into(),
+        Activation::Tanh => "tanh".into(),
+        Activation::Sigmoid => "sigmoid".into(),
+        Activation::Silu => "silu".into(),
+        Activation::Gelu => "gelu".into(),
+        Activation::GeluTanh => "gelu_tanh".into(),
+    }
+}
+
+/// Attributes, each with a space before it; torch's defaults are left out.
+fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
+    match op {
+        Op::Conv2d(conv) => write_conv(out, conv),
+        Op::BatchNorm { eps } => write!(out, " eps {eps}"),
+        Op::Softmax { dim, .. } | Op::Concat { dim } => write!(out, " dim {dim}"),
+        Op::MaxPool2d(window) => write_window(out, window),
+        Op::AvgPool2d { window, count_include_pad, divisor_override } => {
+            write_window(out, window)?;
+            if !count_include_pad && window.padding != [0; 4] {
+                write!(out, " without padding in the divisor")?;
+            }
+            divisor_override.map_or(Ok(()), |divisor| write!(out, " divisor {divisor}"))
+        }
+        Op::AdaptiveAvgPool2d { output } | Op::AdaptiveMaxPool2d { output } => {
+            let [h, w] = output.map(|size| size.map_or_else(|| "same".to_owned(), |n| n.to_string()));
+            write!(out, " output {h}x{w}")
+        }
+        Op::LocalResponseNorm { size, alpha, beta, k } => {
+            write!(out, " size {size} alpha {alpha} beta {beta} k {k}")
+        }
+        Op::BinaryScalar { scalar, reversed, .. } => {
+            write!(out, " {} {scalar}", if *reversed { "reversed with" } else { "with" })
+        }
+        Op::Mean { dims, keepdim } => {
+            write!(out, " dims {dims:?}{}", if *keepdim { " keepdim" } else { "" })
+        }
+        Op::Reshape { dims } => write!(out, " to {dims:?}"),
+        Op::Flatten { start, end } => write!(out, " dims {start} to {end}"),
+        Op::Permute { dims } => write!(out, " dims {dims:?}"),
+        Op::Slice { dim, start, stop, step } => {
+            let bound = |bound: &Option<i64>| bound.map_or_else(String::new, |b| b.to_string());
+            write!(out, " dim {dim} [{}:{}:{step}]", bound(start), bound(stop))
+        }
+        Op::Pad { pads, value } => write!(out, " by {pads:?} with {value}"),
+        Op::Input | Op::Linear | Op::Activation(_) | Op::PRelu | Op::Binary(_) | Op::Identity => Ok(()),
+    }
+}
+
+fn write_conv(out: &mut String, conv: &Conv2d) -> fmt::Result {
+    write_pair(out, "stride", conv.stride)?;
+    match conv.padding {
+        ConvPadding::Explicit(sides) => write_padding(out, sides)?,
+        ConvPadding::SameUpper => write!(out, " padding same_upper")?,
+    }
+    write_pair(out, "dilation", conv.dilation)?;
+    if conv.groups != 1 {
+        write!(out, " groups {}", conv.groups)?;
+    }
+    Ok(())
+}
+
+fn write_window(out: &mut String, window: &Window) -> fmt::Result {
+    write!(out, " kernel {}x{}", window.kernel[0], window.kernel[1])?;
+    write_pair(out, "stride", window.stride)?;
+    write_padding(out, window.padding)?;
+    write_pair(out, "dilation", window.dilation)?;
+    if window.ceil_mode {
+        write!(out, " ceil_mode")?;
+    }
+    Ok(())
+}
+
+fn write_pair(out: &mut String, name: &str, pair: [usize; 2]) -> fmt::Result {
+    match pair {
+        [1, 1] => Ok(()),
+        [h, w] if h == w => write!(out, " {name} {h}"),
+        [h, w] => write!(out, " {name} {h}x{w}"),
+    }
+}
+
+fn write_padding(out: &mut String, sides: [usize; 4]) -> fmt::Result {
+    match sides {
+        [0, 0, 0, 0] => Ok(()),
+        [t, l, b, r] if t == l && l == b && b == r => write!(out, " padding {t}"),
+        sides => write!(out, " padding {sides:?}"),
+    }
+}

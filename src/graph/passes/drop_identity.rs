@@ -1,0 +1,28 @@
+use crate::graph::{Graph, Node, Op};
+use crate::tensor::Activation;
+
+use super::Rewrite;
+
+/// Let readers of a node that changes nothing read its input: dropout, `Identity`, and layout
+/// operations whose attributes say that they keep the value as it is.
+#[must_use]
+pub fn drop_identity(graph: &Graph) -> Graph {
+    let mut new = Rewrite::new(graph);
+    for node in &graph.nodes {
+        if changes_nothing(node) { new.replace_by(node.inputs[0]) } else { new.keep(node.clone()) }
+    }
+    new.finish()
+}
+
+fn changes_nothing(node: &Node) -> bool {
+    match &node.op {
+        Op::Identity | Op::Activation(Activation::Identity) => true,
+        // A scalar flattened at 0 gets a dimension.
+        Op::Flatten { start, end } => start == end && *start > 0,
+        Op::Permute { dims } => dims.iter().enumerate().all(|(i, &d)| i == d),
+        Op::Slice { start: None | Some(0), stop: None, step: 1, .. } => true,
+        Op::Concat { .. } => node.inputs.len() == 1,
+        Op::Pad { pads, .. } => pads.iter().all(|pad| *pad == [0, 0]),
+        _ => false,
+    }
+}

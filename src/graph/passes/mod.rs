@@ -1,0 +1,136 @@
+//! Edits that make a graph faster and leave what it computes alone.
+//!
+//! Each pass is one file and a pure function from graph to graph. Values that are graph outputs,
+//! or are read more than once, stay as they are.
+
+mod dead_code;
+mod drop_identity;
+mod fold_batch_norm;
+mod fuse_activation;
+mod fuse_add;
+mod split_residual;
+
+pub use dead_code::dead_code;
+pub use drop_identity::drop_identity;
+pub use fold_batch_norm::fold_batch_norm;
+pub use fuse_activation::fuse_activation;
+pub use fuse_add::fuse_add;
+pub use split_residual::split_broadcast_residuals;
+
+use super::{Graph, Node, NodeId, Op};
+
+/// A pass and its name.
+pub type Pass = (&'static str, fn(&Graph) -> Graph);
+
+/// The passes in their order: dead readers and identities would stand between a convolution and
+/// what fuses into it; batch norm comes before the sum, the sum before the activation.
+pub const PASSES: [Pass; 5] = [
+    ("dead_code", dead_code),
+    ("drop_identity", drop_identity),
+    ("fold_batch_norm", fold_batch_norm),
+    ("fuse_add", fuse_add),
+    ("fuse_activation", fuse_activation),
+];
+
+/// All passes.
+///
+/// # Panics
+/// If a pass breaks the graph, which is a bug of the pass.
+#[must_use]
+pub fn optimize(mut graph: Graph) -> Graph {
+    for (name, pass) in PASSES {
+        graph = pass(&graph);
+        if let Err(broken) = graph.validate() {
+            panic!("pass {name}: {broken}");
+        }
+    }
+    graph
+}
+
+/// A graph that is written anew, node by node, from an old one.
+struct Rewrite<'g> {
+    old: &'g Graph,
+    nodes: Vec<Node>,
+    /// Where each old node's value is now.
+    now: Vec<NodeId>,
+}
+
+impl<'g> Rewrite<'g> {
+    fn new(old: &'g Graph) -> Self {
+        Self { old, nodes: Vec::with_capacity(old.nodes.len()), now: Vec::with_capacity(old.nodes.len()) }
+    }
+
+    /// The value of the next old node is that of a new node.
+    fn keep(&mut self, node: Node) {
+        let id = self.append(node);
+        self.now.push(id);
+    }
+
+    /// The value of the next old node is that of an earlier old one.
+    fn replace_by(&mut self, old: NodeId) {
+        self.now.push(self.now[old.0]);
+    }
+
+    /// The next old node's value is no longer there; nobody may read it.
+    fn leave_out(&mut self) {
+        self.now.push(NodeId(usize::MAX));
+    }
+
+    /// A new node that stands for no old one alone; its inputs are new ids already.
+    fn append_raw(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// A new node whose inputs are old ids.
+    fn append(&mut self, mut node: Node) -> NodeId {
+        for id in &mut node.inputs {
+            *id = self.now[id.0];
+        }
+        self.append_raw(node)
+    }
+
+    fn now(&self, old: NodeId) -> NodeId {
+        self.now[old.0]
+    }
+
+    fn finish(self) -> Graph {
+        let ids = |old: &[NodeId]| old.iter().map(|id| self.now[id.0]).collect();
+        Graph { inputs: ids(&self.old.inputs), outputs: ids(&self.old.outputs), nodes: self.nodes }
+    }
+}
+
+/// The number of dimensions of each value, where the operations alone tell it.
+fn ranks(graph: &Graph) -> Vec<Option<usize>> {
+    let mut ranks: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let of = |index: usize| ranks[node.inputs[index].0];
+        let rank = match &node.op {
+            Op::Input => None,
+            Op::Conv2d(_)
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d { .. }
+            | Op::AdaptiveAvgPool2d { .. }
+            | Op::AdaptiveMaxPool2d { .. }
+            | Op::LocalResponseNorm { .. } => Some(4),
+            Op::Reshape { dims } => Some(dims.len()),
+            Op::Permute { dims } => Some(dims.len()),
+            Op::Pad { pads, .. } => Some(pads.len()),
+            Op::Flatten { start, end } => of(0).map(|rank| (rank + start).saturating_sub(*end).max(1)),
+            Op::Mean { dims, keepdim: false } => of(0).map(|rank| rank.saturating_sub(dims.len())),
+            Op::Binary(_) => of(0).zip(of(1)).map(|(a, b)| a.max(b)),
+            Op::Mean { keepdim: true, .. }
+            | Op::Linear
+            | Op::BatchNorm { .. }
+            | Op::Activation(_)
+            | Op::PRelu
+            | Op::Softmax { .. }
+            | Op::BinaryScalar { .. }
+            | Op::Slice { .. }
+            | Op::Concat { .. }
+            | Op::Identity => of(0),
+        };
+        ranks.push(rank);
+    }
+    ranks
+}
