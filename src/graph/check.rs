@@ -88,7 +88,7 @@ impl Check<'_> {
         let count = self.node.params.len();
         self.is("parameters", &format!("{} value(s)", names.len()), count, count == names.len())?;
         for ((name, required), param) in names.iter().zip(&self.node.params) {
-            self.is(name, "a parameter", "none", param.is_some() || !required)?;
+            self.is(name, "a parameter", format_args!("none"), param.is_some() || !required)?;
         }
         Ok(())
     }

@@ -98,7 +98,8 @@ fn extent(kernel: usize, dilation: usize) -> i128 {
 
 /// How many windows start within `room` pixels after the first.
 fn windows(room: i128, stride: usize) -> Option<usize> {
-    if room < 0 { None } else { usize::try_from(room / stride as i128 + 1).ok() }
+    // More than can be counted is more than can be stored, which the caller finds out.
+    (room >= 0).then(|| usize::try_from(room / stride as i128 + 1).unwrap_or(usize::MAX))
 }
 
 /// The first and one past the last index of a slice along a dimension of `size`, as Python counts.
