@@ -188,8 +188,9 @@ impl GraphBuilder {
 
     fn push(&mut self, mut node: Node, shape: Shape) -> NodeId {
         if !self.names.insert(node.name.clone()) {
-            let free = (1..).map(|i| format!("{}_{i}", node.name)).find(|name| !self.names.contains(name));
-            node.name = free.unwrap_or_default();
+            // One of these is free: there are as many as taken names, of which one has no suffix.
+            let mut suffixed = (1..=self.names.len()).map(|i| format!("{}_{i}", node.name));
+            node.name = suffixed.find(|name| !self.names.contains(name)).expect("a free suffix");
             self.names.insert(node.name.clone());
         }
         self.graph.nodes.push(node);

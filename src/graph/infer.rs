@@ -4,7 +4,7 @@
 //! still go wrong here depends on the inputs' sizes.
 
 use crate::error::{Error, Result};
-use crate::tensor::{Param, Shape};
+use crate::tensor::Shape;
 
 use super::{Conv2d, ConvPadding, Graph, Node, Op, Window};
 
@@ -128,8 +128,7 @@ impl Infer<'_> {
         let x = inputs.first().copied().unwrap_or_default();
         match &self.node.op {
             Op::Input => unreachable!("an input's shape comes with the run"),
-            Op::Activation(_) | Op::Identity => Ok(x),
-            Op::BinaryScalar { .. } => Ok(x),
+            Op::Activation(_) | Op::Identity | Op::BinaryScalar { .. } => Ok(x),
             Op::Conv2d(conv) => self.conv2d(conv, x),
             Op::Linear => self.linear(x),
             Op::BatchNorm { .. } => self.batch_norm(x),
@@ -306,7 +305,7 @@ impl Infer<'_> {
     // --- what the rules share ---------------------------------------------------------
 
     fn weight(&self) -> Shape {
-        self.node.param(0).map_or_else(Shape::default, |weight: &std::sync::Arc<Param>| weight.shape())
+        self.node.param(0).map_or_else(Shape::default, |weight| weight.shape())
     }
 
     fn pictures(&self, x: Shape) -> Result<[usize; 4]> {

@@ -16,12 +16,13 @@ pub fn drop_identity(graph: &Graph) -> Graph {
 
 fn changes_nothing(node: &Node) -> bool {
     match &node.op {
-        Op::Identity | Op::Activation(Activation::Identity) => true,
         // A scalar flattened at 0 gets a dimension.
         Op::Flatten { start, end } => start == end && *start > 0,
         Op::Permute { dims } => dims.iter().enumerate().all(|(i, &d)| i == d),
-        Op::Slice { start: None | Some(0), stop: None, step: 1, .. } => true,
         Op::Concat { .. } => node.inputs.len() == 1,
+        Op::Identity
+        | Op::Activation(Activation::Identity)
+        | Op::Slice { start: None | Some(0), stop: None, step: 1, .. } => true,
         Op::Pad { pads, .. } => pads.iter().all(|pad| *pad == [0, 0]),
         _ => false,
     }
