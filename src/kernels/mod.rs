@@ -8,7 +8,11 @@
 //! place in it, or the threads.
 
 pub mod conv;
+pub mod copy;
+pub mod elementwise;
 pub mod epilogue;
+pub mod math;
+mod nest;
 #[cfg(test)]
 pub(crate) mod reference;
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! poisoned in between, so that a kernel which depends on their order or reads what it has not
 //! written does not pass.
 
+pub(crate) mod views;
+
 use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::ptr::NonNull;
 use std::sync::Arc;

@@ -74,6 +74,10 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// Lane-wise `if a > b { t } else { f }` (false for NaN).
     fn select_gt(self, a: Self::F32, b: Self::F32, t: Self::F32, f: Self::F32) -> Self::F32;
+    /// Lane-wise `if a is NaN { t } else { f }`.
+    fn select_nan(self, a: Self::F32, t: Self::F32, f: Self::F32) -> Self::F32;
+    /// The square root.
+    fn sqrt(self, a: Self::F32) -> Self::F32;
     /// Round to the nearest integer, halves to even.
     fn round(self, a: Self::F32) -> Self::F32;
     /// `2^n` for integral `n` in -126..=127.

@@ -57,6 +57,14 @@ unsafe impl<const N: usize> Simd for Portable<N> {
         std::array::from_fn(|i| if a[i] > b[i] { t[i] } else { f[i] })
     }
     #[inline(always)]
+    fn select_nan(self, a: Self::F32, t: Self::F32, f: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| if a[i].is_nan() { t[i] } else { f[i] })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F32) -> Self::F32 {
+        a.map(f32::sqrt)
+    }
+    #[inline(always)]
     fn round(self, a: Self::F32) -> Self::F32 {
         a.map(f32::round_ties_even)
     }

@@ -32,6 +32,9 @@ impl Vectorized for Everything {
             get(s.select_gt(va, vb, s.splat(1.0), s.zero())),
             expect(&|a, b| f32::from(u8::from(a > b)))
         );
+        assert_eq!(get(s.sqrt(s.mul(va, va))), expect(&|a, _| a.abs()));
+        assert_eq!(get(s.select_nan(va, vb, va)), a);
+        assert_eq!(get(s.select_nan(s.splat(f32::NAN), vb, va)), b);
         assert_eq!(get(s.round(va)), expect(&|a, _| a.round_ties_even()));
         assert_eq!(get(s.pow2n(s.round(va))), expect(&|a, _| a.round_ties_even().exp2()));
         let quads = |k: usize| (0..n).map(|i| a[i / 4 * 4 + k]).collect::<Vec<_>>();

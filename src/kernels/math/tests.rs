@@ -1,0 +1,178 @@
+use super::*;
+use crate::kernels::reference::activation_f64;
+use crate::kernels::testing::Guarded;
+use crate::simd::{Isa, Vectorized};
+
+#[derive(Clone, Copy)]
+enum Function {
+    Exp,
+    Activation(Activation),
+}
+
+struct Map<'a>(&'a mut [f32], Function);
+
+impl Vectorized for Map<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self(row, function) = self;
+        match function {
+            // SAFETY: the row is a slice.
+            Function::Activation(a) => unsafe { activate_row(s, row.as_mut_ptr(), row.len(), a) },
+            Function::Exp => {
+                for x in row {
+                    // SAFETY: one float.
+                    unsafe { s.store_partial(x, exp(s, s.splat(*x)), 1) };
+                }
+            }
+        }
+    }
+}
+
+fn apply(isa: Isa, function: Function, x: &[f32]) -> Vec<f32> {
+    let mut row = Guarded::poisoned(x.len());
+    row.copy_from_slice(x);
+    isa.dispatch(Map(&mut row, function));
+    row.to_vec()
+}
+
+/// Every 997th float, and the interesting ones.
+fn floats() -> Vec<f32> {
+    let special = [
+        0.0,
+        -0.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::MAX,
+        f32::MIN,
+        f32::MIN_POSITIVE,
+        1e-45,
+        -1e-45,
+        0.625,
+        -0.625,
+        88.722_84,
+        88.73,
+        -87.336_55,
+        -103.97,
+        -103.98,
+        6.0,
+        -3.0,
+    ];
+    let all = (0..=u32::MAX / 997).map(|i| f32::from_bits(i * 997)).filter(|x| !x.is_nan());
+    special.into_iter().chain(all).collect()
+}
+
+/// Distance in steps of the floats around `expected`, denormals included.
+fn ulps(found: f32, expected: f64) -> f64 {
+    if found.is_nan() && expected.is_nan() || f64::from(found) == expected {
+        return 0.0;
+    }
+    let rounded = expected as f32;
+    if rounded.is_infinite() || found.is_infinite() {
+        return if rounded == found { 0.0 } else { f64::INFINITY };
+    }
+    let exponent = (expected.abs().log2().floor() as i32).clamp(-126, 127);
+    (f64::from(found) - expected).abs() / f64::from(exponent - 23).exp2()
+}
+
+fn largest_ulps(function: Function, reference: impl Fn(f64) -> f64) {
+    let x = floats();
+    for isa in Isa::available() {
+        let found = apply(isa, function, &x);
+        let mut worst = (0.0, 0.0, 0.0);
+        for (&x, &y) in x.iter().zip(&found) {
+            let error = ulps(y, reference(f64::from(x)));
+            assert!(!error.is_nan(), "{x:e} gives {y:e}");
+            if error > worst.0 {
+                worst = (error, x, y);
+            }
+        }
+        assert!(worst.0 <= 3.0, "{}: {} ulp at {:e}: {:e}", isa.name(), worst.0, worst.1, worst.2);
+    }
+}
+
+#[test]
+fn exp_within_three_ulp() {
+    largest_ulps(Function::Exp, f64::exp);
+}
+
+#[test]
+fn tanh_within_three_ulp() {
+    largest_ulps(Function::Activation(Activation::Tanh), f64::tanh);
+}
+
+#[test]
+fn sigmoid_within_three_ulp() {
+    largest_ulps(Function::Activation(Activation::Sigmoid), |x| {
+        if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
+    });
+}
+
+#[test]
+fn the_other_activations_within_rounding_of_their_argument() {
+    let x: Vec<f32> = floats().into_iter().filter(|x| x.is_finite()).collect();
+    for activation in [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Clamp { lo: 0.0, hi: 6.0 },
+        Activation::LeakyRelu { slope: 0.01 },
+        Activation::Hardswish,
+        Activation::Hardsigmoid,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+    ] {
+        for isa in Isa::available() {
+            // x + 3 and the products of Hardswish overflow at the very end of the range, as torch's do.
+            let found = apply(isa, Function::Activation(activation), &x);
+            for (&x, &y) in x.iter().zip(&found).filter(|(x, _)| x.abs() < 1e37) {
+                let expected = activation_f64(activation, f64::from(x));
+                let bound = 4e-7 * f64::from(x).abs() + 1e-6 * expected.abs() + 1e-44;
+                assert!(
+                    (f64::from(y) - expected).abs() <= bound,
+                    "{activation:?} {}: {x:e} gives {y:e}, expected {expected:e}",
+                    isa.name(),
+                );
+            }
+        }
+    }
+}
+
+/// Torch's answers at the ends of the range (NaN where it gives NaN).
+#[test]
+fn infinities_and_nan_as_torch() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let x = [-inf, inf, nan];
+    for (activation, expected) in [
+        (Activation::Relu, [0.0, inf, nan]),
+        (Activation::Clamp { lo: 0.0, hi: 6.0 }, [0.0, 6.0, nan]),
+        (Activation::LeakyRelu { slope: 0.01 }, [-inf, inf, nan]),
+        (Activation::Hardswish, [nan, inf, nan]),
+        (Activation::Hardsigmoid, [0.0, 1.0, nan]),
+        (Activation::Tanh, [-1.0, 1.0, nan]),
+        (Activation::Sigmoid, [0.0, 1.0, nan]),
+        (Activation::Silu, [nan, inf, nan]),
+        (Activation::Gelu, [nan, inf, nan]),
+        (Activation::GeluTanh, [nan, inf, nan]),
+    ] {
+        for isa in Isa::available() {
+            let found = apply(isa, Function::Activation(activation), &x);
+            let same = found.iter().zip(&expected).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
+            assert!(same, "{activation:?} {}: {found:?}, expected {expected:?}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn a_value_does_not_depend_on_its_place() {
+    for activation in [Activation::Gelu, Activation::Tanh, Activation::Silu, Activation::Hardswish] {
+        for isa in Isa::available() {
+            let alone = apply(isa, Function::Activation(activation), &[0.7]);
+            for len in 1..40 {
+                let row = apply(isa, Function::Activation(activation), &vec![0.7; len]);
+                assert!(row.iter().all(|&x| x == alone[0]));
+            }
+        }
+    }
+}

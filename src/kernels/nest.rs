@@ -1,0 +1,177 @@
+//! Loops over several operands of one shape that lie differently in memory.
+
+use std::ops::Range;
+
+use crate::tensor::{MAX_RANK, Shape};
+
+/// One dimension: its size and each operand's stride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dim<const K: usize> {
+    /// Number of steps.
+    pub size: usize,
+    /// Elements between neighbours, per operand; 0 repeats one element.
+    pub strides: [usize; K],
+}
+
+/// A loop nest over `K` operands. Operand 0 is the output: its smallest stride is innermost, and
+/// dimensions that lie behind one another in every operand are one loop. The innermost loop is
+/// handed out in pieces, so that even one long row can be shared between threads.
+#[derive(Clone, Debug)]
+pub struct Nest<const K: usize> {
+    outer: Vec<Dim<K>>,
+    inner: Dim<K>,
+    piece: usize,
+}
+
+impl<const K: usize> Nest<K> {
+    /// Elements of the innermost loop in one piece: small enough that what one step of a kernel
+    /// wrote is still in the first-level cache for the next one.
+    pub const PIECE: usize = 1024;
+
+    /// The nest over `shape` for operands with these strides (one per dimension of `shape`).
+    pub fn new(shape: Shape, strides: [&[usize]; K]) -> Self {
+        let mut dims: Vec<_> = (0..shape.rank())
+            .filter(|&d| shape[d] != 1)
+            .map(|d| Dim { size: shape[d], strides: strides.map(|s| s[d]) })
+            .collect();
+        dims.sort_by_key(|d| std::cmp::Reverse(d.strides[0]));
+        let mut merged: Vec<Dim<K>> = Vec::with_capacity(MAX_RANK);
+        for dim in dims {
+            match merged.last_mut() {
+                Some(last) if (0..K).all(|k| last.strides[k] == dim.size * dim.strides[k]) => {
+                    *last = Dim { size: last.size * dim.size, strides: dim.strides };
+                }
+                _ => merged.push(dim),
+            }
+        }
+        let inner = merged.pop().unwrap_or(Dim { size: 1, strides: [1; K] });
+        Self { outer: merged, inner, piece: Self::PIECE }
+    }
+
+    /// The innermost loop.
+    pub fn inner(&self) -> Dim<K> {
+        self.inner
+    }
+
+    /// Takes the innermost loop out; of the others, the one with the smallest stride of operand
+    /// `k` becomes innermost, in pieces of `piece` steps.
+    pub fn split_inner(mut self, k: usize, piece: usize) -> (Dim<K>, Self) {
+        let taken = self.inner;
+        let next = (0..self.outer.len()).min_by_key(|&d| self.outer[d].strides[k]);
+        let inner = next.map_or(Dim { size: 1, strides: [1; K] }, |d| self.outer.remove(d));
+        (taken, Self { outer: self.outer, inner, piece })
+    }
+
+    /// Number of pieces.
+    pub fn pieces(&self) -> usize {
+        self.outer.iter().map(|d| d.size).product::<usize>() * self.inner.size.div_ceil(self.piece)
+    }
+
+    /// Number of chunks for `threads`, none for an empty nest. `weight` is the elements behind one
+    /// step of the innermost loop.
+    pub fn phases(&self, weight: usize, threads: usize) -> Vec<usize> {
+        /// Elements from which a second thread is worth waking.
+        const WORTH_SHARING: usize = 4096;
+        let elements = self.outer.iter().map(|d| d.size).product::<usize>() * self.inner.size * weight;
+        if elements == 0 {
+            return Vec::new();
+        }
+        vec![super::chunks_for(self.pieces().min(elements.div_ceil(WORTH_SHARING)), threads)]
+    }
+
+    /// Calls `f` with each operand's offset and the number of steps, for each piece in `range`.
+    #[inline(always)]
+    pub fn visit(&self, range: Range<usize>, mut f: impl FnMut([usize; K], usize)) {
+        if range.is_empty() {
+            return;
+        }
+        let per_row = self.inner.size.div_ceil(self.piece);
+        let (mut row, mut piece) = (range.start / per_row, range.start % per_row);
+        let mut index = [0; MAX_RANK];
+        let mut at = [0; K];
+        for (d, dim) in self.outer.iter().enumerate().rev() {
+            index[d] = row % dim.size;
+            row /= dim.size;
+            at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at += index[d] * stride);
+        }
+        for _ in range {
+            let start = piece * self.piece;
+            let offsets = std::array::from_fn(|k| at[k] + start * self.inner.strides[k]);
+            f(offsets, self.piece.min(self.inner.size - start));
+            piece += 1;
+            if piece < per_row {
+                continue;
+            }
+            piece = 0;
+            for (d, dim) in self.outer.iter().enumerate().rev() {
+                index[d] += 1;
+                if index[d] < dim.size {
+                    at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at += stride);
+                    break;
+                }
+                index[d] = 0;
+                at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at -= (dim.size - 1) * stride);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::View;
+
+    fn offsets<const K: usize>(nest: &Nest<K>, range: Range<usize>) -> Vec<[usize; K]> {
+        let mut all = Vec::new();
+        let inner = nest.inner().strides;
+        nest.visit(range, |at, n| {
+            all.extend((0..n).map(|i| std::array::from_fn(|k| at[k] + i * inner[k])));
+        });
+        all
+    }
+
+    #[test]
+    fn dense_operands_are_one_loop() {
+        let v = View::physical(Shape::new(&[2, 3, 4, 5]));
+        let nest = Nest::new(v.shape, [v.strides(), v.strides()]);
+        assert_eq!(nest.inner(), Dim { size: 120, strides: [1, 1] });
+        assert_eq!(nest.pieces(), 1);
+    }
+
+    #[test]
+    fn visits_each_element_once_in_any_cut() {
+        let shape = Shape::new(&[2, 3, 4, 5]);
+        let (out, input) = (View::physical(shape), View::contiguous(shape));
+        let mut nest = Nest::new(shape, [out.strides(), input.strides()]);
+        nest.piece = 2;
+        let whole = offsets(&nest, 0..nest.pieces());
+        let cut: Vec<_> =
+            (0..7).flat_map(|i| offsets(&nest, super::super::even_range(nest.pieces(), 7, i))).collect();
+        assert_eq!(whole, cut);
+        let mut outs: Vec<_> = whole.iter().map(|o| o[0]).collect();
+        let mut ins: Vec<_> = whole.iter().map(|o| o[1]).collect();
+        outs.sort_unstable();
+        ins.sort_unstable();
+        assert_eq!(outs, (0..120).collect::<Vec<_>>());
+        assert_eq!(ins, outs);
+        // Element (1, 2, 3, 4) is the last of both.
+        assert!(whole.contains(&[119, 119]));
+    }
+
+    #[test]
+    fn a_broadcast_operand_stays_in_place() {
+        let shape = Shape::new(&[1, 8, 2, 2]);
+        let out = View::physical(shape);
+        let nest = Nest::new(shape, [out.strides(), &[0, 1, 0, 0]]);
+        assert_eq!(nest.inner(), Dim { size: 8, strides: [1, 1] });
+        assert_eq!(nest.pieces(), 4);
+    }
+
+    #[test]
+    fn nothing_and_a_scalar() {
+        let none = Nest::new(Shape::new(&[3, 0, 2]), [&[0, 2, 1]]);
+        assert_eq!(none.phases(1, 4), Vec::<usize>::new());
+        let one = Nest::new(Shape::new(&[]), [&[]]);
+        assert_eq!(offsets(&one, 0..1), vec![[0]]);
+    }
+}
