@@ -1,0 +1,655 @@
+"""Tracing: running a network's `forward` once with symbols to learn its graph.
+
+A :class:`Symbol` stands for an array that is not there yet. Operations on it add nodes to a
+`GraphBuilder`; what cannot become a node (a branch on a value, a NumPy function) raises and says in
+which module. A :class:`Tracer` is one such run: it knows which module is being called, and names the
+nodes as torchvision's feature extraction does (`layer1.0.conv2`, `layer1.0.relu_1`, `flatten`).
+
+One trace serves every batch and picture size, because nodes hold attributes and not sizes. For this a
+symbol knows of each dimension whether it is *fixed* (the same for every input that may use this trace:
+channels, features, what a pool to a given size returns) or not (batch, height, width). Reading a size that
+is not fixed is allowed; it marks the trace as bound to the sizes it was made with, and the network is
+traced again for others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvision import _rvision
+from rvision.errors import ShapeError, UnsupportedError
+
+__all__ = ["Shape", "Symbol", "Tracer", "concat", "tracer_of"]
+
+_NUMBERED = re.compile(r"_[0-9]+$")
+
+
+class Tracer:
+    """One run of `forward` with symbols.
+
+    Parameters
+    ----------
+    paths : mapping of int to str
+        `id` of each module of the tree to its name in the root.
+    owner : str
+        What messages call the root, such as `ResNet`.
+    """
+
+    def __init__(self, paths: Mapping[int, str], owner: str) -> None:
+        self.builder = _rvision.GraphBuilder()
+        self.size_bound = False
+        self.constants: list[NDArray[np.float32]] = []
+        self.finished = False
+        self._owner = owner
+        self._paths = paths
+        self._scopes: list[tuple[str, bool]] = []
+        self._names: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    @property
+    def path(self) -> str:
+        """Name of the module that is being called; the root's is empty."""
+        return self._scopes[-1][0] if self._scopes else ""
+
+    @property
+    def where(self) -> str:
+        """The module that is being called, for messages."""
+        return self.path or self._owner
+
+    @contextmanager
+    def inside(self, module: object, leaf: bool) -> Iterator[None]:
+        """Name nodes after `module` for the duration of its `forward`.
+
+        A `leaf`'s first node has the module's own name, since it is all that the module does.
+        """
+        path = self._paths.get(id(module))
+        if path is None:
+            # Made during forward, or kept where the registry does not look, such as in a list.
+            name = type(module).__name__.lower()
+            path = f"{self.path}.{name}" if self.path else name
+        self._scopes.append((path, leaf and bool(path)))
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def name(self, label: str) -> str:
+        """Give the next node its name: the module's for a leaf, else `label` within the module.
+
+        As in torchvision, a number at the end is not part of a name but counts its uses.
+        """
+        path, leaf = self._scopes[-1] if self._scopes else ("", False)
+        name = path if leaf else f"{path}.{label}" if path else label
+        base = _NUMBERED.sub("", name)
+        count = self._counts.get(base, 0)
+        name = f"{base}_{count}" if count else base
+        while name in self._names:
+            count += 1
+            name = f"{base}_{count}"
+        self._counts[base] = count + 1
+        self._names.add(name)
+        return name
+
+    def input(self, name: str, shape: Sequence[int], fixed: Sequence[bool]) -> Symbol:
+        """Add an input of the network."""
+        unique = name
+        while unique in self._names:
+            unique += "_"
+        self._names.add(unique)
+        return Symbol(self, self.builder.input(unique, shape), tuple(fixed))
+
+    def constant(self, value: Any) -> Symbol:
+        """Add an array that `forward` combines with symbols: an input that every run is given."""
+        array = np.asarray(value, np.float32, order="C")
+        self.constants.append(array)
+        return self.input("constant", array.shape, (True,) * array.ndim)
+
+    def finish(self, outputs: Sequence[Symbol]) -> _rvision.Graph:
+        """Return the graph that computes `outputs`."""
+        for symbol in outputs:
+            self.builder.output(symbol.value_of(self))
+        self.finished = True
+        return self.builder.finish()
+
+
+def tracer_of(*values: Any) -> Tracer | None:
+    """Return the tracer of the first symbol in (nested) arguments, or None."""
+    for value in values:
+        if isinstance(value, Symbol):
+            return value.tracer
+        if isinstance(value, list | tuple):
+            found = tracer_of(*value)
+        elif isinstance(value, dict):
+            found = tracer_of(*value.values())
+        else:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+class Shape(Sequence[int]):
+    """A symbol's sizes. Reading one that varies with the input binds the trace to it."""
+
+    __slots__ = ("_symbol",)
+
+    def __init__(self, symbol: Symbol) -> None:
+        self._symbol = symbol
+
+    def __len__(self) -> int:
+        return self._symbol.ndim
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self._symbol.read(dim) for dim in range(*index.indices(len(self))))
+        return self._symbol.read(range(len(self))[index])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(other) == len(self) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __add__(self, other: Sequence[int]) -> tuple[int, ...]:
+        return (*self, *other)
+
+    def __radd__(self, other: Sequence[int]) -> tuple[int, ...]:
+        return (*other, *self)
+
+    def __repr__(self) -> str:
+        return repr(self._symbol.traced_shape)
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        count = 1
+        for size in self:
+            count *= size
+        return count
+
+
+class Symbol:
+    """A float32 array of a network that is being traced.
+
+    It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
+    `float`, iteration and NumPy functions raise :class:`~rvision.UnsupportedError`.
+    """
+
+    __slots__ = ("__weakref__", "_fixed", "_shape", "_tracer", "_value")
+
+    def __init__(self, tracer: Tracer, value: int, fixed: tuple[bool, ...]) -> None:
+        self._tracer = tracer
+        self._value = value
+        self._shape: tuple[int, ...] = tuple(tracer.builder.shape(value))
+        self._fixed = fixed
+
+    # ---- what it is ----
+
+    @property
+    def tracer(self) -> Tracer:
+        """The run that this symbol belongs to."""
+        return self._tracer
+
+    @property
+    def traced_shape(self) -> tuple[int, ...]:
+        """The sizes of this trace, for messages: reading them does not bind the trace."""
+        return self._shape
+
+    @property
+    def fixed(self) -> tuple[bool, ...]:
+        """For each dimension, whether its size is the same in every run of this trace."""
+        return self._fixed
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes, (N, C, H, W) for a batch of pictures."""
+        return Shape(self)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the size of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self._shape)
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return len(self._shape)
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def read(self, dim: int) -> int:
+        """Return a size to Python code, which may depend on it from then on."""
+        if not self._fixed[dim]:
+            self._tracer.size_bound = True
+        return self._shape[dim]
+
+    def axis(self, dim: int) -> int:
+        """Count `dim` from the front, after checking it."""
+        if not -self.ndim <= dim < self.ndim:
+            raise ShapeError(
+                f"{self._tracer.where}: dimension {dim} is out of range for a {self.ndim}-d value "
+                f"{self._shape}"
+            )
+        return dim % self.ndim
+
+    def value_of(self, tracer: Tracer) -> int:
+        """Return the value's index in `tracer`'s graph, after checking that it belongs there."""
+        if self._tracer is not tracer or tracer.finished:
+            raise UnsupportedError(
+                f"{tracer.where}: a value of another call of the network is used here; "
+                "values must reach a module through the arguments of forward, not through attributes or "
+                "globals"
+            )
+        return self._value
+
+    def emit(
+        self, method: str, label: str, *attributes: Any, fixed: Sequence[bool] | None = None, **named: Any
+    ) -> Symbol:
+        """Add the node `GraphBuilder.method(name, self, *attributes)`.
+
+        `fixed` tells which of the result's sizes are fixed; by default those of this symbol.
+        """
+        tracer = self._tracer
+        value = self.value_of(tracer)
+        result = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
+        return Symbol(tracer, result, self._fixed if fixed is None else tuple(fixed))
+
+    def activation(self, label: str, kind: str, a: float = 0.0, b: float = 0.0) -> Symbol:
+        """Add a pointwise function by the engine's name for it."""
+        return self.emit("activation", label, kind, float(a), float(b))
+
+    # ---- arithmetic ----
+
+    def _binary(self, kind: str, label: str, other: Any, reverse: bool = False) -> Symbol:
+        if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
+            return self.emit("binary_scalar", label, kind, float(other), reverse)
+        if isinstance(other, Symbol):
+            operand = other
+        elif isinstance(other, np.ndarray) or hasattr(other, "__array__") or hasattr(other, "__dlpack__"):
+            operand = self._tracer.constant(other)
+        else:
+            return NotImplemented
+        left, right = (operand, self) if reverse else (self, operand)
+        tracer = self._tracer
+        value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
+        return Symbol(tracer, value, _broadcast_fixed(left, right))
+
+    def __add__(self, other: Any) -> Symbol:
+        return self._binary("add", "add", other)
+
+    def __radd__(self, other: Any) -> Symbol:
+        return self._binary("add", "add", other, reverse=True)
+
+    def __sub__(self, other: Any) -> Symbol:
+        return self._binary("sub", "sub", other)
+
+    def __rsub__(self, other: Any) -> Symbol:
+        return self._binary("sub", "sub", other, reverse=True)
+
+    def __mul__(self, other: Any) -> Symbol:
+        return self._binary("mul", "mul", other)
+
+    def __rmul__(self, other: Any) -> Symbol:
+        return self._binary("mul", "mul", other, reverse=True)
+
+    def __truediv__(self, other: Any) -> Symbol:
+        return self._binary("div", "truediv", other)
+
+    def __rtruediv__(self, other: Any) -> Symbol:
+        return self._binary("div", "truediv", other, reverse=True)
+
+    def __neg__(self) -> Symbol:
+        return self.emit("binary_scalar", "neg", "mul", -1.0, False)
+
+    def add(self, other: Any) -> Symbol:
+        """Return the sum."""
+        return self + other
+
+    def mul(self, other: Any) -> Symbol:
+        """Return the product."""
+        return self * other
+
+    def maximum(self, other: Any) -> Symbol:
+        """Return the larger, element by element."""
+        return self._binary("maximum", "maximum", other)
+
+    def minimum(self, other: Any) -> Symbol:
+        """Return the smaller, element by element."""
+        return self._binary("minimum", "minimum", other)
+
+    def relu(self) -> Symbol:
+        """Return `max(x, 0)`."""
+        return self.activation("relu", "relu")
+
+    def sigmoid(self) -> Symbol:
+        """Return `1 / (1 + exp(-x))`."""
+        return self.activation("sigmoid", "sigmoid")
+
+    def tanh(self) -> Symbol:
+        """Return the hyperbolic tangent."""
+        return self.activation("tanh", "tanh")
+
+    def clamp(self, min: float = -np.inf, max: float = np.inf) -> Symbol:
+        """Limit values to `min` .. `max`."""
+        return self.activation("clamp", "clamp", min, max)
+
+    def softmax(self, dim: int) -> Symbol:
+        """Return exponentials that sum to one along `dim`."""
+        return self.emit("softmax", "softmax", self.axis(dim), False)
+
+    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Symbol:
+        """Return the mean over one, several or all dimensions."""
+        dims = range(self.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+        axes = sorted({self.axis(d) for d in dims})
+        if keepdim:
+            fixed = [d in axes or f for d, f in enumerate(self._fixed)]
+        else:
+            fixed = [f for d, f in enumerate(self._fixed) if d not in axes]
+        return self.emit("mean", "mean", axes, keepdim, fixed=fixed)
+
+    # ---- shapes ----
+
+    def _reshape(self, label: str, shape: Sequence[Any]) -> Symbol:
+        if len(shape) == 1 and isinstance(shape[0], Sequence):
+            shape = shape[0]
+        sizes = [int(size) for size in shape]
+        fixed = [size >= 0 or all(self._fixed) for size in sizes]
+        return self.emit("reshape", label, sizes, fixed=fixed)
+
+    def reshape(self, *shape: Any) -> Symbol:
+        """Return the values in a new shape; one size may be -1."""
+        return self._reshape("reshape", shape)
+
+    def view(self, *shape: Any) -> Symbol:
+        """Return the values in a new shape; one size may be -1."""
+        return self._reshape("view", shape)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Symbol:
+        """Make one dimension of `start_dim` to `end_dim`."""
+        return self._flatten(self.axis(start_dim), self.axis(end_dim), "flatten")
+
+    def _flatten(self, start: int, end: int, label: str) -> Symbol:
+        merged = all(self._fixed[start : end + 1])
+        fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
+        return self.emit("flatten", label, start, end, fixed=fixed)
+
+    def permute(self, *dims: Any) -> Symbol:
+        """Return the dimensions in another order."""
+        if len(dims) == 1 and isinstance(dims[0], Sequence):
+            dims = tuple(dims[0])
+        return self._permute([self.axis(dim) for dim in dims], "permute")
+
+    def _permute(self, axes: Sequence[int], label: str) -> Symbol:
+        return self.emit("permute", label, list(axes), fixed=[self._fixed[axis] for axis in axes])
+
+    def transpose(self, dim0: int, dim1: int) -> Symbol:
+        """Exchange two dimensions."""
+        axes = list(range(self.ndim))
+        first, second = self.axis(dim0), self.axis(dim1)
+        axes[first], axes[second] = second, first
+        return self._permute(axes, "transpose")
+
+    def squeeze(self, dim: int | None = None) -> Symbol:
+        """Drop a dimension of size one, or all of them."""
+        if dim is None:
+            axes = [axis for axis in range(self.ndim) if self.read(axis) == 1]
+        else:
+            axes = [self.axis(dim)] if self.read(self.axis(dim)) == 1 else []
+        return self._chain("squeeze", [(Symbol._drop, axis) for axis in reversed(axes)])
+
+    def unsqueeze(self, dim: int) -> Symbol:
+        """Insert a dimension of size one."""
+        if not -self.ndim - 1 <= dim <= self.ndim:
+            raise ShapeError(
+                f"{self._tracer.where}: no dimension can be inserted at {dim} of a {self.ndim}-d value "
+                f"{self._shape}"
+            )
+        return self._insert(dim % (self.ndim + 1), "unsqueeze")
+
+    def _drop(self, axis: int, label: str) -> Symbol:
+        # A dimension of size one merges into a neighbour whatever the other sizes are.
+        if self.ndim == 1:
+            return self.emit("reshape", label, [], fixed=())
+        start = axis if axis + 1 < self.ndim else axis - 1
+        neighbour = self._fixed[start + 1] if start == axis else self._fixed[start]
+        fixed = (*self._fixed[:start], neighbour, *self._fixed[start + 2 :])
+        return self.emit("flatten", label, start, start + 1, fixed=fixed)
+
+    def _insert(self, axis: int, label: str) -> Symbol:
+        varying = [d for d in range(self.ndim) if not self._fixed[d]]
+        sizes = [-1 if varying == [d] else self.read(d) for d in range(self.ndim)]
+        sizes.insert(axis, 1)
+        fixed = list(self._fixed)
+        fixed.insert(axis, True)
+        return self.emit("reshape", label, sizes, fixed=fixed)
+
+    def _slice(self, axis: int, part: slice, label: str) -> Symbol:
+        step = 1 if part.step is None else part.step
+        if step < 1:
+            raise UnsupportedError(
+                f"{self._tracer.where}: slices with step {step} are not supported; use a step of 1 or more"
+            )
+        fixed = list(self._fixed)
+        if (part.start, part.stop, step) in {(0, 1, 1), (-1, None, 1)}:
+            fixed[axis] = True
+        return self.emit("slice", label, axis, part.start, part.stop, step, fixed=fixed)
+
+    def _chain(self, label: str, steps: Sequence[tuple[Callable[..., Symbol], Any]]) -> Symbol:
+        """Apply `steps`; the last node has the label that users look for."""
+        result = self
+        for number, (step, argument) in enumerate(steps, 1):
+            name = label if number == len(steps) else f"{label}.part"
+            arguments = argument if isinstance(argument, tuple) else (argument,)
+            result = step(result, *arguments, name)
+        return result
+
+    def __getitem__(self, index: Any) -> Symbol:
+        index = list(index) if isinstance(index, tuple) else [index]
+        if any(
+            isinstance(item, Symbol) or not (item is None or item is ... or _is_index(item)) for item in index
+        ):
+            raise UnsupportedError(
+                f"{self._tracer.where}: a value is indexed with something else than integers, slices, "
+                f"None and `...`; "
+                "index outputs of the network instead"
+            )
+        used = sum(item is not None and item is not ... for item in index)
+        if used > self.ndim:
+            raise IndexError(f"{self._tracer.where}: {used} indices for a {self.ndim}-d value {self._shape}")
+        if ... not in index:
+            index.append(...)
+        at = index.index(...)
+        index[at : at + 1] = [slice(None)] * (self.ndim - used)
+
+        slices: list[tuple[Callable[..., Symbol], Any]] = []
+        drops: list[int] = []
+        inserts: list[int] = []
+        axis = place = 0
+        for item in index:
+            if item is None:
+                inserts.append(place)
+                place += 1
+                continue
+            if isinstance(item, slice):
+                if item != slice(None):
+                    slices.append((Symbol._slice, (axis, item)))
+                place += 1
+            else:
+                item = int(item)
+                if not -self._shape[axis] <= item < self._shape[axis]:
+                    raise IndexError(
+                        f"{self._tracer.where}: index {item} is out of range for dimension {axis} of "
+                        f"{self._shape}"
+                    )
+                slices.append((Symbol._slice, (axis, slice(item, item + 1 if item != -1 else None))))
+                drops.append(axis)
+            axis += 1
+        steps = slices + [(Symbol._drop, d) for d in reversed(drops)] + [(Symbol._insert, i) for i in inserts]
+        return self._chain("getitem", steps)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Symbol, ...]:
+        """Cut one dimension into pieces of a size (the last may be smaller) or of given sizes."""
+        axis = self.axis(dim)
+        length = self.read(axis)
+        if isinstance(split_size, int):
+            split_size = [min(split_size, length - start) for start in range(0, length, split_size)]
+        if sum(split_size) != length:
+            raise ShapeError(
+                f"{self._tracer.where}: pieces of {list(split_size)} do not add up to the {length} of "
+                f"dimension {axis}"
+            )
+        pieces = []
+        start = 0
+        for size in split_size:
+            fixed = list(self._fixed)
+            pieces.append(self.emit("slice", "getitem", axis, start, start + size, 1, fixed=fixed))
+            start += size
+        return tuple(pieces)
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Symbol, ...]:
+        """Cut one dimension into at most `chunks` pieces of the same size (the last may be smaller)."""
+        return self.split(-(-self.read(self.axis(dim)) // chunks), dim)
+
+    # ---- what changes nothing at inference ----
+
+    def contiguous(self) -> Symbol:
+        """Return the same values: memory order is the engine's business."""
+        return self.emit("identity", "contiguous")
+
+    def clone(self) -> Symbol:
+        """Return the same values: nothing is computed in place."""
+        return self
+
+    def detach(self) -> Symbol:
+        """Return the symbol itself: there are no gradients."""
+        return self
+
+    def float(self) -> Symbol:
+        """Return the symbol itself: everything is float32."""
+        return self
+
+    # ---- what cannot become a node ----
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise UnsupportedError(
+            f"{self._tracer.where}: {what} is not possible while the network is traced "
+            f"(forward is run once, before there are values); {instead}"
+        )
+
+    def __bool__(self) -> bool:
+        self._refuse("a decision on a value (bool)", "decide on shapes or attributes, or outside of forward")
+
+    def __float__(self) -> Any:
+        self._refuse("a value as a Python number (float)", "return it from forward and convert it there")
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __iter__(self) -> Iterator[Symbol]:
+        self._refuse("iterating over a value", "use chunk or split, or index it")
+
+    def __len__(self) -> int:
+        self._refuse("len() of a value", "use .shape[0]")
+
+    def __contains__(self, item: object) -> bool:
+        self._refuse("`in` on a value", "return it from forward and look there")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._refuse("assigning to a part of a value", "build the result with rvision.cat")
+
+    def __lt__(self, other: Any) -> Any:
+        self._refuse("comparing values", "return them from forward and compare there")
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("converting a value to a NumPy array", "return it from forward and convert it there")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # Arrays on the left of an operator come here.
+        kind = _UFUNCS.get(ufunc.__name__)
+        if kind is None or method != "__call__" or kwargs or len(inputs) != 2:
+            self._refuse(
+                f"np.{ufunc.__name__}", "use operators, rvision.nn.functional, or NumPy on the outputs"
+            )
+        left, right = inputs
+        if isinstance(left, Symbol):
+            return left._binary(*kind, right)
+        return self._binary(*kind, left, reverse=True)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        self._refuse(
+            f"np.{function.__name__}",
+            "use the value's methods, rvision.cat, rvision.nn.functional, or NumPy on the outputs",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{self._tracer.where}: a value of a network that is being traced has no attribute {name!r}; "
+            "it has those of rvision._trace.Symbol"
+        )
+
+    def __reduce__(self) -> Any:
+        self._refuse("copying or pickling a value", "return it from forward")
+
+    def __repr__(self) -> str:
+        return f"Symbol({self._shape}, in {self._tracer.where})"
+
+
+_UFUNCS = {
+    "add": ("add", "add"),
+    "subtract": ("sub", "sub"),
+    "multiply": ("mul", "mul"),
+    "divide": ("div", "truediv"),
+    "true_divide": ("div", "truediv"),
+    "maximum": ("maximum", "maximum"),
+    "minimum": ("minimum", "minimum"),
+}
+
+
+def concat(values: Sequence[Any], dim: int) -> Symbol:
+    """Put values side by side along `dim`; at least one is a symbol, arrays become constants."""
+    tracer = tracer_of(values)
+    if tracer is None:
+        raise TypeError("concat needs at least one symbol")
+    symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in values]
+    axis = symbols[0].axis(dim)
+    fixed = [any(flags) for flags in zip(*(s.fixed for s in symbols), strict=False)]
+    if all(s.ndim == symbols[0].ndim for s in symbols):
+        fixed[axis] = all(s.fixed[axis] for s in symbols)
+    value = tracer.builder.concat(tracer.name("cat"), [s.value_of(tracer) for s in symbols], axis)
+    return Symbol(tracer, value, tuple(fixed))
+
+
+def _broadcast_fixed(left: Symbol, right: Symbol) -> tuple[bool, ...]:
+    rank = max(left.ndim, right.ndim)
+    pairs = []
+    for symbol in (left, right):
+        missing = rank - symbol.ndim
+        sizes = (1,) * missing + symbol.traced_shape
+        pairs.append(list(zip(sizes, (True,) * missing + symbol.fixed, strict=True)))
+    # A size one that is fixed takes the other's size; any other fixed size stays.
+    return tuple(
+        (f and g) or (f and size != 1) or (g and other != 1)
+        for (size, f), (other, g) in zip(*pairs, strict=True)
+    )
+
+
+def _is_index(item: Any) -> bool:
+    if isinstance(item, slice):
+        return all(
+            part is None or isinstance(part, int | np.integer) for part in (item.start, item.stop, item.step)
+        )
+    return isinstance(item, int | np.integer) and not isinstance(item, bool)

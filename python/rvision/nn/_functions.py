@@ -1,0 +1,80 @@
+"""Functions of arrays that torch keeps at its top level: `rvision.cat`, `rvision.flatten`, ...
+
+Like :mod:`rvision.nn.functional` they take arrays and return an array, or take symbols of a network that is
+being traced and add a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rvision import _trace
+from rvision._trace import Symbol
+from rvision.errors import ArgumentError
+from rvision.nn import _run
+from rvision.nn.functional import relu, sigmoid, softmax, tanh
+
+__all__ = ["add", "cat", "concat", "flatten", "mean", "mul", "permute", "relu", "sigmoid", "softmax", "tanh"]
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Put arrays side by side along `dim`: `torch.cat`.
+
+    Parameters
+    ----------
+    tensors : sequence of array_like
+        Of the same shape but for `dim`.
+    dim : int
+        The dimension in which they are joined.
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise ArgumentError("cat: expected at least one array, got none")
+    if _trace.tracer_of(tensors) is not None:
+        return _trace.concat(tensors, dim)
+    return _run.call_function(lambda *symbols: _trace.concat(symbols, dim), tensors, spatial=False)
+
+
+concat = cat
+
+
+def add(input: Any, other: Any) -> Any:
+    """Return the sum, with broadcasting: `torch.add`."""
+    return _binary("add", input, other)
+
+
+def mul(input: Any, other: Any) -> Any:
+    """Return the product, with broadcasting: `torch.mul`."""
+    return _binary("mul", input, other)
+
+
+def _binary(name: str, input: Any, other: Any) -> Any:
+    if _trace.tracer_of(input, other) is not None:
+        if not isinstance(input, Symbol):
+            input, other = other, input  # both operations commute
+        return getattr(input, name)(other)
+    if isinstance(other, int | float):
+        return _run.call_function(lambda x: getattr(x, name)(other), [input], spatial=False)
+    return _run.call_function(lambda x, y: getattr(x, name)(y), [input, other], spatial=False)
+
+
+def _method(name: str, input: Any, *args: Any) -> Any:
+    if isinstance(input, Symbol):
+        return getattr(input, name)(*args)
+    return _run.call_function(lambda x: getattr(x, name)(*args), [input], spatial=False)
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Make one dimension of `start_dim` to `end_dim`: `torch.flatten`."""
+    return _method("flatten", input, start_dim, end_dim)
+
+
+def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
+    """Return the mean over one, several or all dimensions: `torch.mean`."""
+    return _method("mean", input, dim, keepdim)
+
+
+def permute(input: Any, dims: Sequence[int]) -> Any:
+    """Return the dimensions in another order: `torch.permute`."""
+    return _method("permute", input, tuple(dims))

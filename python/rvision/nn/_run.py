@@ -1,0 +1,376 @@
+"""Running a module on arrays: find or make the trace that fits the inputs, run its graph.
+
+A trace is kept by the module that was called (the root of the run) under what its graph depends on: the
+structure of the arguments, and of each array the number of dimensions and every size but the batch's and
+the picture's. Where `forward` has read one of those, the trace is kept under the full shapes.
+
+Any change to a module gives it and its ancestors a new *state*; a trace belongs to the state it was made
+in. So a replaced layer or a loaded state dict is seen by the next call, no call looks through the tree, and
+there is no global counter.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvision import _rvision
+from rvision._trace import Symbol, Tracer
+from rvision.errors import ShapeError
+from rvision.nn._inputs import as_input, is_array
+
+if TYPE_CHECKING:
+    from rvision.nn.module import Module
+
+__all__ = ["Links", "call_function", "call_module"]
+
+# Traces a module keeps: one for each rank and channel count, or for each size of a network that reads sizes.
+# Their graphs keep plans and workspaces, so more of them cost memory.
+_MAX_TRACES = 16
+
+
+class Links:
+    """What a module remembers for running: its parents, its state, its traces. Never copied or pickled."""
+
+    __slots__ = ("_locks", "_parents", "_state", "_traces", "pictures")
+
+    def __init__(self) -> None:
+        self._parents: list[weakref.ref[Module]] = []
+        self._state = object()
+        self._traces: OrderedDict[Hashable, Trace | None] = OrderedDict()
+        self._locks: dict[int, Any] = {}
+        # Whether (C, H, W) is a picture to this module; None until somebody asks.
+        self.pictures: bool | None = None
+
+    def add_parent(self, parent: Module) -> None:
+        """Remember a module that this one was assigned to. A module may stand in several trees."""
+        alive = [link for link in self._parents if link() is not None]
+        if all(link() is not parent for link in alive):
+            alive.append(weakref.ref(parent))
+        self._parents = alive
+
+    def parents(self) -> list[Module]:
+        """Return the modules that this one was assigned to, first come first."""
+        return [parent for link in self._parents if (parent := link()) is not None]
+
+    def changed(self) -> None:
+        """Begin a new state, here and in all ancestors."""
+        pending = [self]
+        seen = {id(self)}
+        while pending:
+            links = pending.pop()
+            links._state = object()
+            links.pictures = None
+            if links._traces:
+                links._traces.clear()
+            for parent in links.parents() if links._parents else ():
+                if id(parent._links) not in seen:
+                    seen.add(id(parent._links))
+                    pending.append(parent._links)
+
+    def lock(self) -> Any:
+        """Return the lock that is held while tracing, and never while running.
+
+        After a fork the child has its own: the parent's may be held by a thread that the child does not have.
+        """
+        return self._locks.setdefault(os.getpid(), threading.RLock())
+
+    def find(self, key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Trace | None:
+        """Return the trace of the present state for these inputs, if there is one."""
+        trace = self._traces.get(key, _NOTHING)
+        if trace is None:
+            self._used(key)
+            key = _full_key(key, arrays)
+            trace = self._traces.get(key, _NOTHING)
+        if trace is _NOTHING or trace.state is not self._state:
+            return None
+        self._used(key)
+        return trace
+
+    def _used(self, key: Hashable) -> None:
+        # Another thread may just have dropped it.
+        with suppress(KeyError):
+            self._traces.move_to_end(key)
+
+    def keep(self, key: Hashable, arrays: Sequence[NDArray[np.float32]], trace: Trace) -> None:
+        """Keep a trace, unless the module has changed while it was made."""
+        if trace.state is not self._state:
+            return
+        if trace.size_bound:
+            self._traces[key] = None
+            key = _full_key(key, arrays)
+        self._traces[key] = trace
+        while len(self._traces) > _MAX_TRACES:
+            self._traces.popitem(last=False)
+
+    @property
+    def state(self) -> object:
+        """The present state."""
+        return self._state
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The traces that are kept."""
+        return [trace for trace in self._traces.values() if trace is not None]
+
+
+@dataclass
+class Trace:
+    """A traced network for inputs of one kind."""
+
+    graph: _rvision.Graph | None
+    constants: list[NDArray[np.float32]]
+    result: Any
+    unbatched: bool
+    size_bound: bool
+    state: object
+
+    def run(self, arrays: list[NDArray[np.float32]]) -> Any:
+        """Run the graph and give its outputs the structure that `forward` returned."""
+        if self.unbatched:
+            arrays = [array[None] for array in arrays]
+        outputs = self.graph.run([*arrays, *self.constants]) if self.graph is not None else []
+        if self.unbatched:
+            outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
+        return _fill(self.result, outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an array stands in arguments or results."""
+
+    index: int
+
+
+_NOTHING: Any = object()
+
+
+def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run `module` on arrays: what `module(*args, **kwargs)` does outside of a trace.
+
+    Raises
+    ------
+    ShapeError
+        If a layer cannot take the shape that reaches it.
+    TypeError
+        If an input is not an array of floats.
+    """
+    where = type(module).__name__
+    arrays: list[NDArray[np.float32]] = []
+    form = (
+        tuple(_take(value, arrays, where) for value in args),
+        tuple((name, _take(value, arrays, where)) for name, value in kwargs.items()),
+    )
+    links = module._links
+    unbatched = any(array.ndim == 3 for array in arrays) and _takes_pictures(module)
+    key = (form, tuple(_open(array, unbatched) for array in arrays))
+    try:
+        trace = links.find(key, arrays)
+        if trace is None:
+            with links.lock():
+                trace = links.find(key, arrays)
+                if trace is None:
+                    trace = _trace(module, form, arrays, unbatched)
+                    links.keep(key, arrays, trace)
+        return trace.run(arrays)
+    except ShapeError as error:
+        raise _explained(error, arrays) from None
+
+
+def call_function(function: Callable[..., Symbol], inputs: Sequence[Any], spatial: bool) -> Any:
+    """Run an operation on arrays, as a graph that is made for this call.
+
+    Parameters
+    ----------
+    function : callable
+        Gets a symbol for each input.
+    inputs : sequence of array_like
+        The arrays.
+    spatial : bool
+        Whether the operation is for pictures, so that (C, H, W) is a batch of one.
+    """
+    where = "rvision.nn.functional"
+    arrays = [as_input(value, where) for value in inputs]
+    unbatched = spatial and len(arrays) == 1 and arrays[0].ndim == 3
+    if unbatched:
+        arrays = [array[None] for array in arrays]
+    tracer = Tracer({}, where)
+    symbols = [tracer.input("input", array.shape, (True,) * array.ndim) for array in arrays]
+    result = function(*symbols)
+    output = tracer.finish([result]).run([*arrays, *tracer.constants])[0]
+    return output[0] if unbatched else output
+
+
+def _takes_pictures(module: Module) -> bool:
+    links = module._links
+    if links.pictures is None:
+        links.pictures = any(child._spatial for child in module.modules())
+    return links.pictures
+
+
+def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unbatched: bool) -> Trace:
+    state = module._links.state
+    if unbatched and any(array.ndim != 3 for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ShapeError(
+            f"{type(module).__name__}: got inputs with and without a batch dimension ({shapes}); "
+            "give all of them one"
+        )
+    tracer = Tracer({id(child): name for name, child in module.named_modules()}, type(module).__name__)
+    names = _argument_names(module, form)
+    symbols = []
+    for name, array in zip(names, arrays, strict=True):
+        if unbatched:
+            symbols.append(tracer.input(name, (1, *array.shape), (True, True, False, False)))
+        else:
+            symbols.append(tracer.input(name, array.shape, _fixed(array.ndim)))
+    positional, named = form
+    arguments = [_fill(value, symbols) for value in positional]
+    with tracer.inside(module, module._is_leaf()):
+        returned = module.forward(*arguments, **{name: _fill(value, symbols) for name, value in named})
+    outputs: list[Symbol] = []
+    result = _template(returned, outputs)
+    graph = tracer.finish(outputs) if outputs else None
+    return Trace(
+        graph=graph,
+        constants=tracer.constants,
+        result=result,
+        unbatched=unbatched,
+        size_bound=tracer.size_bound,
+        state=state,
+    )
+
+
+def _fixed(rank: int) -> tuple[bool, ...]:
+    """Return which sizes of an input are part of its key."""
+    return (False, True, False, False) if rank == 4 else (False, *(True,) * (rank - 1)) if rank else ()
+
+
+def _open(array: NDArray[np.float32], unbatched: bool) -> Hashable:
+    """Return what a trace depends on in an input whose other sizes are not read."""
+    if array.ndim == 4:
+        return ("NCHW", array.shape[1])
+    if unbatched:
+        return ("CHW", array.shape[0])
+    return (array.ndim, array.shape[1:])
+
+
+def _full_key(key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Hashable:
+    return (key, tuple(array.shape for array in arrays))
+
+
+def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable:
+    """Move arrays out of an argument; what remains is hashable and equal for equal calls."""
+    if is_array(value) or (isinstance(value, list) and not _has_array(value)):
+        arrays.append(as_input(value, where))
+        return _Place(len(arrays) - 1)
+    if isinstance(value, list | tuple) and _has_array(value):
+        return _Sequence(type(value), tuple(_take(item, arrays, where) for item in value))
+    if isinstance(value, dict):
+        return _Mapping(tuple((key, _take(item, arrays, where)) for key, item in value.items()))
+    try:
+        hash(value)
+    except TypeError:
+        arrays.append(as_input(value, where))
+        return _Place(len(arrays) - 1)
+    return _Value(type(value), value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    kind: type
+    items: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    items: tuple[tuple[Hashable, Any], ...]
+    kind: type = dict
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A constant; with its type, since 1 == 1.0 == True."""
+
+    kind: type
+    value: Any
+
+
+def _has_array(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_has_array(item) for item in value)
+    if isinstance(value, dict):
+        return any(_has_array(item) for item in value.values())
+    return is_array(value)
+
+
+def _template(value: Any, outputs: list[Symbol]) -> Any:
+    """Move symbols out of what `forward` returned. The same symbol twice is computed once."""
+    if isinstance(value, Symbol):
+        for index, output in enumerate(outputs):
+            if output is value:
+                return _Place(index)
+        outputs.append(value)
+        return _Place(len(outputs) - 1)
+    if isinstance(value, list | tuple):
+        return _Sequence(type(value), tuple(_template(item, outputs) for item in value))
+    if isinstance(value, dict):
+        return _Mapping(tuple((key, _template(item, outputs)) for key, item in value.items()), type(value))
+    return _Value(type(value), value)
+
+
+def _fill(template: Any, values: Sequence[Any]) -> Any:
+    """Put values where :class:`_Place` stands."""
+    if isinstance(template, _Place):
+        return values[template.index]
+    if isinstance(template, _Sequence):
+        items = [_fill(item, values) for item in template.items]
+        return template.kind(*items) if hasattr(template.kind, "_fields") else template.kind(items)
+    if isinstance(template, _Mapping):
+        return template.kind((key, _fill(item, values)) for key, item in template.items)
+    # A constant array belongs to the caller, who may write into it.
+    return np.array(template.value) if isinstance(template.value, np.ndarray) else template.value
+
+
+def _argument_names(module: Module, form: Any) -> list[str]:
+    """Return a name for each array, after the parameter of `forward` that it came with."""
+    positional, named = form
+    code = getattr(getattr(module.forward, "__func__", module.forward), "__code__", None)
+    known = list(code.co_varnames[1 : code.co_argcount]) if code is not None else []
+    names: list[str] = []
+
+    def visit(name: str, value: Any) -> None:
+        if isinstance(value, _Place):
+            names.append(name)
+        elif isinstance(value, _Sequence):
+            for index, item in enumerate(value.items):
+                visit(f"{name}.{index}", item)
+        elif isinstance(value, _Mapping):
+            for key, item in value.items:
+                visit(f"{name}.{key}", item)
+
+    for index, value in enumerate(positional):
+        visit(known[index] if index < len(known) else f"input.{index}", value)
+    for name, value in named:
+        visit(name, value)
+    return names
+
+
+def _explained(error: ShapeError, arrays: Sequence[NDArray[np.float32]]) -> ShapeError:
+    """Add a hint where the picture seems to have its channels last."""
+    for array in arrays:
+        if array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4) and array.shape[-3] not in (1, 3, 4):
+            return ShapeError(
+                f"{error}; the input of shape {array.shape} seems to have its channels last: "
+                "use transforms.ToTensor(), or np.moveaxis(x, -1, -3)"
+            )
+    return error

@@ -1,0 +1,130 @@
+"""State dicts: what `Module.state_dict` and `Module.load_state_dict` do."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rvision.errors import StateDictError
+from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
+
+if TYPE_CHECKING:
+    from rvision.nn.module import Module
+
+__all__ = ["IncompatibleKeys", "load", "save"]
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict` did not find, and what it did not use."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+    __str__ = __repr__
+
+
+class _Entry(NamedTuple):
+    """A place in the tree that has a value in the state dict."""
+
+    module: Module
+    registry: str
+    name: str
+    shape: tuple[int, ...]
+
+
+def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]:
+    """Return `module`'s state dict, in `destination` if that is given."""
+    state = destination
+    if state is None:
+        state = OrderedDict()
+        state._metadata = OrderedDict()
+    metadata = getattr(state, "_metadata", None)
+    for path, child in module.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False):
+        if metadata is not None:
+            metadata[path] = {"version": child._version}
+        for registry in ("_parameters", "_buffers"):
+            for name in _persistent(child, registry):
+                value = getattr(child, name)
+                state[f"{path}.{name}" if path else name] = (
+                    value if isinstance(value, Constant) else value.copy()
+                )
+    return state
+
+
+def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+    """Load `state_dict` into `module`: all of it, or nothing if it does not fit."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"load_state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}; "
+            "rvision.load(path) reads a file"
+        )
+    metadata = getattr(state_dict, "_metadata", None) or {}
+    state = dict(state_dict)
+    entries: dict[str, _Entry] = {}
+    for path, child in module.named_modules(remove_duplicate=False):
+        prefix = f"{path}." if path else ""
+        child._upgrade_state_dict(state, prefix, metadata.get(path, {}))
+        entries.update((prefix + entry.name, entry) for entry in _entries(child))
+    for key, entry in entries.items():
+        # Files of torch 0.4 and earlier have scalars as arrays of one element.
+        if key in state and entry.shape == () and _shape(state[key]) == (1,):
+            state[key] = np.asarray(state[key]).reshape(())
+
+    missing = [key for key in entries if key not in state]
+    unexpected = [key for key in state if key not in entries]
+    misfits = [key for key, entry in entries.items() if key in state and _shape(state[key]) != entry.shape]
+    if misfits or (strict and (missing or unexpected)):
+        raise StateDictError(_diagnosis(module, state, entries, strict))
+
+    values = {key: _converted(key, state[key], entry) for key, entry in entries.items() if key in state}
+    for key, value in values.items():
+        entry = entries[key]
+        entry.module._put(entry.registry, entry.name, value)
+    return IncompatibleKeys(missing, unexpected)
+
+
+def _persistent(module: Module, registry: str) -> list[str]:
+    return [
+        name
+        for name, value in module.__dict__[registry].items()
+        if value is not None and not (registry == "_buffers" and name in module._transient)
+    ]
+
+
+def _entries(module: Module) -> Iterator[_Entry]:
+    for registry in ("_parameters", "_buffers"):
+        for name in _persistent(module, registry):
+            yield _Entry(module, registry, name, tuple(module.__dict__[registry][name].shape))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+
+
+def _converted(key: str, value: Any, entry: _Entry) -> Any:
+    old = entry.module.__dict__[entry.registry][entry.name]
+    try:
+        if isinstance(old, Constant | Drawn):
+            return (Parameter if entry.registry == "_parameters" else Buffer)(value)
+        return np.array(value, old.dtype)
+    except (TypeError, ValueError) as error:
+        raise StateDictError(f"{key}: {error}") from error
+
+
+def _diagnosis(module: Module, state: Mapping[str, Any], entries: Mapping[str, _Entry], strict: bool) -> str:
+    from rvision.nn._diagnose import diagnose_state_dict
+
+    return diagnose_state_dict(
+        type(module).__name__,
+        {key: entry.shape for key, entry in entries.items()},
+        {key: _shape(value) for key, value in state.items()},
+        strict=strict,
+    )

@@ -1,0 +1,236 @@
+"""Pointwise functions and softmax as layers. `inplace` is accepted, shown, and does nothing."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from rvision.errors import ArgumentError
+from rvision.nn import functional as F
+from rvision.nn.module import Module
+from rvision.nn.parameter import Drawn
+
+__all__ = [
+    "GELU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSoftmax",
+    "PReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]
+
+
+class _Inplace(Module):
+    """A function whose only argument is `inplace`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """Return `inplace` if it is set."""
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_Inplace):
+    """``max(x, 0)``: `torch.nn.ReLU`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``max(input, 0)``."""
+        return F.relu(input)
+
+
+class SiLU(_Inplace):
+    """``x * sigmoid(x)``: `torch.nn.SiLU`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``input * sigmoid(input)``."""
+        return F.silu(input)
+
+
+class Hardswish(_Inplace):
+    """``x * relu6(x + 3) / 6``: `torch.nn.Hardswish`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``input * relu6(input + 3) / 6``."""
+        return F.hardswish(input)
+
+    def extra_repr(self) -> str:
+        """Return nothing, as torch does."""
+        return ""
+
+
+class Hardsigmoid(_Inplace):
+    """``relu6(x + 3) / 6``: `torch.nn.Hardsigmoid`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``relu6(input + 3) / 6``."""
+        return F.hardsigmoid(input)
+
+    def extra_repr(self) -> str:
+        """Return nothing, as torch does."""
+        return ""
+
+
+class LeakyReLU(Module):
+    """x where it is positive, ``negative_slope * x`` elsewhere: `torch.nn.LeakyReLU`."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        """Return the rectified `input`."""
+        return F.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class Hardtanh(Module):
+    """Values limited to `min_val` .. `max_val`: `torch.nn.Hardtanh`."""
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        super().__init__()
+        for old, new, value in (("min_value", "min_val", min_value), ("max_value", "max_val", max_value)):
+            if value is not None:
+                warnings.warn(
+                    f"Hardtanh: {old} is deprecated, as in torch; use {new}", FutureWarning, stacklevel=2
+                )
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        self.inplace = inplace
+        if self.min_val >= self.max_val:
+            raise ArgumentError(
+                f"Hardtanh: max_val must be above min_val, got {self.min_val} and {self.max_val}"
+            )
+
+    def forward(self, input: Any) -> Any:
+        """Return the limited `input`."""
+        return F.hardtanh(input, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class ReLU6(Hardtanh):
+    """``min(max(x, 0), 6)``: `torch.nn.ReLU6`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
+
+    def forward(self, input: Any) -> Any:
+        """Return ``min(max(input, 0), 6)``."""
+        return F.relu6(input)
+
+    def extra_repr(self) -> str:
+        """Return `inplace` if it is set."""
+        return "inplace=True" if self.inplace else ""
+
+
+class PReLU(Module):
+    """x where it is positive, ``weight * x`` elsewhere: `torch.nn.PReLU`.
+
+    Attributes
+    ----------
+    weight : Parameter, (num_parameters,)
+        One number, or one per channel.
+    """
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        self.num_parameters = num_parameters
+        self.init = init
+        self.register_parameter("weight", Drawn((num_parameters,), fill=init))
+
+    def forward(self, input: Any) -> Any:
+        """Return the rectified `input`."""
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"num_parameters={self.num_parameters}"
+
+
+class Tanh(Module):
+    """Hyperbolic tangent: `torch.nn.Tanh`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``tanh(input)``."""
+        return F.tanh(input)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``: `torch.nn.Sigmoid`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``1 / (1 + exp(-input))``."""
+        return F.sigmoid(input)
+
+
+class GELU(Module):
+    """x times the normal distribution's share below x: `torch.nn.GELU` ("none" exactly, or by "tanh")."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"approximate={self.approximate!r}"
+
+
+class Softmax(Module):
+    """Exponentials that sum to one along `dim`: `torch.nn.Softmax`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Any) -> Any:
+        """Return the softmax of `input`."""
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """Logarithm of the softmax along `dim`: `torch.nn.LogSoftmax`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Any) -> Any:
+        """Return the logarithm of the softmax of `input`."""
+        return F.log_softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"dim={self.dim}"

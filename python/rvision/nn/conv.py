@@ -1,0 +1,169 @@
+"""Layers with weights: convolutions and fully connected ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rvision.errors import ArgumentError, UnsupportedError
+from rvision.nn import functional as F
+from rvision.nn.module import Module
+from rvision.nn.parameter import Drawn
+
+__all__ = ["Conv2d", "Conv2dSame", "Linear"]
+
+
+class Conv2d(Module):
+    """Convolution of pictures, (N, C, H, W) to (N, C', H', W'): `torch.nn.Conv2d`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C and C'; both multiples of `groups`.
+    kernel_size : int or two of them
+        Height and width.
+    stride, dilation : int or two of them
+        Vertical and horizontal.
+    padding : int, two of them, or str
+        Zeros on each side, ``"valid"`` (none) or ``"same"`` (what keeps the size; stride 1 only).
+    groups : int
+        Into how many independent groups channels are cut.
+    bias : bool
+        Whether a number is added to each output channel.
+    padding_mode : str
+        Only ``"zeros"``.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels / groups, kH, kW)
+    bias : Parameter, (out_channels,), or None
+    """
+
+    _spatial = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{name}: in_channels and out_channels must be multiples of groups, "
+                f"got {in_channels}, {out_channels} and {groups}"
+            )
+        if padding_mode != "zeros":
+            raise UnsupportedError(f"{name}: padding_mode {padding_mode!r} is not supported, only 'zeros'")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = F.pair(kernel_size, f"{name}: kernel_size", 1)
+        self.stride = F.pair(stride, f"{name}: stride", 1)
+        self.padding = padding if isinstance(padding, str) else F.pair(padding, f"{name}: padding")
+        self.dilation = F.pair(dilation, f"{name}: dilation", 1)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        self._check_padding()
+        self.to(device=device, dtype=dtype)
+        height, width = self.kernel_size
+        inputs = in_channels // groups
+        shape = (out_channels, inputs, height, width)
+        self.register_parameter("weight", Drawn(shape, fan_in=inputs * height * width))
+        self.register_parameter("bias", Drawn((out_channels,)) if bias else None)
+
+    def _check_padding(self) -> None:
+        if isinstance(self.padding, str):
+            if self.padding not in ("same", "valid"):
+                raise ArgumentError(
+                    f"{type(self).__name__}: padding must be numbers, 'same' or 'valid', got {self.padding!r}"
+                )
+            if self.padding == "same" and self.stride != (1, 1):
+                raise ArgumentError(
+                    f"{type(self).__name__}: padding='same' needs stride 1, got {self.stride}"
+                )
+
+    def forward(self, input: Any) -> Any:
+        """Return the convolution of `input`."""
+        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        """Return the arguments that are not torch's defaults, after the first four."""
+        parts = [
+            f"{self.in_channels}, {self.out_channels}",
+            f"kernel_size={self.kernel_size}",
+            f"stride={self.stride}",
+        ]
+        if self.padding != (0, 0):
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1, 1):
+            parts.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
+
+
+class Conv2dSame(Conv2d):
+    """Convolution padded as TensorFlow's 'same', (N, C, H, W) to (N, C', ceil(H/stride), ceil(W/stride)).
+
+    The padding follows the input: the least that gives this size, with an odd zero below and to the right.
+    So a 3x3 kernel at stride 2 pads an even size by (0, 1) and an odd one by (1, 1). `padding` is ignored,
+    as in timm, whose class it is.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
+
+    def forward(self, input: Any) -> Any:
+        """Return the convolution of `input`."""
+        return F.conv2d(input, self.weight, self.bias, self.stride, "same_upper", self.dilation, self.groups)
+
+
+class Linear(Module):
+    """Fully connected layer, (..., in_features) to (..., out_features): `torch.nn.Linear`.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_features, in_features)
+    bias : Parameter, (out_features,), or None
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.register_parameter("weight", Drawn((out_features, in_features), fan_in=in_features))
+        self.register_parameter("bias", Drawn((out_features,)) if bias else None)
+
+    def forward(self, input: Any) -> Any:
+        """Return ``input @ weight.T + bias``."""
+        return F.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )

@@ -1,0 +1,556 @@
+"""The base class of layers and networks: torch's `nn.Module`, for inference.
+
+A module keeps parameters, buffers and other modules that are assigned to its attributes. Calling it runs
+its `forward`: with arrays through a traced graph (see :mod:`rvision.nn._run`), with symbols by adding nodes
+to the graph of the module that was called first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvision import _trace
+from rvision.errors import ShapeError, UnsupportedError
+from rvision.nn import _run, _state
+from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
+
+__all__ = ["Module"]
+
+M = TypeVar("M", bound="Module")
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+class Module:
+    """Base class of layers and networks; the same as `torch.nn.Module` for inference.
+
+    A subclass calls ``super().__init__()``, assigns its parts to attributes and defines `forward`, which is
+    written once for arrays and pictures of every size::
+
+        class Block(nn.Module):
+            def __init__(self, channels):
+                super().__init__()
+                self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+                self.relu = nn.ReLU(inplace=True)
+
+            def forward(self, x):
+                return self.relu(self.conv(x)) + x
+
+    A call takes anything that `np.asarray` or DLPack takes (NumPy arrays, PyTorch CPU tensors) and returns
+    float32 arrays in the structure that `forward` returns. Where the module has layers for pictures, an
+    input (C, H, W) is one picture and the outputs have no batch dimension either.
+
+    Notes
+    -----
+    `forward` is traced once and not run again until the module or something in it changes: an attribute
+    assigned or deleted, a layer replaced, a state dict loaded. Changing a list or dict that is a plain
+    attribute in place is not seen; assign a new one. Parameters and buffers cannot be changed in place;
+    assign an array to them (``conv.weight = conv.weight * 2``).
+    """
+
+    _version: int = 1
+    """Counts changes of the names in the state dict; kept in its metadata."""
+
+    _spatial: bool = False
+    """Whether the layer is one for pictures, (N, C, H, W)."""
+
+    training: bool
+
+    def __init__(self) -> None:
+        attributes = self.__dict__
+        attributes["training"] = False
+        attributes["_parameters"] = {}
+        attributes["_buffers"] = {}
+        attributes["_modules"] = {}
+        attributes["_transient"] = set()
+        attributes["_links"] = _run.Links()
+
+    # ---- running ----
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; to be defined by every subclass that is called."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module on arrays, or add its nodes to the network that is being traced."""
+        tracer = _trace.tracer_of(args, kwargs)
+        if tracer is None:
+            return _run.call_module(self, args, kwargs)
+        with tracer.inside(self, self._is_leaf()):
+            return self.forward(*args, **kwargs)
+
+    def _is_leaf(self) -> bool:
+        """Whether the module is a layer of rvision.nn, whose node has the module's own name."""
+        return type(self).__module__.startswith("rvision.nn.")
+
+    # ---- the registry ----
+
+    def register_parameter(self, name: str, param: Parameter | Drawn | None) -> None:
+        """Add a parameter.
+
+        Parameters
+        ----------
+        name : str
+            The attribute it is reached by.
+        param : Parameter or None
+            None stands for a parameter that this module could have, such as the bias of a layer without one.
+        """
+        if param is not None and not isinstance(param, Parameter | Drawn):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: a parameter must be an nn.Parameter or None, got "
+                f"{type(param).__name__}"
+            )
+        self._register("_parameters", name, param)
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """Add a buffer: an array that is not a parameter.
+
+        Parameters
+        ----------
+        name : str
+            The attribute it is reached by.
+        tensor : array_like or None
+            Floats become a :class:`Buffer`; integers and bool stay as they are.
+        persistent : bool
+            Whether it is part of the state dict.
+        """
+        self._register("_buffers", name, _as_buffer(tensor))
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Add a module under a name."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: a submodule must be an nn.Module or None, got "
+                f"{type(module).__name__}"
+            )
+        self._register("_modules", name, module)
+
+    add_module = register_module
+
+    def _register(self, registry: str, name: str, value: Any) -> None:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(
+                f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}"
+            )
+        if not isinstance(name, str) or not name or "." in name:
+            raise KeyError(
+                f"{type(self).__name__}: {name!r} cannot be a name here: it must be text without '.'"
+            )
+        if hasattr(type(self), name) or (name in self.__dict__ or self._elsewhere(registry, name)):
+            raise KeyError(f"{type(self).__name__}: attribute {name!r} exists already")
+        self._put(registry, name, value)
+
+    def _elsewhere(self, registry: str, name: str) -> bool:
+        return any(name in self.__dict__[other] for other in _REGISTRIES if other != registry)
+
+    def _put(self, registry: str, name: str, value: Any) -> None:
+        self.__dict__[registry][name] = value
+        if isinstance(value, Module):
+            value._links.add_parent(self)
+        self._links.changed()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attributes = self.__dict__
+        if isinstance(value, Parameter | Module | Drawn):
+            registry = "_modules" if isinstance(value, Module) else "_parameters"
+            if registry not in attributes:
+                raise AttributeError(
+                    f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}"
+                )
+            attributes.pop(name, None)
+            for other in _REGISTRIES:
+                if other != registry:
+                    attributes[other].pop(name, None)
+            self._put(registry, name, value)
+            return
+        if isinstance(value, _trace.Symbol):
+            raise UnsupportedError(
+                f"{type(self).__name__}.{name}: a value of forward cannot be kept in an attribute, "
+                "since forward is traced and not run on each call; return it from forward"
+            )
+        if "_links" in attributes:
+            for registry in _REGISTRIES:
+                if name in attributes[registry]:
+                    self._put(registry, name, self._replacement(registry, name, value))
+                    return
+        object.__setattr__(self, name, value)
+        if "_links" in attributes:
+            self._links.changed()
+
+    def _replacement(self, registry: str, name: str, value: Any) -> Any:
+        """Turn what is assigned to a registered name into what is kept."""
+        if value is None:
+            return None
+        where = f"{type(self).__name__}.{name}"
+        if registry == "_modules":
+            raise TypeError(f"{where}: expected an nn.Module or None, got {type(value).__name__}")
+        new = Parameter(value) if registry == "_parameters" else _as_buffer(value)
+        old = self.__dict__[registry][name]
+        if old is not None and tuple(old.shape) != tuple(new.shape):
+            advice = "; for another shape assign nn.Parameter(array)" if registry == "_parameters" else ""
+            raise ShapeError(
+                f"{where}: expected an array of shape {tuple(old.shape)}, got {tuple(new.shape)}{advice}"
+            )
+        return new
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what is not a plain attribute.
+        attributes = self.__dict__
+        for registry in _REGISTRIES:
+            found = attributes.get(registry)
+            if found is not None and name in found:
+                value = found[name]
+                return self._made(registry, name, value) if isinstance(value, Drawn) else value
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for registry in _REGISTRIES:
+            if name in self.__dict__[registry]:
+                del self.__dict__[registry][name]
+                self._transient.discard(name)
+                break
+        else:
+            object.__delattr__(self, name)
+        self._links.changed()
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[0].isdigit())
+
+    def _made(self, registry: str, name: str, drawn: Drawn) -> Constant:
+        """Make a constant that has only been described so far."""
+        kind = Parameter if registry == "_parameters" else Buffer
+        value = kind(drawn.make(self._full_name(name)))
+        # Another thread may have been faster, and packed forms should be shared.
+        entries = self.__dict__[registry]
+        if entries.get(name) is drawn:
+            entries[name] = value
+        return entries[name]
+
+    def _full_name(self, name: str) -> str:
+        """Return an entry's name in the tree that this module stands in."""
+        parts = [name]
+        module: Module = self
+        seen = {id(module)}
+        while True:
+            for parent in module._links.parents():
+                key = next((key for key, child in parent._modules.items() if child is module), None)
+                if key is not None and id(parent) not in seen:
+                    break
+            else:
+                return ".".join(reversed(parts))
+            parts.append(key)
+            module = parent
+            seen.add(id(module))
+
+    # ---- looking through the tree ----
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Yield this module (under `prefix`) and all below it with their names, parents first."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the modules directly below this one with their names, each once."""
+        seen: set[Module] = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """Yield the modules directly below this one, each once."""
+        for _, module in self.named_children():
+            yield module
+
+    def _named(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        for path, module in modules:
+            for name in list(module.__dict__[registry]):
+                value = getattr(module, name)
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield parameters with their names, of this module and (with `recurse`) all below it."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield parameters of this module and (with `recurse`) all below it."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield buffers with their names, of this module and (with `recurse`) all below it."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[NDArray[Any]]:
+        """Yield buffers of this module and (with `recurse`) all below it."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module with a dotted name, such as ``layer1.0.conv2``; the empty name is this one.
+
+        Raises
+        ------
+        AttributeError
+            If there is none; the message says where the name leads off the tree.
+        """
+        module: Module = self
+        for depth, part in enumerate(target.split(".") if target else []):
+            below = module._modules.get(part)
+            if below is None:
+                path = ".".join(target.split(".")[:depth]) or type(self).__name__
+                names = ", ".join(module._modules) or "none"
+                raise AttributeError(
+                    f"{path} has no submodule {part!r} (looking for {target!r}); it has: {names}"
+                )
+            module = below
+        return module
+
+    def _get(self, registry: str, what: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if module.__dict__[registry].get(name) is None:
+            raise AttributeError(f"{path or type(self).__name__} has no {what} {name!r}")
+        return getattr(module, name)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter with a dotted name."""
+        return self._get("_parameters", "parameter", target)
+
+    def get_buffer(self, target: str) -> NDArray[Any]:
+        """Return the buffer with a dotted name."""
+        return self._get("_buffers", "buffer", target)
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Replace the module with a dotted name."""
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("set_submodule: the name is empty")
+        setattr(self.get_submodule(path), name, module)
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call `fn` with every module of the tree, children first, and return this module."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    # ---- the state dict ----
+
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Any]:
+        """Return parameters and persistent buffers by name.
+
+        Its `_metadata` says which version of each module's names these are, as in torch. Values are read-only
+        arrays, except for integer buffers, which are copies.
+        """
+        return _state.save(self, prefix, destination)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _state.IncompatibleKeys:
+        """Take over parameters and buffers by name.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array_like
+            From :func:`rvision.load`, another module, or torch (CPU tensors). Values of any real type are
+            kept as float32.
+        strict : bool
+            Whether names must fit exactly.
+        assign : bool
+            Accepted for torch's sake.
+
+        Returns
+        -------
+        NamedTuple
+            `missing_keys` and `unexpected_keys`, both empty if `strict`.
+
+        Raises
+        ------
+        StateDictError
+            If names (with `strict`) or shapes do not fit. Nothing has been changed then.
+        """
+        return _state.load(self, state_dict, strict)
+
+    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+        """Adapt older names; called by `load_state_dict` for each module, parents first.
+
+        Parameters
+        ----------
+        state : dict
+            All entries by full name, to be changed in place.
+        prefix : str
+            What this module's names begin with, such as ``layer1.0.``.
+        metadata : mapping
+            The file's word on this module; ``metadata.get("version")`` may be missing.
+        """
+
+    # ---- modes, devices and types: there is one of each ----
+
+    def eval(self: M) -> M:
+        """Return the module: it is always in evaluation mode."""
+        return self
+
+    def train(self: M, mode: bool = True) -> M:
+        """Accept False.
+
+        Raises
+        ------
+        UnsupportedError
+            For True: rvision is for inference only.
+        """
+        if mode:
+            raise UnsupportedError(
+                f"{type(self).__name__}.train(): rvision is for inference only; train in PyTorch and "
+                f"load the state dict"
+            )
+        return self
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Accept False: there are no gradients."""
+        if requires_grad:
+            raise UnsupportedError(f"{type(self).__name__}.requires_grad_(): rvision is for inference only")
+        return self
+
+    def to(self: M, *args: Any, **kwargs: Any) -> M:
+        """Return the module, if it is asked to be on the CPU and in float32.
+
+        `memory_format` is ignored: the engine chooses its own.
+        """
+        kwargs.pop("memory_format", None)
+        kwargs.pop("non_blocking", None)
+        for wish in [*args, *kwargs.values()]:
+            if wish is None or isinstance(wish, bool):
+                continue
+            name = wish if isinstance(wish, str) else _type_name(wish)
+            if not re.fullmatch(r"cpu(:0)?|(torch\.)?float(32)?", name):
+                raise UnsupportedError(
+                    f"{type(self).__name__}.to({name}): rvision computes in float32 on the CPU, and "
+                    f"nowhere else"
+                )
+        return self
+
+    def cpu(self: M) -> M:
+        """Return the module: it is always on the CPU."""
+        return self
+
+    def float(self: M) -> M:
+        """Return the module: it is always in float32."""
+        return self
+
+    def cuda(self: M, device: Any = None) -> M:
+        """Raise UnsupportedError: there is only the CPU."""
+        return self.to("cuda")
+
+    def half(self: M) -> M:
+        """Raise UnsupportedError: there is only float32."""
+        return self.to("float16")
+
+    def bfloat16(self: M) -> M:
+        """Raise UnsupportedError: there is only float32."""
+        return self.to("bfloat16")
+
+    def double(self: M) -> M:
+        """Raise UnsupportedError: there is only float32."""
+        return self.to("float64")
+
+    # ---- copies and text ----
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_links"]
+        # A shallow copy gets its own registry.
+        for registry in (*_REGISTRIES, "_transient"):
+            state[registry] = state[registry].copy()
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__["_links"] = _run.Links()
+        for module in self._modules.values():
+            if module is not None:
+                module._links.add_parent(self)
+
+    def extra_repr(self) -> str:
+        """Return what `repr` shows of the module besides its children."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def _child_lines(self) -> Iterable[str]:
+        return [_indented(f"({name}): {module!r}") for name, module in self._modules.items()]
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        children = list(self._child_lines())
+        if not children and "\n" not in extra:
+            return f"{self._get_name()}({extra})"
+        lines = [*(extra.split("\n") if extra else []), *children]
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def _as_buffer(value: Any) -> Any:
+    if value is None or isinstance(value, Buffer | Drawn):
+        return value
+    array = value if isinstance(value, np.ndarray) else None
+    if array is None:
+        tensor = value.detach().cpu() if hasattr(value, "detach") else value
+        if "bfloat16" in str(getattr(tensor, "dtype", "")):
+            return Buffer(tensor)
+        array = np.asarray(tensor)
+    return np.array(array) if array.dtype.kind in "iub" else Buffer(array)
+
+
+def _type_name(wish: Any) -> str:
+    if hasattr(wish, "type") and hasattr(wish, "index") and isinstance(wish.type, str):
+        return wish.type  # torch.device
+    try:
+        return np.dtype(wish).name
+    except TypeError:
+        return str(wish)

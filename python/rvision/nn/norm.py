@@ -1,0 +1,115 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rvision.errors import UnsupportedError
+from rvision.nn import functional as F
+from rvision.nn.module import Module
+from rvision.nn.parameter import Drawn
+
+__all__ = ["BatchNorm2d", "LocalResponseNorm"]
+
+
+class BatchNorm2d(Module):
+    """Normalisation of each channel by statistics of the training: `torch.nn.BatchNorm2d`.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        Added to the variance.
+    momentum : float or None
+        For training; kept and not used.
+    affine : bool
+        Whether there are a weight and a bias per channel.
+    track_running_stats : bool
+        Whether there are statistics. A layer without any normalises by the batch at hand, which only training
+        does: it can be made and loaded, not run.
+    bias : bool
+        Whether an affine layer has a bias.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : Buffer, (num_features,), or None
+    num_batches_tracked : int64 array, (), or None
+    """
+
+    _spatial = True
+    # 2: has num_batches_tracked.
+    _version = 2
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        shape = (num_features,)
+        self.register_parameter("weight", Drawn(shape, fill=1.0) if affine else None)
+        self.register_parameter("bias", Drawn(shape) if affine and bias else None)
+        self.register_buffer("running_mean", Drawn(shape) if track_running_stats else None)
+        self.register_buffer("running_var", Drawn(shape, fill=1.0) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+
+    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+        key = f"{prefix}num_batches_tracked"
+        if self.num_batches_tracked is not None and (metadata.get("version") or 1) < 2:
+            state.setdefault(key, self.num_batches_tracked)
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        if self.running_mean is None or self.running_var is None:
+            raise UnsupportedError(
+                f"{type(self).__name__}: without running statistics (track_running_stats=False) a layer "
+                f"normalises by "
+                "the batch at hand, which rvision does not do"
+            )
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, momentum=0.0, eps=self.eps
+        )
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class LocalResponseNorm(Module):
+    """Division by the mean square of `size` neighbouring channels: `torch.nn.LocalResponseNorm`."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        """Return ``input / (k + alpha * mean square) ** beta``."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -1,0 +1,221 @@
+"""Constants of a model: parameters and float buffers.
+
+A constant never changes. It is a handle of the engine, which holds the values and whatever packed forms
+kernels made of them, and a read-only NumPy view of those values. A new value is a new object, so identity
+is the version: packed forms can never be stale, and everything that uses a constant (a model, its
+`features` alone, a copy) shares them.
+
+Values of a new layer are :class:`Drawn`: described, but made only when somebody looks at or runs them. A
+model whose weights come from a file never draws any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rvision import _rvision
+from rvision.errors import UnsupportedError
+
+__all__ = ["Buffer", "Constant", "Drawn", "Parameter", "to_float32"]
+
+
+class Constant(np.ndarray):
+    """A read-only float32 array held by the engine; base of :class:`Parameter` and :class:`Buffer`.
+
+    Arithmetic, slices and reshaped views are plain arrays. To change a value, assign a new array to
+    the module's attribute.
+
+    Parameters
+    ----------
+    data : array_like
+        Real numbers of any shape; NumPy arrays and PyTorch CPU tensors included. They are copied.
+    """
+
+    _handle: _rvision.Parameter | None
+
+    def __new__(cls, data: ArrayLike, requires_grad: bool = False) -> Constant:
+        """Make a constant of `data`; `requires_grad` is accepted for torch's sake."""
+        if isinstance(data, Constant) and data._handle is not None:
+            handle = data._handle
+        else:
+            handle = _rvision.Parameter(to_float32(data))
+        self = np.asarray(handle).view(cls)
+        self._handle = handle
+        return self
+
+    def __array_finalize__(self, source: Any) -> None:
+        # What NumPy derives from a constant (a view, a stacked copy) is not the constant.
+        self._handle = None
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
+        if out is not None:
+            kwargs["out"] = tuple(_plain(array) for array in out)
+        return getattr(ufunc, method)(*(_plain(value) for value in inputs), **kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _plain(self)[index]
+
+    @property
+    def data(self) -> NDArray[np.float32]:  # type: ignore[override]
+        """The values as a plain read-only array; torch's name."""
+        return _plain(self)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Always False: rvision is for inference."""
+        return False
+
+    def requires_grad_(self, requires_grad: bool = True) -> Constant:
+        """Accept False; there are no gradients."""
+        if requires_grad:
+            raise UnsupportedError("requires_grad_(True): rvision is for inference only and has no gradients")
+        return self
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.size
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.ndim
+
+    def numpy(self) -> NDArray[np.float32]:
+        """Return the values as a plain read-only array."""
+        return _plain(self)
+
+    def detach(self) -> Constant:
+        """Return the constant itself: there are no gradients."""
+        return self
+
+    cpu = float = contiguous = detach
+
+    def copy(self, order: Any = "C") -> NDArray[np.float32]:  # type: ignore[override]
+        """Return a plain array that can be written to."""
+        return _plain(self).copy(order)
+
+    clone = copy
+
+    def __copy__(self) -> Constant:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Constant:
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(self), (_plain(self),)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} containing:\n{_plain(self)!r}"
+
+    __str__ = __repr__
+
+
+def _derived(name: str) -> Callable[..., Any]:
+    method = getattr(np.ndarray, name)
+
+    def derive(self: Constant, *args: Any, **kwargs: Any) -> Any:
+        return method(_plain(self), *args, **kwargs)
+
+    derive.__name__ = name
+    derive.__doc__ = f"Return what `numpy.ndarray.{name}` does, as a plain array."
+    return derive
+
+
+for _name in ("astype", "flatten", "ravel", "repeat", "reshape", "squeeze", "swapaxes", "take", "transpose"):
+    setattr(Constant, _name, _derived(_name))
+Constant.T = property(lambda self: _plain(self).T, doc="The transposed values as a plain array.")  # type: ignore
+
+
+class Parameter(Constant):
+    """A module's parameter: torch's `nn.Parameter`.
+
+    Assigned to a module's attribute it is registered under that name. `requires_grad` exists and is False.
+    """
+
+
+class Buffer(Constant):
+    """A module's float buffer, such as the statistics of a batch normalisation."""
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, Constant) else value
+
+
+def to_float32(data: Any) -> NDArray[np.float32]:
+    """Return real numbers as a contiguous float32 array.
+
+    Parameters
+    ----------
+    data : array_like
+        Arrays and tensors of any real type. Tensors are detached and copied to the CPU.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    """
+    if not isinstance(data, np.ndarray) and hasattr(data, "detach"):
+        data = data.detach().cpu()
+        if not hasattr(data, "__array__") or "bfloat16" in str(data.dtype):
+            data = data.float()
+    array = np.asarray(data)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise TypeError(f"parameters and buffers hold real numbers, got an array of {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.asarray(array, np.float32, order="C")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A constant that is made when it is first looked at.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape, known at once.
+    fill : float
+        The value of all elements if `fan_in` is 0.
+    fan_in : int
+        Inputs that one output sums over. If positive, values are uniform in `[-sqrt(6 / fan_in), sqrt(6 /
+        fan_in))`, He's initialisation for rectifiers ("Delving Deep into Rectifiers", arXiv:1502.01852).
+
+    Notes
+    -----
+    The random numbers are a function of the parameter's full name in the tree that it stands in when it is
+    first looked at, and of nothing else: raw integers of Philox 4x64 with the first 16 bytes of the name's
+    SHA-256 as the key, each cut into two of 32 bits, low half first, of which the upper 24 become a
+    fraction. So they are the same on every machine and with every NumPy, whatever was drawn before.
+    """
+
+    shape: tuple[int, ...]
+    fill: float = 0.0
+    fan_in: int = 0
+
+    def make(self, name: str) -> NDArray[np.float32]:
+        """Return the values of the parameter with the full name `name`."""
+        if self.fan_in <= 0:
+            return np.full(self.shape, self.fill, np.float32)
+        key = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], "<u8").astype(np.uint64)
+        source = np.random.Philox(key=key)
+        values = np.empty(math.prod(self.shape), np.float32)
+        bound = np.float32(math.sqrt(6.0 / self.fan_in))
+        step = np.float32(2.0 * bound * 2.0**-24)
+        # A piece that stays in the cache, of an even number of values.
+        piece = 1 << 16
+        for start in range(0, values.size, piece):
+            part = values[start : start + piece]
+            words = source.random_raw((part.size + 1) // 2).astype("<u8", copy=False).view("<u4")
+            words >>= 8
+            # As signed integers, for which the conversion is fast.
+            np.multiply(words.view("<i4")[: part.size].astype(np.float32), step, out=part)
+            part -= bound
+        return values.reshape(self.shape)

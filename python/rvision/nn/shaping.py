@@ -1,0 +1,103 @@
+"""Layers that compute nothing at inference, or only move values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rvision._trace import Symbol
+from rvision.errors import ArgumentError
+from rvision.nn import _functions
+from rvision.nn import functional as F
+from rvision.nn.module import Module
+
+__all__ = ["Dropout", "Dropout2d", "Flatten", "Identity", "ZeroPad2d"]
+
+
+class Dropout(Module):
+    """Nothing at inference: `torch.nn.Dropout`.
+
+    Parameters
+    ----------
+    p : float
+        Probability with which training drops a value.
+    inplace : bool
+        Shown, and otherwise ignored.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        F.check_probability(p, type(self).__name__)
+        self.p = p
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.dropout(input, self.p, training=False)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout2d(Dropout):
+    """Nothing at inference; training drops whole channels: `torch.nn.Dropout2d`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.dropout2d(input, self.p, training=False)
+
+
+class Identity(Module):
+    """The input: `torch.nn.Identity`. Takes any arguments and ignores them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return input.emit("identity", "identity") if isinstance(input, Symbol) else input
+
+
+class Flatten(Module):
+    """One dimension made of `start_dim` to `end_dim`: `torch.nn.Flatten`."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Any) -> Any:
+        """Return the flattened `input`."""
+        return _functions.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class ZeroPad2d(Module):
+    """Zeros around pictures: `torch.nn.ZeroPad2d`.
+
+    Parameters
+    ----------
+    padding : int or four of them
+        On all sides, or left, right, top and bottom.
+    """
+
+    _spatial = True
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__()
+        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        if len(sides) != 4:
+            raise ArgumentError(f"ZeroPad2d: padding must be an integer or four of them, got {padding!r}")
+        self.padding = sides
+
+    def forward(self, input: Any) -> Any:
+        """Return the padded `input`."""
+        return F.pad(input, self.padding)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"{self.padding}"
