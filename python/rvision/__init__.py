@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rvision._rvision import __version__
 from rvision.errors import (
     ArgumentError,
+    DownloadError,
     RVisionError,
     ShapeError,
     StateDictError,
@@ -20,7 +21,7 @@ from rvision.errors import (
 )
 
 if TYPE_CHECKING:
-    from rvision import models, nn, transforms, weights
+    from rvision import hub, models, nn, transforms, weights
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision.nn._functions import (
         add,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "DownloadError",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -51,6 +53,7 @@ __all__ = [
     "concat",
     "flatten",
     "get_num_threads",
+    "hub",
     "load",
     "mean",
     "models",
@@ -67,7 +70,7 @@ __all__ = [
     "weights",
 ]
 
-_MODULES = {"models", "nn", "transforms", "weights"}
+_MODULES = {"hub", "models", "nn", "transforms", "weights"}
 
 # Where the other names are to be found.
 _HOMES = {

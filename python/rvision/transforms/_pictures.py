@@ -42,7 +42,7 @@ def to_pil(pixels: np.ndarray) -> Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def picture_or_tensor(obj: Any) -> Any:
+def picture_or_tensor(obj: Any) -> Image | np.ndarray:
     """Return a Pillow image as it is, pixels as a Pillow image, and anything else as an array (..., H, W).
 
     Raises

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
-from rvision.transforms._pictures import is_pil, picture_or_tensor, to_pil, to_rgb
+from rvision.transforms._pictures import picture_or_tensor, to_pil, to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,21 +76,22 @@ class ImageClassification:
         if isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint8:
             img = to_pil(img)
         img = picture_or_tensor(img)
-        if is_pil(img):
-            img = to_rgb(img)
-        elif img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
+        if not isinstance(img, np.ndarray):
+            return self._finish(F.to_tensor(self._crop(to_rgb(img))))
+        if img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
             raise TypeError(
                 "Expected a picture, or a tensor of uint8 or of floats between 0 and 1, "
                 f"got an array of {img.dtype}"
             )
-        img = F.resize(img, self.resize_size, self.interpolation)
-        img = F.center_crop(img, self.crop_size)
-        if is_pil(img):
-            tensor = F.to_tensor(img)
-        elif img.dtype == np.uint8:
-            tensor = np.divide(img, np.float32(255), dtype=np.float32)
-        else:
-            tensor = img.astype(np.float32)
+        tensor: np.ndarray = self._crop(img)
+        if tensor.dtype == np.uint8:
+            return self._finish(np.divide(tensor, np.float32(255), dtype=np.float32))
+        return self._finish(tensor.astype(np.float32))
+
+    def _crop(self, img: Any) -> Any:
+        return F.center_crop(F.resize(img, self.resize_size, self.interpolation), self.crop_size)
+
+    def _finish(self, tensor: np.ndarray) -> np.ndarray:
         return F.normalize(tensor, self.mean, self.std, inplace=True)
 
     def __eq__(self, other: object) -> bool:

@@ -186,17 +186,20 @@ def normalize(
         raise ValueError(
             f"Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = {tensor.shape}"
         )
-    mean, std = (np.asarray(v, dtype=tensor.dtype) for v in (mean, std))
-    if (std == 0).any():
+    shift, scale = _per_channel("mean", mean, tensor), _per_channel("std", std, tensor)
+    if (scale == 0).any():
         raise ValueError(
             f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero."
         )
-    for name, values in (("mean", mean), ("std", std)):
-        if values.ndim == 1 and values.size not in (1, tensor.shape[-3]):
-            raise ValueError(f"{name} has {values.size} values for a tensor of {tensor.shape[-3]} channels")
-    mean, std = (v.reshape(-1, 1, 1) if v.ndim == 1 else v for v in (mean, std))
-    out = np.subtract(tensor, mean, out=tensor if inplace else None)
-    return np.divide(out, std, out=out)
+    out = np.subtract(tensor, shift, out=tensor if inplace else None)
+    return np.divide(out, scale, out=out)
+
+
+def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.ndarray:
+    array = np.asarray(values, dtype=tensor.dtype)
+    if array.ndim == 1 and array.size not in (1, tensor.shape[-3]):
+        raise ValueError(f"{name} has {array.size} values for a tensor of {tensor.shape[-3]} channels")
+    return array.reshape(-1, 1, 1) if array.ndim == 1 else array
 
 
 # ---- geometry ----
@@ -372,13 +375,19 @@ def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -
 def hflip(img: Any) -> Any:
     """Mirror a picture or a tensor left to right."""
     img = picture_or_tensor(img)
-    return img.transpose(0) if is_pil(img) else img[..., ::-1].copy()  # 0: Pillow's FLIP_LEFT_RIGHT
+    return _flip_pil(img, "FLIP_LEFT_RIGHT") if is_pil(img) else img[..., ::-1].copy()
 
 
 def vflip(img: Any) -> Any:
     """Mirror a picture or a tensor top to bottom."""
     img = picture_or_tensor(img)
-    return img.transpose(1) if is_pil(img) else img[..., ::-1, :].copy()  # 1: Pillow's FLIP_TOP_BOTTOM
+    return _flip_pil(img, "FLIP_TOP_BOTTOM") if is_pil(img) else img[..., ::-1, :].copy()
+
+
+def _flip_pil(img: Image, method: str) -> Image:
+    from PIL.Image import Transpose
+
+    return img.transpose(Transpose[method])
 
 
 def pad(
@@ -457,9 +466,8 @@ def _color(fill: float | Sequence[float] | None, img: Image) -> Any:
             "The number of elements in 'fill' does not match the number of channels of the image "
             f"({len(values)} != {bands})"
         )
-    if img.mode != "F":
-        values = [int(v) for v in values]
-    return values[0] if bands == 1 else tuple(values)
+    color = tuple(values) if img.mode == "F" else tuple(int(v) for v in values)
+    return color[0] if bands == 1 else color
 
 
 def _pad_tensor(
@@ -521,7 +529,7 @@ def to_grayscale(img: Image, num_output_channels: int = 1) -> Image:
     TypeError
         If `img` is not a picture.
     """
-    img = picture_or_tensor(img)
-    if not is_pil(img):
+    picture = picture_or_tensor(img)
+    if not is_pil(picture):
         raise TypeError("Input should be PIL Image")
-    return rgb_to_grayscale(img, num_output_channels)
+    return rgb_to_grayscale(picture, num_output_channels)

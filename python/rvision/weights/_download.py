@@ -268,7 +268,7 @@ def _receive(response: Any, transfer: _Transfer, timeout: float) -> None:
 
 
 def _bar(transfer: _Transfer) -> Any:
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     return tqdm(
         desc=transfer.target.name,
