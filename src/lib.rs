@@ -30,6 +30,7 @@
 //! one call site. A SIMD token proves that its processor features are there.
 
 pub mod error;
+pub mod formats;
 pub mod graph;
 pub mod kernels;
 pub mod simd;

@@ -1,3 +1,49 @@
 """The Rust half of rvision."""
 
+from os import PathLike
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
 __version__: str
+
+# --- weight files ---
+
+@final
+class NotLoaded:
+    @property
+    def name(self) -> str: ...
+
+@final
+class Checkpoint:
+    @staticmethod
+    def open(path: str | PathLike[str]) -> Checkpoint: ...
+    @staticmethod
+    def from_bytes(name: str, data: bytes) -> Checkpoint: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def header(self) -> dict[str, str]: ...
+    @property
+    def refused_globals(self) -> list[str]: ...
+    def state_dict(self, key: str | None = None) -> FoundStateDict: ...
+    def content(self) -> Any: ...
+
+@final
+class FoundStateDict:
+    @property
+    def key(self) -> str: ...
+    @property
+    def alternatives(self) -> list[str]: ...
+    def tensors(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
+    def metadata(self) -> Any: ...
+    def read(self) -> list[tuple[str, Any]]: ...
+
+def write_safetensors(
+    path: str | PathLike[str],
+    tensors: list[tuple[str, str, list[int], npt.NDArray[np.uint8]]],
+    metadata: dict[str, str],
+) -> None: ...

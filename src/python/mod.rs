@@ -2,6 +2,7 @@
 //! that knows of Python.
 
 mod errors;
+mod formats;
 
 use pyo3::prelude::*;
 
@@ -9,6 +10,9 @@ use pyo3::prelude::*;
 #[pymodule(name = "_rvision")]
 mod extension {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use super::formats::{NotLoaded, PyCheckpoint, PyStateDict, write_safetensors_py};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

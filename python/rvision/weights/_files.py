@@ -1,0 +1,291 @@
+"""Weight files: state dicts in, state dicts out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from rvision import _rvision
+from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
+
+__all__ = ["Source", "StateDict", "load", "save"]
+
+# What wrappers of a whole model put in front of every key: DataParallel, torch.compile.
+_WRAPPER_PREFIXES = ("module.", "_orig_mod.")
+
+# The entry of a safetensors header that keeps torch's `_metadata`.
+_METADATA_ENTRY = "torch_metadata"
+
+# Endings of what other programs would take the file for.
+_FOREIGN_ENDINGS = {".pth", ".pt", ".bin", ".ckpt", ".tar", ".npz", ".npy", ".onnx", ".pkl"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a state dict came from, and what was done to it on the way.
+
+    Attributes
+    ----------
+    path : str
+        The file's path, or its name where it was read from a file object.
+    format : str
+        ``"PyTorch zip"``, ``"PyTorch legacy stream"``, ``"safetensors"`` or ``"pickle"``.
+    key : str
+        The keys that led to the state dict, joined by dots: ``"state_dict"`` for a file that holds
+        ``{"state_dict": ...}``; empty where the file is the state dict.
+    alternatives : tuple of str
+        Keys of other state dicts in the file, for ``load(path, key=...)``.
+    prefix : str
+        What a wrapper (``DataParallel``, ``torch.compile``) had put in front of every key; empty if
+        nothing.
+    stripped : str
+        What ``strip_prefix`` took away.
+    widened : tuple of str
+        Names of bfloat16 tensors, which arrived as float32.
+    refused_globals : tuple of str
+        Functions and classes that the file names and that were not loaded, such as an optimizer's.
+    """
+
+    path: str
+    format: str
+    key: str = ""
+    alternatives: tuple[str, ...] = ()
+    prefix: str = ""
+    stripped: str = ""
+    widened: tuple[str, ...] = ()
+    refused_globals: tuple[str, ...] = ()
+
+
+class StateDict(OrderedDict):
+    """An ordered dict of arrays by name, as torch's ``state_dict()`` is.
+
+    Attributes
+    ----------
+    source : Source or None
+        Where it was loaded from.
+    _metadata : OrderedDict
+        torch's versions of the modules, by module name; kept by :func:`save`.
+    """
+
+    source: Source | None = None
+    _metadata: OrderedDict[str, dict[str, Any]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._metadata = OrderedDict()
+
+
+def load(
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    unwrap: bool = True,
+) -> Any:
+    """Read a state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file.
+
+    Takes the place of ``torch.load(path, weights_only=True)``. The format is told by the file's content,
+    not by its name. A file is data: its pickle is read by an interpreter that knows tensors and
+    containers, and never calls anything.
+
+    Parameters
+    ----------
+    path : path or binary file object
+        The file. An object with ``read()`` is read to its end.
+    key : str, optional
+        Which entry of a checkpoint is the state dict; dots lead into nested ones. By default it is
+        found under the names that training programs use (``state_dict``, ``model``, ``net``, ...).
+    strip_prefix : str, optional
+        Taken from the front of the names that begin with it, such as ``"module."``.
+    unwrap : bool
+        ``False`` returns everything that was saved as it was nested, with a placeholder
+        (:class:`rvision._rvision.NotLoaded`) where an object is no data.
+
+    Returns
+    -------
+    StateDict
+        Writable arrays by name, with the dtypes of the file; numpy has no bfloat16, so that it arrives
+        as float32. ``.source`` says where it came from, ``._metadata`` has torch's module versions.
+
+    Raises
+    ------
+    WeightFileError
+        The file is damaged, is something else (an HTML page, a Git LFS pointer, ...), holds no state
+        dict, or a pickled object that is no data stands where the weights should be; the message names
+        that object's class.
+    UnsupportedError
+        TorchScript, quantised, sparse and complex tensors, PyTorch's tar format of 2016.
+    StateDictError
+        ``strip_prefix`` fits no name or makes two names equal.
+    OSError
+        What the system says: ``FileNotFoundError``, ``PermissionError``, ...
+
+    Warns
+    -----
+    UserWarning
+        Some tensors were bfloat16; every name carries a wrapper's prefix that was not stripped; the file
+        holds several state dicts.
+
+    Examples
+    --------
+    >>> weights = rvision.load("resnet18-f37072fd.pth")  # doctest: +SKIP
+    >>> weights["conv1.weight"].shape  # doctest: +SKIP
+    (64, 3, 7, 7)
+    """
+    checkpoint = _open(path)
+    if not unwrap:
+        return checkpoint.content()
+    found = checkpoint.state_dict(key)
+    result = StateDict(found.read())
+    result._metadata = _metadata(checkpoint, found)
+    prefix = next((p for p in _WRAPPER_PREFIXES if result and all(k.startswith(p) for k in result)), "")
+    if strip_prefix:
+        result = _strip(result, strip_prefix)
+    result.source = Source(
+        path=checkpoint.path,
+        format=checkpoint.format,
+        key=found.key,
+        alternatives=tuple(found.alternatives),
+        prefix=prefix,
+        stripped=strip_prefix or "",
+        widened=tuple(name for name, dtype, _ in found.tensors() if dtype == "bfloat16"),
+        refused_globals=tuple(checkpoint.refused_globals),
+    )
+    _warn(result.source, stacklevel=3)
+    return result
+
+
+def _open(path: str | os.PathLike[str] | BinaryIO) -> _rvision.Checkpoint:
+    read = getattr(path, "read", None)
+    if read is None:
+        return _rvision.Checkpoint.open(os.fspath(path))  # type: ignore[arg-type]
+    data = read()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a file opened in binary mode is needed, its read() gave {type(data).__name__}")
+    name = getattr(path, "name", None)
+    return _rvision.Checkpoint.from_bytes(name if isinstance(name, str) else "<file object>", bytes(data))
+
+
+def _metadata(checkpoint: _rvision.Checkpoint, found: _rvision.FoundStateDict) -> OrderedDict[str, Any]:
+    text = checkpoint.header.get(_METADATA_ENTRY)
+    if text is None:
+        metadata = found.metadata()
+    else:
+        import json
+
+        try:
+            metadata = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise WeightFileError(
+                f"{checkpoint.path}: {_METADATA_ENTRY} in the header is no JSON: {error}"
+            ) from None
+    return OrderedDict(metadata) if isinstance(metadata, dict) else OrderedDict()
+
+
+def _strip(state_dict: StateDict, prefix: str) -> StateDict:
+    if not any(name.startswith(prefix) for name in state_dict):
+        some = ", ".join(list(state_dict)[:3])
+        raise StateDictError(f"strip_prefix={prefix!r}: no name begins with it (they are {some}, ...)")
+    stripped = StateDict()
+    for name, value in state_dict.items():
+        short = name.removeprefix(prefix)
+        if short in stripped:
+            raise StateDictError(f"strip_prefix={prefix!r}: {short!r} and {name!r} would be one name")
+        stripped[short] = value
+    module = prefix.removesuffix(".")
+    for name, versions in state_dict._metadata.items():
+        short = "" if name == module else name.removeprefix(prefix)
+        # The wrapper's own entry, "", makes way for that of the module it wraps.
+        if name or short not in stripped._metadata:
+            stripped._metadata[short] = versions
+    return stripped
+
+
+def _warn(source: Source, *, stacklevel: int) -> None:
+    if source.prefix and not source.stripped:
+        warnings.warn(
+            f"{source.path}: every name begins with {source.prefix!r}, which a wrapper put there; "
+            f"rvision.load(..., strip_prefix={source.prefix!r}) takes it away",
+            stacklevel=stacklevel,
+        )
+    if source.widened:
+        warnings.warn(
+            f"{source.path}: {len(source.widened)} bfloat16 tensors arrived as float32, which numpy has",
+            stacklevel=stacklevel,
+        )
+    if source.alternatives:
+        warnings.warn(
+            f"{source.path}: took {source.key!r}; the file also holds {', '.join(source.alternatives)} "
+            "(choose with key=)",
+            stacklevel=stacklevel,
+        )
+
+
+def save(state_dict: Any, path: str | os.PathLike[str]) -> None:
+    """Write a state dict to a safetensors file.
+
+    Takes the place of ``torch.save(model.state_dict(), path)``; PyTorch reads the file with
+    ``safetensors.torch.load_file``. The file appears whole or not at all: it is written beside ``path`` and
+    renamed.
+
+    Parameters
+    ----------
+    state_dict : mapping of str to array, or module
+        Arrays (or anything ``np.asarray`` takes, such as PyTorch CPU tensors) by name, or a module whose
+        ``state_dict()`` is to be saved. torch's ``_metadata`` is kept in the header.
+    path : path
+        The file, by convention ``*.safetensors``.
+
+    Raises
+    ------
+    ArgumentError
+        ``path`` ends like another format's file.
+    UnsupportedError
+        A value has a type that safetensors does not know.
+    TypeError
+        ``state_dict`` is neither mapping nor module, or a name is not a string.
+    OSError
+        What the system says.
+    """
+    target = os.fspath(path)
+    ending = Path(target).suffix.lower()
+    if ending in _FOREIGN_ENDINGS:
+        raise ArgumentError(
+            f"{target}: rvision writes safetensors, and {ending} would be taken for something else; "
+            "call the file *.safetensors"
+        )
+    if not isinstance(state_dict, Mapping):
+        if not hasattr(state_dict, "state_dict"):
+            raise TypeError(f"a state dict or a module is needed, got {type(state_dict).__name__}")
+        state_dict = state_dict.state_dict()
+    header = {"format": "pt"}
+    metadata = getattr(state_dict, "_metadata", None)
+    if metadata:
+        import json
+
+        header[_METADATA_ENTRY] = json.dumps(metadata)
+    _rvision.write_safetensors(target, list(_described(state_dict, target)), header)
+
+
+def _described(state_dict: Mapping[str, Any], path: str) -> Iterable[tuple[str, str, list[int], np.ndarray]]:
+    for name, value in state_dict.items():
+        if not isinstance(name, str):
+            raise TypeError(f"names must be strings, got {name!r}")
+        if hasattr(value, "detach"):
+            value = value.detach()
+        try:
+            array = np.asarray(value, order="C")
+        except (TypeError, RuntimeError) as error:
+            raise UnsupportedError(f"{path}: {name!r} cannot be made an array: {error}") from error
+        if array.dtype.hasobject or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise UnsupportedError(
+                f"{path}: {name!r} has type {array.dtype}, which safetensors does not know"
+            )
+        little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+        yield name, array.dtype.name, list(array.shape), little.reshape(-1).view(np.uint8)

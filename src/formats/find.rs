@@ -1,0 +1,274 @@
+//! Where in a checkpoint the state dict is.
+
+use std::collections::HashMap;
+
+use super::Checkpoint;
+use super::value::{Dict, Id, Value};
+use crate::error::{Error, Result};
+
+/// Names that training programs keep the state dict under, the likeliest first.
+const WRAPPERS: &[&str] = &[
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "module",
+    "net",
+    "network",
+    "net_state_dict",
+    "weights",
+    "params",
+    "backbone",
+    "student",
+    "teacher",
+    "model_ema",
+    "state_dict_ema",
+    "ema_state_dict",
+    "ema",
+    "params_ema",
+];
+
+/// Wrappers in wrappers: `{"ema": {"module": {...}}}`.
+const MAX_WRAPPERS: usize = 4;
+
+/// A state dict in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateDict {
+    /// The keys that lead to it from the file's own object; empty if it is that object.
+    pub path: Vec<String>,
+    /// Other state dicts beside it that could have been meant.
+    pub alternatives: Vec<String>,
+    /// Names and values in order, each name once. Besides tensors there may be plain data (an
+    /// `_extra_state`), never anything opaque.
+    pub entries: Vec<(String, Id)>,
+    /// torch's `_metadata`: the version of each module.
+    pub metadata: Option<Id>,
+}
+
+const WHOLE_MODEL: &str = "it is a whole pickled object; load it once with PyTorch and the code it was made \
+     with, and save its weights: torch.save(model.state_dict(), FILE)";
+
+const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
+
+impl Checkpoint {
+    /// Finds the state dict: the object at `key` (dots separate nested keys) or, without it, the file's
+    /// object itself or what is kept in it under one of the usual names.
+    ///
+    /// # Errors
+    /// [`Error::RefusedGlobal`] if the state dict or a value in it is an object of a class that rvision does
+    /// not know, such as a whole pickled model; [`Error::NotWeights`] if there is none;
+    /// [`Error::UnsupportedFile`] for quantised and sparse tensors in it.
+    pub fn state_dict(&self, key: Option<&str>) -> Result<StateDict> {
+        let (path, id, alternatives) = match key {
+            Some(key) => {
+                let (path, id) = self.at(key)?;
+                (path, id, Vec::new())
+            }
+            None => self.search()?,
+        };
+        let dict = self.weights_dict(&path, id)?;
+        let entries = self.entries(&path, dict)?;
+        let metadata = dict
+            .attributes
+            .and_then(|attributes| self.graph().dict(attributes))
+            .and_then(|attributes| self.graph().entry(attributes, "_metadata"));
+        Ok(StateDict { path, alternatives, entries, metadata })
+    }
+
+    /// Follows a key with dots; a key that contains dots itself is found too.
+    fn at(&self, key: &str) -> Result<(Vec<String>, Id)> {
+        let mut path = Vec::new();
+        let mut id = self.root();
+        let mut rest = key;
+        while !rest.is_empty() {
+            let dict = self.graph().dict(id);
+            let found = dict.and_then(|dict| {
+                // The longest part up to a dot that is a key.
+                let ends = rest.rmatch_indices('.').map(|(at, _)| at);
+                std::iter::once(rest.len())
+                    .chain(ends)
+                    .find_map(|end| self.graph().entry(dict, &rest[..end]).map(|id| (end, id)))
+            });
+            let Some((end, next)) = found else {
+                let names = dict.map(|dict| self.names(dict)).unwrap_or_default();
+                return Err(self.no_weights(format!("a checkpoint without an entry {key:?}{names}")));
+            };
+            path.push(rest[..end].to_owned());
+            id = next;
+            rest = rest[end..].trim_start_matches('.');
+        }
+        Ok((path, id))
+    }
+
+    fn search(&self) -> Result<(Vec<String>, Id, Vec<String>)> {
+        let mut path = Vec::new();
+        let mut id = self.root();
+        let mut alternatives = Vec::new();
+        for _ in 0..MAX_WRAPPERS {
+            let Some(dict) = self.graph().dict(id) else { break };
+            let candidates = self.candidates(dict);
+            let usual = WRAPPERS.iter().find_map(|name| candidates.iter().find(|(key, _)| key == name));
+            let only = match candidates.as_slice() {
+                [only] if !self.has_tensors(dict) => Some(only),
+                _ => None,
+            };
+            let Some((key, next)) = usual.or(only).cloned() else {
+                if !candidates.is_empty() && !self.has_tensors(dict) {
+                    let keys: Vec<&str> = candidates.iter().map(|(key, _)| key.as_str()).collect();
+                    return Err(self.no_weights(format!(
+                        "a checkpoint with {} state dicts, {}, of which one has to be chosen by key=",
+                        keys.len(),
+                        keys.join(", ")
+                    )));
+                }
+                break;
+            };
+            let full = |key: String| path.iter().cloned().chain([key]).collect::<Vec<_>>().join(".");
+            alternatives.extend(candidates.into_iter().filter(|(k, _)| *k != key).map(|(k, _)| full(k)));
+            path.push(key);
+            id = next;
+        }
+        Ok((path, id, alternatives))
+    }
+
+    /// Entries of a checkpoint that may be or hold a state dict: dicts of tensors by name at
+    /// some depth, and opaque objects under one of the usual names (whole models, to be refused by name).
+    fn candidates(&self, dict: &Dict) -> Vec<(String, Id)> {
+        let mut index = HashMap::<&str, usize>::new();
+        let mut seen = HashMap::new();
+        let mut found: Vec<(String, Id)> = Vec::new();
+        for &(key, value) in &dict.items {
+            let Some(key) = self.graph().text(key) else { continue };
+            let opaque_model = self.graph().refused(value).is_some() && WRAPPERS.contains(&key);
+            if !opaque_model && !self.holds_weights(value, MAX_WRAPPERS, &mut seen) {
+                continue;
+            }
+            if let Some(&at) = index.get(key) {
+                found[at].1 = value;
+            } else {
+                index.insert(key, found.len());
+                found.push((key.to_owned(), value));
+            }
+        }
+        found
+    }
+
+    /// `seen` keeps what is known of each object at each depth: objects may be shared, and a few of
+    /// them nest to any number of paths.
+    fn holds_weights(&self, id: Id, depth: usize, seen: &mut HashMap<(Id, usize), bool>) -> bool {
+        let Some(dict) = self.graph().dict(id) else { return false };
+        if let Some(&known) = seen.get(&(id, depth)) {
+            return known;
+        }
+        let named = dict.items.iter().all(|&(key, _)| self.graph().text(key).is_some());
+        let holds = named
+            && (self.has_tensors(dict)
+                || (depth > 0
+                    && dict.items.iter().any(|&(key, value)| {
+                        self.graph().text(key).is_some_and(|key| WRAPPERS.contains(&key))
+                            && self.holds_weights(value, depth - 1, seen)
+                    })));
+        seen.insert((id, depth), holds);
+        holds
+    }
+
+    /// Whether tensors lie in the dict directly, under names.
+    fn has_tensors(&self, dict: &Dict) -> bool {
+        dict.items.iter().any(|&(key, value)| {
+            self.graph().text(key).is_some()
+                && matches!(self.graph().get(value), Value::Tensor(_) | Value::Unreadable(_))
+        })
+    }
+
+    fn weights_dict(&self, path: &[String], id: Id) -> Result<&Dict> {
+        let place =
+            if path.is_empty() { "the whole file".to_owned() } else { format!("entry `{}`", path.join(".")) };
+        if let Some(global) = self.graph().refused(id) {
+            return Err(self.refuse(place, global, WHOLE_MODEL));
+        }
+        let Some(dict) = self.graph().dict(id) else {
+            return Err(self.no_weights(format!("{} ({place})", self.graph().describe(id))));
+        };
+        if !self.has_tensors(dict) && !dict.items.is_empty() {
+            if let Some(global) = dict.items.iter().find_map(|&(_, value)| self.graph().refused(value)) {
+                return Err(self.refuse(format!("a value in {place}"), global, WHOLE_MODEL));
+            }
+            return Err(self.no_weights(format!("a dict without tensors{} ({place})", self.names(dict))));
+        }
+        Ok(dict)
+    }
+
+    fn entries(&self, path: &[String], dict: &Dict) -> Result<Vec<(String, Id)>> {
+        let mut index = HashMap::<&str, usize>::new();
+        let mut entries: Vec<(String, Id)> = Vec::with_capacity(dict.items.len());
+        for &(key, value) in &dict.items {
+            let Some(name) = self.graph().text(key) else {
+                return Err(self.no_weights(format!(
+                    "a dict with a key that is {} instead of a name",
+                    self.graph().describe(key)
+                )));
+            };
+            let place = || {
+                let full: Vec<&str> = path.iter().map(String::as_str).chain([name]).collect();
+                format!("entry `{}`", full.join("."))
+            };
+            if let Some(global) = self.graph().refused(value) {
+                return Err(self.refuse(place(), global, STATE_DICT_ADVICE));
+            }
+            match self.graph().get(value) {
+                Value::Unreadable(what) => {
+                    return Err(Error::UnsupportedFile {
+                        path: self.path().to_owned(),
+                        what: format!("{what} ({})", place()),
+                        advice: "rvision reads dense tensors of real numbers: dequantise it or convert it \
+                                 with PyTorch and save it again",
+                    });
+                }
+                Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray | Value::Opaque(_) => {
+                    return Err(self.no_weights(format!(
+                        "a state dict in which {} is {}",
+                        place(),
+                        self.graph().describe(value)
+                    )));
+                }
+                _ => {}
+            }
+            if let Some(&at) = index.get(name) {
+                entries[at].1 = value;
+            } else {
+                index.insert(name, entries.len());
+                entries.push((name.to_owned(), value));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The first few keys of a dict, for messages.
+    fn names(&self, dict: &Dict) -> String {
+        const SHOWN: usize = 8;
+        let keys: Vec<String> =
+            dict.items.iter().take(SHOWN).filter_map(|&(key, _)| self.graph().text(key).map(clip)).collect();
+        if keys.is_empty() {
+            return String::new();
+        }
+        let more = if dict.items.len() > SHOWN { ", ..." } else { "" };
+        format!(" (it has {}{more})", keys.join(", "))
+    }
+
+    fn no_weights(&self, found: String) -> Error {
+        Error::NotWeights { path: self.path().to_owned(), found, advice: STATE_DICT_ADVICE }
+    }
+
+    fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
+        Error::RefusedGlobal { path: self.path().to_owned(), place, global: global.to_owned(), advice }
+    }
+}
+
+/// A key as short as a message needs it.
+fn clip(key: &str) -> String {
+    const LONGEST: usize = 60;
+    if key.chars().count() <= LONGEST {
+        return key.to_owned();
+    }
+    key.chars().take(LONGEST).chain("...".chars()).collect()
+}

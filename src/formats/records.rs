@@ -1,0 +1,89 @@
+//! Blocks of bytes in a file: where they lie, and reading them whole.
+
+use super::source::Source;
+use crate::error::{Error, Result};
+
+/// Where a block lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// As it is.
+    Stored {
+        start: u64,
+        len: u64,
+        /// The checksum a zip has for it.
+        crc: Option<u32>,
+    },
+    /// Compressed, in a zip.
+    Deflated { start: u64, stored: u64, len: u64, index: usize },
+}
+
+impl Location {
+    /// Unpacked size.
+    pub(super) fn len(self) -> u64 {
+        match self {
+            Self::Stored { len, .. } | Self::Deflated { len, .. } => len,
+        }
+    }
+
+    /// The bytes of the file that it takes: first, and one past the last.
+    pub(super) fn span(self) -> (u64, u64) {
+        match self {
+            Self::Stored { start, len, .. } => (start, start.saturating_add(len)),
+            Self::Deflated { start, stored, .. } => (start, start.saturating_add(stored)),
+        }
+    }
+}
+
+/// What a compressed file may unpack to, whatever its size.
+const MAX_INFLATED: u64 = 64 << 20;
+
+/// And how many times its size. torch does not compress at all, and weights deflate by a tenth;
+/// only zeros go further.
+const MAX_INFLATION: u64 = 16;
+
+/// Bytes that all records of a file together may unpack to.
+pub(super) fn inflate_limit(source: &Source) -> u64 {
+    source.len().saturating_mul(MAX_INFLATION).max(MAX_INFLATED)
+}
+
+/// Read and checksum in pieces that stay in the second-level cache.
+const PIECE: usize = 256 << 10;
+
+/// An empty vector with room for `len` bytes.
+pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
+    let bytes = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut data = Vec::new();
+    data.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { bytes, what: "weights" })?;
+    Ok(data)
+}
+
+/// Reads a block that lies in the file as it is.
+pub(super) fn read_stored(
+    source: &Source,
+    name: &str,
+    start: u64,
+    len: u64,
+    crc: Option<u32>,
+) -> Result<Vec<u8>> {
+    if start.checked_add(len).is_none_or(|end| end > source.len()) {
+        return Err(source.damaged(format!("record {name}"), "it reaches past the end of the file"));
+    }
+    let mut data = reserve(len)?;
+    // Reserving would have failed if it did not fit.
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut hasher = crc32fast::Hasher::new();
+    while data.len() < len {
+        let from = data.len();
+        data.resize((from + PIECE).min(len), 0);
+        source.read_at(start + from as u64, &mut data[from..])?;
+        if crc.is_some() {
+            hasher.update(&data[from..]);
+        }
+    }
+    match crc {
+        Some(expected) if hasher.finalize() != expected => {
+            Err(source.damaged(format!("record {name}"), "its checksum does not fit its content"))
+        }
+        _ => Ok(data),
+    }
+}

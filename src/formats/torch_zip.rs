@@ -1,0 +1,194 @@
+//! PyTorch's zip format (1.6 and later): `NAME/data.pkl` beside one stored record per storage.
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::pickle::{Input, Machine};
+use super::records::{Location, inflate_limit};
+use super::source::{Cursor, Source};
+use super::value::{Graph, Id};
+use crate::error::{Error, Result};
+
+/// A pickle larger than this is not read: it is held in memory beside the data.
+const MAX_PICKLE: u64 = 1 << 30;
+
+/// Deflate cannot expand further than this.
+const MAX_DEFLATE_RATIO: u64 = 1032;
+
+/// The record that tells the archives of the first torch.export.
+const EXPORTED_PROGRAM: &str = "serialized_exported_program.json";
+
+/// An open archive.
+#[derive(Debug)]
+pub(super) struct Archive {
+    source: Arc<Source>,
+    zip: ZipArchive<BufReader<Cursor>>,
+    /// What stands before `data.pkl`, with its slash.
+    prefix: String,
+}
+
+impl Archive {
+    /// Reads the directory of the archive.
+    pub(super) fn open(source: Arc<Source>) -> Result<Self> {
+        let reader = BufReader::new(Cursor::new(Arc::clone(&source)));
+        let zip = ZipArchive::new(reader).map_err(|error| {
+            source.damaged("the directory at the end of the zip", format!("it cannot be read ({error})"))
+        })?;
+        if zip.has_duplicate_names() {
+            return Err(source.damaged("the directory of the zip", "two records of one name"));
+        }
+        let names: Vec<String> =
+            zip.file_names_raw().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let pickle = names
+            .iter()
+            .filter(|name| *name == "data.pkl" || name.ends_with("/data.pkl"))
+            .min_by_key(|name| name.matches('/').count());
+        let Some(pickle) = pickle else { return Err(no_pickle(&source, &names)) };
+        let prefix = pickle.trim_end_matches("data.pkl").to_owned();
+        if names.iter().any(|name| {
+            name.strip_prefix(&prefix).is_some_and(|rest| {
+                rest.starts_with("code/") || rest == "constants.pkl" || rest == "bytecode.pkl"
+            })
+        }) {
+            return Err(source.unsupported(
+                "a TorchScript program (torch.jit.save)",
+                "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)",
+            ));
+        }
+        Ok(Self { source, zip, prefix })
+    }
+
+    /// Interprets `data.pkl`.
+    pub(super) fn read_pickle(&mut self, graph: &mut Graph) -> Result<Id> {
+        if let Some(order) = self.small_record("byteorder")?
+            && order.trim_ascii() != b"little"
+        {
+            return Err(self.source.unsupported(
+                "a file written on a big-endian machine",
+                "load it with PyTorch on an ordinary machine and save it again",
+            ));
+        }
+        let name = format!("{}data.pkl", self.prefix);
+        let location = self.locate(&name)?;
+        if location.len() > MAX_PICKLE {
+            return Err(self.source.limit(format!("bytes of {name}"), location.len(), MAX_PICKLE));
+        }
+        let pickle = Source::memory(self.source.name().to_owned(), self.read(&name, location)?);
+        Machine::new(graph).run(&mut Input::new(&pickle, &name, 0))
+    }
+
+    fn small_record(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+        let name = format!("{}{name}", self.prefix);
+        if self.zip.index_for_name(&name).is_none() {
+            return Ok(None);
+        }
+        let location = self.locate(&name)?;
+        if location.len() > 64 {
+            return Err(self.source.damaged(name, format!("{} bytes, expected a word", location.len())));
+        }
+        self.read(&name, location).map(Some)
+    }
+
+    /// The name of a storage's record.
+    pub(super) fn record_name(&self, key: &str) -> String {
+        format!("{}data/{key}", self.prefix)
+    }
+
+    /// Where the record of this name lies.
+    pub(super) fn locate(&mut self, name: &str) -> Result<Location> {
+        let source = Arc::clone(&self.source);
+        let index = self
+            .zip
+            .index_for_name(name)
+            .ok_or_else(|| source.damaged(format!("record {name}"), "it is missing"))?;
+        let entry = self
+            .zip
+            .by_index_raw(index)
+            .map_err(|error| source.damaged(format!("record {name}"), format!("its header: {error}")))?;
+        if entry.encrypted() {
+            return Err(source.unsupported("an encrypted zip", "unpack it first"));
+        }
+        let (len, stored) = (entry.size(), entry.compressed_size());
+        let start = entry.data_start().unwrap_or(u64::MAX);
+        let end = start.checked_add(stored).filter(|&end| end <= source.len());
+        if end.is_none() {
+            return Err(source.damaged(format!("record {name}"), "it reaches past the end of the file"));
+        }
+        match entry.compression() {
+            CompressionMethod::Stored if len == stored => {
+                Ok(Location::Stored { start, len, crc: Some(entry.crc32()) })
+            }
+            CompressionMethod::Stored => Err(source.damaged(
+                format!("record {name}"),
+                format!("it is stored with {stored} bytes and said to have {len}"),
+            )),
+            CompressionMethod::Deflated => {
+                let most = stored.saturating_mul(MAX_DEFLATE_RATIO).min(inflate_limit(&source));
+                if len > most {
+                    return Err(source.limit(format!("unpacked bytes of record {name}"), len, most));
+                }
+                Ok(Location::Deflated { start, stored, len, index })
+            }
+            other => Err(source.unsupported(
+                format!("a zip record compressed as {other}"),
+                "save it again with torch.save, which does not compress",
+            )),
+        }
+    }
+
+    /// The whole content of a record.
+    pub(super) fn read(&mut self, name: &str, location: Location) -> Result<Vec<u8>> {
+        match location {
+            Location::Stored { start, len, crc } => {
+                super::records::read_stored(&self.source, name, start, len, crc)
+            }
+            Location::Deflated { len, index, .. } => self.inflate(name, len, index),
+        }
+    }
+
+    fn inflate(&mut self, name: &str, len: u64, index: usize) -> Result<Vec<u8>> {
+        let source = Arc::clone(&self.source);
+        let damaged = |what: String| source.damaged(format!("record {name}"), what);
+        let mut data = super::records::reserve(len)?;
+        let entry = self.zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
+        // One byte more than stated: to see the end, where the checksum is compared, and to see too much.
+        entry
+            .take(len.saturating_add(1))
+            .read_to_end(&mut data)
+            .map_err(|error| damaged(format!("it does not unpack: {error}")))?;
+        if data.len() as u64 != len {
+            return Err(damaged(format!("it does not unpack to the {len} bytes it is said to have")));
+        }
+        Ok(data)
+    }
+}
+
+/// What a zip without `data.pkl` is.
+fn no_pickle(source: &Source, names: &[String]) -> Error {
+    let not_weights =
+        |found: &str, advice| Error::NotWeights { path: source.name().into(), found: found.into(), advice };
+    let any = |extension: &str| {
+        names
+            .iter()
+            .any(|name| Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case(extension)))
+    };
+    if names.iter().any(|name| name.ends_with("models/model.json") || name == EXPORTED_PROGRAM) {
+        return source.unsupported(
+            "a program saved by torch.export",
+            "save its weights alone: torch.save(torch.export.load(FILE).state_dict, NEW_FILE)",
+        );
+    }
+    if any("npy") {
+        return not_weights("a numpy archive (.npz)", "read it with numpy.load");
+    }
+    if any("h5") {
+        return not_weights("a Keras model", "rvision reads PyTorch (.pth, .pt) and safetensors files");
+    }
+    if any("pth") || any("pt") || any("safetensors") {
+        return not_weights("a zip archive with weight files in it", "unpack it first");
+    }
+    not_weights("a zip archive without PyTorch's data.pkl", "rvision reads what torch.save writes")
+}

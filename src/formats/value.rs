@@ -1,0 +1,310 @@
+//! What a weight file says, as plain data: an arena of values that refer to each other by number.
+//!
+//! An arena, because the objects of a pickle share and may contain each other: references by
+//! number need no recursion to build, to walk or to drop, whatever a file nests.
+
+use std::fmt;
+
+/// The number of a value in its [`Graph`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id(pub(super) u32);
+
+/// An element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// IEEE 16-bit float.
+    F16,
+    /// The upper half of a 32-bit float.
+    BF16,
+    /// 8-bit signed.
+    I8,
+    /// 16-bit signed.
+    I16,
+    /// 32-bit signed.
+    I32,
+    /// 64-bit signed.
+    I64,
+    /// 8-bit unsigned.
+    U8,
+    /// 16-bit unsigned.
+    U16,
+    /// 32-bit unsigned.
+    U32,
+    /// 64-bit unsigned.
+    U64,
+    /// One byte, 0 or 1.
+    Bool,
+    /// A type that rvision has no use for (complex, quantised, 8-bit float): its tensors are listed
+    /// but cannot be read.
+    Other {
+        /// torch's name for it.
+        name: &'static str,
+        /// Bytes per element.
+        size: usize,
+    },
+}
+
+impl Dtype {
+    /// Bytes per element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Bool | Self::I8 | Self::U8 => 1,
+            Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::Other { size, .. } => size,
+        }
+    }
+
+    /// torch's name, which is numpy's as well where numpy has the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+            Self::I8 => "int8",
+            Self::I16 => "int16",
+            Self::I32 => "int32",
+            Self::I64 => "int64",
+            Self::U8 => "uint8",
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+            Self::U64 => "uint64",
+            Self::Bool => "bool",
+            Self::Other { name, .. } => name,
+        }
+    }
+
+    /// The type that [`Dtype::name`] names, if it can be read.
+    pub fn from_name(name: &str) -> Option<Self> {
+        READABLE.into_iter().find(|dtype| dtype.name() == name)
+    }
+}
+
+const READABLE: [Dtype; 13] = [
+    Dtype::F32,
+    Dtype::F64,
+    Dtype::F16,
+    Dtype::BF16,
+    Dtype::I8,
+    Dtype::I16,
+    Dtype::I32,
+    Dtype::I64,
+    Dtype::U8,
+    Dtype::U16,
+    Dtype::U32,
+    Dtype::U64,
+    Dtype::Bool,
+];
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A tensor as the file describes it: a strided view of a storage. Nothing is checked against the
+/// storage before the tensor is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Steps in elements, one for each size.
+    pub strides: Vec<usize>,
+    /// The first element's place in the storage, in elements.
+    pub offset: usize,
+    /// Where the elements are.
+    pub storage: StorageRef,
+}
+
+/// Where a tensor's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StorageRef {
+    /// In the file, by number in [`Graph::storages`].
+    Record(u32),
+    /// In the pickle itself (numpy arrays), as a [`Value::Bytes`].
+    Inline(Id),
+}
+
+/// A block of elements in the file, shared by the tensors that view it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Its name in the file.
+    pub key: String,
+    /// Its size as the pickle states it.
+    pub bytes: u64,
+    /// Size of an element, for files whose storages are counted in elements.
+    pub item_size: usize,
+}
+
+/// A dict, which torch's ordered dicts are too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dict {
+    /// Keys and values in file order; of equal keys the last counts.
+    pub items: Vec<(Id, Id)>,
+    /// What was set on the object besides its items: torch's `_metadata`.
+    pub attributes: Option<Id>,
+}
+
+/// One object of a weight file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None`.
+    None,
+    /// A truth value.
+    Bool(bool),
+    /// An integer of up to 64 bits.
+    Int(i64),
+    /// A longer integer: two's complement, little-endian.
+    BigInt(Box<[u8]>),
+    /// A float.
+    Float(f64),
+    /// Text.
+    Str(Box<str>),
+    /// Bytes, or a Python 2 string that is not UTF-8.
+    Bytes(Box<[u8]>),
+    /// A tuple (torch's `Size` too).
+    Tuple(Vec<Id>),
+    /// A list.
+    List(Vec<Id>),
+    /// A set.
+    Set(Vec<Id>),
+    /// A dict.
+    Dict(Dict),
+    /// A tensor or a numpy array.
+    Tensor(Box<TensorSpec>),
+    /// A tensor of a kind that rvision does not read; the text says which.
+    Unreadable(&'static str),
+    /// A constant that is known by name, such as `torch.float32` or `cpu`.
+    Name(Box<str>),
+    /// A function or class, by number in [`Graph::globals`].
+    Global(u32),
+    /// What calling a function or class that rvision does not know would have given; it was not
+    /// called. The number is that of the global.
+    Opaque(u32),
+    /// A storage or a part of one.
+    Storage(Box<StorageView>),
+    /// A numpy dtype.
+    NumpyDtype(Box<NumpyDtype>),
+    /// A numpy array whose content has not come yet.
+    EmptyArray,
+}
+
+/// Part of a storage (files before PyTorch 0.4 pickle views of storages).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageView {
+    /// The whole, by number in [`Graph::storages`].
+    pub storage: u32,
+    /// Element type, `None` for an untyped storage.
+    pub dtype: Option<Dtype>,
+    /// First element of the part.
+    pub offset: usize,
+}
+
+/// A numpy dtype: kind and size such as `f4`, and the byte order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumpyDtype {
+    /// Such as `f4`.
+    pub code: Box<str>,
+    /// Whether the bytes have to be swapped.
+    pub big_endian: bool,
+}
+
+/// A function or class that a pickle names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Global {
+    /// Module and name, as in the pickle: `collections.OrderedDict`.
+    pub name: String,
+    /// Whether rvision knows what it stands for.
+    pub known: bool,
+}
+
+/// All objects of a file.
+#[derive(Debug, Default)]
+pub struct Graph {
+    pub(super) values: Vec<Value>,
+    /// The functions and classes that the file names, each once.
+    pub globals: Vec<Global>,
+    /// The blocks of elements that the file's tensors view.
+    pub storages: Vec<Storage>,
+}
+
+impl Graph {
+    /// The value of this number.
+    ///
+    /// # Panics
+    /// If the number is another graph's and too large for this one.
+    pub fn get(&self, id: Id) -> &Value {
+        &self.values[id.0 as usize]
+    }
+
+    /// The text, if the value is one.
+    pub fn text(&self, id: Id) -> Option<&str> {
+        match self.get(id) {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The dict, if the value is one.
+    pub fn dict(&self, id: Id) -> Option<&Dict> {
+        match self.get(id) {
+            Value::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    }
+
+    /// The value of an entry of a dict; of equal keys the last counts, as in Python.
+    pub fn entry(&self, dict: &Dict, key: &str) -> Option<Id> {
+        dict.items.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|&(_, value)| value)
+    }
+
+    /// The name of a global that rvision does not know, if the value is one or came from one.
+    pub fn refused(&self, id: Id) -> Option<&str> {
+        match *self.get(id) {
+            Value::Opaque(global) | Value::Global(global) => {
+                let global = &self.globals[global as usize];
+                (!global.known).then_some(global.name.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds a value. The reader of a file bounds their number.
+    pub(super) fn push(&mut self, value: Value) -> Id {
+        let id = Id(u32::try_from(self.values.len()).expect("the number of values is bounded"));
+        self.values.push(value);
+        id
+    }
+
+    /// In a few words what the value is, for messages.
+    pub fn describe(&self, id: Id) -> String {
+        match self.get(id) {
+            Value::None => "None".into(),
+            Value::Bool(_) => "a bool".into(),
+            Value::Int(_) | Value::BigInt(_) => "an int".into(),
+            Value::Float(_) => "a float".into(),
+            Value::Str(_) => "a str".into(),
+            Value::Bytes(_) => "bytes".into(),
+            Value::Tuple(items) => format!("a tuple of {}", items.len()),
+            Value::List(items) => format!("a list of {}", items.len()),
+            Value::Set(items) => format!("a set of {}", items.len()),
+            Value::Dict(dict) => format!("a dict of {}", dict.items.len()),
+            Value::Tensor(_) => "a tensor".into(),
+            Value::Unreadable(what) => (*what).into(),
+            Value::Name(name) => name.to_string(),
+            Value::Global(global) => format!("`{}` itself", self.globals[*global as usize].name),
+            Value::Opaque(global) => format!("a `{}`", self.globals[*global as usize].name),
+            Value::Storage(_) => "a storage".into(),
+            Value::NumpyDtype(_) => "a numpy dtype".into(),
+            Value::EmptyArray => "a numpy array".into(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Weight files for Python: numpy arrays and plain objects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PySet, PySlice, PyTuple};
+
+use crate::error::Error;
+use crate::formats::{
+    Checkpoint, Dtype, Id, StateDict, TensorData, TensorSpec, Tensors, Value, write_safetensors,
+};
+
+/// Objects nested deeper than this are not turned into Python's, which would have to print and
+/// compare them.
+const MAX_DEPTH: usize = 200;
+
+/// An object of a weight file that is no data, such as an optimizer: it was not loaded.
+#[pyclass(module = "rvision._rvision", name = "NotLoaded", frozen)]
+pub(super) struct NotLoaded {
+    /// What it would have been.
+    #[pyo3(get)]
+    name: String,
+}
+
+#[pymethods]
+impl NotLoaded {
+    fn __repr__(&self) -> String {
+        format!("<{}, not loaded>", self.name)
+    }
+}
+
+/// An open weight file: directories, headers and pickles have been read, tensors have not.
+#[pyclass(module = "rvision._rvision", name = "Checkpoint", frozen)]
+pub(super) struct PyCheckpoint {
+    file: Arc<Checkpoint>,
+}
+
+#[pymethods]
+impl PyCheckpoint {
+    /// Opens a file.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let file = py.detach(|| Checkpoint::open(path))?;
+        Ok(Self { file: Arc::new(file) })
+    }
+
+    /// Opens the bytes of a file; `name` stands for its path in messages.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, name: String, data: &[u8]) -> PyResult<Self> {
+        let file = py.detach(|| Checkpoint::from_bytes(name, data.to_vec()))?;
+        Ok(Self { file: Arc::new(file) })
+    }
+
+    /// The path it was opened by.
+    #[getter]
+    fn path(&self) -> &str {
+        self.file.path()
+    }
+
+    /// How it is written, in words.
+    #[getter]
+    fn format(&self) -> &'static str {
+        self.file.format().name()
+    }
+
+    /// The free text of a safetensors header.
+    #[getter]
+    fn header(&self) -> BTreeMap<String, String> {
+        self.file.header().clone()
+    }
+
+    /// Functions and classes that the file names and that are not data; none was called.
+    #[getter]
+    fn refused_globals(&self) -> Vec<&str> {
+        self.file.refused_globals().collect()
+    }
+
+    /// The state dict at `key`, or in the usual places.
+    #[pyo3(signature = (key=None))]
+    fn state_dict(&self, py: Python<'_>, key: Option<&str>) -> PyResult<PyStateDict> {
+        let found = py.detach(|| self.file.state_dict(key))?;
+        Ok(PyStateDict { file: Arc::clone(&self.file), found })
+    }
+
+    /// Everything that was saved, as it was nested.
+    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?.convert(self.file.root(), 0)
+    }
+}
+
+/// A state dict in a file, not read yet.
+#[pyclass(module = "rvision._rvision", name = "FoundStateDict", frozen)]
+pub(super) struct PyStateDict {
+    file: Arc<Checkpoint>,
+    found: StateDict,
+}
+
+#[pymethods]
+impl PyStateDict {
+    /// The keys that lead to it, joined by dots.
+    #[getter]
+    fn key(&self) -> String {
+        self.found.path.join(".")
+    }
+
+    /// Keys of other state dicts in the file.
+    #[getter]
+    fn alternatives(&self) -> Vec<String> {
+        self.found.alternatives.clone()
+    }
+
+    /// Name, type in the file and shape of each tensor, in order.
+    fn tensors<'py>(&self, py: Python<'py>) -> PyResult<Vec<(&str, &'static str, Bound<'py, PyTuple>)>> {
+        let mut tensors = Vec::with_capacity(self.found.entries.len());
+        for (name, id) in &self.found.entries {
+            if let Value::Tensor(spec) = self.file.graph().get(*id) {
+                tensors.push((name.as_str(), spec.dtype.name(), PyTuple::new(py, &spec.shape)?));
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// torch's `_metadata`, if the file has it.
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(id) = self.found.metadata else { return Ok(None) };
+        Converter::new(py, &self.file, [])?.convert(id, 0).map(Some)
+    }
+
+    /// Reads the tensors: names and values in order.
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Vec<(&str, Bound<'py, PyAny>)>> {
+        let mut converter = Converter::new(py, &self.file, self.found.entries.iter().cloned())?;
+        self.found.entries.iter().map(|(name, id)| Ok((name.as_str(), converter.convert(*id, 0)?))).collect()
+    }
+}
+
+/// Writes a safetensors file: name, type, shape and bytes of each tensor.
+#[pyfunction(name = "write_safetensors")]
+pub(super) fn write_safetensors_py(
+    py: Python<'_>,
+    path: PathBuf,
+    tensors: Vec<(String, String, Vec<usize>, PyReadonlyArray1<'_, u8>)>,
+    metadata: BTreeMap<String, String>,
+) -> PyResult<()> {
+    let mut data = Vec::with_capacity(tensors.len());
+    for (name, dtype, shape, bytes) in &tensors {
+        let dtype = Dtype::from_name(dtype).ok_or_else(|| Error::UnsupportedFile {
+            path: path.display().to_string(),
+            what: format!("tensor {name:?} of type {dtype}"),
+            advice: "convert it to float32",
+        })?;
+        data.push(TensorData { name, dtype, shape, bytes: bytes.as_slice()? });
+    }
+    Ok(py.detach(|| write_safetensors(&path, &data, &metadata))?)
+}
+
+/// Turns values into Python objects. What is shared in the file is shared in Python.
+struct Converter<'a, 'py> {
+    py: Python<'py>,
+    file: &'a Checkpoint,
+    arrays: HashMap<Id, Bound<'py, PyAny>>,
+    made: HashMap<Id, Bound<'py, PyAny>>,
+}
+
+impl<'a, 'py> Converter<'a, 'py> {
+    /// Reads the tensors that `roots` are or contain.
+    fn new(
+        py: Python<'py>,
+        file: &'a Checkpoint,
+        roots: impl IntoIterator<Item = (String, Id)>,
+    ) -> PyResult<Self> {
+        let ids = reachable_tensors(file, roots);
+        let tensors = py.detach(|| {
+            let specs: Vec<(String, &TensorSpec)> = ids
+                .iter()
+                .filter_map(|(name, id)| match file.graph().get(*id) {
+                    Value::Tensor(spec) => Some((name.clone(), &**spec)),
+                    _ => None,
+                })
+                .collect();
+            let named: Vec<(&str, &TensorSpec)> =
+                specs.iter().map(|(name, spec)| (name.as_str(), *spec)).collect();
+            file.read(&named)
+        })?;
+        let ids: Vec<Id> = ids.into_iter().map(|(_, id)| id).collect();
+        let arrays = ids.into_iter().zip(to_arrays(py, tensors)?).collect();
+        Ok(Self { py, file, arrays, made: HashMap::new() })
+    }
+
+    fn convert(&mut self, id: Id, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(known) = self.made.get(&id) {
+            return Ok(known.clone());
+        }
+        if depth > MAX_DEPTH {
+            return Err(Error::FileLimit {
+                path: self.file.path().to_owned(),
+                what: "nesting of objects".into(),
+                found: "deeper, or without end".into(),
+                limit: MAX_DEPTH.to_string(),
+            }
+            .into());
+        }
+        let py = self.py;
+        let graph = self.file.graph();
+        let object = match graph.get(id) {
+            Value::None => py.None().into_bound(py),
+            Value::Bool(value) => value.into_pyobject(py)?.to_owned().into_any(),
+            Value::Int(value) => value.into_pyobject(py)?.into_any(),
+            Value::BigInt(bytes) => {
+                let arguments = (PyBytes::new(py, bytes), "little");
+                let signed = PyDict::new(py);
+                signed.set_item("signed", true)?;
+                py.get_type::<pyo3::types::PyInt>().call_method("from_bytes", arguments, Some(&signed))?
+            }
+            Value::Float(value) => value.into_pyobject(py)?.into_any(),
+            Value::Str(text) | Value::Name(text) => text.into_pyobject(py)?.into_any(),
+            Value::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+            Value::Tuple(items) => PyTuple::new(py, self.convert_all(items, depth)?)?.into_any(),
+            Value::List(items) => PyList::new(py, self.convert_all(items, depth)?)?.into_any(),
+            Value::Set(items) => PySet::new(py, self.convert_all(items, depth)?)?.into_any(),
+            Value::Dict(dict) => {
+                let object = PyDict::new(py);
+                for &(key, value) in &dict.items {
+                    object.set_item(self.convert(key, depth + 1)?, self.convert(value, depth + 1)?)?;
+                }
+                object.into_any()
+            }
+            Value::Tensor(spec) => match self.arrays.get(&id) {
+                Some(array) => array.clone(),
+                None => self.not_loaded(format!("a tensor of type {}", spec.dtype))?,
+            },
+            Value::Global(global) | Value::Opaque(global) => {
+                self.not_loaded(graph.globals[*global as usize].name.clone())?
+            }
+            Value::Unreadable(_) | Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray => {
+                self.not_loaded(graph.describe(id))?
+            }
+        };
+        self.made.insert(id, object.clone());
+        Ok(object)
+    }
+
+    fn convert_all(&mut self, items: &[Id], depth: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        items.iter().map(|&item| self.convert(item, depth + 1)).collect()
+    }
+
+    fn not_loaded(&self, name: String) -> PyResult<Bound<'py, PyAny>> {
+        Ok(Bound::new(self.py, NotLoaded { name })?.into_any())
+    }
+}
+
+/// The readable tensors in `roots`, with a name each for messages.
+fn reachable_tensors(file: &Checkpoint, roots: impl IntoIterator<Item = (String, Id)>) -> Vec<(String, Id)> {
+    let graph = file.graph();
+    let mut tensors = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut waiting: Vec<(String, Id)> = roots.into_iter().collect();
+    waiting.reverse();
+    while let Some((name, id)) = waiting.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        match graph.get(id) {
+            Value::Tensor(spec) if !matches!(spec.dtype, Dtype::Other { .. }) => tensors.push((name, id)),
+            Value::Tuple(items) | Value::List(items) | Value::Set(items) => {
+                waiting.extend(items.iter().rev().map(|&item| (name.clone(), item)));
+            }
+            Value::Dict(dict) => {
+                for &(key, value) in dict.items.iter().rev() {
+                    waiting.push((graph.text(key).unwrap_or(&name).to_owned(), value));
+                }
+            }
+            _ => {}
+        }
+    }
+    tensors
+}
+
+/// Each buffer becomes one array of bytes without a copy, each tensor a view of it.
+fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
+    let Tensors { tensors, buffers } = tensors;
+    let buffers: Vec<_> = buffers.into_iter().map(|buffer| PyArray1::from_vec(py, buffer)).collect();
+    let empty = py.import("numpy")?.getattr("empty")?;
+    tensors
+        .into_iter()
+        .map(|tensor| {
+            let dtype = numpy_code(tensor.dtype);
+            let shape = PyTuple::new(py, &tensor.shape)?;
+            if tensor.range.is_empty() {
+                return empty.call1((shape, dtype));
+            }
+            let bytes = &buffers[tensor.buffer];
+            let part = PySlice::new(py, tensor.range.start as isize, tensor.range.end as isize, 1);
+            bytes.get_item(part)?.call_method1("view", (dtype,))?.call_method1("reshape", (shape,))
+        })
+        .collect()
+}
+
+fn numpy_code(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "<f4",
+        Dtype::F64 => "<f8",
+        Dtype::F16 => "<f2",
+        Dtype::I8 => "|i1",
+        Dtype::I16 => "<i2",
+        Dtype::I32 => "<i4",
+        Dtype::I64 => "<i8",
+        Dtype::U8 => "|u1",
+        Dtype::U16 => "<u2",
+        Dtype::U32 => "<u4",
+        Dtype::U64 => "<u8",
+        Dtype::Bool => "|b1",
+        // Widened, and refused, when they are read.
+        Dtype::BF16 | Dtype::Other { .. } => "|V1",
+    }
+}
