@@ -87,7 +87,8 @@ impl PyCheckpoint {
 
     /// Everything that was saved, as it was nested.
     fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?.convert(self.file.root(), 0)
+        Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?
+            .convert(self.file.root(), 0)
     }
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
 from rvision import _rvision
 from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
 

@@ -1,0 +1,324 @@
+"""Why a state dict does not fit a module: a reason first, then a few names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+__all__ = ["diagnose_state_dict", "guess_architecture"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# Names listed below the reason, of all kinds together.
+_LISTED = 10
+
+# Entries of training checkpoints that hold the state dict.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "ema")
+
+# What puts a prefix in front of every name.
+_PREFIX_ORIGINS = {
+    "module.": "DataParallel put it there",
+    "_orig_mod.": "torch.compile put it there",
+    "model.": "a training wrapper put it there",
+}
+
+# A guess is made where this share of the model's names is explained by it.
+_CONVINCING = 0.5
+
+# Where fewer of the names than this are in both, the networks are different ones.
+_RELATED = 0.1
+
+
+def diagnose_state_dict(model_name: str, expected: Shapes, found: Shapes, *, strict: bool = True) -> str:
+    """Say in one message why a state dict does not fit.
+
+    Parameters
+    ----------
+    model_name : str
+        The module's class.
+    expected : mapping of str to tuple of int
+        Names and shapes of the module's parameters and buffers.
+    found : mapping of str to tuple of int
+        Names and shapes in the state dict.
+    strict : bool
+        Whether missing and unexpected names count; shapes always do.
+
+    Returns
+    -------
+    str
+        What does not fit, the likely reason and what to do about it, then at most ten names.
+    """
+    missing = [name for name in expected if name not in found and not _is_counter(name)] if strict else []
+    unexpected = [name for name in found if name not in expected and not _is_counter(name)] if strict else []
+    if strict and not missing and not unexpected:
+        # Nothing but counters is missing, so they are the matter after all.
+        missing = [name for name in expected if name not in found]
+        unexpected = [name for name in found if name not in expected]
+    misfits = [name for name in expected if name in found and expected[name] != found[name]]
+    counts = [
+        _count(len(misfits), "shape differs", "shapes differ"),
+        _count(len(missing), "name is missing", "names are missing"),
+        _count(len(unexpected), "name is unexpected", "names are unexpected"),
+    ]
+    lines = [f"the state dict does not fit {model_name}: {', '.join(c for c in counts if c)}"]
+    reason = _reason(expected, found, missing, unexpected, misfits)
+    if reason:
+        lines.append(f"likely reason: {reason}")
+    details = [
+        *(f"{name}: the model has {expected[name]}, the state dict {found[name]}" for name in misfits),
+        *(f"{name}: missing, the model has {expected[name]}" for name in missing),
+        *(f"{name}: unexpected, the state dict has {found[name]}" for name in unexpected),
+    ]
+    shown = _spread(details, (len(misfits), len(missing), len(unexpected)))
+    lines += [f"  {detail}" for detail in shown]
+    if len(details) > len(shown):
+        lines.append(f"  ... and {len(details) - len(shown)} more")
+    return "\n".join(lines)
+
+
+def _is_counter(name: str) -> bool:
+    """Whether it is batch norm's counter, which files before PyTorch 0.4.1 lack and inference ignores."""
+    return name.endswith("num_batches_tracked")
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}" if n else ""
+
+
+def _spread(details: list[str], sizes: tuple[int, ...]) -> list[str]:
+    """Take `_LISTED` of the details, of each kind some."""
+    kinds = []
+    start = 0
+    for size in sizes:
+        kinds.append(details[start : start + size])
+        start += size
+    shares = [0] * len(kinds)
+    while sum(shares) < min(_LISTED, len(details)):
+        for i, kind in enumerate(kinds):
+            if shares[i] < len(kind) and sum(shares) < _LISTED:
+                shares[i] += 1
+    return [detail for kind, share in zip(kinds, shares, strict=True) for detail in kind[:share]]
+
+
+def _reason(
+    expected: Shapes,
+    found: Shapes,
+    missing: list[str],
+    unexpected: list[str],
+    misfits: list[str],
+) -> str:
+    if not found:
+        return "it is empty"
+    common = sum(name in found for name in expected)
+    if not common:
+        wrapper = next((name for name in _WRAPPERS if name in found), None)
+        if wrapper:
+            return (
+                f"this is a training checkpoint, whose state dict is its entry {wrapper!r}: "
+                f"pass checkpoint[{wrapper!r}] (rvision.load finds it by itself)"
+            )
+    if missing:
+        for guess in (_prefix_in_file(expected, found), _prefix_in_model(expected, found)):
+            if guess:
+                return guess
+    if misfits and not missing and not unexpected:
+        guess = _class_count(expected, found, misfits) or _input_channels(expected, found, misfits)
+        if guess:
+            return guess
+    return _architecture(expected, found, missing, unexpected, common)
+
+
+def _prefix_in_file(expected: Shapes, found: Shapes) -> str:
+    prefix = _best_prefix(expected, found)
+    if not prefix:
+        return ""
+    carrying = [name for name in found if name.startswith(prefix)]
+    stripped = {name.removeprefix(prefix): found[name] for name in carrying}
+    every = (
+        "every name carries"
+        if len(carrying) == len(found)
+        else f"{len(carrying)} of {len(found)} names carry"
+    )
+    origin = _PREFIX_ORIGINS.get(prefix, "")
+    return (
+        f"{every} the prefix {prefix!r}{f' ({origin})' if origin else ''}: "
+        f"load the file with rvision.load(path, strip_prefix={prefix!r}){_remainder(expected, stripped)}"
+    )
+
+
+def _prefix_in_model(expected: Shapes, found: Shapes) -> str:
+    prefix = _best_prefix(found, expected)
+    if not prefix:
+        return ""
+    inner = {name.removeprefix(prefix): shape for name, shape in expected.items() if name.startswith(prefix)}
+    return (
+        f"the model's names carry the prefix {prefix!r} and the state dict's do not: "
+        f"load it into model.{prefix.removesuffix('.')}{_remainder(inner, found)}"
+    )
+
+
+def _best_prefix(plain: Shapes, prefixed: Shapes) -> str:
+    """Find what stands before the names of `plain` in `prefixed`, if that explains most of either."""
+    prefixes: Counter[str] = Counter()
+    for name in prefixed:
+        at = name.find(".")
+        while at >= 0:
+            if name[at + 1 :] in plain:
+                prefixes[name[: at + 1]] += 1
+                break
+            at = name.find(".", at + 1)
+    if not prefixes:
+        return ""
+    prefix, count = prefixes.most_common(1)[0]
+    return prefix if count >= _CONVINCING * len(plain) and count > sum(n in plain for n in prefixed) else ""
+
+
+def _remainder(expected: Shapes, found: Shapes) -> str:
+    """Say what would still not fit."""
+    wrong = [name for name in expected if not _is_counter(name) and found.get(name) != expected[name]]
+    wrong += [name for name in found if not _is_counter(name) and name not in expected]
+    if not wrong:
+        return ""
+    more = ", ..." if len(wrong) > 3 else ""
+    return f"; {len(wrong)} names or shapes will still differ ({', '.join(wrong[:3])}{more})"
+
+
+def _class_count(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
+    pairs = {(expected[name][:1], found[name][:1]) for name in misfits}
+    rest_fits = all(expected[name][1:] == found[name][1:] and expected[name] for name in misfits)
+    if len(pairs) != 1 or not rest_fits or len(misfits) > 4:
+        return ""
+    ((mine,), (theirs,)) = (
+        next(iter(pairs)) if all(len(part) == 1 for part in next(iter(pairs))) else ((0,), (0,))
+    )
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in misfits))
+    return (
+        f"another number of classes: the state dict has {theirs}, the model {mine} ({', '.join(layers)}); "
+        f"build the model with num_classes={theirs}, or leave {', '.join(layers)} out of the state dict "
+        "and load it with strict=False"
+    )
+
+
+def _input_channels(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
+    name = misfits[0]
+    mine, theirs = expected[name], found[name]
+    if len(misfits) > 1 or len(mine) != 4 or len(theirs) != 4:
+        return ""
+    if mine[0] != theirs[0] or mine[1] == theirs[1]:
+        return ""
+    if mine[2:] != theirs[2:]:
+        return f"another first layer ({name})"
+    return f"another number of input channels: the state dict has {theirs[1]}, the model {mine[1]} ({name})"
+
+
+def _architecture(
+    expected: Shapes, found: Shapes, missing: list[str], unexpected: list[str], common: int
+) -> str:
+    mine, theirs = guess_architecture(expected), guess_architecture(found)
+    if theirs and theirs != mine:
+        return f"another architecture: the state dict looks like {theirs}, the model like {mine or 'no known one'}"
+    if common < _RELATED * max(1, len(expected)):
+        return "another architecture, or other names for its layers: hardly a name is in both"
+    if missing and not unexpected:
+        return f"the model has layers that the state dict lacks ({_layers(missing)})"
+    if unexpected and not missing:
+        return f"the state dict has layers that the model lacks ({_layers(unexpected)})"
+    return ""
+
+
+def _layers(names: Iterable[str]) -> str:
+    layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+    return ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
+
+
+# Blocks in each stage, whether they are bottlenecks.
+_RESNETS = {
+    ((2, 2, 2, 2), False): "resnet18",
+    ((3, 4, 6, 3), False): "resnet34",
+    ((3, 4, 6, 3), True): "resnet50",
+    ((3, 4, 23, 3), True): "resnet101",
+    ((3, 8, 36, 3), True): "resnet152",
+}
+
+# Channels of the first bottleneck's 3x3 convolution: in a group, in all.
+_RESNET_WIDTHS = {
+    ("resnet50", 4, 128): "resnext50_32x4d",
+    ("resnet101", 8, 256): "resnext101_32x8d",
+    ("resnet101", 4, 256): "resnext101_64x4d",
+    ("resnet50", 128, 128): "wide_resnet50_2",
+    ("resnet101", 128, 128): "wide_resnet101_2",
+}
+
+# Convolutions of a VGG.
+_VGGS = {8: "vgg11", 10: "vgg13", 13: "vgg16", 16: "vgg19"}
+
+_DENSENETS = {
+    (6, 12, 24, 16): "densenet121",
+    (6, 12, 32, 32): "densenet169",
+    (6, 12, 48, 32): "densenet201",
+    (6, 12, 36, 24): "densenet161",
+}
+
+# A name and its shape that only one network has; `None` where any shape will do.
+_MARKERS: tuple[tuple[str, tuple[int, ...] | None, str], ...] = (
+    ("features.0.weight", (64, 3, 11, 11), "alexnet"),
+    ("features.3.squeeze.weight", (16, 96, 1, 1), "squeezenet1_0"),
+    ("features.3.squeeze.weight", (16, 64, 1, 1), "squeezenet1_1"),
+    ("features.18.0.weight", (1280, 320, 1, 1), "mobilenet_v2"),
+    ("features.16.0.weight", (960, 160, 1, 1), "mobilenet_v3_large"),
+    ("features.12.0.weight", (576, 96, 1, 1), "mobilenet_v3_small"),
+    ("inception3a.branch1.conv.weight", None, "googlenet"),
+    ("Mixed_5b.branch1x1.conv.weight", None, "inception_v3"),
+    ("conv_proj.weight", (768, 3, 16, 16), "vit_b_16"),
+    ("features.1.0.block.0.weight", (96, 1, 7, 7), "convnext"),
+    ("_blocks.0._depthwise_conv.weight", None, "efficientnet (lukemelas' names)"),
+    ("conv_stem.weight", None, "a timm network"),
+    ("stage2.0.branch2.0.weight", None, "shufflenet_v2"),
+    ("layers.alpha", None, "mnasnet"),
+)
+
+
+def guess_architecture(shapes: Shapes) -> str | None:
+    """Name the torchvision network that a state dict is of, by its names and shapes; None if unknown.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Names and shapes of a state dict.
+    """
+    resnet = _guess_resnet(shapes)
+    if resnet:
+        return resnet
+    for name, shape, network in _MARKERS:
+        if name in shapes and (shape is None or tuple(shapes[name]) == shape):
+            return network
+    blocks = _blocks(shapes, r"features\.denseblock(\d+)\.denselayer(\d+)\.")
+    if blocks in _DENSENETS:
+        return _DENSENETS[blocks]
+    if "classifier.6.weight" in shapes and tuple(shapes.get("features.0.weight", ())) == (64, 3, 3, 3):
+        kernels = [n for n, s in shapes.items() if re.fullmatch(r"features\.\d+\.weight", n) and len(s) == 4]
+        vgg = _VGGS.get(len(kernels))
+        return vgg and vgg + ("_bn" if "features.1.running_mean" in shapes else "")
+    return None
+
+
+def _blocks(shapes: Shapes, pattern: str) -> tuple[int, ...]:
+    """Count the blocks of each stage; the pattern finds the numbers of stage and block."""
+    matches = (re.match(pattern, name) for name in shapes)
+    blocks = {(int(m[1]), int(m[2])) for m in matches if m}
+    stages = Counter(stage for stage, _ in blocks)
+    return tuple(stages[stage] for stage in sorted(stages))
+
+
+def _guess_resnet(shapes: Shapes) -> str | None:
+    blocks = _blocks(shapes, r"layer(\d+)\.(\d+)\.conv1\.")
+    bottleneck = "layer1.0.conv3.weight" in shapes
+    if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
+        return f"a CIFAR resnet{6 * blocks[0] + 2}"
+    name = _RESNETS.get((blocks, bottleneck))
+    if name and bottleneck:
+        width = tuple(shapes.get("layer1.0.conv2.weight", ()))
+        if len(width) == 4:
+            return _RESNET_WIDTHS.get((name, width[1], width[0]), name)
+    return name
