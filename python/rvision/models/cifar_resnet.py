@@ -2,8 +2,7 @@
 
 He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), section 4.2: 3x3 stem,
 no max pool, three stages of n blocks with 16, 32 and 64 channels, 6n + 2 layers. torchvision has none. The
-names are those of its ResNet; `weights=` also takes files in the widespread naming with ``shortcut`` and
-``linear``.
+names are those of its ResNet; files in the other widespread naming, ``shortcut`` and ``linear``, load too.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from rvision.models._api import model_builder
 from rvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
 if TYPE_CHECKING:
-    import numpy as np
     from rvision.nn import Symbol
 
 __all__ = [
@@ -98,6 +96,11 @@ class CifarResNet(nn.Module):
         x = x.flatten(1)
         return self.fc(x)
 
+    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+        for key in [key for key in state if key.startswith(prefix)]:
+            name = key.removeprefix(prefix).replace(".shortcut.", ".downsample.")
+            state[prefix + re.sub(r"^linear\.", "fc.", name)] = state.pop(key)
+
 
 def _stage(n: int, inplanes: int, planes: int, stride: int, shortcut: str) -> nn.Sequential:
     downsample: nn.Module | None = None
@@ -110,42 +113,31 @@ def _stage(n: int, inplanes: int, planes: int, stride: int, shortcut: str) -> nn
     return nn.Sequential(first, *(BasicBlock(planes, planes) for _ in range(n - 1)))
 
 
-def from_original_names(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Rename the keys of files that call the shortcuts `shortcut` and the last layer `linear`.
-
-    Others are returned as they are.
-    """
-    return {
-        re.sub(r"^linear\.", "fc.", re.sub(r"\.shortcut\.", ".downsample.", key)): value
-        for key, value in state_dict.items()
-    }
-
-
-@model_builder(convert=from_original_names)
+@model_builder()
 def cifar10_resnet20(**kwargs: Any) -> CifarResNet:
     """ResNet-20 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(3, **kwargs)
 
 
-@model_builder(convert=from_original_names)
+@model_builder()
 def cifar10_resnet32(**kwargs: Any) -> CifarResNet:
     """ResNet-32 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(5, **kwargs)
 
 
-@model_builder(convert=from_original_names)
+@model_builder()
 def cifar10_resnet44(**kwargs: Any) -> CifarResNet:
     """ResNet-44 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(7, **kwargs)
 
 
-@model_builder(convert=from_original_names)
+@model_builder()
 def cifar10_resnet56(**kwargs: Any) -> CifarResNet:
     """ResNet-56 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(9, **kwargs)
 
 
-@model_builder(convert=from_original_names)
+@model_builder()
 def cifar10_resnet110(**kwargs: Any) -> CifarResNet:
     """ResNet-110 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(18, **kwargs)

