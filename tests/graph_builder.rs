@@ -7,7 +7,7 @@ use rvision::tensor::{Activation, Param, Shape};
 
 fn param(shape: &[usize]) -> Option<Arc<Param>> {
     let shape = Shape::new(shape);
-    Some(Arc::new(Param::new(shape, &vec![1.0; shape.numel()]).unwrap()))
+    Param::new(shape, &vec![1.0; shape.numel()]).ok().map(Arc::new)
 }
 
 fn conv(stride: usize, padding: usize, groups: usize) -> Op {

@@ -1,0 +1,353 @@
+//! Tracing: Python adds nodes, each checked at once.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::graph::Graph;
+use super::param::Parameter;
+use crate::error::{Error, Result};
+use crate::graph::{self, Binary, Conv2d, ConvPadding, NodeId, Op, Window};
+use crate::tensor::{Activation, Param};
+
+type Pair = (i64, i64);
+type Sides = (i64, i64, i64, i64);
+
+/// A convolution's padding: top, left, bottom, right; or TensorFlow's rule by name.
+#[derive(FromPyObject)]
+enum Padding {
+    Explicit(Sides),
+    Named(String),
+}
+
+/// Adds nodes to a network; every method returns the number of the new value.
+///
+/// A node is checked when it is added: `ShapeError` says which input or parameter does not fit,
+/// `ArgumentError` which attribute lies outside its range, both with the node's name. A name that
+/// is taken gets a suffix: `relu`, `relu_1`. Dimensions may be negative and then count from the
+/// end.
+#[pyclass(module = "rvision._rvision")]
+pub struct GraphBuilder {
+    builder: graph::GraphBuilder,
+}
+
+impl GraphBuilder {
+    fn add(&mut self, name: &str, op: Op, inputs: &[usize], params: Vec<Option<Arc<Param>>>) -> Result<usize> {
+        let inputs: Vec<_> = inputs.iter().copied().map(NodeId).collect();
+        Ok(self.builder.add(name, op, &inputs, params)?.0)
+    }
+}
+
+/// Sizes from Python's integers, which may be negative.
+fn sizes<const N: usize>(node: &str, attribute: &'static str, values: [i64; N]) -> Result<[usize; N]> {
+    let mut sizes = [0; N];
+    for (size, &value) in sizes.iter_mut().zip(&values) {
+        *size = usize::try_from(value).map_err(|_| wrong(node, attribute, "0 or more", format!("{values:?}")))?;
+    }
+    Ok(sizes)
+}
+
+fn size(node: &str, attribute: &'static str, value: i64) -> Result<usize> {
+    usize::try_from(value).map_err(|_| wrong(node, attribute, "0 or more", value.to_string()))
+}
+
+fn wrong(node: &str, attribute: &'static str, expected: &str, found: String) -> Error {
+    Error::Attribute { node: node.to_owned(), attribute, expected: expected.to_owned(), found }
+}
+
+fn shared(parameter: Option<&Parameter>) -> Option<Arc<Param>> {
+    parameter.map(Parameter::share)
+}
+
+fn window(
+    node: &str,
+    kernel: Pair,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    ceil_mode: bool,
+) -> Result<Window> {
+    Ok(Window {
+        kernel: sizes(node, "kernel_size", kernel.into())?,
+        stride: sizes(node, "stride", stride.into())?,
+        padding: sizes(node, "padding", padding.into())?,
+        dilation: sizes(node, "dilation", dilation.into())?,
+        ceil_mode,
+    })
+}
+
+fn output_size(node: &str, (h, w): (Option<i64>, Option<i64>)) -> Result<[Option<usize>; 2]> {
+    let one = |value: Option<i64>| value.map(|value| size(node, "output_size", value)).transpose();
+    Ok([one(h)?, one(w)?])
+}
+
+fn binary_kind(node: &str, kind: &str) -> Result<Binary> {
+    Ok(match kind {
+        "add" => Binary::Add,
+        "sub" => Binary::Sub,
+        "mul" => Binary::Mul,
+        "div" => Binary::Div,
+        "maximum" => Binary::Maximum,
+        "minimum" => Binary::Minimum,
+        _ => return Err(wrong(node, "kind", "add, sub, mul, div, maximum or minimum", format!("{kind:?}"))),
+    })
+}
+
+fn activation_kind(node: &str, kind: &str, a: f32, b: f32) -> Result<Activation> {
+    Ok(match kind {
+        "relu" => Activation::Relu,
+        "clamp" => Activation::Clamp { lo: a, hi: b },
+        "leaky_relu" => Activation::LeakyRelu { slope: a },
+        "hardswish" => Activation::Hardswish,
+        "hardsigmoid" => Activation::Hardsigmoid,
+        "tanh" => Activation::Tanh,
+        "sigmoid" => Activation::Sigmoid,
+        "silu" => Activation::Silu,
+        "gelu" => Activation::Gelu,
+        "gelu_tanh" => Activation::GeluTanh,
+        _ => {
+            let known = "relu, clamp, leaky_relu, hardswish, hardsigmoid, tanh, sigmoid, silu, gelu or gelu_tanh";
+            return Err(wrong(node, "kind", known, format!("{kind:?}")));
+        }
+    })
+}
+
+#[allow(clippy::too_many_arguments, reason = "torch's functions have these arguments")]
+#[pymethods]
+impl GraphBuilder {
+    #[new]
+    fn new() -> Self {
+        Self { builder: graph::GraphBuilder::new() }
+    }
+
+    /// The next input, of this shape for the moment: the graph runs for other sizes too.
+    fn input(&mut self, name: &str, shape: Vec<i64>) -> Result<usize> {
+        let shape: Vec<_> = shape.into_iter().map(|dim| size(name, "shape", dim)).collect::<Result<_>>()?;
+        Ok(self.builder.input(name, &shape)?.0)
+    }
+
+    /// The shape a value has for the inputs' shapes given to `input`.
+    fn shape<'py>(&self, py: Python<'py>, value: usize) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.builder.shape(NodeId(value))?.iter())
+    }
+
+    /// Make a value the next output.
+    fn output(&mut self, value: usize) -> Result<()> {
+        self.builder.output(NodeId(value))
+    }
+
+    /// The graph after the passes. The builder may go on afterwards.
+    fn finish(&self) -> Result<Graph> {
+        let names = self.builder.traced().nodes.iter().map(|node| node.name.clone()).collect();
+        Ok(Graph::new(self.builder.finish()?, names))
+    }
+
+    /// `torch.nn.functional.conv2d`. `padding` is top, left, bottom, right or `"same_upper"`
+    /// (TensorFlow's rule, which follows the input's size).
+    fn conv2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        weight: &Parameter,
+        bias: Option<&Parameter>,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: i64,
+    ) -> Result<usize> {
+        let padding = match padding {
+            Padding::Explicit(sides) => ConvPadding::Explicit(sizes(name, "padding", sides.into())?),
+            Padding::Named(rule) if rule == "same_upper" => ConvPadding::SameUpper,
+            Padding::Named(rule) => {
+                return Err(wrong(name, "padding", "four sizes or \"same_upper\"", format!("{rule:?}")));
+            }
+        };
+        let conv = Conv2d {
+            stride: sizes(name, "stride", stride.into())?,
+            padding,
+            dilation: sizes(name, "dilation", dilation.into())?,
+            groups: size(name, "groups", groups)?,
+        };
+        self.add(name, Op::Conv2d(conv), &[x], vec![Some(weight.share()), shared(bias)])
+    }
+
+    /// `torch.nn.functional.linear`.
+    fn linear(&mut self, name: &str, x: usize, weight: &Parameter, bias: Option<&Parameter>) -> Result<usize> {
+        self.add(name, Op::Linear, &[x], vec![Some(weight.share()), shared(bias)])
+    }
+
+    /// `torch.nn.functional.batch_norm` with running statistics.
+    fn batch_norm(
+        &mut self,
+        name: &str,
+        x: usize,
+        weight: Option<&Parameter>,
+        bias: Option<&Parameter>,
+        running_mean: &Parameter,
+        running_var: &Parameter,
+        eps: f64,
+    ) -> Result<usize> {
+        let params =
+            vec![shared(weight), shared(bias), Some(running_mean.share()), Some(running_var.share())];
+        self.add(name, Op::BatchNorm { eps }, &[x], params)
+    }
+
+    /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`.
+    #[pyo3(signature = (name, x, kind, a = 0.0, b = 0.0))]
+    fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> Result<usize> {
+        self.add(name, Op::Activation(activation_kind(name, kind, a, b)?), &[x], vec![])
+    }
+
+    /// `torch.nn.functional.prelu`.
+    fn prelu(&mut self, name: &str, x: usize, weight: &Parameter) -> Result<usize> {
+        self.add(name, Op::PRelu, &[x], vec![Some(weight.share())])
+    }
+
+    /// `torch.nn.functional.softmax`, or `log_softmax`.
+    fn softmax(&mut self, name: &str, x: usize, dim: i64, log: bool) -> Result<usize> {
+        Ok(self.builder.softmax(name, NodeId(x), dim, log)?.0)
+    }
+
+    /// `torch.nn.functional.max_pool2d` with padding given as top, left, bottom, right.
+    fn max_pool2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        kernel: Pair,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        ceil_mode: bool,
+    ) -> Result<usize> {
+        let window = window(name, kernel, stride, padding, dilation, ceil_mode)?;
+        self.add(name, Op::MaxPool2d(window), &[x], vec![])
+    }
+
+    /// `torch.nn.functional.avg_pool2d` with padding given as top, left, bottom, right.
+    fn avg_pool2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        kernel: Pair,
+        stride: Pair,
+        padding: Sides,
+        ceil_mode: bool,
+        count_include_pad: bool,
+        divisor_override: Option<i64>,
+    ) -> Result<usize> {
+        let window = window(name, kernel, stride, padding, (1, 1), ceil_mode)?;
+        let divisor_override =
+            divisor_override.map(|divisor| size(name, "divisor_override", divisor)).transpose()?;
+        self.add(name, Op::AvgPool2d { window, count_include_pad, divisor_override }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.adaptive_avg_pool2d`; `None` keeps the input's size.
+    fn adaptive_avg_pool2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        output_size: (Option<i64>, Option<i64>),
+    ) -> Result<usize> {
+        let output = self::output_size(name, output_size)?;
+        self.add(name, Op::AdaptiveAvgPool2d { output }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.adaptive_max_pool2d`; `None` keeps the input's size.
+    fn adaptive_max_pool2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        output_size: (Option<i64>, Option<i64>),
+    ) -> Result<usize> {
+        let output = self::output_size(name, output_size)?;
+        self.add(name, Op::AdaptiveMaxPool2d { output }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.local_response_norm`.
+    fn local_response_norm(
+        &mut self,
+        name: &str,
+        x: usize,
+        size: i64,
+        alpha: f32,
+        beta: f32,
+        k: f32,
+    ) -> Result<usize> {
+        let size = self::size(name, "size", size)?;
+        self.add(name, Op::LocalResponseNorm { size, alpha, beta, k }, &[x], vec![])
+    }
+
+    /// Two values element by element, with broadcasting.
+    fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize) -> Result<usize> {
+        self.add(name, Op::Binary(binary_kind(name, kind)?), &[x, y], vec![])
+    }
+
+    /// A value and a number, which stands on the left if `reversed`.
+    fn binary_scalar(
+        &mut self,
+        name: &str,
+        kind: &str,
+        x: usize,
+        scalar: f32,
+        reversed: bool,
+    ) -> Result<usize> {
+        let op = binary_kind(name, kind)?;
+        self.add(name, Op::BinaryScalar { op, scalar, reversed }, &[x], vec![])
+    }
+
+    /// `torch.mean`; over all dimensions if `dims` is empty.
+    fn mean(&mut self, name: &str, x: usize, dims: Vec<i64>, keepdim: bool) -> Result<usize> {
+        Ok(self.builder.mean(name, NodeId(x), &dims, keepdim)?.0)
+    }
+
+    /// `torch.reshape`; one size may be -1.
+    fn reshape(&mut self, name: &str, x: usize, shape: Vec<i64>) -> Result<usize> {
+        self.add(name, Op::Reshape { dims: shape }, &[x], vec![])
+    }
+
+    /// `torch.flatten`: `start` to `end`, inclusive, become one dimension.
+    fn flatten(&mut self, name: &str, x: usize, start: i64, end: i64) -> Result<usize> {
+        Ok(self.builder.flatten(name, NodeId(x), start, end)?.0)
+    }
+
+    /// `torch.permute`.
+    fn permute(&mut self, name: &str, x: usize, dims: Vec<i64>) -> Result<usize> {
+        Ok(self.builder.permute(name, NodeId(x), &dims)?.0)
+    }
+
+    /// `x[start:stop:step]` along one dimension.
+    fn slice(
+        &mut self,
+        name: &str,
+        x: usize,
+        dim: i64,
+        start: Option<i64>,
+        stop: Option<i64>,
+        step: i64,
+    ) -> Result<usize> {
+        let step = size(name, "step", step)?;
+        Ok(self.builder.slice(name, NodeId(x), dim, [start, stop], step)?.0)
+    }
+
+    /// `torch.cat`.
+    fn concat(&mut self, name: &str, xs: Vec<usize>, dim: i64) -> Result<usize> {
+        let xs: Vec<_> = xs.into_iter().map(NodeId).collect();
+        Ok(self.builder.concat(name, &xs, dim)?.0)
+    }
+
+    /// A constant around a value: one (before, after) for each dimension.
+    fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> Result<usize> {
+        let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
+        self.add(name, Op::Pad { pads, value }, &[x], vec![])
+    }
+
+    /// The value itself under another name: dropout at inference, `Identity`.
+    fn identity(&mut self, name: &str, x: usize) -> Result<usize> {
+        self.add(name, Op::Identity, &[x], vec![])
+    }
+
+    fn __repr__(&self) -> String {
+        format!("GraphBuilder({} nodes)", self.builder.traced().nodes.len())
+    }
+}

@@ -1,0 +1,78 @@
+//! Parameters: arrays of a model's constants, held by the engine.
+
+use std::sync::Arc;
+
+use numpy::PyReadonlyArrayDyn;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::error::Error;
+use crate::tensor::{Param, Shape};
+
+/// An immutable float32 constant held by the engine, with the packed forms its graphs use.
+///
+/// `np.asarray(parameter)` is a read-only view of the values, without a copy.
+#[pyclass(frozen, module = "rvision._rvision")]
+pub struct Parameter {
+    param: Arc<Param>,
+}
+
+impl Parameter {
+    pub(super) fn share(&self) -> Arc<Param> {
+        Arc::clone(&self.param)
+    }
+}
+
+#[pymethods]
+impl Parameter {
+    #[new]
+    fn new(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let Ok(array) = data.extract::<PyReadonlyArrayDyn<'_, f32>>() else {
+            let found = data.get_type();
+            let dtype = data.getattr("dtype").map_or_else(|_| String::new(), |dtype| format!(" of {dtype}"));
+            return Err(PyTypeError::new_err(format!(
+                "Parameter: expected a numpy array of float32, got {found}{dtype}"
+            )));
+        };
+        let array = array.as_array();
+        let shape = Shape::try_new(array.shape()).ok_or_else(|| Error::TooLarge {
+            node: "Parameter".into(),
+            found: format!("the shape {:?}", array.shape()),
+        })?;
+        let param = match array.as_slice() {
+            Some(values) => Param::new(shape, values)?,
+            None => Param::new(shape, &array.iter().copied().collect::<Vec<_>>())?,
+        };
+        Ok(Self { param: Arc::new(param) })
+    }
+
+    /// Sizes of its dimensions.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.param.shape().iter())
+    }
+
+    /// Numpy's protocol: a read-only view, which keeps this object alive.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        // The data never moves or changes while the parameter lives.
+        let address = self.param.data().as_ptr() as usize;
+        let read_only = true;
+        interface.set_item("data", (address, read_only))?;
+        interface.set_item("shape", self.shape(py)?)?;
+        interface.set_item("typestr", if cfg!(target_endian = "little") { "<f4" } else { ">f4" })?;
+        interface.set_item("version", 3)?;
+        Ok(interface)
+    }
+
+    /// The packed forms that exist, each with its size in floats.
+    fn forms(&self) -> Vec<(&'static str, usize)> {
+        self.param.forms().into_iter().map(|(form, floats)| (form.name, floats)).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Parameter(shape={})", self.param.shape())
+    }
+}
