@@ -33,7 +33,13 @@ pub struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    fn add(&mut self, name: &str, op: Op, inputs: &[usize], params: Vec<Option<Arc<Param>>>) -> Result<usize> {
+    fn add(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[usize],
+        params: Vec<Option<Arc<Param>>>,
+    ) -> Result<usize> {
         let inputs: Vec<_> = inputs.iter().copied().map(NodeId).collect();
         Ok(self.builder.add(name, op, &inputs, params)?.0)
     }
@@ -43,7 +49,8 @@ impl GraphBuilder {
 fn sizes<const N: usize>(node: &str, attribute: &'static str, values: [i64; N]) -> Result<[usize; N]> {
     let mut sizes = [0; N];
     for (size, &value) in sizes.iter_mut().zip(&values) {
-        *size = usize::try_from(value).map_err(|_| wrong(node, attribute, "0 or more", format!("{values:?}")))?;
+        *size =
+            usize::try_from(value).map_err(|_| wrong(node, attribute, "0 or more", format!("{values:?}")))?;
     }
     Ok(sizes)
 }
@@ -107,7 +114,8 @@ fn activation_kind(node: &str, kind: &str, a: f32, b: f32) -> Result<Activation>
         "gelu" => Activation::Gelu,
         "gelu_tanh" => Activation::GeluTanh,
         _ => {
-            let known = "relu, clamp, leaky_relu, hardswish, hardsigmoid, tanh, sigmoid, silu, gelu or gelu_tanh";
+            let known =
+                "relu, clamp, leaky_relu, hardswish, hardsigmoid, tanh, sigmoid, silu, gelu or gelu_tanh";
             return Err(wrong(node, "kind", known, format!("{kind:?}")));
         }
     })
@@ -173,7 +181,13 @@ impl GraphBuilder {
     }
 
     /// `torch.nn.functional.linear`.
-    fn linear(&mut self, name: &str, x: usize, weight: &Parameter, bias: Option<&Parameter>) -> Result<usize> {
+    fn linear(
+        &mut self,
+        name: &str,
+        x: usize,
+        weight: &Parameter,
+        bias: Option<&Parameter>,
+    ) -> Result<usize> {
         self.add(name, Op::Linear, &[x], vec![Some(weight.share()), shared(bias)])
     }
 

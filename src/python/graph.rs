@@ -34,10 +34,6 @@ impl Graph {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "Graph({} nodes traced, {} after fusing)",
-            self.node_names.len(),
-            self.graph.nodes.len()
-        )
+        format!("Graph({} nodes traced, {} after fusing)", self.node_names.len(), self.graph.nodes.len())
     }
 }

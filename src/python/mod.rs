@@ -1,8 +1,12 @@
 //! The extension module `rvision._rvision`: what Python sees of the crate, and the only place
 //! that knows of Python.
 
+mod builder;
 mod errors;
 mod formats;
+mod graph;
+mod param;
+mod settings;
 
 use pyo3::prelude::*;
 
@@ -12,7 +16,15 @@ mod extension {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
+    use super::builder::GraphBuilder;
+    #[pymodule_export]
     use super::formats::{NotLoaded, PyCheckpoint, PyStateDict, write_safetensors_py};
+    #[pymodule_export]
+    use super::graph::Graph;
+    #[pymodule_export]
+    use super::param::Parameter;
+    #[pymodule_export]
+    use super::settings::{build_info, get_num_threads, set_num_threads};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,41 @@
+//! Threads, and what this build and this machine are.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::{Error, Result};
+use crate::simd::Isa;
+use crate::threads;
+
+/// Use this many threads in all later runs; runs under way keep theirs.
+///
+/// The default is `RVISION_NUM_THREADS`, else the physical cores that the process may use.
+#[pyfunction]
+pub fn set_num_threads(n: i64) -> Result<()> {
+    match usize::try_from(n) {
+        Ok(n @ 1..) => threads::set_num_threads(n),
+        _ => Err(Error::Attribute {
+            node: "set_num_threads".into(),
+            attribute: "n",
+            expected: "positive".into(),
+            found: n.to_string(),
+        }),
+    }
+}
+
+/// How many threads a run uses.
+#[pyfunction]
+pub fn get_num_threads() -> Result<usize> {
+    threads::num_threads()
+}
+
+/// Version, instruction set in use, those this processor has, and how the extension was compiled.
+#[pyfunction]
+pub fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    info.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    info.set_item("isa", Isa::current()?.name())?;
+    info.set_item("available_isas", Isa::available().map(Isa::name).collect::<Vec<_>>())?;
+    info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    Ok(info)
+}

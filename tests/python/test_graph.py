@@ -1,0 +1,209 @@
+"""The extension's graphs: parameters, the builder and what it says of mistakes."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from rvision import _rvision
+from rvision.errors import ArgumentError, ShapeError
+
+
+def parameter(*shape: int) -> _rvision.Parameter:
+    return _rvision.Parameter(np.ones(shape, np.float32))
+
+
+def residual_block() -> _rvision.GraphBuilder:
+    builder = _rvision.GraphBuilder()
+    x = builder.input("x", (1, 8, 5, 5))
+    y = builder.conv2d("conv1", x, parameter(8, 8, 3, 3), None, (1, 1), (1, 1, 1, 1), (1, 1), 1)
+    y = builder.batch_norm("bn1", y, None, None, parameter(8), parameter(8), 1e-5)
+    y = builder.binary("add", "add", y, x)
+    y = builder.activation("relu", y, "relu")
+    builder.output(y)
+    return builder
+
+
+# --- parameters -----------------------------------------------------------------------
+
+
+def test_a_parameter_is_a_read_only_view_of_a_copy():
+    source = np.arange(6, dtype=np.float32).reshape(2, 3)
+    held = _rvision.Parameter(source)
+    expected = source.copy()
+    source[:] = -1
+
+    view = np.asarray(held)
+    assert view.dtype == np.float32
+    assert held.shape == view.shape == (2, 3)
+    np.testing.assert_array_equal(view, expected)
+    assert not view.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 1
+    again = np.asarray(held)
+    assert again.__array_interface__["data"] == view.__array_interface__["data"]
+
+
+def test_a_view_outlives_its_parameter():
+    view = np.asarray(_rvision.Parameter(np.full(100_000, 7, np.float32)))
+    gc.collect()
+    other = [np.zeros(100_000, np.float32) for _ in range(8)]
+    assert (view == 7).all()
+    del other
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        np.arange(10, dtype=np.float32)[::-2],
+        np.float32(3.5) * np.ones((), np.float32),
+        np.zeros((0, 3), np.float32),
+    ],
+    ids=["transposed", "fortran", "reversed", "scalar", "empty"],
+)
+def test_any_layout_is_taken(array):
+    array = np.asarray(array)
+    np.testing.assert_array_equal(np.asarray(_rvision.Parameter(array)), array)
+
+
+@pytest.mark.parametrize("data", [np.ones(3), np.ones(3, np.int32), [1.0], None])
+def test_other_types_are_refused(data):
+    with pytest.raises(TypeError, match="expected a numpy array of float32"):
+        _rvision.Parameter(data)
+
+
+def test_too_many_dimensions_are_refused():
+    with pytest.raises(ShapeError, match="at most 6 dimensions"):
+        _rvision.Parameter(np.ones((1,) * 7, np.float32))
+
+
+def test_no_form_is_packed_before_it_is_used():
+    assert parameter(8, 8).forms() == []
+
+
+# --- the builder ----------------------------------------------------------------------
+
+
+def test_shapes_while_tracing():
+    builder = residual_block()
+    assert builder.shape(0) == (1, 8, 5, 5)
+    y = builder.conv2d("down", 4, parameter(4, 8, 3, 3), parameter(4), (2, 2), "same_upper", (1, 1), 1)
+    assert builder.shape(y) == (1, 4, 3, 3)
+    assert builder.shape(builder.flatten("flatten", y, 1, -1)) == (1, 36)
+    assert builder.shape(builder.permute("permute", y, [0, 2, 3, -3])) == (1, 3, 3, 4)
+    assert builder.shape(builder.slice("slice", y, 1, -1, None, 1)) == (1, 1, 3, 3)
+    assert builder.shape(builder.slice("slice", y, 3, None, None, 2)) == (1, 4, 3, 2)
+    assert builder.shape(builder.concat("cat", [y, y, y], -1)) == (1, 4, 3, 9)
+    assert builder.shape(builder.pad("pad", y, [(0, 0), (1, 2), (0, 0), (0, 1)], 0.5)) == (1, 7, 3, 4)
+    assert builder.shape(builder.mean("mean", y, [-1, 2], False)) == (1, 4)
+    assert builder.shape(builder.mean("mean", y, [2, 3], True)) == (1, 4, 1, 1)
+    assert builder.shape(builder.reshape("view", y, (1, -1))) == (1, 36)
+    assert builder.shape(builder.adaptive_avg_pool2d("pool", y, (None, 1))) == (1, 4, 3, 1)
+    assert builder.shape(builder.adaptive_max_pool2d("pool", y, (6, 6))) == (1, 4, 6, 6)
+    pool = ((2, 2), (2, 2), (0, 0, 0, 0))
+    assert builder.shape(builder.max_pool2d("pool", y, *pool, (1, 1), True)) == (1, 4, 2, 2)
+    assert builder.shape(builder.max_pool2d("pool", y, *pool, (1, 1), False)) == (1, 4, 1, 1)
+    assert builder.shape(builder.avg_pool2d("pool", y, *pool, True, True, None)) == (1, 4, 2, 2)
+    assert builder.shape(builder.local_response_norm("lrn", y, 5, 1e-4, 0.75, 1.0)) == (1, 4, 3, 3)
+    assert builder.shape(builder.prelu("prelu", y, parameter(4))) == (1, 4, 3, 3)
+    assert builder.shape(builder.softmax("softmax", y, -1, True)) == (1, 4, 3, 3)
+    assert builder.shape(builder.binary_scalar("rsub", "sub", y, 1.0, True)) == (1, 4, 3, 3)
+    assert builder.shape(builder.identity("dropout", y)) == (1, 4, 3, 3)
+    features = builder.linear("fc", builder.flatten("flatten", y, 1, 3), parameter(10, 36), parameter(10))
+    assert builder.shape(features) == (1, 10)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    "relu clamp leaky_relu hardswish hardsigmoid tanh sigmoid silu gelu gelu_tanh".split(),
+)
+def test_every_activation_has_its_name(kind):
+    builder = _rvision.GraphBuilder()
+    builder.output(builder.activation("act", builder.input("x", (2, 3)), kind, 0.0, 6.0))
+    assert f"act  {kind}" in builder.finish().describe()
+
+
+def test_mistakes_name_the_layer():
+    builder = residual_block()
+    conv = ((1, 1), (0, 0, 0, 0), (1, 1))
+    with pytest.raises(ShapeError) as error:
+        builder.conv2d("layer1.0.conv2", 0, parameter(4, 16, 3, 3), None, *conv, 1)
+    assert str(error.value) == (
+        "layer1.0.conv2: weight expects 16 input channels, got 8 (input (1, 8, 5, 5))"
+    )
+    with pytest.raises(ShapeError, match=r"^conv: kernel \[7, 7\] .*larger than the padded input \[5, 5\]"):
+        builder.conv2d("conv", 0, parameter(4, 8, 7, 7), None, *conv, 1)
+    with pytest.raises(ArgumentError, match=r"^conv: stride must be 0 or more, got \[-1, 1\]"):
+        builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (-1, 1), *conv[1:], 1)
+    with pytest.raises(ArgumentError, match=r"^conv: stride must be positive, got \[0, 1\]"):
+        builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (0, 1), *conv[1:], 1)
+    with pytest.raises(ArgumentError, match='^conv: padding must be four sizes or "same_upper", got "same"'):
+        builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (1, 1), "same", (1, 1), 1)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match='^act: kind must be relu, .*, got "swish"'):
+        builder.activation("act", 0, "swish")
+    with pytest.raises(ArgumentError, match='^op: kind must be add, .*, got "pow"'):
+        builder.binary("op", "pow", 0, 0)
+    with pytest.raises(ArgumentError, match=r"^cat: dim must be in -4..=3 .*, got 4"):
+        builder.concat("cat", [0, 0], 4)
+    with pytest.raises(ArgumentError, match="^cat: inputs must be at least one value"):
+        builder.concat("cat", [], 1)
+    with pytest.raises(ShapeError, match="^output: expected one of this graph's 5 values, got value 99"):
+        builder.output(99)
+    with pytest.raises(ShapeError, match="^graph: expected at least one output"):
+        _rvision.GraphBuilder().finish()
+
+
+def test_node_names_are_the_traced_ones():
+    builder = residual_block()
+    builder.activation("relu", 4, "relu")
+    graph = builder.finish()
+    assert graph.node_names == ["x", "conv1", "bn1", "add", "relu", "relu_1"]
+
+
+def test_a_residual_block_is_one_node():
+    text = residual_block().finish().describe()
+    assert text.splitlines() == [
+        "%0 x     input",
+        "%1 relu  conv2d(%0) padding 1 weight (8, 8, 3, 3) | scale and shift | + %0 | relu"
+        "  (covers conv1, bn1, add)",
+        "return %1",
+    ]
+
+
+def test_a_graph_keeps_its_parameters_alive():
+    builder = _rvision.GraphBuilder()
+    x = builder.input("x", (1, 8))
+    weight = parameter(4, 8)
+    builder.output(builder.linear("fc", x, weight, None))
+    graph = builder.finish()
+    view = weakref.ref(np.asarray(weight))
+    del builder, weight
+    gc.collect()
+    assert view() is None
+    assert "weight (4, 8)" in graph.describe()
+
+
+# --- settings -------------------------------------------------------------------------
+
+
+def test_threads_are_set_and_read():
+    before = _rvision.get_num_threads()
+    try:
+        _rvision.set_num_threads(2)
+        assert _rvision.get_num_threads() == 2
+        with pytest.raises(ArgumentError, match="n must be positive, got 0"):
+            _rvision.set_num_threads(0)
+    finally:
+        _rvision.set_num_threads(before)
+
+
+def test_build_info():
+    info = _rvision.build_info()
+    assert info["version"] == _rvision.__version__
+    assert info["isa"] in info["available_isas"]
+    assert info["profile"] in ("debug", "release")
