@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import weakref
 
 import numpy as np
 import pytest
-
 from rvision import _rvision
 from rvision.errors import ArgumentError, ShapeError
 
@@ -120,7 +118,18 @@ def test_shapes_while_tracing():
 
 @pytest.mark.parametrize(
     "kind",
-    "relu clamp leaky_relu hardswish hardsigmoid tanh sigmoid silu gelu gelu_tanh".split(),
+    [
+        "relu",
+        "clamp",
+        "leaky_relu",
+        "hardswish",
+        "hardsigmoid",
+        "tanh",
+        "sigmoid",
+        "silu",
+        "gelu",
+        "gelu_tanh",
+    ],
 )
 def test_every_activation_has_its_name(kind):
     builder = _rvision.GraphBuilder()
@@ -142,19 +151,19 @@ def test_mistakes_name_the_layer():
         builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (-1, 1), *conv[1:], 1)
     with pytest.raises(ArgumentError, match=r"^conv: stride must be positive, got \[0, 1\]"):
         builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (0, 1), *conv[1:], 1)
-    with pytest.raises(ArgumentError, match='^conv: padding must be four sizes or "same_upper", got "same"'):
+    with pytest.raises(ArgumentError, match=r'^conv: padding must be four sizes or "same_upper", got "same"'):
         builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (1, 1), "same", (1, 1), 1)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match='^act: kind must be relu, .*, got "swish"'):
+    with pytest.raises(ArgumentError, match=r'^act: kind must be relu, .*, got "swish"'):
         builder.activation("act", 0, "swish")
-    with pytest.raises(ArgumentError, match='^op: kind must be add, .*, got "pow"'):
+    with pytest.raises(ArgumentError, match=r'^op: kind must be add, .*, got "pow"'):
         builder.binary("op", "pow", 0, 0)
     with pytest.raises(ArgumentError, match=r"^cat: dim must be in -4..=3 .*, got 4"):
         builder.concat("cat", [0, 0], 4)
-    with pytest.raises(ArgumentError, match="^cat: inputs must be at least one value"):
+    with pytest.raises(ArgumentError, match=r"^cat: inputs must be at least one value"):
         builder.concat("cat", [], 1)
-    with pytest.raises(ShapeError, match="^output: expected one of this graph's 5 values, got value 99"):
+    with pytest.raises(ShapeError, match=r"^output: expected one of this graph's 5 values, got value 99"):
         builder.output(99)
-    with pytest.raises(ShapeError, match="^graph: expected at least one output"):
+    with pytest.raises(ShapeError, match=r"^graph: expected at least one output"):
         _rvision.GraphBuilder().finish()
 
 
@@ -173,19 +182,6 @@ def test_a_residual_block_is_one_node():
         "  (covers conv1, bn1, add)",
         "return %1",
     ]
-
-
-def test_a_graph_keeps_its_parameters_alive():
-    builder = _rvision.GraphBuilder()
-    x = builder.input("x", (1, 8))
-    weight = parameter(4, 8)
-    builder.output(builder.linear("fc", x, weight, None))
-    graph = builder.finish()
-    view = weakref.ref(np.asarray(weight))
-    del builder, weight
-    gc.collect()
-    assert view() is None
-    assert "weight (4, 8)" in graph.describe()
 
 
 # --- settings -------------------------------------------------------------------------
