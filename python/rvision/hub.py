@@ -108,7 +108,7 @@ def _fetch(url: str, path: Path, expected: str | None, progress: bool) -> None:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _cache.lock(path) as alone:
+        with _cache.lock(path, announce=progress) as alone:
             if alone:
                 _download.clear_leftovers(path)
             if path.exists():  # whoever held the lock before has downloaded it
@@ -121,8 +121,8 @@ def _fetch(url: str, path: Path, expected: str | None, progress: bool) -> None:
         raise
     except OSError as error:
         raise DownloadError(
-            f"{path.parent} can not be written ({error.strerror}); set TORCH_HOME to a folder that can, or "
-            "pass the path of a file you have as weights="
+            f"{path.parent} can not be written ({error.strerror or error}); set TORCH_HOME to a folder that "
+            "can, or pass the path of a file you have as weights="
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Write `presets.npz`: what torchvision's presets make of one picture, before the scaling to floats.
 
-Run with a Python that has torchvision. The numbers in the file are uint8, every 16th pixel of each crop.
+Run with a Python that has torchvision and pytest. The numbers are uint8, every 16th pixel of each crop.
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -22,3 +26,11 @@ def photo(width: int, height: int, mode: str = "RGB") -> Image.Image:
         img.putalpha(Image.fromarray(pixels[..., 0].astype(np.uint8)))
         return img
     return img.convert(mode)
+
+
+def real_data() -> Path:
+    """Return the folder of real weights and pictures, or skip the test where there is none."""
+    folder = Path(os.environ.get("RVISION_REAL_DATA") or Path(__file__).parents[3] / "shared" / "real")
+    if not folder.is_dir():
+        pytest.skip(f"no real weights and pictures at {folder}")
+    return folder

@@ -110,9 +110,8 @@ def home(tmp_path, monkeypatch):
 
 
 def run(code: str, **options) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([sys.executable, "-c", code], text=True, **options)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -420,21 +419,24 @@ def test_a_folder_that_can_not_be_written(site, tmp_path):
 # ---- several at once, and interrupted ones ----
 
 
-def test_processes_share_one_download(site, home):
+def test_processes_share_one_download(site, home, tmp_path):
     def page(handler, nth):
         send(handler, upto=1000)
-        site.release.wait(20)
+        site.release.wait(60)
         handler.wfile.write(BODY[1000:])
 
     url = site.page(f"/{NAME}", page)
-    code = f"from rvision import hub; print(hub.local_file({url!r}, progress=False))"
-    processes = [run(code) for _ in range(3)]
-    wait_for(lambda: site.requests)
-    time.sleep(0.7)  # for the others to come to the lock
+    logs = [tmp_path / f"stderr{i}" for i in range(3)]
+    code = f"from rvision import hub; print(hub.local_file({url!r}))"
+    processes = []
+    for log in logs:
+        with log.open("w") as stderr:
+            processes.append(run(code, stderr=stderr))
+    wait_for(lambda: sum("Another process downloads" in log.read_text() for log in logs) == 2)
     site.release.set()
-    for process in processes:
-        out, err = process.communicate(timeout=60)
-        assert (out.strip(), process.returncode) == (str(home / NAME), 0), err
+    for process, log in zip(processes, logs, strict=True):
+        out, _ = process.communicate(timeout=60)
+        assert (out.strip(), process.returncode) == (str(home / NAME), 0), log.read_text()
     assert len(site.requests) == 1 and [path.name for path in home.iterdir()] == [NAME]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rvision.transforms as T
-from pictures import photo
+from pictures import photo, real_data
 from PIL import Image
 from rvision.transforms import InterpolationMode
 from rvision.transforms import functional as F
@@ -77,6 +77,20 @@ def test_presets_equal_committed_pictures(index):
     wanted = (crop.astype(np.float32) / np.float32(255)).transpose(2, 0, 1)
     mean, std = (np.float32(config[k])[:, None, None] for k in ("mean", "std"))
     assert np.array_equal(got[:, ::16, ::16], (wanted - mean) / std)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_presets_equal_torchvision_on_photographs(interpolation):
+    tv = torchvision()
+    paths = sorted((real_data() / "imagenet").glob("*.JPEG"))
+    assert paths
+    theirs = tv.transforms._presets.ImageClassification(
+        crop_size=224, interpolation=tv.transforms.InterpolationMode(interpolation)
+    )
+    ours = T.ImageClassification(crop_size=224, interpolation=InterpolationMode(interpolation))
+    for path in paths:
+        with Image.open(path) as img:
+            assert np.array_equal(ours(img), theirs(img.convert("RGB")).numpy()), path.name
 
 
 @pytest.mark.parametrize("mode", MODES)

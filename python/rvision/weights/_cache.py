@@ -13,6 +13,8 @@ import json
 import os
 import re
 import shlex
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -138,7 +140,7 @@ def remember(path: Path, digest: str) -> None:
     # Where it can not be written down, the file is compared again next time.
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
-        draft = record.with_name(f"{record.name}.{os.getpid()}")
+        draft = record.with_name(f"{record.name}.{os.getpid()}.{threading.get_ident()}")
         draft.write_text(json.dumps(notes, indent=1), encoding="utf-8")
         draft.replace(record)
 
@@ -169,36 +171,45 @@ def _guess(start: bytes, size: int) -> str:
 
 
 @contextlib.contextmanager
-def lock(target: Path) -> Iterator[bool]:
+def lock(target: Path, *, announce: bool = False) -> Iterator[bool]:
     """Hold the lock of a file that is to be downloaded, waiting for the process or thread that has it.
 
     The lock is the operating system's, on an empty file beside the target, so it ends with its holder however
     that ends. Yields whether there is a lock: some network file systems have none, and then two processes may
-    download the same file, each to a temporary file of its own.
+    download the same file, each to a temporary file of its own. With `announce`, a wait is told on stderr.
     """
-    import fcntl
-
     path = target.with_name(f".{target.name}.lock")
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            except OSError:
-                path.unlink(missing_ok=True)
-                yield False
-                return
-            if not _is_still(path, fd):
+            locked = _flock(
+                fd, f"Another process downloads {target.name}; waiting for it." if announce else ""
+            )
+            if locked and not _is_still(path, fd):
                 continue  # the last holder has removed the file; lock its successor
             try:
-                yield True
+                yield locked
             finally:
-                # Under the lock, so that nobody else can hold the file that is being removed.
+                # Before the lock is given up: whoever holds the file that is removed here must be us.
                 path.unlink(missing_ok=True)
-                fcntl.flock(fd, fcntl.LOCK_UN)
             return
         finally:
             os.close(fd)
+
+
+def _flock(fd: int, notice: str) -> bool:
+    """Lock an open file, however long that takes, and return whether it is locked."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if notice:
+            print(notice, file=sys.stderr)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
 
 
 def _is_still(path: Path, fd: int) -> bool:

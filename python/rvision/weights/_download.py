@@ -322,6 +322,6 @@ def _disk_error(error: OSError, target: Path) -> DownloadError:
             "on another disk"
         )
     return DownloadError(
-        f"{target} can not be written ({error.strerror}); set TORCH_HOME to a folder that can, or pass the "
-        "path of a file you have as weights="
+        f"{target} can not be written ({error.strerror or error}); set TORCH_HOME to a folder that can, or "
+        "pass the path of a file you have as weights="
     )
