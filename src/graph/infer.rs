@@ -103,7 +103,7 @@ fn windows(room: i128, stride: usize) -> Option<usize> {
 }
 
 /// The first and one past the last index of a slice along a dimension of `size`, as Python counts.
-pub(super) fn slice_bounds(start: Option<i64>, stop: Option<i64>, size: usize) -> (usize, usize) {
+pub fn slice_bounds(start: Option<i64>, stop: Option<i64>, size: usize) -> (usize, usize) {
     let clamp = |bound: i64| {
         let from_front = if bound < 0 { i128::from(bound) + size as i128 } else { bound.into() };
         from_front.clamp(0, size as i128) as usize

@@ -15,7 +15,7 @@ mod op;
 pub mod passes;
 
 pub use builder::GraphBuilder;
-pub use infer::{conv_geometry, infer_shapes, pool_geometry};
+pub use infer::{conv_geometry, infer_shapes, pool_geometry, slice_bounds};
 pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window};
 
 /// A network: nodes in topological order.
