@@ -74,7 +74,11 @@ class _Numbered(Module):
 
     def append(self: L, module: Module) -> L:
         """Add a module at the end and return the container."""
-        self.register_module(str(len(self)), module)
+        # After slices and deletions the names need not be 0, 1, 2, ...
+        number = len(self)
+        while str(number) in self._modules:
+            number += 1
+        self.register_module(str(number), module)
         return self
 
     def extend(self: L, modules: Iterable[Module]) -> L:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -503,6 +504,10 @@ class Module:
         # A shallow copy gets its own registry.
         for registry in (*_REGISTRIES, "_transient"):
             state[registry] = state[registry].copy()
+        # A copy has the same random numbers wherever it stands.
+        for name, value in self._parameters.items():
+            if isinstance(value, Drawn) and value.name is None:
+                state["_parameters"][name] = replace(value, name=self._full_name(name))
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

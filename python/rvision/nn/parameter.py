@@ -185,8 +185,11 @@ class Drawn:
     fill : float
         The value of all elements if `fan_in` is 0.
     fan_in : int
-        Inputs that one output sums over. If positive, values are uniform in `[-sqrt(6 / fan_in), sqrt(6 /
-        fan_in))`, He's initialisation for rectifiers ("Delving Deep into Rectifiers", arXiv:1502.01852).
+        Inputs that one output sums over. If positive, values are uniform between plus and minus
+        ``sqrt(6 / fan_in)``, He's initialisation for rectifiers ("Delving Deep into Rectifiers",
+        arXiv:1502.01852).
+    name : str, optional
+        The full name that random numbers depend on, for the copy of a parameter in another tree.
 
     Notes
     -----
@@ -199,12 +202,13 @@ class Drawn:
     shape: tuple[int, ...]
     fill: float = 0.0
     fan_in: int = 0
+    name: str | None = None
 
     def make(self, name: str) -> NDArray[np.float32]:
-        """Return the values of the parameter with the full name `name`."""
+        """Return the values of the parameter with the full name `name`, unless it has one already."""
         if self.fan_in <= 0:
             return np.full(self.shape, self.fill, np.float32)
-        key = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], "<u8").astype(np.uint64)
+        key = np.frombuffer(hashlib.sha256((self.name or name).encode()).digest()[:16], "<u8").astype(np.uint64)
         source = np.random.Philox(key=key)
         values = np.empty(math.prod(self.shape), np.float32)
         bound = np.float32(math.sqrt(6.0 / self.fan_in))

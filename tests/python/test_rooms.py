@@ -1,0 +1,146 @@
+"""Who may know whom: the rooms of the house, read from the import lines of both languages."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / "python" / "rvision"
+RUST = ROOT / "src"
+
+# What each room of the package may import from the others. `errors` and the extension are open to all.
+OPEN = {"errors", "_rvision", ""}
+ALLOWED = {
+    "errors": set(),
+    "_trace": set(),
+    "nn": {"_trace"},
+    "transforms": set(),
+    "hub": {"weights"},
+    "weights": {"transforms", "hub"},
+    "models": {"nn", "weights", "transforms", "ops", "hub"},
+    "ops": {"nn", "_trace"},
+    "dense": {"nn", "_trace", "models", "weights", "transforms", "ops"},
+}
+# Sit on top: they may import everything, and nothing below may import them.
+TOP = {"dense", "cli", "evaluation", "_evaluate", "utils", "__main__"}
+
+# The same for the crate. The essay and its re-exports are in lib.rs.
+CRATE = {
+    "error": {"tensor"},  # its messages show shapes
+    "tensor": {"error"},
+    "simd": {"error", "tensor"},
+    "threads": {"error", "simd"},
+    "formats": {"error", "tensor"},
+    "kernels": {"error", "tensor", "simd", "threads"},
+    "graph": {"error", "tensor"},
+    "plan": {"error", "tensor", "simd", "threads", "kernels", "graph"},
+    "python": {"error", "tensor", "simd", "threads", "formats", "graph", "plan"},
+}
+
+
+def room_of(path: Path, root: Path) -> str:
+    return path.relative_to(root).parts[0].removesuffix(path.suffix)
+
+
+def python_files() -> list[Path]:
+    return sorted(path for path in PYTHON.rglob("*.py") if path.name != "__init__.py" or path.parent != PYTHON)
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Return the rooms of rvision that a file imports, at its top or inside of functions."""
+    package = ("rvision", *path.relative_to(PYTHON).parent.parts)
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join((*package[: len(package) - node.level + 1], base)).rstrip(".")
+            names += [f"{base}.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in names]
+    return {part[1] if len(part) > 1 else "" for part in parts if part[0] == "rvision"}
+
+
+def test_python_rooms_import_only_what_is_below_them():
+    rooms = {entry.name.removesuffix(".py") for entry in PYTHON.iterdir()}
+    wrong = []
+    for path in python_files():
+        room = room_of(path, PYTHON)
+        # A room in neither table is one that nobody has decided about.
+        assert room in ALLOWED or room in TOP, f"{room} has no place in the house; add it to ALLOWED or TOP"
+        imported = (imported_rooms(path) & rooms) - OPEN - {room}
+        if room in ALLOWED and not imported <= ALLOWED[room]:
+            wrong.append(f"{path.relative_to(PYTHON)} imports {sorted(imported - ALLOWED[room])}")
+    assert not wrong
+
+
+def test_importing_the_package_imports_no_room():
+    tree = ast.parse((PYTHON / "__init__.py").read_text(encoding="utf-8"))
+    names = [
+        node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+    ]
+    assert set(names) <= {"typing", "rvision._rvision", "rvision.errors"}
+
+
+def test_pickle_is_never_imported():
+    for path in [*python_files(), PYTHON / "__init__.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not {"pickle", "_pickle", "cPickle", "dill"} & {name.split(".")[0] for name in names}, path
+
+
+def without_tests(source: str) -> str:
+    """Return a Rust file without comments and without what only its tests use."""
+    source = re.sub(r"//[^\n]*", "", source)
+    return re.split(r"#\[cfg\(test\)\]\s*mod\s+\w+\s*\{", source)[0]
+
+
+def rust_files() -> list[Path]:
+    files = [path for path in RUST.rglob("*.rs") if path != RUST / "lib.rs"]
+    return sorted(path for path in files if "test" not in path.stem)
+
+
+@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
+def test_rust_rooms_use_only_what_is_below_them():
+    wrong = []
+    for path in rust_files():
+        room = room_of(path, RUST)
+        source = without_tests(path.read_text(encoding="utf-8"))
+        used = set(re.findall(r"\bcrate::(\w+)", source))
+        for group in re.findall(r"\bcrate::\{([^;]*)\};", source):
+            depth_one = re.sub(r"\{[^{}]*\}", "", group)
+            used |= {name for name in re.findall(r"(?:^|,)\s*(\w+)", depth_one)}
+        rooms = {name for name in used if name in CRATE} - {room}
+        if not rooms <= CRATE[room]:
+            wrong.append(f"{path.relative_to(RUST)} uses {sorted(rooms - CRATE[room])}")
+    assert not wrong
+
+
+@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
+def test_unsafe_lives_where_it_may():
+    allowed = ("simd/", "kernels/", "tensor/buffer.rs", "tensor/view.rs", "threads", "plan/")
+    wrong = [
+        str(path.relative_to(RUST))
+        for path in rust_files()
+        if not str(path.relative_to(RUST)).startswith(allowed)
+        and re.search(r"\bunsafe\b(?!_)", without_tests(path.read_text(encoding="utf-8")))
+    ]
+    assert not wrong
+
+
+@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
+def test_python_is_known_to_nobody_else():
+    for path in rust_files():
+        if room_of(path, RUST) != "python":
+            assert not re.search(r"\b(pyo3|numpy)::", without_tests(path.read_text(encoding="utf-8"))), path
