@@ -21,7 +21,7 @@ from rvision.errors import (
 )
 
 if TYPE_CHECKING:
-    from rvision import hub, models, nn, transforms, weights
+    from rvision import hub, models, nn, ops, transforms, weights
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision.nn._functions import (
         add,
@@ -59,6 +59,7 @@ __all__ = [
     "models",
     "mul",
     "nn",
+    "ops",
     "permute",
     "relu",
     "save",
@@ -70,7 +71,7 @@ __all__ = [
     "weights",
 ]
 
-_MODULES = {"hub", "models", "nn", "transforms", "weights"}
+_MODULES = {"hub", "models", "nn", "ops", "transforms", "weights"}
 
 # Where the other names are to be found.
 _HOMES = {

@@ -275,7 +275,7 @@ class Symbol:
 
     def _binary(self, kind: str, label: str, other: Any, reverse: bool = False) -> Symbol:
         if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
-            return self.emit("binary_scalar", label, kind, float(other), reverse)
+            return self._with_scalar(kind, label, float(other), reverse)
         if isinstance(other, Symbol):
             operand = other
         elif isinstance(other, np.ndarray) or hasattr(other, "__array__") or hasattr(other, "__dlpack__"):
@@ -286,6 +286,12 @@ class Symbol:
         tracer = self._tracer
         value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
         return Symbol(tracer, value, _broadcast_fixed(left, right))
+
+    def _with_scalar(self, kind: str, label: str, scalar: float, reverse: bool) -> Symbol:
+        tracer = self._tracer
+        value = self.value_of(tracer)
+        result = tracer.builder.binary_scalar(tracer.name(label), kind, value, scalar, reverse)
+        return Symbol(tracer, result, self._fixed)
 
     def __add__(self, other: Any) -> Symbol:
         return self._binary("add", "add", other)
@@ -312,7 +318,7 @@ class Symbol:
         return self._binary("div", "truediv", other, reverse=True)
 
     def __neg__(self) -> Symbol:
-        return self.emit("binary_scalar", "neg", "mul", -1.0, False)
+        return self._with_scalar("mul", "neg", -1.0, False)
 
     def add(self, other: Any) -> Symbol:
         """Return the sum."""

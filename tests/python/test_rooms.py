@@ -47,7 +47,9 @@ def room_of(path: Path, root: Path) -> str:
 
 
 def python_files() -> list[Path]:
-    return sorted(path for path in PYTHON.rglob("*.py") if path.name != "__init__.py" or path.parent != PYTHON)
+    return sorted(
+        path for path in PYTHON.rglob("*.py") if path.name != "__init__.py" or path.parent != PYTHON
+    )
 
 
 def imported_rooms(path: Path) -> set[str]:
@@ -120,7 +122,7 @@ def test_rust_rooms_use_only_what_is_below_them():
         used = set(re.findall(r"\bcrate::(\w+)", source))
         for group in re.findall(r"\bcrate::\{([^;]*)\};", source):
             depth_one = re.sub(r"\{[^{}]*\}", "", group)
-            used |= {name for name in re.findall(r"(?:^|,)\s*(\w+)", depth_one)}
+            used |= set(re.findall(r"(?:^|,)\s*(\w+)", depth_one))
         rooms = {name for name in used if name in CRATE} - {room}
         if not rooms <= CRATE[room]:
             wrong.append(f"{path.relative_to(RUST)} uses {sorted(rooms - CRATE[room])}")

@@ -114,7 +114,7 @@ def _converted(key: str, value: Any, entry: _Entry) -> Any:
     try:
         if isinstance(old, Constant | Drawn):
             return (Parameter if entry.registry == "_parameters" else Buffer)(value)
-        return np.array(value, old.dtype)
+        return np.asarray(value).astype(old.dtype)
     except (TypeError, ValueError) as error:
         raise StateDictError(f"{key}: {error}") from error
 
