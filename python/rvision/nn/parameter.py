@@ -208,8 +208,8 @@ class Drawn:
         """Return the values of the parameter with the full name `name`, unless it has one already."""
         if self.fan_in <= 0:
             return np.full(self.shape, self.fill, np.float32)
-        key = np.frombuffer(hashlib.sha256((self.name or name).encode()).digest()[:16], "<u8").astype(np.uint64)
-        source = np.random.Philox(key=key)
+        digest = hashlib.sha256((self.name or name).encode()).digest()
+        source = np.random.Philox(key=np.frombuffer(digest[:16], "<u8").astype(np.uint64))
         values = np.empty(math.prod(self.shape), np.float32)
         bound = np.float32(math.sqrt(6.0 / self.fan_in))
         step = np.float32(2.0 * bound * 2.0**-24)
