@@ -184,6 +184,16 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// A sound file without a state dict where one was looked for.
+    #[error("{path}: {found}; {advice}")]
+    NoStateDict {
+        /// The file.
+        path: String,
+        /// What is there instead.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A weight file whose content contradicts itself or ends too early.
     #[error("{path}: {place}: {what}; the file is damaged or incomplete, fetch or save it again")]
     DamagedFile {

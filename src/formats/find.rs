@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Checkpoint;
-use super::value::{Dict, Id, Value};
+use super::value::{Dict, Dtype, Id, Value};
 use crate::error::{Error, Result};
 
 /// Names that training programs keep the state dict under, the likeliest first.
@@ -48,6 +48,11 @@ pub struct StateDict {
 const WHOLE_MODEL: &str = "it is a whole pickled object; load it once with PyTorch and the code it was made \
      with, and save its weights: torch.save(model.state_dict(), FILE)";
 
+const DENSE_AND_REAL: &str =
+    "rvision reads dense tensors of real numbers: convert it with PyTorch and save it again";
+
+const CHOOSE: &str = "choose one with key=";
+
 const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
 
 impl Checkpoint {
@@ -56,7 +61,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::RefusedGlobal`] if the state dict or a value in it is an object of a class that rvision does
-    /// not know, such as a whole pickled model; [`Error::NotWeights`] if there is none;
+    /// not know, such as a whole pickled model; [`Error::NoStateDict`] if there is none or more than one;
     /// [`Error::UnsupportedFile`] for quantised and sparse tensors in it.
     pub fn state_dict(&self, key: Option<&str>) -> Result<StateDict> {
         let (path, id, alternatives) = match key {
@@ -91,7 +96,7 @@ impl Checkpoint {
             });
             let Some((end, next)) = found else {
                 let names = dict.map(|dict| self.names(dict)).unwrap_or_default();
-                return Err(self.no_weights(format!("a checkpoint without an entry {key:?}{names}")));
+                return Err(self.none(format!("the checkpoint has no entry {key:?}{names}"), CHOOSE));
             };
             path.push(rest[..end].to_owned());
             id = next;
@@ -115,11 +120,10 @@ impl Checkpoint {
             let Some((key, next)) = usual.or(only).cloned() else {
                 if !candidates.is_empty() && !self.has_tensors(dict) {
                     let keys: Vec<&str> = candidates.iter().map(|(key, _)| key.as_str()).collect();
-                    return Err(self.no_weights(format!(
-                        "a checkpoint with {} state dicts, {}, of which one has to be chosen by key=",
-                        keys.len(),
-                        keys.join(", ")
-                    )));
+                    return Err(self.none(
+                        format!("the checkpoint holds {} state dicts ({})", keys.len(), keys.join(", ")),
+                        CHOOSE,
+                    ));
                 }
                 break;
             };
@@ -187,13 +191,14 @@ impl Checkpoint {
             return Err(self.refuse(place, global, WHOLE_MODEL));
         }
         let Some(dict) = self.graph().dict(id) else {
-            return Err(self.no_weights(format!("{} ({place})", self.graph().describe(id))));
+            return Err(self.none(format!("{place} is {}", self.graph().describe(id)), STATE_DICT_ADVICE));
         };
         if !self.has_tensors(dict) && !dict.items.is_empty() {
             if let Some(global) = dict.items.iter().find_map(|&(_, value)| self.graph().refused(value)) {
                 return Err(self.refuse(format!("a value in {place}"), global, WHOLE_MODEL));
             }
-            return Err(self.no_weights(format!("a dict without tensors{} ({place})", self.names(dict))));
+            return Err(self
+                .none(format!("{place} is a dict without tensors{}", self.names(dict)), STATE_DICT_ADVICE));
         }
         Ok(dict)
     }
@@ -203,10 +208,10 @@ impl Checkpoint {
         let mut entries: Vec<(String, Id)> = Vec::with_capacity(dict.items.len());
         for &(key, value) in &dict.items {
             let Some(name) = self.graph().text(key) else {
-                return Err(self.no_weights(format!(
-                    "a dict with a key that is {} instead of a name",
-                    self.graph().describe(key)
-                )));
+                return Err(self.none(
+                    format!("the dict of weights has a key that is {}, no name", self.graph().describe(key)),
+                    STATE_DICT_ADVICE,
+                ));
             };
             let place = || {
                 let full: Vec<&str> = path.iter().map(String::as_str).chain([name]).collect();
@@ -215,21 +220,21 @@ impl Checkpoint {
             if let Some(global) = self.graph().refused(value) {
                 return Err(self.refuse(place(), global, STATE_DICT_ADVICE));
             }
+            let unsupported = |what: &str| Error::UnsupportedFile {
+                path: self.path().to_owned(),
+                what: format!("{what} ({})", place()),
+                advice: DENSE_AND_REAL,
+            };
             match self.graph().get(value) {
-                Value::Unreadable(what) => {
-                    return Err(Error::UnsupportedFile {
-                        path: self.path().to_owned(),
-                        what: format!("{what} ({})", place()),
-                        advice: "rvision reads dense tensors of real numbers: dequantise it or convert it \
-                                 with PyTorch and save it again",
-                    });
+                Value::Unreadable(what) => return Err(unsupported(what)),
+                Value::Tensor(spec) if matches!(spec.dtype, Dtype::Other { .. }) => {
+                    return Err(unsupported(&format!("a tensor of type {}", spec.dtype)));
                 }
                 Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray | Value::Opaque(_) => {
-                    return Err(self.no_weights(format!(
-                        "a state dict in which {} is {}",
-                        place(),
-                        self.graph().describe(value)
-                    )));
+                    return Err(self.none(
+                        format!("{} is {}, no tensor", place(), self.graph().describe(value)),
+                        STATE_DICT_ADVICE,
+                    ));
                 }
                 _ => {}
             }
@@ -255,8 +260,8 @@ impl Checkpoint {
         format!(" (it has {}{more})", keys.join(", "))
     }
 
-    fn no_weights(&self, found: String) -> Error {
-        Error::NotWeights { path: self.path().to_owned(), found, advice: STATE_DICT_ADVICE }
+    fn none(&self, found: String, advice: &'static str) -> Error {
+        Error::NoStateDict { path: self.path().to_owned(), found, advice }
     }
 
     fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {

@@ -55,6 +55,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
         Error::Attribute { .. } | Error::Environment { .. } => &ARGUMENT,
         Error::Unsupported { .. } | Error::UnsupportedFile { .. } => &UNSUPPORTED,
         Error::NotWeights { .. }
+        | Error::NoStateDict { .. }
         | Error::DamagedFile { .. }
         | Error::RefusedGlobal { .. }
         | Error::FileLimit { .. } => &WEIGHT_FILE,

@@ -217,7 +217,8 @@ def _architecture(
 ) -> str:
     mine, theirs = guess_architecture(expected), guess_architecture(found)
     if theirs and theirs != mine:
-        return f"another architecture: the state dict looks like {theirs}, the model like {mine or 'no known one'}"
+        mine = mine or "none that is known"
+        return f"another architecture: the state dict looks like {theirs}, the model like {mine}"
     if common < _RELATED * max(1, len(expected)):
         return "another architecture, or other names for its layers: hardly a name is in both"
     if missing and not unexpected:
