@@ -28,7 +28,8 @@ class IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class _Entry(NamedTuple):
@@ -45,7 +46,7 @@ def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]
     state = destination
     if state is None:
         state = OrderedDict()
-        state._metadata = OrderedDict()
+        state._metadata = OrderedDict()  # type: ignore[attr-defined]
     metadata = getattr(state, "_metadata", None)
     for path, child in module.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False):
         if metadata is not None:

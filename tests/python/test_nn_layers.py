@@ -1,0 +1,354 @@
+"""Layers and functions compute what torch's do: against committed outputs, and live where torch is installed.
+
+The outputs in tests/golden/nn_layers.json are torch's in float64; `python tests/python/test_nn_layers.py`
+writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rvision
+from rvision import nn
+from rvision.nn import functional as F
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "nn_layers.json"
+
+# Name: layer and the shape of its input.
+CASES = {
+    "conv": (lambda nn: nn.Conv2d(3, 5, 3), (2, 3, 7, 6)),
+    "conv 1x1": (lambda nn: nn.Conv2d(7, 19, 1, bias=False), (1, 7, 3, 5)),
+    "conv stem": (lambda nn: nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False), (1, 3, 11, 13)),
+    "conv asymmetric": (lambda nn: nn.Conv2d(2, 3, (1, 4), stride=(2, 1), padding=(0, 3)), (1, 2, 5, 4)),
+    "conv dilated": (lambda nn: nn.Conv2d(2, 3, 3, padding=2, dilation=(2, 3)), (1, 2, 7, 8)),
+    "conv same": (lambda nn: nn.Conv2d(2, 3, (4, 3), padding="same", dilation=(1, 2)), (1, 2, 6, 5)),
+    "conv valid": (lambda nn: nn.Conv2d(2, 3, 2, padding="valid"), (1, 2, 3, 3)),
+    "conv depthwise": (lambda nn: nn.Conv2d(6, 6, 3, padding=1, groups=6), (2, 6, 5, 5)),
+    "conv depthwise stride": (lambda nn: nn.Conv2d(9, 9, 5, stride=2, padding=2, groups=9), (1, 9, 7, 6)),
+    "conv depthwise times two": (lambda nn: nn.Conv2d(3, 6, 3, groups=3), (1, 3, 4, 4)),
+    "conv grouped": (lambda nn: nn.Conv2d(8, 12, 3, padding=1, groups=4), (1, 8, 4, 5)),
+    "conv wide": (lambda nn: nn.Conv2d(16, 16, 3, padding=1), (1, 16, 14, 14)),
+    "linear": (lambda nn: nn.Linear(7, 3), (2, 7)),
+    "linear without bias": (lambda nn: nn.Linear(5, 17, bias=False), (3, 5)),
+    "linear of a sequence": (lambda nn: nn.Linear(4, 3), (2, 3, 4)),
+    "linear of a vector": (lambda nn: nn.Linear(4, 3), (4,)),
+    "batch norm": (lambda nn: nn.BatchNorm2d(3, eps=1e-3), (2, 3, 4, 2)),
+    "batch norm plain": (lambda nn: nn.BatchNorm2d(3, affine=False), (2, 3, 2, 2)),
+    "batch norm without bias": (lambda nn: nn.BatchNorm2d(3, bias=False), (2, 3, 2, 2)),
+    "relu": (lambda nn: nn.ReLU(), (3, 5)),
+    "relu6": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.ReLU6()), (9, 3)),
+    "leaky relu": (lambda nn: nn.LeakyReLU(0.2), (3, 5)),
+    "hardtanh": (lambda nn: nn.Hardtanh(-0.5, 0.25), (3, 5)),
+    "prelu": (lambda nn: nn.PReLU(), (3, 5)),
+    "prelu per channel": (lambda nn: nn.PReLU(3), (2, 3, 2, 2)),
+    "tanh": (lambda nn: nn.Tanh(), (3, 17)),
+    "sigmoid": (lambda nn: nn.Sigmoid(), (3, 17)),
+    "hardswish": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.Hardswish()), (9, 3)),
+    "hardsigmoid": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.Hardsigmoid()), (9, 3)),
+    "silu": (lambda nn: nn.SiLU(), (3, 17)),
+    "gelu": (lambda nn: nn.GELU(), (3, 17)),
+    "gelu by tanh": (lambda nn: nn.GELU("tanh"), (3, 17)),
+    "softmax": (lambda nn: nn.Softmax(dim=1), (3, 10)),
+    "softmax of channels": (lambda nn: nn.Softmax(dim=-3), (2, 3, 2, 2)),
+    "log softmax": (lambda nn: nn.LogSoftmax(dim=-1), (3, 10)),
+    "max pool": (lambda nn: nn.MaxPool2d(2), (1, 3, 5, 6)),
+    "max pool of a stem": (lambda nn: nn.MaxPool2d(3, stride=2, padding=1), (1, 9, 7, 8)),
+    "max pool ceil": (lambda nn: nn.MaxPool2d(3, stride=2, ceil_mode=True), (1, 2, 6, 8)),
+    "max pool ceil padded": (lambda nn: nn.MaxPool2d(2, stride=3, padding=1, ceil_mode=True), (1, 2, 6, 7)),
+    "max pool dilated": (lambda nn: nn.MaxPool2d((2, 3), stride=1, dilation=(2, 1)), (1, 2, 5, 4)),
+    "avg pool": (lambda nn: nn.AvgPool2d(2), (1, 3, 5, 6)),
+    "avg pool padded": (lambda nn: nn.AvgPool2d(3, stride=1, padding=1), (1, 9, 3, 4)),
+    "avg pool without padding": (lambda nn: nn.AvgPool2d(3, 2, 1, count_include_pad=False), (1, 2, 5, 4)),
+    "avg pool ceil": (lambda nn: nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 2, 6, 7)),
+    "avg pool ceil without padding": (
+        lambda nn: nn.AvgPool2d((3, 2), 2, ceil_mode=True, count_include_pad=False),
+        (1, 2, 6, 7),
+    ),
+    "avg pool divisor": (lambda nn: nn.AvgPool2d(2, divisor_override=3), (1, 2, 4, 4)),
+    "adaptive avg pool": (lambda nn: nn.AdaptiveAvgPool2d((2, 3)), (1, 3, 5, 7)),
+    "adaptive avg pool to one": (lambda nn: nn.AdaptiveAvgPool2d(1), (2, 9, 5, 7)),
+    "adaptive avg pool upwards": (lambda nn: nn.AdaptiveAvgPool2d(7), (1, 2, 3, 2)),
+    "adaptive avg pool half": (lambda nn: nn.AdaptiveAvgPool2d((None, 2)), (1, 2, 3, 5)),
+    "adaptive max pool": (lambda nn: nn.AdaptiveMaxPool2d((2, 3)), (1, 3, 5, 7)),
+    "adaptive max pool upwards": (lambda nn: nn.AdaptiveMaxPool2d((7, 3)), (1, 2, 3, 2)),
+    "local response norm": (lambda nn: nn.LocalResponseNorm(5, alpha=0.5, beta=0.75, k=2.0), (1, 7, 3, 2)),
+    "local response norm even": (lambda nn: nn.LocalResponseNorm(2), (2, 3, 2, 2)),
+    "flatten": (lambda nn: nn.Flatten(), (2, 3, 2, 2)),
+    "flatten some": (lambda nn: nn.Flatten(0, 2), (2, 3, 2, 2)),
+    "zero pad": (lambda nn: nn.ZeroPad2d((1, 2, 0, 3)), (1, 2, 2, 3)),
+    "dropout": (lambda nn: nn.Sequential(nn.Dropout(0.3), nn.Dropout2d(), nn.Identity()), (1, 2, 2, 3)),
+    "alexnet's head": (
+        lambda nn: nn.Sequential(
+            nn.Conv2d(3, 8, 5, 2, 1),
+            nn.ReLU(True),
+            nn.MaxPool2d(3, 2),
+            nn.AdaptiveAvgPool2d((3, 3)),
+            nn.Flatten(),
+            nn.Dropout(),
+            nn.Linear(72, 5),
+            nn.Softmax(1),
+        ),
+        (2, 3, 33, 29),
+    ),
+    "norm and activation": (
+        lambda nn: nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU6(),
+            nn.Conv2d(16, 16, 3, padding=1, groups=16),
+            nn.BatchNorm2d(16),
+            nn.Hardswish(),
+            nn.Conv2d(16, 8, 1),
+        ),
+        (2, 3, 9, 10),
+    ),
+}
+
+
+def ramp(shape: tuple[int, ...], salt: int) -> np.ndarray:
+    """Return numbers between -1 and 1 that look random and are the same everywhere."""
+    index = np.arange(int(np.prod(shape)), dtype=np.int64) + 31 * salt + 1
+    return ((index * index * 7919 + 104729 * index) % 2003 / 1001.0 - 1.0).astype(np.float32).reshape(shape)
+
+
+def values_for(state: dict) -> dict[str, np.ndarray]:
+    values = {}
+    for salt, (name, old) in enumerate(state.items()):
+        shape = tuple(old.shape)
+        if name.endswith("num_batches_tracked"):
+            values[name] = np.int64(0)
+        elif name.endswith("running_var"):
+            values[name] = np.abs(ramp(shape, salt)) + np.float32(0.5)
+        else:
+            values[name] = ramp(shape, salt)
+    return values
+
+
+def ours(name: str) -> np.ndarray:
+    make, shape = CASES[name]
+    layer = make(nn)
+    layer.load_state_dict(values_for(layer.state_dict()))
+    return layer(ramp(shape, 99))
+
+
+def torchs(name: str) -> np.ndarray:
+    import torch
+
+    make, shape = CASES[name]
+    layer = make(torch.nn).eval()
+    layer.load_state_dict(
+        {k: torch.from_numpy(np.array(v)) for k, v in values_for(layer.state_dict()).items()}
+    )
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own about even kernels and 'same'
+        return layer.double()(torch.from_numpy(ramp(shape, 99)).double()).numpy()
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.shape == expected.shape and found.dtype == np.float32
+    scale = max(np.abs(expected).max(), 1e-3)
+    assert np.abs(found - expected).max() / scale < 3e-6
+
+
+@cache
+def golden() -> dict[str, dict]:
+    return json.loads(GOLDEN.read_text())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers_compute_what_was_written_down(name):
+    shape, probes = golden()[name]["shape"], np.array(golden()[name]["values"])
+    found = ours(name)
+    assert list(found.shape) == shape
+    flat = found.reshape(-1)
+    scale = max(np.abs(flat).max(), 1e-3)
+    assert np.abs(flat[probed(flat.size)] - probes).max() / scale < 3e-6
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers_compute_what_torchs_do(name):
+    pytest.importorskip("torch")
+    assert_close(ours(name), torchs(name))
+
+
+def probed(size: int) -> np.ndarray:
+    """Return which of `size` outputs are written down: some dozen, the corners among them."""
+    return np.unique(np.linspace(0, size - 1, min(size, 24)).round().astype(int))
+
+
+def test_timms_same_convolution_follows_the_input():
+    layer = nn.Conv2dSame(1, 1, 3, stride=2, bias=False)
+    layer.weight = np.arange(9).reshape(1, 1, 3, 3)
+    for size in (4, 5, 6, 7):
+        x = ramp((1, 1, size, size), 3)
+        total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
+        before = total // 2
+        by_hand = F.pad(x, (before, total - before, before, total - before))
+        assert np.array_equal(layer(x), F.conv2d(by_hand, layer.weight, stride=2))
+        assert layer(x).shape[-1] == -(-size // 2)
+
+
+# ---- functions ----
+
+# Arguments of functions as they are given to torch's; arrays are named by their shape.
+CALLS = {
+    "conv2d": [((1, 3, 5, 5), (4, 3, 3, 3)), {"padding": 1}],
+    "conv2d with everything": [
+        ((1, 4, 6, 7), (4, 2, 3, 2), (4,)),
+        {"stride": (1, 2), "padding": (2, 1), "dilation": (2, 1), "groups": 2},
+    ],
+    "conv2d by position": [((1, 3, 5, 5), (4, 3, 3, 3), None, 2, "valid", 1, 1), {}],
+    "linear": [((3, 4), (5, 4), (5,)), {}],
+    "relu": [((3, 4),), {"inplace": False}],
+    "relu6": [((3, 4),), {}],
+    "leaky_relu": [((3, 4), 0.3), {}],
+    "hardtanh": [((3, 4), -0.1, 0.2), {}],
+    "prelu": [((2, 3, 4), (3,)), {}],
+    "tanh": [((3, 4),), {}],
+    "sigmoid": [((3, 4),), {}],
+    "softmax": [((3, 4), 0), {}],
+    "log_softmax": [((3, 4),), {"dim": 1}],
+    "hardswish": [((3, 4),), {}],
+    "hardsigmoid": [((3, 4),), {}],
+    "silu": [((3, 4),), {}],
+    "gelu": [((3, 4),), {"approximate": "tanh"}],
+    "max_pool2d": [((1, 2, 6, 5), 3), {"stride": 2, "padding": 1, "ceil_mode": True}],
+    "max_pool2d of a single picture": [((2, 6, 5), (2, 3)), {}],
+    "avg_pool2d": [((1, 2, 6, 5), 3, 2, 1, True, False, None), {}],
+    "adaptive_avg_pool2d": [((1, 2, 6, 5), (None, 2)), {}],
+    "adaptive_max_pool2d": [((2, 6, 5), 4), {}],
+    "local_response_norm": [((1, 5, 2, 2), 3), {"k": 2.0}],
+    "dropout": [((3, 4), 0.5, False), {}],
+    "dropout2d": [((1, 2, 3, 4),), {"training": False}],
+    "pad": [((1, 2, 3, 4), (1, 0, 2, 3)), {"value": 1.5}],
+}
+
+
+def call(functions, name: str, convert) -> np.ndarray:
+    args, kwargs = CALLS[name]
+    values = [
+        convert(ramp(arg, salt)) if isinstance(arg, tuple) and is_shape(name, salt) else arg
+        for salt, arg in enumerate(args)
+    ]
+    return np.asarray(getattr(functions, name.split()[0])(*values, **kwargs))
+
+
+def is_shape(name: str, position: int) -> bool:
+    weights = {"conv2d": 3, "linear": 3, "prelu": 2}
+    return position < weights.get(name.split()[0], 1)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_compute_what_torchs_do(name):
+    torch = pytest.importorskip("torch")
+    expected = call(torch.nn.functional, name, lambda a: torch.from_numpy(a).double())
+    assert_close(call(F, name, lambda a: a), expected)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_do_the_same_inside_of_a_network(name):
+    args, kwargs = CALLS[name]
+    weights = [ramp(arg, salt) if is_shape(name, salt) and arg else arg for salt, arg in enumerate(args)]
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return getattr(F, name.split()[0])(x, *weights[1:], **kwargs)
+
+    x = weights[0]
+    if x.ndim == 3 and "pool" in name:
+        assert np.array_equal(Net()(x[None])[0], call(F, name, lambda a: a))
+    else:
+        assert np.array_equal(Net()(x), call(F, name, lambda a: a))
+
+
+def test_batch_norm_as_a_function():
+    x, mean, var = ramp((2, 3, 2, 2), 1), ramp((3,), 2), np.abs(ramp((3,), 3)) + 1
+    found = F.batch_norm(x, mean, var, weight=np.full(3, 2.0), bias=None, eps=0.5)
+    shape = (3, 1, 1)
+    assert_close(found, (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + 0.5) * 2)
+    with pytest.raises(rvision.UnsupportedError, match="statistics of the batch is for training"):
+        F.batch_norm(x, mean, var, training=True)
+    with pytest.raises(rvision.UnsupportedError, match="running statistics"):
+        nn.BatchNorm2d(3, track_running_stats=False)(x)
+
+
+def test_functions_of_arrays():
+    x, y = ramp((2, 3), 1), ramp((2, 3), 2)
+    assert np.array_equal(rvision.cat([x, y]), np.concatenate([x, y]))
+    assert np.array_equal(rvision.concat((x, y), dim=-1), np.concatenate([x, y], -1))
+    assert np.array_equal(rvision.flatten(x[None], 1), x.reshape(1, -1))
+    assert np.array_equal(rvision.add(x, y), x + y) and np.array_equal(rvision.add(x, 2), x + 2)
+    assert np.array_equal(rvision.mul(x, y), x * y)
+    np.testing.assert_allclose(rvision.mean(x, 1), x.mean(1), rtol=1e-6)
+    assert np.array_equal(rvision.permute(x, (1, 0)), x.T)
+    assert np.array_equal(rvision.relu(x), np.maximum(x, 0))
+    with pytest.raises(rvision.ArgumentError, match="at least one array"):
+        rvision.cat([])
+    with pytest.raises(rvision.ShapeError, match="cat"):
+        rvision.cat([x, y[:, :2]])
+
+
+# ---- arguments that torch refuses, or rvision ----
+
+WRONG = {
+    "same with stride": (lambda: nn.Conv2d(1, 1, 3, stride=2, padding="same"), "needs stride 1"),
+    "unknown padding": (lambda: nn.Conv2d(1, 1, 3, padding="full"), "'same' or 'valid', got 'full'"),
+    "groups": (lambda: nn.Conv2d(3, 4, 1, groups=2), "multiples of groups, got 3, 4 and 2"),
+    "reflect": (
+        lambda: nn.Conv2d(1, 1, 3, padding_mode="reflect"),
+        "padding_mode 'reflect' is not supported",
+    ),
+    "kernel": (lambda: nn.Conv2d(1, 1, (1, 2, 3)), "kernel_size must be an integer of at least 1 or two"),
+    "stride": (lambda: nn.Conv2d(1, 1, 1, stride=0), "stride must be an integer of at least 1"),
+    "device": (lambda: nn.Linear(1, 1, device="cuda"), "float32 on the CPU"),
+    "indices": (lambda: nn.MaxPool2d(2, return_indices=True), "return_indices=True is not supported"),
+    "probability": (lambda: nn.Dropout(1.5), "between 0 and 1, got 1.5"),
+    "hardtanh": (lambda: nn.Hardtanh(1, 0), "max_val must be above min_val"),
+    "pool padding": (lambda: nn.MaxPool2d(2, padding=2)(ramp((1, 1, 4, 4), 0)), "at most half of the kernel"),
+    "training": (lambda: F.dropout(ramp((2, 2), 0)), r"pass training=self\.training"),
+    "mode": (lambda: F.pad(ramp((1, 1, 4, 4), 0), (1, 1), mode="reflect"), "only 'constant'"),
+    "crop": (lambda: F.pad(ramp((1, 1, 4, 4), 0), (-1, 1)), "use a slice"),
+    "approximation": (lambda: F.gelu(ramp((2, 2), 0), "erf"), "'none' or 'tanh', got 'erf'"),
+    "softmax": (lambda: F.softmax(ramp((2, 2), 0), 2), "dimension 2 is out of range"),
+    "output size": (lambda: F.adaptive_avg_pool2d(ramp((1, 1, 4, 4), 0), (1, 2, 3)), "output_size must be"),
+    "weight": (lambda: F.conv2d(ramp((1, 1, 4, 4), 0), ramp((3, 3), 0)), r"shape \(C', C / groups, kH, kW\)"),
+    "window": (lambda: nn.Conv2d(1, 1, 5)(ramp((1, 1, 4, 4), 0)), "larger than the padded input"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_arguments_say_what_is_right(wrong, message):
+    with pytest.raises(rvision.RVisionError, match=message):
+        wrong()
+
+
+def test_softmax_without_a_dimension_warns_as_torch_does():
+    x = ramp((2, 5), 1)
+    with pytest.warns(UserWarning, match="pass dim=1"):
+        found = nn.Softmax()(x)
+    assert np.array_equal(found, F.softmax(x, 1))
+
+
+def test_non_finite_values_pass():
+    x = np.float32([[np.nan, np.inf, -np.inf, 1]])
+    assert np.array_equal(F.relu(x), [[np.nan, np.inf, 0, 1]], equal_nan=True)
+    assert np.array_equal(F.relu6(x), [[np.nan, 6, 0, 1]], equal_nan=True)
+    assert np.isnan(F.max_pool2d(x.reshape(1, 1, 2, 2), 2)).all()
+
+
+if __name__ == "__main__":
+    table = {}
+    for name in CASES:
+        result = torchs(name)
+        flat = result.reshape(-1)
+        table[name] = {
+            "shape": list(result.shape),
+            "values": [float(f"{v:.9g}") for v in flat[probed(flat.size)]],
+        }
+    lines = [f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in table.items()]
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
