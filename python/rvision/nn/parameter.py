@@ -11,7 +11,6 @@ model whose weights come from a file never draws any.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -208,6 +207,8 @@ class Drawn:
         """Return the values of the parameter with the full name `name`, unless it has one already."""
         if self.fan_in <= 0:
             return np.full(self.shape, self.fill, np.float32)
+        import hashlib  # brings OpenSSL, which a model with weights can do without
+
         digest = hashlib.sha256((self.name or name).encode()).digest()
         source = np.random.Philox(key=np.frombuffer(digest[:16], "<u8").astype(np.uint64))
         values = np.empty(math.prod(self.shape), np.float32)
