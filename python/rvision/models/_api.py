@@ -13,13 +13,10 @@ How a family's file uses it::
 The function only makes the network. The decorator registers it under its name, gives it torchvision's
 signature ``(*, weights=None, progress=True, **kwargs)`` and the rest of its docstring, resolves `weights`,
 forces `num_classes` to what the weights were trained on, and loads them. A network without published
-weights passes none: ``@model_builder()``; it still takes a file or a state dict. Two hooks serve the networks
-that need more:
-
-* ``convert=`` turns a file's names into the module's (a function from state dict to state dict), for files
-  whose authors used others;
-* ``forced=`` says which further arguments the weights decide (a function from `meta` to a dict), such as a
-  vision transformer's `image_size`.
+weights passes none: ``@model_builder()``; it still takes a file or a state dict. Where the weights decide
+more than `num_classes`, such as a vision transformer's `image_size`, ``forced=`` says what (a function from
+`meta` to a dict). Names in published files that differ from the module's are the module's own matter, since
+`load_state_dict` meets them too.
 
 A user's own builder, which handles `weights` itself, is registered with torchvision's `register_model`.
 """
@@ -216,7 +213,6 @@ def model_builder(
     weights: type[WeightsEnum] | None = None,
     *,
     name: str | None = None,
-    convert: Callable[[StateDict], StateDict] | None = None,
     forced: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., M]], Builder[M]]:
     """Turn a function that makes a network into a registered builder; see the module's introduction.
@@ -227,9 +223,6 @@ def model_builder(
         The weights published for the network.
     name : str, optional
         The name to register, the function's own by default.
-    convert : callable, optional
-        Turns a state dict with the published files' names into one with the module's. It must return
-        one that has the module's names already as it is.
     forced : callable, optional
         From the weights' `meta`, the arguments they decide besides `num_classes`.
     """
@@ -249,8 +242,6 @@ def model_builder(
                 _force(kwargs, _decided(source.meta, forced))
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
-            if convert is not None:
-                state_dict = convert(state_dict)
             model = fn(**kwargs)
             model.load_state_dict(state_dict)  # type: ignore[attr-defined]
             return model
