@@ -336,7 +336,8 @@ def _fill(template: Any, values: Sequence[Any]) -> Any:
         items = [_fill(item, values) for item in template.items]
         return template.kind(*items) if hasattr(template.kind, "_fields") else template.kind(items)
     if isinstance(template, _Mapping):
-        return template.kind((key, _fill(item, values)) for key, item in template.items)
+        kind = template.kind if template.kind is OrderedDict else dict
+        return kind((key, _fill(item, values)) for key, item in template.items)
     # A constant array belongs to the caller, who may write into it.
     return np.array(template.value) if isinstance(template.value, np.ndarray) else template.value
 
