@@ -1,13 +1,16 @@
 //! What happens to a sum between the registers and the store: scale, bias, residual, activation.
 
+use std::array::from_fn;
 use std::sync::Arc;
 
+use super::gemm::tile::Tile;
 use crate::error::Result;
 use crate::simd::Simd;
 use crate::tensor::{Activation, AlignedBuf};
 
-/// Per-channel vectors are padded to a multiple of this, so that tails load whole vectors.
-const CHANNEL_PADDING: usize = 64;
+/// Zeros behind the last channel of per-channel vectors: two of the widest vectors can be loaded
+/// from any channel on.
+const CHANNEL_PADDING: usize = 32;
 
 /// `y = activation(scale[c] * sum + shift[c] + residual)`, applied in registers before the store.
 ///
@@ -15,9 +18,9 @@ const CHANNEL_PADDING: usize = 64;
 /// layout is in the convolution's descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Epilogue {
-    /// Per output channel, padded with zeros to a multiple of 64.
+    /// Per output channel, with 32 zeros behind the last.
     pub scale: Option<Arc<AlignedBuf>>,
-    /// Per output channel, padded with zeros to a multiple of 64.
+    /// Per output channel, with 32 zeros behind the last.
     pub shift: Option<Arc<AlignedBuf>>,
     /// After the sum, the shift and the residual.
     pub activation: Activation,
@@ -30,7 +33,7 @@ impl Epilogue {
     /// [`crate::Error::OutOfMemory`].
     pub fn new(scale: Option<&[f32]>, shift: Option<&[f32]>, activation: Activation) -> Result<Self> {
         let padded = |v: &[f32]| -> Result<Arc<AlignedBuf>> {
-            let mut buf = AlignedBuf::zeroed(v.len().next_multiple_of(CHANNEL_PADDING), "an epilogue")?;
+            let mut buf = AlignedBuf::zeroed(v.len() + CHANNEL_PADDING, "an epilogue")?;
             buf[..v.len()].copy_from_slice(v);
             Ok(Arc::new(buf))
         };
@@ -40,16 +43,112 @@ impl Epilogue {
     /// Scale and shift of the vector of channels that starts at channel `c`.
     #[inline(always)]
     pub fn affine<S: Simd>(&self, s: S, sum: S::F32, c: usize) -> S::F32 {
-        let at = |buf: &AlignedBuf| {
-            debug_assert!(c + S::LANES <= buf.len());
-            // SAFETY: the buffers are padded beyond the last channel's vector.
-            unsafe { s.load(buf.as_ptr().add(c)) }
-        };
         match (&self.scale, &self.shift) {
-            (Some(scale), Some(shift)) => s.fma(sum, at(scale), at(shift)),
-            (Some(scale), None) => s.mul(sum, at(scale)),
-            (None, Some(shift)) => s.add(sum, at(shift)),
+            (Some(scale), Some(shift)) => s.fma(sum, channels(s, scale, c), channels(s, shift, c)),
+            (Some(scale), None) => s.mul(sum, channels(s, scale, c)),
+            (None, Some(shift)) => s.add(sum, channels(s, shift, c)),
             (None, None) => sum,
+        }
+    }
+
+    /// Finish a tile of sums, a row a pixel, whose vectors begin at `columns.channel`, and store
+    /// it.
+    ///
+    /// # Safety
+    /// Each pointer of `to` and `residual` is at the first channel of a pixel with at least
+    /// `columns.channel + columns.channels` channels, valid for writing and reading.
+    #[inline(always)]
+    pub unsafe fn store_tile<S: Simd, const ROWS: usize, const NV: usize>(
+        &self,
+        s: S,
+        mut tile: Tile<S, ROWS, NV>,
+        columns: Columns,
+        to: [*mut f32; ROWS],
+        residual: Option<[*const f32; ROWS]>,
+    ) {
+        // Each choice is made once for the whole tile, so that the arithmetic has no branches.
+        let Columns { channel, channels: count } = columns;
+        match (&self.scale, &self.shift) {
+            (Some(scale), Some(shift)) => {
+                let scale: [S::F32; NV] = from_fn(|v| channels(s, scale, channel + v * S::LANES));
+                let shift: [S::F32; NV] = from_fn(|v| channels(s, shift, channel + v * S::LANES));
+                map(&mut tile, |v, x| s.fma(x, scale[v], shift[v]));
+            }
+            (Some(scale), None) => {
+                let scale: [S::F32; NV] = from_fn(|v| channels(s, scale, channel + v * S::LANES));
+                map(&mut tile, |v, x| s.mul(x, scale[v]));
+            }
+            (None, Some(shift)) => {
+                let shift: [S::F32; NV] = from_fn(|v| channels(s, shift, channel + v * S::LANES));
+                map(&mut tile, |v, x| s.add(x, shift[v]));
+            }
+            (None, None) => {}
+        }
+        let whole = count == NV * S::LANES;
+        // Floats of the `v`-th vector where the tile is not whole.
+        let part = |v: usize| count.saturating_sub(v * S::LANES).min(S::LANES);
+        if let Some(residual) = residual {
+            for r in 0..ROWS {
+                // SAFETY: within the pixel's channels, by contract.
+                let more: [S::F32; NV] = unsafe {
+                    let from = residual[r].add(channel);
+                    if whole {
+                        from_fn(|v| s.load(from.add(v * S::LANES)))
+                    } else {
+                        from_fn(|v| s.load_partial(from.add(v * S::LANES), part(v)))
+                    }
+                };
+                tile[r] = from_fn(|v| s.add(tile[r][v], more[v]));
+            }
+        }
+        match self.activation {
+            Activation::Identity => {}
+            Activation::Relu => map(&mut tile, |_, x| s.max(s.zero(), x)),
+            // Others cost enough to hide the branch.
+            activation => map(&mut tile, |_, x| activate_cheap(s, activation, x)),
+        }
+        // SAFETY: within the pixels' channels, by contract.
+        unsafe {
+            if whole {
+                for r in 0..ROWS {
+                    for v in 0..NV {
+                        s.store(to[r].add(channel + v * S::LANES), tile[r][v]);
+                    }
+                }
+            } else {
+                for r in 0..ROWS {
+                    for v in 0..NV {
+                        s.store_partial(to[r].add(channel + v * S::LANES), tile[r][v], part(v));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which channels a tile's columns are.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// The first.
+    pub channel: usize,
+    /// How many there are; columns behind them are not stored.
+    pub channels: usize,
+}
+
+/// The vector at channel `c` of a padded per-channel buffer.
+#[inline(always)]
+fn channels<S: Simd>(s: S, buf: &AlignedBuf, c: usize) -> S::F32 {
+    debug_assert!(c + S::LANES <= buf.len());
+    // SAFETY: the buffers are padded beyond the last channel's vector.
+    unsafe { s.load(buf.as_ptr().add(c)) }
+}
+
+/// `f(v, x)` over a tile's vectors in place.
+#[inline(always)]
+fn map<V: Copy, const ROWS: usize, const NV: usize>(tile: &mut [[V; NV]; ROWS], f: impl Fn(usize, V) -> V) {
+    for row in tile {
+        for (v, x) in row.iter_mut().enumerate() {
+            *x = f(v, *x);
         }
     }
 }

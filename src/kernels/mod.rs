@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod epilogue;
 pub mod math;
 mod nest;
+pub mod gemm;
 #[cfg(test)]
 pub(crate) mod reference;
 #[cfg(test)]

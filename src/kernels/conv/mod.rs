@@ -3,6 +3,9 @@
 //! Linear layers are convolutions too: a matrix of rows is a map of 1x1 pixels, and a flattened
 //! feature map followed by a linear layer is a convolution whose kernel is the whole map.
 
+mod igemm;
+mod runs;
+
 use crate::error::{Error, Result};
 use crate::simd::Isa;
 use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
@@ -72,6 +75,17 @@ impl ConvDesc {
         self.output.pixels() * self.output.channels * self.depth()
     }
 
+    /// Whether the kernel reaches outside the input, vertically (0) or horizontally (1).
+    pub fn is_padded(&self, axis: usize) -> bool {
+        let (before, input, output) = match axis {
+            0 => (self.padding.top, self.input.height, self.output.height),
+            _ => (self.padding.left, self.input.width, self.output.width),
+        };
+        let last =
+            output.saturating_sub(1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis];
+        before > 0 || last >= input
+    }
+
     /// A kernel of one pixel without stride, dilation or padding.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default()
@@ -100,8 +114,7 @@ const FORCE_VARIABLE: &str = "RVISION_CONV";
 /// All candidates of all instruction sets in the order of preference: the first of the wanted
 /// instruction set that accepts wins. The last accepts everything on every processor.
 pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
-    let lists: [&'static [Candidate]; 0] = [];
-    lists.into_iter().flatten()
+    [igemm::CANDIDATES].into_iter().flatten()
 }
 
 /// The candidate for a convolution on `isa`.

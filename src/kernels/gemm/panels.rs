@@ -1,0 +1,169 @@
+//! Weights as the tile reads them: panels of output channels, one row of a panel per product.
+
+use crate::error::Result;
+use crate::tensor::AlignedBuf;
+
+/// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
+///
+/// Each group's output channels go into panels of two vectors, what remains into one of one or two
+/// vectors, filled up with zeros. A panel is `[depth][channels of the panel]`; panels lie one
+/// behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panels {
+    /// Groups, each with panels of its own.
+    pub groups: usize,
+    /// Output channels of a group.
+    pub group_outputs: usize,
+    /// Products in one sum.
+    pub depth: usize,
+    /// Floats in a vector.
+    pub lanes: usize,
+}
+
+/// One panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panel {
+    /// Where it begins in the packed weights.
+    pub offset: usize,
+    /// The group it belongs to.
+    pub group: usize,
+    /// Its first output channel, counted over all groups.
+    pub channel: usize,
+    /// Its output channels, without the zeros.
+    pub channels: usize,
+    /// Its width in vectors, 1 or 2.
+    pub vectors: usize,
+}
+
+impl Panels {
+    /// Vectors of a full panel. Two: a tile then does two products with each broadcast value, and
+    /// six rows of two accumulators fill sixteen registers.
+    pub const VECTORS: usize = 2;
+
+    /// Channels of a full panel.
+    pub const fn width(&self) -> usize {
+        Self::VECTORS * self.lanes
+    }
+
+    /// Panels of one group.
+    pub const fn per_group(&self) -> usize {
+        self.group_outputs.div_ceil(self.width())
+    }
+
+    /// Panels of all groups.
+    pub const fn count(&self) -> usize {
+        self.groups * self.per_group()
+    }
+
+    /// Channels of a group with the zeros that fill up its last panel.
+    const fn padded_outputs(&self) -> usize {
+        self.group_outputs.next_multiple_of(self.lanes)
+    }
+
+    /// Floats of all panels.
+    pub const fn len(&self) -> usize {
+        self.groups * self.padded_outputs() * self.depth
+    }
+
+    /// Whether there are no weights at all.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `index`-th panel.
+    #[inline]
+    pub const fn panel(&self, index: usize) -> Panel {
+        let (group, index) = (index / self.per_group(), index % self.per_group());
+        let first = index * self.width();
+        let rest = self.group_outputs - first;
+        let channels = if rest < self.width() { rest } else { self.width() };
+        Panel {
+            offset: (group * self.padded_outputs() + first) * self.depth,
+            group,
+            channel: group * self.group_outputs + first,
+            channels,
+            vectors: channels.div_ceil(self.lanes),
+        }
+    }
+
+    /// Fill `packed` (of [`Self::len`] zeros) with `value(channel, k)`, the k-th factor of the sums
+    /// of an output channel (counted over all groups).
+    pub fn pack_into(&self, packed: &mut [f32], mut value: impl FnMut(usize, usize) -> f32) {
+        for panel in (0..self.count()).map(|i| self.panel(i)) {
+            let width = panel.vectors * self.lanes;
+            for (k, row) in packed[panel.offset..][..width * self.depth].chunks_exact_mut(width).enumerate() {
+                for (i, to) in row[..panel.channels].iter_mut().enumerate() {
+                    *to = value(panel.channel + i, k);
+                }
+            }
+        }
+    }
+
+    /// Panels of convolution weights `[oc, inputs, taps]` with the sums in the order tap, input
+    /// channel; `depth` is `taps * inputs`.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn pack_conv(&self, weights: &[f32], taps: usize) -> Result<AlignedBuf> {
+        let mut packed = AlignedBuf::zeroed(self.len(), "packed weights")?;
+        let inputs = self.depth / taps;
+        for panel in (0..self.count()).map(|i| self.panel(i)) {
+            let width = panel.vectors * self.lanes;
+            let to = &mut packed[panel.offset..][..width * self.depth];
+            let from = &weights[panel.channel * self.depth..][..panel.channels * self.depth];
+            for c in 0..inputs {
+                for tap in 0..taps {
+                    let row = &mut to[(tap * inputs + c) * width..][..panel.channels];
+                    let column = from[c * taps + tap..].iter().step_by(self.depth);
+                    row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+                }
+            }
+        }
+        Ok(packed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_weight_is_where_its_panel_says() {
+        for (groups, group_outputs, inputs, taps) in
+            [(1, 40, 3, 4), (1, 8, 5, 1), (3, 9, 2, 9), (2, 33, 1, 1), (1, 1, 1, 1), (1, 31, 2, 2)]
+        {
+            for lanes in [8, 16] {
+                let panels = Panels { groups, group_outputs, depth: inputs * taps, lanes };
+                let outputs = groups * group_outputs;
+                let weights: Vec<f32> = (0..outputs * inputs * taps).map(|i| i as f32 + 1.0).collect();
+                let packed = panels.pack_conv(&weights, taps).unwrap();
+                let mut seen = 0;
+                let mut end = 0;
+                for panel in (0..panels.count()).map(|i| panels.panel(i)) {
+                    assert_eq!(panel.offset, end);
+                    let width = panel.vectors * lanes;
+                    end += width * panels.depth;
+                    for k in 0..panels.depth {
+                        let (tap, c) = (k / inputs, k % inputs);
+                        for i in 0..width {
+                            let found = packed[panel.offset + k * width + i];
+                            if i >= panel.channels {
+                                assert_eq!(found, 0.0);
+                                continue;
+                            }
+                            assert_eq!(panel.channel / group_outputs, panel.group);
+                            let oc = panel.channel + i;
+                            assert_eq!(found, weights[(oc * inputs + c) * taps + tap]);
+                            seen += 1;
+                        }
+                    }
+                }
+                assert_eq!(end, panels.len());
+                assert_eq!(seen, weights.len());
+                let mut same = vec![0.0; panels.len()];
+                panels.pack_into(&mut same, |oc, k| weights[(oc * inputs + k % inputs) * taps + k / inputs]);
+                assert_eq!(same, *packed);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The register tile: some rows, read by pointer, times a panel one or two vectors wide.
+
+use std::array::from_fn;
+use std::mem::MaybeUninit;
+
+use super::DEPTH_CHUNK;
+use crate::simd::Simd;
+
+/// Accumulators of `ROWS` rows and `NV` vectors.
+pub type Tile<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::F32; NV]; ROWS];
+
+/// The most rows a tile may have so that its accumulators, the panel's vectors and one broadcast
+/// value stay in registers: 6 of 16 registers, 12 of 32 (which more rows do not beat: twelve
+/// already hide the latency of the fused multiply-add three times over).
+pub const fn max_rows<S: Simd>() -> usize {
+    if S::REGISTERS >= 32 { 12 } else { 6 }
+}
+
+/// A tile of zeros.
+#[inline(always)]
+pub fn zeros<S: Simd, const ROWS: usize, const NV: usize>(s: S) -> Tile<S, ROWS, NV> {
+    [[s.zero(); NV]; ROWS]
+}
+
+/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order.
+///
+/// # Safety
+/// Each row is valid for reading `len` floats, the panel for `len * NV * LANES`.
+#[inline(always)]
+pub unsafe fn accumulate<S: Simd, const ROWS: usize, const NV: usize>(
+    s: S,
+    mut acc: Tile<S, ROWS, NV>,
+    rows: [*const f32; ROWS],
+    panel: *const f32,
+    len: usize,
+) -> Tile<S, ROWS, NV> {
+    for k in 0..len {
+        // SAFETY: k < len, within the contract.
+        unsafe {
+            let weights: [S::F32; NV] = from_fn(|v| s.load(panel.add((k * NV + v) * S::LANES)));
+            for r in 0..ROWS {
+                let x = s.broadcast(rows[r].add(k));
+                for v in 0..NV {
+                    acc[r][v] = s.fma(x, weights[v], acc[r][v]);
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// Where the rows of a tile come from: `taps` runs of `run` floats each, whose addresses for each
+/// row stand in a table `[taps][ROWS]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    /// Addresses of the runs.
+    pub table: *const *const f32,
+    /// Runs per row.
+    pub taps: usize,
+    /// Floats of a run that are summed.
+    pub run: usize,
+    /// Floats to skip at the start of each run (the channels of earlier groups).
+    pub skip: usize,
+}
+
+/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`].
+///
+/// # Safety
+/// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip` on; the
+/// panel is valid for `taps * run * NV * LANES` floats.
+#[inline(always)]
+pub unsafe fn product<S: Simd, const ROWS: usize, const NV: usize>(
+    s: S,
+    runs: Runs,
+    panel: *const f32,
+) -> Tile<S, ROWS, NV> {
+    let mut chain = Chains::new(s);
+    let mut panel = panel;
+    for tap in 0..runs.taps {
+        // SAFETY: tap < taps, within the contract.
+        let mut rows: [*const f32; ROWS] =
+            from_fn(|r| unsafe { (*runs.table.add(tap * ROWS + r)).add(runs.skip) });
+        let mut left = runs.run;
+        while left > 0 {
+            let len = left.min(chain.room);
+            // SAFETY: len <= left floats remain in each row and as many rows in the panel.
+            unsafe {
+                chain.acc = accumulate(s, chain.acc, rows, panel, len);
+                rows = rows.map(|row| row.add(len));
+                panel = panel.add(len * NV * S::LANES);
+            }
+            left -= len;
+            chain.advance(s, len);
+        }
+    }
+    chain.sum(s)
+}
+
+/// Accumulators of the chain that runs, and the sum of those that ended.
+pub struct Chains<S: Simd, const ROWS: usize, const NV: usize> {
+    /// The running chain.
+    pub acc: Tile<S, ROWS, NV>,
+    /// Products that still go into it.
+    pub room: usize,
+    /// Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
+    /// would be felt in the short ones.
+    total: MaybeUninit<Tile<S, ROWS, NV>>,
+    ended: bool,
+}
+
+impl<S: Simd, const ROWS: usize, const NV: usize> Chains<S, ROWS, NV> {
+    /// An empty first chain.
+    #[inline(always)]
+    pub fn new(s: S) -> Self {
+        Self { acc: zeros(s), room: DEPTH_CHUNK, total: MaybeUninit::uninit(), ended: false }
+    }
+
+    /// `len` products (at most the room there was) went into the chain.
+    #[inline(always)]
+    pub fn advance(&mut self, s: S, len: usize) {
+        self.room -= len;
+        if self.room == 0 {
+            self.total.write(self.sum(s));
+            self.acc = zeros(s);
+            self.room = DEPTH_CHUNK;
+            self.ended = true;
+        }
+    }
+
+    /// The sum so far.
+    #[inline(always)]
+    pub fn sum(&self, s: S) -> Tile<S, ROWS, NV> {
+        if !self.ended {
+            return self.acc;
+        }
+        // SAFETY: written when the first chain ended.
+        let total = unsafe { self.total.assume_init() };
+        from_fn(|r| from_fn(|v| s.add(total[r][v], self.acc[r][v])))
+    }
+}
+
+/// Work on one tile, compiled once for each number of rows.
+pub trait TileWork {
+    /// Do the work on a tile of `ROWS` rows.
+    ///
+    /// # Safety
+    /// What the implementor asks for.
+    unsafe fn run<S: Simd, const ROWS: usize>(self, s: S);
+}
+
+/// Run `work` for `rows` rows, at least one and at most [`max_rows`].
+///
+/// # Safety
+/// That of the work's `run`.
+#[inline(always)]
+pub unsafe fn with_rows<S: Simd>(s: S, rows: usize, work: impl TileWork) {
+    debug_assert!((1..=max_rows::<S>()).contains(&rows));
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match rows {
+            1 => work.run::<S, 1>(s),
+            2 => work.run::<S, 2>(s),
+            3 => work.run::<S, 3>(s),
+            4 => work.run::<S, 4>(s),
+            5 => work.run::<S, 5>(s),
+            // The guards are constants: smaller register files get no code for taller tiles.
+            7 if max_rows::<S>() > 6 => work.run::<S, 7>(s),
+            8 if max_rows::<S>() > 6 => work.run::<S, 8>(s),
+            9 if max_rows::<S>() > 6 => work.run::<S, 9>(s),
+            10 if max_rows::<S>() > 6 => work.run::<S, 10>(s),
+            11 if max_rows::<S>() > 6 => work.run::<S, 11>(s),
+            12 if max_rows::<S>() > 6 => work.run::<S, 12>(s),
+            _ => work.run::<S, 6>(s),
+        }
+    }
+}
