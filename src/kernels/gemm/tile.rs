@@ -4,16 +4,20 @@ use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use super::DEPTH_CHUNK;
-use crate::simd::Simd;
+use crate::simd::{Isa, Simd};
 
 /// Accumulators of `ROWS` rows and `NV` vectors.
 pub type Tile<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::F32; NV]; ROWS];
 
 /// The most rows a tile may have so that its accumulators, the panel's vectors and one broadcast
-/// value stay in registers: 6 of 16 registers, 12 of 32 (which more rows do not beat: twelve
-/// already hide the latency of the fused multiply-add three times over).
+/// value stay in registers: 6 of 16 registers, 12 of 32.
 pub const fn max_rows<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { 12 } else { 6 }
+    match S::ISA {
+        Isa::Avx512 => 12,
+        Isa::Avx2 => 6,
+        // Plain arrays stay in memory anyway, and taller tiles of them take minutes to compile.
+        Isa::Portable | Isa::Portable16 => 4,
+    }
 }
 
 /// A tile of zeros.
@@ -161,16 +165,16 @@ pub unsafe fn with_rows<S: Simd>(s: S, rows: usize, work: impl TileWork) {
             1 => work.run::<S, 1>(s),
             2 => work.run::<S, 2>(s),
             3 => work.run::<S, 3>(s),
-            4 => work.run::<S, 4>(s),
-            5 => work.run::<S, 5>(s),
-            // The guards are constants: smaller register files get no code for taller tiles.
+            // The guards are constants: there is no code for tiles that a register file cannot hold.
+            5 if max_rows::<S>() > 4 => work.run::<S, 5>(s),
+            6 if max_rows::<S>() > 4 => work.run::<S, 6>(s),
             7 if max_rows::<S>() > 6 => work.run::<S, 7>(s),
             8 if max_rows::<S>() > 6 => work.run::<S, 8>(s),
             9 if max_rows::<S>() > 6 => work.run::<S, 9>(s),
             10 if max_rows::<S>() > 6 => work.run::<S, 10>(s),
             11 if max_rows::<S>() > 6 => work.run::<S, 11>(s),
             12 if max_rows::<S>() > 6 => work.run::<S, 12>(s),
-            _ => work.run::<S, 6>(s),
+            _ => work.run::<S, 4>(s),
         }
     }
 }
