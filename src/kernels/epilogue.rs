@@ -4,6 +4,7 @@ use std::array::from_fn;
 use std::sync::Arc;
 
 use super::gemm::tile::Tile;
+use super::math::activate_row;
 use crate::error::Result;
 use crate::simd::Simd;
 use crate::tensor::{Activation, AlignedBuf};
@@ -51,8 +52,15 @@ impl Epilogue {
         }
     }
 
+    /// Whether [`Self::store_tile`] applies the activation. Those that take more than a bound or
+    /// two would be compiled into every tile; they follow over the stored tile, while it is in the
+    /// first-level cache.
+    pub fn is_finished_by_store(&self) -> bool {
+        matches!(self.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. })
+    }
+
     /// Finish a tile of sums, a row a pixel, whose vectors begin at `columns.channel`, and store
-    /// it.
+    /// it. Unless [`Self::is_finished_by_store`], [`Self::activate_stored`] must follow.
     ///
     /// # Safety
     /// Each pointer of `to` and `residual` is at the first channel of a pixel with at least
@@ -102,10 +110,11 @@ impl Epilogue {
             }
         }
         match self.activation {
-            Activation::Identity => {}
             Activation::Relu => map(&mut tile, |_, x| s.max(s.zero(), x)),
-            // Others cost enough to hide the branch.
-            activation => map(&mut tile, |_, x| activate_cheap(s, activation, x)),
+            Activation::Clamp { lo, hi } => {
+                map(&mut tile, |_, x| s.min(s.splat(hi), s.max(s.splat(lo), x)));
+            }
+            _ => {}
         }
         // SAFETY: within the pixels' channels, by contract.
         unsafe {
@@ -122,6 +131,20 @@ impl Epilogue {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Epilogue {
+    /// The activation over some columns of stored pixels, whose addresses are `to`.
+    ///
+    /// # Safety
+    /// As [`Self::store_tile`].
+    #[inline(always)]
+    pub unsafe fn activate_stored<S: Simd>(&self, s: S, columns: Columns, to: &[*mut f32]) {
+        for to in to {
+            // SAFETY: within the pixel's channels, by contract.
+            unsafe { activate_row(s, to.add(columns.channel), columns.channels, self.activation) };
         }
     }
 }

@@ -11,9 +11,9 @@ pub mod conv;
 pub mod copy;
 pub mod elementwise;
 pub mod epilogue;
+pub mod gemm;
 pub mod math;
 mod nest;
-pub mod gemm;
 #[cfg(test)]
 pub(crate) mod reference;
 #[cfg(test)]

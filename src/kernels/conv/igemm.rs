@@ -10,7 +10,6 @@ use std::ops::Range;
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::tile::{self, TileWork, max_rows, with_rows};
 use crate::kernels::gemm::{Panel, Panels};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
@@ -54,7 +53,7 @@ const fn candidate<S: Simd>() -> Candidate {
 }
 
 fn accepts(desc: &ConvDesc) -> bool {
-    desc.input.channels_last() && desc.activation.is_cheap()
+    desc.input.channels_last()
 }
 
 /// The panels of a convolution's weights.
@@ -208,6 +207,11 @@ impl Vectorized for Chunk<'_> {
                         } else {
                             with_rows(s, rows, Product::<1> { chunk: &self, panel, table });
                         }
+                        if !kernel.epilogue.is_finished_by_store() {
+                            let outputs = table.add(kernel.runs.count() * rows).cast::<*mut f32>();
+                            let outputs = std::slice::from_raw_parts(outputs, rows);
+                            kernel.epilogue.activate_stored(s, panel.columns(), outputs);
+                        }
                     }
                 }
             }
@@ -290,8 +294,7 @@ impl<const NV: usize> TileWork for Product<'_, NV> {
             let outputs = table.add(runs.taps * ROWS);
             let to = std::array::from_fn(|r| (*outputs.add(r)).cast_mut());
             let residual = chunk.residual.map(|_| std::array::from_fn(|r| *outputs.add(ROWS + r)));
-            let columns = Columns { channel: panel.channel, channels: panel.channels };
-            epilogue.store_tile(s, sums, columns, to, residual);
+            epilogue.store_tile(s, sums, panel.columns(), to, residual);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Weights as the tile reads them: panels of output channels, one row of a panel per product.
 
 use crate::error::Result;
+use crate::kernels::epilogue::Columns;
 use crate::tensor::AlignedBuf;
 
 /// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
@@ -33,6 +34,14 @@ pub struct Panel {
     pub channels: usize,
     /// Its width in vectors, 1 or 2.
     pub vectors: usize,
+}
+
+impl Panel {
+    /// The channels for the epilogue.
+    #[inline]
+    pub const fn columns(&self) -> Columns {
+        Columns { channel: self.channel, channels: self.channels }
+    }
 }
 
 impl Panels {

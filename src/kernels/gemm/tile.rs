@@ -16,7 +16,7 @@ pub const fn max_rows<S: Simd>() -> usize {
         Isa::Avx512 => 12,
         Isa::Avx2 => 6,
         // Plain arrays stay in memory anyway, and taller tiles of them take minutes to compile.
-        Isa::Portable | Isa::Portable16 => 4,
+        Isa::Portable | Isa::Portable16 => 2,
     }
 }
 
@@ -163,18 +163,18 @@ pub unsafe fn with_rows<S: Simd>(s: S, rows: usize, work: impl TileWork) {
     unsafe {
         match rows {
             1 => work.run::<S, 1>(s),
-            2 => work.run::<S, 2>(s),
-            3 => work.run::<S, 3>(s),
             // The guards are constants: there is no code for tiles that a register file cannot hold.
-            5 if max_rows::<S>() > 4 => work.run::<S, 5>(s),
-            6 if max_rows::<S>() > 4 => work.run::<S, 6>(s),
+            3 if max_rows::<S>() > 2 => work.run::<S, 3>(s),
+            4 if max_rows::<S>() > 2 => work.run::<S, 4>(s),
+            5 if max_rows::<S>() > 2 => work.run::<S, 5>(s),
+            6 if max_rows::<S>() > 2 => work.run::<S, 6>(s),
             7 if max_rows::<S>() > 6 => work.run::<S, 7>(s),
             8 if max_rows::<S>() > 6 => work.run::<S, 8>(s),
             9 if max_rows::<S>() > 6 => work.run::<S, 9>(s),
             10 if max_rows::<S>() > 6 => work.run::<S, 10>(s),
             11 if max_rows::<S>() > 6 => work.run::<S, 11>(s),
             12 if max_rows::<S>() > 6 => work.run::<S, 12>(s),
-            _ => work.run::<S, 4>(s),
+            _ => work.run::<S, 2>(s),
         }
     }
 }
