@@ -37,6 +37,7 @@ from rvision.weights import WeightsEnum
 
 if TYPE_CHECKING:
     import numpy as np
+
     from rvision.nn import Module
 
 __all__ = [

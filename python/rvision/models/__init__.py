@@ -1,0 +1,18 @@
+"""Image networks under torchvision's names (`torchvision.models`), a family a file.
+
+>>> from rvision.models import ResNet50_Weights, resnet50
+>>> model = resnet50(weights=ResNet50_Weights.IMAGENET1K_V2)
+"""
+# ruff: noqa: F403  # each file's __all__ says what it adds
+
+from rvision.models._api import *
+from rvision.models.alexnet import *
+from rvision.models.cifar_resnet import *
+from rvision.models.efficientnet_lite import *
+from rvision.models.lenet import *
+from rvision.models.mobilenetv2 import *
+from rvision.models.resnet import *
+from rvision.models.squeezenet import *
+from rvision.models.vgg import *
+from rvision.weights import Weights as Weights
+from rvision.weights import WeightsEnum as WeightsEnum

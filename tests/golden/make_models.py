@@ -1,0 +1,172 @@
+"""Make `tests/golden/models/`: logits, batch-norm statistics, structures, from torch, torchvision, timm.
+
+    python tests/golden/make_models.py [CASE ...]
+
+For each case it also checks that the drawing deserves trust, and prints it:
+
+* torch's own float32 error, against its float64 run, is below 2e-5 of the largest logit;
+* taking any block away moves the logits by more than one percent;
+* different pictures have different logits, by more than one percent.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
+
+from models_drawn import (
+    CASES,
+    GOLDEN,
+    Case,
+    decode_statistics,
+    draw,
+    pictures,
+    round_statistics,
+    unpack_statistics,
+)
+from models_torch import reference
+
+CALIBRATION_PICTURES = 4
+
+
+def shapes_of(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
+
+
+def load(model: nn.Module, values: dict[str, np.ndarray]) -> None:
+    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in values.items()})
+
+
+def measure_statistics(model: nn.Module, case: Case) -> np.ndarray:
+    """Set each batch norm's statistics to those of its input, rounded; return the codes (2, channels)."""
+    codes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def hook(name: str):
+        def measure(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+            x = inputs[0].double()
+            mean, var = x.mean((0, 2, 3)).numpy(), x.var((0, 2, 3)).numpy()
+            codes[name] = round_statistics(mean, var)
+            rounded = decode_statistics(*codes[name])
+            norm.running_mean.copy_(torch.from_numpy(rounded[0]))
+            norm.running_var.copy_(torch.from_numpy(rounded[1]))
+
+        return measure
+
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    hooks = [norm.register_forward_pre_hook(hook(name)) for name, norm in norms.items()]
+    _, *chw = case.sizes[0]
+    run(model, pictures((CALIBRATION_PICTURES, *chw), "calibration"))
+    for handle in hooks:
+        handle.remove()
+    if not norms:
+        return np.zeros((2, 0), np.int8)
+    return np.stack([np.concatenate([codes[name][i] for name in norms]) for i in range(2)])
+
+
+def run(model: nn.Module, x: np.ndarray) -> np.ndarray:
+    dtype = next(model.parameters()).dtype
+    with torch.inference_mode():
+        return model(torch.from_numpy(x).to(dtype)).numpy()
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the largest difference relative to the largest value of `b`."""
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def least_effect(model: nn.Module, case: Case) -> tuple[float, str]:
+    """Take each residual branch or projection away, else each layer; return the least move and its block."""
+    groups: dict[str, list[str]] = {}
+    for name, _ in model.named_parameters():
+        layer = name.rpartition(".")[0]
+        if case.branch_end is None:
+            if name.endswith(".weight"):
+                groups[name] = [name]
+        elif re.match(case.branch_end, name) or ".downsample.1." in name:
+            groups.setdefault(layer, []).append(name)
+    n, c, h, w = case.sizes[0]
+    x = pictures((n, c, h // 2, w // 2) if h == 224 else case.sizes[0])
+    logits = run(model, x)
+    parameters = dict(model.named_parameters())
+    least = (np.inf, "")
+    for label, names in groups.items():
+        kept = {name: parameters[name].detach().clone() for name in names}
+        with torch.no_grad():
+            for name in names:
+                parameters[name].zero_()
+        least = min(least, (distance(run(model, x), logits), label))
+        with torch.no_grad():
+            for name in names:
+                parameters[name].copy_(kept[name])
+    return least
+
+
+def make(name: str, case: Case) -> None:
+    start = time.perf_counter()
+    model = reference(case)
+    shapes = shapes_of(model)
+    load(model, draw(case, shapes, {}))
+    codes = measure_statistics(model, case)
+    # The way the tests go.
+    load(model, draw(case, shapes, unpack_statistics(shapes, codes)))
+    inputs = [pictures(size) for size in case.sizes]
+    logits = [run(model, x) for x in inputs]
+    effect, block = least_effect(model, case)
+    model.double()
+    exact = [run(model, x) for x in inputs]
+    errors = [distance(a, b) for a, b in zip(logits, exact, strict=True)]
+    spread = min(distance(exact[1][[i]], exact[1][[j]]) for i in range(3) for j in range(3) if i != j)
+    print(
+        f"{name:22s} float32 error {' '.join(f'{e:.1e}' for e in errors)}"
+        f"  least block {100 * effect:5.1f} % ({block})  pictures {100 * spread:5.1f} %"
+        f"  largest {np.abs(exact[0]).max():.3g}  {time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
+    assert max(errors) < 2e-5, "torch's own error is too large"
+    assert effect > 0.01, f"without {block} the logits hardly move"
+    assert spread > 0.01, "the pictures' logits are all alike"
+    np.savez_compressed(
+        GOLDEN / f"{name}.npz",
+        statistics=codes,
+        **{f"logits{i}": value for i, value in enumerate(logits)},
+        **{f"exact{i}": value.astype(np.float32) for i, value in enumerate(exact)},
+    )
+
+
+def make_structures() -> None:
+    """Write what `print` shows of each network, and its state dict's keys and shapes."""
+    structures = {}
+    for name, case in CASES.items():
+        with torch.device("meta"):
+            model = reference(case)
+        structures[name] = {
+            # The others have other class names inside.
+            "print": str(model) if type(model).__module__.startswith("torchvision.") else None,
+            "num_params": sum(p.numel() for p in model.parameters()),
+            "state_dict": shapes_of(model),
+        }
+    data = json.dumps(structures, indent=0).encode()
+    with (
+        (GOLDEN / "structures.json.gz").open("wb") as file,
+        gzip.GzipFile("", "wb", 9, file, mtime=0) as packed,
+    ):
+        packed.write(data)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    GOLDEN.mkdir(exist_ok=True)
+    for wanted in sys.argv[1:] or CASES:
+        make(wanted, CASES[wanted])
+    if not sys.argv[1:]:
+        make_structures()
