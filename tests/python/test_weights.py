@@ -398,3 +398,22 @@ def test_builders_explain_themselves(registry):
     assert "None are published" in registry.lenet5.__doc__
     assert "nan" not in registry.vgg16.__doc__
     assert registry.resnet50.__name__ == "resnet50" and registry.resnet50.__module__ == __name__
+
+
+def test_networks_go_with_the_table():
+    import importlib
+    import pkgutil
+
+    import rvision.models as package
+
+    for module in pkgutil.iter_modules(package.__path__, "rvision.models."):
+        importlib.import_module(module.name)
+    names = [name for name in list_models(module=package) if name in table()["networks"]]
+    assert names
+    for name in names:
+        enum = get_model_weights(name)
+        assert enum.__name__ == table()["networks"][name]
+        # `parameters()` would draw a thousand million random numbers; shapes are known before.
+        registries = [module._parameters.values() for module in get_model(name).modules()]
+        size = sum(math.prod(p.shape) for registry in registries for p in registry if p is not None)
+        assert {member.meta["num_params"] for member in enum} == {size}, name
