@@ -14,8 +14,12 @@ pub mod epilogue;
 pub mod gemm;
 pub mod math;
 mod nest;
+pub mod norm;
+pub mod pool;
+pub mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;
+pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 

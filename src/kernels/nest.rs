@@ -48,6 +48,11 @@ impl<const K: usize> Nest<K> {
         Self { outer: merged, inner, piece: Self::PIECE }
     }
 
+    /// The same with pieces of that many steps.
+    pub fn with_pieces(self, piece: usize) -> Self {
+        Self { piece, ..self }
+    }
+
     /// The innermost loop.
     pub fn inner(&self) -> Dim<K> {
         self.inner

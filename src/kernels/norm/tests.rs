@@ -1,0 +1,93 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::kernels::testing::views::{close, filled, for_all, run, run_in_place, same_bits, values};
+use crate::kernels::testing::{gapped, uniform};
+
+/// Maps of the same sizes that lie differently.
+fn maps() -> impl Strategy<Value = (FeatureMap, FeatureMap)> {
+    let gaps = || prop_oneof![1 => Just([0; 3]), 1 => [0..5_usize, 0..5_usize, 0..5_usize]];
+    (1..=2_usize, 1..=4_usize, 1..=4_usize, 1..=70_usize, gaps(), gaps()).prop_map(
+        |(n, h, w, c, from, to)| {
+            let map = FeatureMap::nhwc(n, h, w, c);
+            (gapped(map, from), gapped(map, to))
+        },
+    )
+}
+
+#[test]
+fn local_response_norm() {
+    let beta = prop_oneof![2 => Just(0.75_f32), 1 => Just(0.5), 1 => Just(1.0), 1 => 0.1..2.0_f32];
+    let settings = (1..=12_usize, 1e-4..3.0_f32, beta, 0.5..2.0_f32);
+    for_all((maps(), settings), 200, |((input, output), (size, alpha, beta, k))| {
+        let memory = filled(input.view(), |i| 2.0 * uniform(1, i));
+        let x = values(input.view(), &memory);
+        let area = input.height * input.width;
+        for isa in Isa::available() {
+            let desc = LocalResponseNormDesc { input, output, size, alpha, beta, k };
+            let kernel = prepare_local_response(&desc, isa, 2);
+            let found = run(&*kernel, &[&memory], output.view());
+            for (i, &y) in found.iter().enumerate() {
+                let c = i / area % input.channels;
+                let window = c.saturating_sub(size / 2)..input.channels.min(c + (size - 1) / 2 + 1);
+                let squares: f64 = window.map(|w| f64::from(x[i + w * area - c * area]).powi(2)).sum();
+                let base = f64::from(k) + f64::from(alpha) / size as f64 * squares;
+                let expected = f64::from(x[i]) / base.powf(f64::from(beta));
+                prop_assert!(close(y, expected, 4e-6 * expected.abs()), "{}: {y}, {expected}", kernel.name());
+            }
+            let in_place = prepare_local_response(&LocalResponseNormDesc { output: input, ..desc }, isa, 1);
+            prop_assert!(same_bits(&found, &run_in_place(&*in_place, &memory, input.view())));
+        }
+        Ok(())
+    });
+}
+
+/// What torch 2.14 answers for channels 0 to 6, alpha 0.5, beta 0.75, k 2.
+#[test]
+fn local_response_norm_has_torchs_window() {
+    let cases: [(usize, [f32; 7]); 3] = [
+        (2, [0.0, 0.544_331, 0.826_261, 0.864_971, 0.821_712, 0.763_604, 0.708_858]),
+        (5, [0.0, 0.399_384, 0.598_14, 0.661_95, 0.662_24, 0.851_12, 1.091_622]),
+        (9, [0.0, 0.296_602, 0.461_989, 0.692_983, 0.923_978, 1.154_972, 1.394_209]),
+    ];
+    let map = FeatureMap::nhwc(1, 1, 1, 7);
+    let memory = filled(map.view(), |i| i as f32);
+    for (size, expected) in cases {
+        for isa in Isa::available() {
+            let desc =
+                LocalResponseNormDesc { input: map, output: map, size, alpha: 0.5, beta: 0.75, k: 2.0 };
+            let found = run(&*prepare_local_response(&desc, isa, 1), &[&memory], map.view());
+            let same = found.iter().zip(expected).all(|(&y, e)| close(y, f64::from(e), 1e-6));
+            assert!(same, "size {size} {}: {found:?}, expected {expected:?}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn layer_norm() {
+    for_all((maps(), any::<bool>(), any::<bool>()), 200, |((input, output), weighted, biased)| {
+        let memory = filled(input.view(), |i| 3.0 + 2.0 * uniform(1, i));
+        let x: Vec<f64> = values(input.view(), &memory).into_iter().map(f64::from).collect();
+        let vector = |wanted: bool, seed: u64| {
+            wanted.then(|| (0..input.channels).map(|c| uniform(seed, c)).collect::<Vec<_>>())
+        };
+        let (weight, bias) = (vector(weighted, 2), vector(biased, 3));
+        let (channels, area) = (input.channels, input.height * input.width);
+        for isa in Isa::available() {
+            let desc = LayerNormDesc { input, output, epsilon: 1e-3 };
+            let kernel = prepare_layer(&desc, weight.as_deref(), bias.as_deref(), isa, 2).unwrap();
+            let found = run(&*kernel, &[&memory], output.view());
+            for (i, &y) in found.iter().enumerate() {
+                let c = i / area % channels;
+                let pixel = || (0..channels).map(|w| x[i + w * area - c * area]);
+                let mean = pixel().sum::<f64>() / channels as f64;
+                let variance = pixel().map(|v| (v - mean).powi(2)).sum::<f64>() / channels as f64;
+                let scale = weight.as_ref().map_or(1.0, |w| f64::from(w[c]));
+                let shift = bias.as_ref().map_or(0.0, |b| f64::from(b[c]));
+                let expected = (x[i] - mean) / (variance + 1e-3).sqrt() * scale + shift;
+                prop_assert!(close(y, expected, 2e-5), "{}: {y}, {expected}", kernel.name());
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,189 @@
+//! Sums and means over any dimensions.
+//!
+//! Values are added in parts of at most 128, then as many parts' sums, then those: in an order that
+//! depends on the shape and layout alone, and with a rounding error that hardly grows with the
+//! number of values.
+
+use super::nest::Nest;
+use super::{Io, Kernel, Scratch, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::{Shape, View};
+
+/// What the values become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceOp {
+    /// Their sum.
+    Sum,
+    /// Their sum over their number.
+    Mean,
+}
+
+/// A reduction. The dimensions in which the output's size is 1 are reduced (torch's
+/// `keepdim=True`; dropping them afterwards moves nothing).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReduceDesc {
+    /// What is read.
+    pub input: View,
+    /// What is written: of the input's rank, each size either the input's or 1.
+    pub output: View,
+    /// What the values become.
+    pub op: ReduceOp,
+}
+
+/// The kernel of a reduction.
+///
+/// # Panics
+/// If the shapes do not belong together.
+pub fn prepare(desc: &ReduceDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
+    let ReduceDesc { input, output, op } = *desc;
+    let rank = input.shape.rank();
+    let belongs = |d: usize| [1, input.shape[d]].contains(&output.shape[d]);
+    assert!(
+        rank == output.shape.rank() && (0..rank).all(belongs),
+        "{} cannot be reduced to {}",
+        input.shape,
+        output.shape
+    );
+    let mut reduced = Shape::new(&vec![1; rank]);
+    (0..rank).filter(|&d| output.shape[d] == 1).for_each(|d| reduced[d] = input.shape[d]);
+    let kept = Nest::new(output.shape, [output.strides(), input.strides()]).with_pieces(KEPT);
+    let reduced_nest = Nest::new(reduced, [input.strides()]).with_pieces(PART);
+    let phases = kept.phases(reduced.numel(), threads);
+    let phases = if output.shape.numel() > 0 && phases.is_empty() { vec![1] } else { phases };
+    let divisor = if op == ReduceOp::Mean { reduced.numel() as f32 } else { 1.0 };
+    Box::new(Reduce { kept, reduced: reduced_nest, divisor, op, phases, isa })
+}
+
+/// Results in one piece of work.
+const KEPT: usize = 64;
+
+/// Values, or sums of values, that are added one after the other.
+const PART: usize = 128;
+
+struct Reduce {
+    /// Over the results: the output and where in the input its values begin.
+    kept: Nest<2>,
+    /// Over one result's values.
+    reduced: Nest<1>,
+    divisor: f32,
+    op: ReduceOp,
+    phases: Vec<usize>,
+    isa: Isa,
+}
+
+const SUM: [&str; 4] = ["f32_sum_portable", "f32_sum_portable16", "f32_sum_avx2", "f32_sum_avx512"];
+const MEAN: [&str; 4] = ["f32_mean_portable", "f32_mean_portable16", "f32_mean_avx2", "f32_mean_avx512"];
+
+impl Kernel for Reduce {
+    fn name(&self) -> &'static str {
+        let names = if self.op == ReduceOp::Mean { &MEAN } else { &SUM };
+        names[self.isa as usize]
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.phases
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, _: Scratch) {
+        self.isa.dispatch(Results {
+            reduce: self,
+            pieces: even_range(self.kept.pieces(), self.phases[phase], chunk),
+            input: io.inputs[0],
+            output: io.output,
+        });
+    }
+}
+
+/// One chunk's results.
+struct Results<'a> {
+    reduce: &'a Reduce,
+    pieces: std::ops::Range<usize>,
+    input: *const f32,
+    output: *mut f32,
+}
+
+impl Vectorized for Results<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Reduce { kept, reduced, divisor, .. } = self.reduce;
+        let [to_step, from_step] = kept.inner().strides;
+        kept.visit(self.pieces, |[to, from], len| {
+            let mut i = 0;
+            while i < len {
+                // SAFETY: the nests stay inside the views.
+                unsafe {
+                    let (from, to) =
+                        (self.input.add(from + i * from_step), self.output.add(to + i * to_step));
+                    if [to_step, from_step] == [1, 1] && i + S::LANES <= len {
+                        let sum = sum_of_vectors(s, reduced, from);
+                        s.store(to, s.div(sum, s.splat(*divisor)));
+                        i += S::LANES;
+                    } else {
+                        *to = sum_of_values(s, reduced, from) / divisor;
+                        i += 1;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The sums of `LANES` neighbours.
+///
+/// # Safety
+/// `from` must be valid for reading a vector at each offset of the nest.
+#[inline(always)]
+unsafe fn sum_of_vectors<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> S::F32 {
+    let step = nest.inner().strides[0];
+    let (mut total, mut parts, mut count) = (s.zero(), s.zero(), 0);
+    nest.visit(0..nest.pieces(), |[at], len| {
+        let mut part = s.zero();
+        for i in 0..len {
+            // SAFETY: the caller's contract.
+            part = s.add(part, unsafe { s.load(from.add(at + i * step)) });
+        }
+        parts = s.add(parts, part);
+        count += 1;
+        if count % PART == 0 {
+            total = s.add(total, parts);
+            parts = s.zero();
+        }
+    });
+    s.add(total, parts)
+}
+
+/// The sum of one result's values.
+///
+/// # Safety
+/// `from` must be valid for reading at each offset of the nest.
+#[inline(always)]
+unsafe fn sum_of_values<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> f32 {
+    let step = nest.inner().strides[0];
+    let (mut total, mut parts, mut count) = (0.0, 0.0, 0);
+    nest.visit(0..nest.pieces(), |[at], len| {
+        let mut i = 0;
+        let mut lanes = s.zero();
+        while step == 1 && i + S::LANES <= len {
+            // SAFETY: the caller's contract.
+            lanes = s.add(lanes, unsafe { s.load(from.add(at + i)) });
+            i += S::LANES;
+        }
+        let mut part = s.reduce_add(lanes);
+        for i in i..len {
+            // SAFETY: the caller's contract.
+            part += unsafe { *from.add(at + i * step) };
+        }
+        parts += part;
+        count += 1;
+        if count % PART == 0 {
+            total += parts;
+            parts = 0.0;
+        }
+    });
+    total + parts
+}
+
+#[cfg(test)]
+mod tests;
