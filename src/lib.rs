@@ -33,6 +33,7 @@ pub mod error;
 pub mod formats;
 pub mod graph;
 pub mod kernels;
+pub mod plan;
 pub mod simd;
 pub mod tensor;
 pub mod threads;

@@ -51,6 +51,8 @@ pub struct BinaryDesc {
     pub left: View,
     /// The other operand. A view's shape broadcasts to the output's, too.
     pub right: Operand,
+    /// `right op left` instead, as in `1 - x`.
+    pub swapped: bool,
     /// What is written. It may lie on an input of the same shape and strides.
     pub output: View,
     /// Of the result.
@@ -96,7 +98,7 @@ pub fn prepare_binary(desc: &BinaryDesc, isa: Isa, threads: usize) -> Result<Box
     Ok(Elementwise::boxed(
         Op::Binary(desc.op),
         &desc.output,
-        vec![left, right],
+        if desc.swapped { vec![right, left] } else { vec![left, right] },
         desc.activation,
         isa,
         threads,

@@ -45,6 +45,93 @@ impl View {
         self.shape.iter().zip(self.strides()).zip(&dense).all(|((&n, &s), &d)| n <= 1 || s == d)
     }
 
+    /// The same elements under another shape of as many, if that needs no copy: each run of
+    /// dimensions that is cut differently must lie evenly spaced.
+    pub fn reshape(&self, shape: Shape) -> Option<Self> {
+        debug_assert_eq!(self.shape.numel(), shape.numel(), "reshape {} to {shape}", self.shape);
+        let mut strides = [0; MAX_RANK];
+        // From the innermost dimension on, `space` is a run of old dimensions that lie evenly, cut
+        // into new ones.
+        let mut old = self.shape.rank();
+        let (mut space, mut step) = (1, 1);
+        for new in (0..shape.rank()).rev() {
+            if shape[new] == 1 {
+                strides[new] = step * space;
+                continue;
+            }
+            while space == 1 && old > 0 {
+                old -= 1;
+                (space, step) = (self.shape[old], self.strides[old]);
+            }
+            while space % shape[new] != 0 || space < shape[new] {
+                // The next old dimension must continue the run.
+                old = old.checked_sub(1)?;
+                if self.shape[old] == 1 {
+                    continue;
+                }
+                if self.strides[old] != step * space {
+                    return None;
+                }
+                space *= self.shape[old];
+            }
+            strides[new] = step;
+            step *= shape[new];
+            space /= shape[new];
+        }
+        Some(Self { shape, strides, offset: self.offset })
+    }
+
+    /// Dimensions in a new order: `dims[i]` is the old place of new dimension `i`.
+    ///
+    /// # Panics
+    /// If `dims` is no permutation of the dimensions' numbers.
+    pub fn permute(&self, dims: &[usize]) -> Self {
+        assert_eq!(dims.len(), self.shape.rank(), "a permutation of all dimensions");
+        let mut out = *self;
+        for (new, &old) in dims.iter().enumerate() {
+            out.shape[new] = self.shape[old];
+            out.strides[new] = self.strides[old];
+        }
+        out
+    }
+
+    /// Every `step`-th index of dimension `dim` from `start` on, `len` of them.
+    ///
+    /// # Panics
+    /// If that reaches beyond the dimension.
+    pub fn slice(&self, dim: usize, start: usize, len: usize, step: usize) -> Self {
+        assert!(len == 0 || start + (len - 1) * step < self.shape[dim], "slice of {}", self.shape);
+        let mut out = *self;
+        out.shape[dim] = len;
+        // A start behind an empty slice must not move the view out of its buffer.
+        out.offset += if len == 0 { 0 } else { start * self.strides[dim] };
+        out.strides[dim] *= step;
+        out
+    }
+
+    /// Whether the elements lie without gaps in some order of the dimensions.
+    pub fn is_dense(&self) -> bool {
+        let mut dims: Vec<_> =
+            self.shape.iter().zip(self.strides()).filter(|&(&n, _)| n != 1).map(|(&n, &s)| (s, n)).collect();
+        dims.sort_unstable();
+        let mut step = 1;
+        dims.into_iter().all(|(stride, n)| {
+            let dense = stride == step;
+            step *= n;
+            dense
+        })
+    }
+
+    /// Whether both lay the same elements out alike; strides of single elements do not count.
+    pub fn same_layout(&self, other: &Self) -> bool {
+        self.shape == other.shape
+            && self
+                .shape
+                .iter()
+                .zip(self.strides().iter().zip(other.strides()))
+                .all(|(&n, (a, b))| n <= 1 || a == b)
+    }
+
     /// This view as pictures.
     ///
     /// # Panics
@@ -128,5 +215,71 @@ impl FeatureMap {
             self.pixel_stride,
         ]);
         View { shape: Shape::new(&[self.batch, self.channels, self.height, self.width]), strides, offset: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(v: &View) -> Vec<usize> {
+        let mut all = vec![v.offset];
+        for d in 0..v.shape.rank() {
+            all = all.iter().flat_map(|&a| (0..v.shape[d]).map(move |i| a + i * v.strides[d])).collect();
+        }
+        all
+    }
+
+    #[test]
+    fn reshape_keeps_the_elements_in_order() {
+        let base = View::contiguous(Shape::new(&[2, 3, 4, 5]));
+        let views = [
+            base,
+            base.permute(&[0, 2, 3, 1]),
+            base.permute(&[1, 0, 2, 3]),
+            base.slice(1, 1, 2, 1),
+            base.slice(3, 0, 3, 2),
+            base.slice(2, 1, 1, 1),
+            View::physical(Shape::new(&[2, 3, 4, 5])),
+            View::physical(Shape::new(&[2, 12, 1, 1])),
+        ];
+        let shapes: [&[usize]; 9] = [
+            &[6, 20],
+            &[2, 60],
+            &[120],
+            &[2, 3, 20],
+            &[1, 2, 3, 1, 4, 5],
+            &[8, 15],
+            &[2, 12],
+            &[24],
+            &[2, 2, 20],
+        ];
+        let mut possible = 0;
+        for v in views {
+            for dims in shapes.iter().filter(|d| d.iter().product::<usize>() == v.shape.numel()) {
+                if let Some(r) = v.reshape(Shape::new(dims)) {
+                    assert_eq!(addresses(&r), addresses(&v), "{v:?} to {dims:?}");
+                    possible += 1;
+                }
+            }
+            assert_eq!(v.reshape(v.shape).map(|r| addresses(&r)), Some(addresses(&v)));
+        }
+        assert!(possible > 10);
+        assert!(View::physical(Shape::new(&[2, 3, 4, 5])).reshape(Shape::new(&[2, 60])).is_none());
+        assert!(View::physical(Shape::new(&[2, 12, 1, 1])).reshape(Shape::new(&[2, 12])).is_some());
+    }
+
+    #[test]
+    fn slices_stay_inside() {
+        let v = View::contiguous(Shape::new(&[2, 6]));
+        assert_eq!(addresses(&v.slice(1, 1, 3, 2)), [1, 3, 5, 7, 9, 11]);
+        assert_eq!(v.slice(1, 6, 0, 1).end(), 0);
+    }
+
+    #[test]
+    fn dense_in_any_order() {
+        let v = View::contiguous(Shape::new(&[2, 3, 1, 5]));
+        assert!(v.is_dense() && v.permute(&[3, 1, 0, 2]).is_dense());
+        assert!(!v.slice(1, 0, 2, 1).is_dense() && !v.slice(3, 0, 3, 2).is_dense());
     }
 }

@@ -101,7 +101,8 @@ fn binary_with_a_scalar_and_long_rows() {
             let view = View::physical(Shape::new(dims));
             let right = Operand::Scalar(0.25);
             let activation = Activation::Identity;
-            check_binary(&BinaryDesc { op, left: view, right, output: view, activation }).unwrap();
+            check_binary(&BinaryDesc { op, left: view, right, swapped: false, output: view, activation })
+                .unwrap();
         }
     }
 }
@@ -114,7 +115,8 @@ fn binary_with_a_gate() {
     let activation = Activation::Identity;
     for (left, right) in [(map, gate), (gate, map)] {
         let right = Operand::View(right);
-        check_binary(&BinaryDesc { op: BinaryOp::Mul, left, right, output: map, activation }).unwrap();
+        check_binary(&BinaryDesc { op: BinaryOp::Mul, left, right, swapped: false, output: map, activation })
+            .unwrap();
     }
 }
 
@@ -130,7 +132,8 @@ fn maximum_and_minimum_pass_nan_on_from_both_sides() {
         {
             let right_view = Operand::View(view);
             let activation = Activation::Identity;
-            let desc = BinaryDesc { op, left: view, right: right_view, output: view, activation };
+            let desc =
+                BinaryDesc { op, left: view, right: right_view, swapped: false, output: view, activation };
             let kernel = prepare_binary(&desc, isa, 1).unwrap();
             assert!(same_bits(&run(&*kernel, &[&left, &right], view), &expected), "{}", kernel.name());
         }

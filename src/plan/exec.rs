@@ -1,0 +1,154 @@
+//! Running a plan: pointers, workspaces, and the one call into the kernels.
+
+use super::{Operand, Plan, Storage};
+use crate::error::{Error, Result};
+use crate::kernels::{Io, Scratch};
+use crate::tensor::AlignedBuf;
+use crate::threads::{Phase, Pool, Work};
+
+/// More operands than any kernel reads.
+const MOST_INPUTS: usize = 4;
+
+/// The mutable memory of a run: grows to what the largest plan needs, and is used by one run at a
+/// time.
+#[derive(Default)]
+pub(super) struct Workspace {
+    arena: Option<AlignedBuf>,
+    local: Option<AlignedBuf>,
+}
+
+impl Workspace {
+    /// Make room for `plan`.
+    fn fit(&mut self, plan: &Plan) -> Result<()> {
+        fit(&mut self.arena, plan.arena, "a network's intermediate values")?;
+        fit(&mut self.local, plan.local * plan.threads, "the kernels' scratch memory")
+    }
+
+    /// Floats held.
+    pub(super) fn size(&self) -> usize {
+        self.arena.as_ref().map_or(0, |b| b.len()) + self.local.as_ref().map_or(0, |b| b.len())
+    }
+}
+
+fn fit(buffer: &mut Option<AlignedBuf>, size: usize, what: &'static str) -> Result<()> {
+    if buffer.as_ref().is_none_or(|b| b.len() < size) {
+        // Freed first: the old and the new one need not fit together.
+        *buffer = None;
+        *buffer = Some(AlignedBuf::zeroed(size, what)?);
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    inputs: Vec<*const f32>,
+    outputs: Vec<*mut f32>,
+    arena: *mut f32,
+    local: *mut f32,
+}
+
+// SAFETY: the pointers are to memory that the run's caller lends for its whole length; who writes
+// what, and when, is the plan's doing.
+unsafe impl Sync for Run<'_> {}
+
+impl Run<'_> {
+    fn read(&self, operand: Operand) -> *const f32 {
+        let base = match operand.storage {
+            Storage::Input(i) => self.inputs[i],
+            Storage::Output(i) => self.outputs[i].cast_const(),
+            Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]).cast_const(),
+        };
+        base.wrapping_add(operand.offset)
+    }
+
+    fn write(&self, operand: Operand) -> *mut f32 {
+        let base = match operand.storage {
+            Storage::Input(_) => unreachable!("a step that writes its input"),
+            Storage::Output(i) => self.outputs[i],
+            Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]),
+        };
+        base.wrapping_add(operand.offset)
+    }
+}
+
+impl Work for Run<'_> {
+    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
+        let (step, phase) = self.plan.phases[phase];
+        let step = &self.plan.steps[step];
+        let mut inputs = [std::ptr::null(); MOST_INPUTS];
+        for (pointer, &operand) in inputs.iter_mut().zip(&step.inputs) {
+            *pointer = self.read(operand);
+        }
+        let io = Io { inputs: &inputs[..step.inputs.len()], output: self.write(step.output) };
+        let scratch = Scratch {
+            shared: step
+                .shared
+                .map_or(std::ptr::null_mut(), |slot| self.arena.wrapping_add(self.plan.slots[slot])),
+            local: self.local.wrapping_add(worker * self.plan.local),
+        };
+        // SAFETY: `Plan::run` has checked that every array has its plan's size and that the
+        // workspace fits; the compiler gave overlapping lifetimes disjoint memory; the pool runs
+        // phases in order, each chunk once, and numbers its workers below `threads`.
+        unsafe { step.kernel.run(phase, chunk, &io, scratch) };
+    }
+
+    fn name(&self, phase: usize) -> String {
+        let step = &self.plan.steps[self.plan.phases[phase].0];
+        format!("{} ({})", step.name, step.kernel.name())
+    }
+}
+
+impl Plan {
+    /// The counters of a run's phases.
+    pub(super) fn counters(&self) -> Vec<Phase> {
+        self.phases.iter().map(|&(step, phase)| Phase::new(self.steps[step].kernel.phases()[phase])).collect()
+    }
+
+    /// Run on C-contiguous arrays of the plan's shapes. The outputs' old contents do not matter.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an array of another size, [`Error::Interrupted`],
+    /// [`Error::WorkerPanic`], [`Error::OutOfMemory`].
+    pub(super) fn run(
+        &self,
+        pool: &Pool,
+        workspace: &mut Workspace,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        check("input", &self.inputs, inputs.iter().map(|a| a.len()))?;
+        check("output", &self.outputs, outputs.iter().map(|a| a.len()))?;
+        assert_eq!(self.threads, pool.threads(), "a plan made for another pool");
+        workspace.fit(self)?;
+        let run = Run {
+            plan: self,
+            inputs: inputs.iter().map(|a| a.as_ptr()).collect(),
+            outputs: outputs.iter_mut().map(|a| a.as_mut_ptr()).collect(),
+            arena: workspace.arena.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
+            local: workspace.local.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
+        };
+        pool.run(&run, &self.counters(), interrupted)
+    }
+}
+
+fn check(
+    kind: &str,
+    shapes: &[crate::tensor::Shape],
+    lengths: impl ExactSizeIterator<Item = usize>,
+) -> Result<()> {
+    let wrong = |what: String, expected: String, found: String| Err(Error::Input { what, expected, found });
+    if lengths.len() != shapes.len() {
+        return wrong(format!("the {kind}s"), shapes.len().to_string(), lengths.len().to_string());
+    }
+    for (i, (shape, length)) in shapes.iter().zip(lengths).enumerate() {
+        if shape.numel() != length {
+            return wrong(
+                format!("{kind} {i}"),
+                format!("an array of shape {shape}"),
+                format!("{length} values"),
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,370 @@
+//! One node becomes a view, or one or a few steps.
+
+use super::compile::{Compiler, Place, Value};
+use super::weights;
+use crate::error::Result;
+use crate::graph::{self, Conv2d, NodeId, Op, Window};
+use crate::kernels::conv::{self, ConvDesc, Padding};
+use crate::kernels::pool::{self, PoolOp, PoolWindow};
+use crate::kernels::{copy, elementwise, norm, reduce, softmax};
+use crate::tensor::{Activation, FeatureMap, Shape, View};
+
+/// The geometry of a convolution between two maps.
+#[derive(Clone, Copy)]
+struct Geometry {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: Padding,
+    groups: usize,
+}
+
+impl Geometry {
+    /// A kernel that covers a map of this size once.
+    fn whole(kernel: [usize; 2]) -> Self {
+        Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
+    }
+}
+
+impl Compiler<'_> {
+    /// Lower one node; its operands have been lowered.
+    pub fn lower(&mut self, id: NodeId) -> Result<Value> {
+        let node = self.node(id);
+        let name = node.name.as_str();
+        let shape = self.shape(id);
+        if shape.numel() == 0 && !matches!(node.op, Op::Input) {
+            // An empty batch: nothing to compute, and no kernel need know of it.
+            return Ok(Value::At(self.target(id, View::physical(shape))));
+        }
+        let input = |c: &mut Self, i: usize| c.place(node.inputs[i]);
+        let place = match &node.op {
+            Op::Input => {
+                let index = self.graph.inputs.iter().position(|&i| i == id).expect("inputs are listed");
+                Place { storage: super::Storage::Input(index), view: View::contiguous(shape) }
+            }
+            Op::Identity => return Ok(self.value(node.inputs[0])),
+            Op::Permute { dims } => {
+                let from = input(self, 0);
+                from.with(from.view.permute(dims))
+            }
+            Op::Slice { dim, start, stop, step } => {
+                let from = input(self, 0);
+                let size = from.view.shape[*dim];
+                let (start, _) = graph::slice_bounds(*start, *stop, size);
+                from.with(from.view.slice(*dim, start, shape[*dim], *step))
+            }
+            Op::Reshape { .. } | Op::Flatten { .. } => return Ok(self.reshape(id)),
+            Op::Conv2d(conv) => self.conv2d(id, conv)?,
+            Op::Linear => self.linear(id)?,
+            Op::Concat { dim } => self.concat(id, *dim),
+            Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window)),
+            Op::AvgPool2d { window, count_include_pad, divisor_override } => {
+                let divisor = divisor_override.map(|d| i64::try_from(d).unwrap_or(i64::MAX));
+                let op = PoolOp::Average { include_padding: *count_include_pad, divisor };
+                self.pool(id, op, sliding(window))
+            }
+            Op::AdaptiveAvgPool2d { .. } => {
+                let op = PoolOp::Average { include_padding: false, divisor: None };
+                self.pool(id, op, PoolWindow::Adaptive)
+            }
+            Op::AdaptiveMaxPool2d { .. } => self.pool(id, PoolOp::Max, PoolWindow::Adaptive),
+            Op::Activation(activation) => {
+                let from = input(self, 0);
+                let layout = pointwise_layout(shape, from.view);
+                let to = self.target_over(id, from, layout);
+                let desc =
+                    elementwise::UnaryDesc { input: from.view, output: to.view, activation: *activation };
+                let kernel = elementwise::prepare_unary(&desc, self.isa, self.threads);
+                self.step(name, kernel, &[from], to);
+                to
+            }
+            Op::BatchNorm { eps } => {
+                let (scale, shift) = weights::batch_norm(node, *eps);
+                let (from, to, desc) = self.per_channel(id);
+                let kernel = elementwise::prepare_affine(&desc, &scale, &shift, self.isa, self.threads)?;
+                self.step(name, kernel, &[from], to);
+                to
+            }
+            Op::PRelu => {
+                let slope = node.params[0].as_ref().expect("PReLU's weight");
+                let (from, to, desc) = self.per_channel(id);
+                let kernel = elementwise::prepare_prelu(&desc, slope.data(), self.isa, self.threads)?;
+                self.step(name, kernel, &[from], to);
+                to
+            }
+            Op::Binary(op) => {
+                let (left, right) = (input(self, 0), input(self, 1));
+                self.binary(id, *op, left, elementwise::Operand::View(right.view), false, &[left, right])?
+            }
+            Op::BinaryScalar { op, scalar, reversed } => {
+                let from = input(self, 0);
+                self.binary(id, *op, from, elementwise::Operand::Scalar(*scalar), *reversed, &[from])?
+            }
+            Op::Softmax { dim, log } => {
+                let from = input(self, 0);
+                let to = self.target(id, pointwise_layout(shape, from.view));
+                let desc =
+                    softmax::SoftmaxDesc { input: from.view, output: to.view, dim: *dim, logarithm: *log };
+                self.step(name, softmax::prepare(&desc, self.isa, self.threads), &[from], to);
+                to
+            }
+            Op::Mean { dims, .. } => self.mean(id, dims),
+            Op::LocalResponseNorm { size, alpha, beta, k } => {
+                let from = input(self, 0);
+                let from = self.channels_last(name, from);
+                let to = self.target(id, View::physical(shape));
+                let desc = norm::LocalResponseNormDesc {
+                    input: from.view.feature_map(),
+                    output: to.view.feature_map(),
+                    size: *size,
+                    alpha: *alpha,
+                    beta: *beta,
+                    k: *k,
+                };
+                self.step(name, norm::prepare_local_response(&desc, self.isa, self.threads), &[from], to);
+                to
+            }
+            Op::Pad { pads, value } => {
+                let from = input(self, 0);
+                let to = self.target(id, View::physical(shape));
+                let mut before = [0; crate::tensor::MAX_RANK];
+                for (b, pad) in before.iter_mut().zip(pads) {
+                    *b = pad[0];
+                }
+                let desc = copy::PadDesc { input: from.view, output: to.view, before, value: *value };
+                self.step(name, copy::prepare_pad(&desc, self.threads), &[from], to);
+                to
+            }
+        };
+        Ok(Value::At(place))
+    }
+
+    /// Another shape: a view where the memory's order allows it.
+    fn reshape(&mut self, id: NodeId) -> Value {
+        let node = self.node(id);
+        let shape = self.shape(id);
+        let from = self.place(node.inputs[0]);
+        if let Some(view) = from.view.reshape(shape) {
+            return Value::At(from.with(view));
+        }
+        let whole_pictures =
+            from.view.shape.rank() == 4 && shape.rank() == 2 && shape[0] == from.view.shape[0];
+        if whole_pictures && from.view.feature_map().channels_last() {
+            return Value::Flat(from);
+        }
+        let dense = self.copy(&node.name, from, View::contiguous(from.view.shape));
+        Value::At(dense.with(dense.view.reshape(shape).expect("a dense view has any shape")))
+    }
+
+    fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
+        let kernel = [weight[2], weight[3]];
+        let hw = [from.view.shape[2], from.view.shape[3]];
+        let ([top, left, bottom, right], _) =
+            graph::conv_geometry(op, kernel, hw).expect("shapes are inferred");
+        let geometry = Geometry {
+            kernel,
+            stride: op.stride,
+            dilation: op.dilation,
+            padding: Padding { top, left, bottom, right },
+            groups: op.groups,
+        };
+        self.product(id, from, geometry, View::physical(self.shape(id)), View::feature_map)
+    }
+
+    /// A linear layer is a convolution of 1x1 maps; behind a flattened feature map, it is one whose
+    /// kernel covers the map.
+    fn linear(&mut self, id: NodeId) -> Result<Place> {
+        let node = self.node(id);
+        let shape = self.shape(id);
+        let layout = View::contiguous(shape);
+        if let Value::Flat(map) = self.value(node.inputs[0]) {
+            let kernel = [map.view.shape[2], map.view.shape[3]];
+            return self.product(id, map, Geometry::whole(kernel), layout, rows);
+        }
+        let from = self.place(node.inputs[0]);
+        let usable = matrix(from.view).is_some_and(|m| m.strides[1] == 1 || m.shape[1] == 1);
+        let from = if usable { from } else { self.copy(&node.name, from, View::contiguous(from.view.shape)) };
+        let input = from.with(rows(&from.view).view());
+        self.product(
+            id,
+            Place { view: View { offset: from.view.offset, ..input.view }, ..from },
+            Geometry::whole([1, 1]),
+            layout,
+            rows,
+        )
+    }
+
+    /// The common part of convolutions and linear layers: choose, pack, prepare, place. `as_map`
+    /// turns the result's view into a feature map.
+    fn product(
+        &mut self,
+        id: NodeId,
+        from: Place,
+        geometry: Geometry,
+        layout: View,
+        as_map: impl Fn(&View) -> FeatureMap,
+    ) -> Result<Place> {
+        let node = self.node(id);
+        let mut from = from;
+        let residual = match node.fused.residual {
+            true => Some(self.in_layout_of(node.inputs[1], &layout)),
+            false => None,
+        };
+        let to = match residual {
+            // The input's pixels are read again while the output is written.
+            Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
+            _ => self.target(id, layout),
+        };
+        let desc = |from: &Place| ConvDesc {
+            input: from.view.feature_map(),
+            output: as_map(&to.view),
+            residual: residual.map(|r| as_map(&r.view)),
+            kernel: geometry.kernel,
+            stride: geometry.stride,
+            dilation: geometry.dilation,
+            padding: geometry.padding,
+            groups: geometry.groups,
+            activation: node.fused.activation,
+        };
+        from = self.channels_last(&node.name, from); // TMP
+        let mut candidate = conv::choose(&desc(&from), self.isa)?;
+        if candidate.isa != self.isa && !from.view.feature_map().channels_last() {
+            // Only the portable path reads such an order: worth a copy.
+            from = self.channels_last(&node.name, from);
+            candidate = conv::choose(&desc(&from), self.isa)?;
+        }
+        let desc = desc(&from);
+        let weight = node.params[0].as_ref().expect("a weight");
+        let packed = weight.form((candidate.form)(&desc), |data| (candidate.pack)(&desc, data))?;
+        let epilogue = weights::epilogue(node)?;
+        let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads);
+        let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
+        self.step(&node.name, kernel, &operands, to);
+        Ok(to)
+    }
+
+    /// A residual with its channels (or features) side by side.
+    fn in_layout_of(&mut self, id: NodeId, layout: &View) -> Place {
+        let residual = self.place(id);
+        let usable = match layout.shape.rank() {
+            4 => residual.view.feature_map().channels_last(),
+            _ => matrix(residual.view).is_some_and(|m| m.strides[1] == 1 || m.shape[1] == 1),
+        };
+        if usable { residual } else { self.copy(&self.node(id).name, residual, *layout) }
+    }
+
+    fn concat(&mut self, id: NodeId, dim: usize) -> Place {
+        let node = self.node(id);
+        let whole = self.wanted(id).expect("every concatenation has its memory");
+        let mut start = 0;
+        for &part in &node.inputs {
+            let from = self.place(part);
+            let len = from.view.shape[dim];
+            let to = whole.with(whole.view.slice(dim, start, len, 1));
+            self.deliver(&node.name, from, to);
+            start += len;
+        }
+        whole
+    }
+
+    fn pool(&mut self, id: NodeId, op: PoolOp, window: PoolWindow) -> Place {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let from = self.channels_last(&node.name, from);
+        let to = self.target(id, View::physical(self.shape(id)));
+        let desc =
+            pool::PoolDesc { input: from.view.feature_map(), output: to.view.feature_map(), op, window };
+        self.step(&node.name, pool::prepare(&desc, self.isa, self.threads), &[from], to);
+        to
+    }
+
+    fn per_channel(&mut self, id: NodeId) -> (Place, Place, elementwise::ChannelDesc) {
+        let from = self.place(self.node(id).inputs[0]);
+        let to = self.target_over(id, from, pointwise_layout(self.shape(id), from.view));
+        let desc =
+            elementwise::ChannelDesc { input: from.view, output: to.view, activation: Activation::Identity };
+        (from, to, desc)
+    }
+
+    fn binary(
+        &mut self,
+        id: NodeId,
+        op: graph::Binary,
+        left: Place,
+        right: elementwise::Operand,
+        swapped: bool,
+        operands: &[Place],
+    ) -> Result<Place> {
+        let layout = pointwise_layout(self.shape(id), left.view);
+        let to = self.target_over(id, left, layout);
+        let op = match op {
+            graph::Binary::Add => elementwise::BinaryOp::Add,
+            graph::Binary::Sub => elementwise::BinaryOp::Sub,
+            graph::Binary::Mul => elementwise::BinaryOp::Mul,
+            graph::Binary::Div => elementwise::BinaryOp::Div,
+            graph::Binary::Maximum => elementwise::BinaryOp::Maximum,
+            graph::Binary::Minimum => elementwise::BinaryOp::Minimum,
+        };
+        let activation = Activation::Identity;
+        let desc =
+            elementwise::BinaryDesc { op, left: left.view, right, swapped, output: to.view, activation };
+        let kernel = elementwise::prepare_binary(&desc, self.isa, self.threads)?;
+        self.step(&self.node(id).name, kernel, operands, to);
+        Ok(to)
+    }
+
+    fn mean(&mut self, id: NodeId, dims: &[usize]) -> Place {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let shape = self.shape(id);
+        let to = self.target(id, View::physical(shape));
+        // The kernel sees the reduced dimensions with size 1.
+        let mut kept = from.view.shape;
+        for &dim in dims {
+            kept[dim] = 1;
+        }
+        let view = to.view.reshape(kept).expect("a fresh value is dense");
+        let desc = reduce::ReduceDesc { input: from.view, output: view, op: reduce::ReduceOp::Mean };
+        let kernel = reduce::prepare(&desc, self.isa, self.threads);
+        self.step(&node.name, kernel, &[from], to.with(view));
+        to
+    }
+}
+
+fn sliding(window: &Window) -> PoolWindow {
+    let Window { kernel, stride, padding: [top, left, bottom, right], dilation, ceil_mode: _ } = *window;
+    PoolWindow::Sliding { kernel, stride, dilation, padding: Padding { top, left, bottom, right } }
+}
+
+/// The layout of a result that is computed element by element: its input's, if that has no gaps.
+fn pointwise_layout(shape: Shape, input: View) -> View {
+    if input.shape == shape && input.is_dense() { View { offset: 0, ..input } } else { View::physical(shape) }
+}
+
+/// All leading dimensions as one, if they lie evenly.
+fn matrix(view: View) -> Option<View> {
+    let features = view.shape.last().copied().unwrap_or(1);
+    view.reshape(Shape::new(&[view.shape.numel() / features.max(1), features]))
+}
+
+/// A value's rows as pictures of one pixel.
+///
+/// # Panics
+/// If the rows do not lie evenly, which the caller has seen to.
+fn rows(view: &View) -> FeatureMap {
+    let matrix = matrix(*view).expect("rows that lie evenly");
+    let stride = matrix.strides[0];
+    FeatureMap {
+        batch: matrix.shape[0],
+        channels: matrix.shape[1],
+        height: 1,
+        width: 1,
+        image_stride: stride,
+        channel_stride: 1,
+        row_stride: stride,
+        pixel_stride: stride,
+    }
+}

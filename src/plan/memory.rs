@@ -1,0 +1,85 @@
+//! One arena for all intermediate values: who may share memory is a matter of lifetimes.
+
+/// An area that some steps use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    /// Size in floats.
+    pub size: usize,
+    /// First step that touches it.
+    pub first: usize,
+    /// Last step that touches it.
+    pub last: usize,
+}
+
+/// Areas start at cache lines, and vectors with them.
+const ALIGNMENT: usize = 16;
+
+/// Distance beyond a multiple of the page size between large neighbours, so that the same pixel of
+/// two maps does not fall on the same cache set and the same low address bits (4K aliasing).
+const STAGGER: usize = 16 * 5;
+
+/// Offsets for all areas, in floats, and the arena's size. Greedy by size: the largest area first,
+/// each into the smallest gap that its lifetime allows.
+pub(super) fn place(areas: &[Lifetime]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..areas.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(areas[i].size), areas[i].first));
+    let mut offsets = vec![0; areas.len()];
+    let mut placed: Vec<usize> = Vec::with_capacity(areas.len());
+    let mut total = 0;
+    for i in order {
+        let area = areas[i];
+        let size = padded(area.size);
+        let mut neighbours: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&j| areas[j].first <= area.last && area.first <= areas[j].last)
+            .map(|&j| (offsets[j], offsets[j] + padded(areas[j].size)))
+            .collect();
+        neighbours.sort_unstable();
+        let mut best: Option<(usize, usize)> = None;
+        let mut end = 0;
+        for (from, to) in neighbours {
+            if from > end && from - end >= size && best.is_none_or(|(gap, _)| from - end < gap) {
+                best = Some((from - end, end));
+            }
+            end = end.max(to);
+        }
+        offsets[i] = best.map_or(end, |(_, at)| at);
+        total = total.max(offsets[i] + size);
+        placed.push(i);
+    }
+    (offsets, total)
+}
+
+fn padded(size: usize) -> usize {
+    size.next_multiple_of(ALIGNMENT) + STAGGER
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_living_never_overlap(areas in prop::collection::vec((1..5000_usize, 0..30_usize, 0..6_usize), 1..60)) {
+            let areas: Vec<_> =
+                areas.into_iter().map(|(size, first, len)| Lifetime { size, first, last: first + len }).collect();
+            let (offsets, total) = place(&areas);
+            for (i, a) in areas.iter().enumerate() {
+                prop_assert!(offsets[i] % ALIGNMENT == 0 && offsets[i] + a.size <= total);
+                for (j, b) in areas.iter().enumerate().skip(i + 1) {
+                    let both_live = a.first <= b.last && b.first <= a.last;
+                    let overlap = offsets[i] < offsets[j] + b.size && offsets[j] < offsets[i] + a.size;
+                    prop_assert!(!(both_live && overlap));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_needs_its_two_largest_neighbours() {
+        let areas: Vec<_> = (0..10).map(|i| Lifetime { size: 1600, first: i, last: i + 1 }).collect();
+        assert_eq!(place(&areas).1, 2 * padded(1600));
+    }
+}

@@ -1,0 +1,80 @@
+//! From a graph and an input shape to steps that run: the one room that sees both graphs and
+//! kernels.
+//!
+//! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
+//! infers shapes, lowers every node to a prepared kernel ([`lower`]), decides which values are
+//! views of others ([`compile`]) and gives every value its place in one arena ([`memory`]).
+//! Running one resolves pointers and hands the phases to the worker pool ([`exec`]).
+
+mod compile;
+mod describe;
+mod exec;
+mod lower;
+mod memory;
+mod network;
+mod weights;
+
+pub use network::Network;
+
+use crate::kernels::Kernel;
+use crate::tensor::Shape;
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Storage {
+    /// The caller's array of that number.
+    Input(usize),
+    /// The array of that number that the run returns.
+    Output(usize),
+    /// An area of the arena.
+    Slot(usize),
+}
+
+/// A value's first element.
+#[derive(Clone, Copy, Debug)]
+struct Operand {
+    storage: Storage,
+    /// In floats from the storage's start.
+    offset: usize,
+}
+
+/// One kernel with its operands.
+struct Step {
+    /// The node's name.
+    name: String,
+    kernel: Box<dyn Kernel>,
+    inputs: Vec<Operand>,
+    output: Operand,
+    output_shape: Shape,
+    /// The slot of the kernel's shared scratch.
+    shared: Option<usize>,
+}
+
+/// A network for one input shape, instruction set and number of threads: immutable, so any number
+/// of runs may use it at once.
+pub struct Plan {
+    steps: Vec<Step>,
+    /// Step and phase of every phase of a run.
+    phases: Vec<(usize, usize)>,
+    /// Where each slot begins in the arena, in floats.
+    slots: Vec<usize>,
+    /// Floats of the arena.
+    arena: usize,
+    /// Floats of scratch per worker.
+    local: usize,
+    threads: usize,
+    inputs: Vec<Shape>,
+    outputs: Vec<Shape>,
+}
+
+impl Plan {
+    /// The shapes that a run returns.
+    pub fn outputs(&self) -> &[Shape] {
+        &self.outputs
+    }
+
+    /// Bytes that one run needs besides weights, inputs and outputs.
+    pub fn workspace_bytes(&self) -> usize {
+        (self.arena + self.threads * self.local) * size_of::<f32>()
+    }
+}

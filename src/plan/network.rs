@@ -1,0 +1,117 @@
+//! A graph with the plans and workspaces that its runs share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Plan;
+use super::exec::Workspace;
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::simd::Isa;
+use crate::tensor::Shape;
+use crate::threads;
+
+/// Plans kept for shapes seen lately. A plan is cheap to make again (its packed weights stay on
+/// the parameters), so few are enough, and thousands of shapes take no more memory than these.
+const PLANS: usize = 8;
+
+/// Idle workspaces kept: one per caller that runs at the same time, within reason.
+const WORKSPACES: usize = 8;
+
+/// Which plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    inputs: Vec<Shape>,
+    threads: usize,
+}
+
+/// A network that can be run from many threads at once.
+pub struct Network {
+    graph: Graph,
+    /// The most recently used last.
+    plans: Mutex<Vec<(Key, Arc<Plan>)>>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Network {
+    /// A network of this graph, which should have been through [`crate::graph::passes`].
+    pub fn new(graph: Graph) -> Self {
+        Self { graph, plans: Mutex::default(), idle: Mutex::default() }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The plan for inputs of these shapes.
+    ///
+    /// # Errors
+    /// If the shapes do not fit the network, or memory for packed weights cannot be had.
+    pub fn plan(&self, inputs: &[Shape]) -> Result<Arc<Plan>> {
+        let _guard = threads::hold_fork();
+        let key = Key { inputs: inputs.to_vec(), threads: threads::pool()?.threads() };
+        if let Some(plan) = self.cached(&key) {
+            return Ok(plan);
+        }
+        // Not under the lock: another shape's caller need not wait while weights are packed.
+        let plan = Arc::new(Plan::compile(&self.graph, inputs, Isa::current()?, key.threads)?);
+        let mut plans = lock(&self.plans);
+        if let Some((_, other)) = plans.iter().find(|(k, _)| *k == key) {
+            return Ok(Arc::clone(other));
+        }
+        if plans.len() == PLANS {
+            plans.remove(0);
+        }
+        plans.push((key, Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    fn cached(&self, key: &Key) -> Option<Arc<Plan>> {
+        let mut plans = lock(&self.plans);
+        let found = plans.iter().position(|(k, _)| k == key)?;
+        let entry = plans.remove(found);
+        let plan = Arc::clone(&entry.1);
+        plans.push(entry);
+        Some(plan)
+    }
+
+    /// Run `plan` on C-contiguous arrays. `interrupted` is asked about every 50 ms.
+    ///
+    /// # Errors
+    /// As the plan's run: wrong sizes, an interrupt, a worker's panic, memory.
+    pub fn run(
+        &self,
+        plan: &Arc<Plan>,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let (pool, mut workspace) = {
+            let _guard = threads::hold_fork();
+            (threads::pool()?, lock(&self.idle).pop().unwrap_or_default())
+        };
+        let same_pool = pool.threads() == plan.threads;
+        let result = if same_pool {
+            plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
+        } else {
+            // The number of threads was changed between planning and running.
+            let plan = self.plan(&plan.inputs)?;
+            plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
+        };
+        let _guard = threads::hold_fork();
+        let mut idle = lock(&self.idle);
+        if idle.len() < WORKSPACES {
+            idle.push(workspace);
+        }
+        result
+    }
+
+    /// Bytes of idle workspaces.
+    pub fn idle_bytes(&self) -> usize {
+        lock(&self.idle).iter().map(|w| w.size() * size_of::<f32>()).sum()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,44 @@
+//! What a convolution or linear node's parameters become: a packed form and an epilogue.
+
+use crate::error::Result;
+use crate::graph::{Affine, Node};
+use crate::kernels::Epilogue;
+
+/// The node's bias, batch norm and activation as an epilogue.
+pub(super) fn epilogue(node: &Node) -> Result<Epilogue> {
+    let activation = node.fused.activation;
+    let bias = node.params.get(1).and_then(Option::as_ref).map(|p| p.data());
+    let Some(Affine { scale, shift }) = &node.fused.affine else {
+        return Epilogue::new(None, bias, activation);
+    };
+    let shift = match (bias, shift, scale) {
+        (None, shift, _) => shift.as_ref().map(|s| s.to_vec()),
+        (Some(bias), shift, scale) => Some(
+            bias.iter()
+                .enumerate()
+                .map(|(c, &b)| {
+                    let scaled = f64::from(b) * scale.as_ref().map_or(1.0, |s| f64::from(s[c]));
+                    (scaled + shift.as_ref().map_or(0.0, |s| f64::from(s[c]))) as f32
+                })
+                .collect(),
+        ),
+    };
+    Epilogue::new(scale.as_deref(), shift.as_deref(), activation)
+}
+
+/// Scale and shift per channel of a batch norm that stands alone: weight and bias (each or none),
+/// running mean and variance.
+pub(super) fn batch_norm(node: &Node, eps: f64) -> (Vec<f32>, Vec<f32>) {
+    let param = |i: usize| node.params[i].as_ref().map(|p| p.data());
+    let (weight, bias) = (param(0), param(1));
+    let (mean, variance) = (param(2).expect("running mean"), param(3).expect("running variance"));
+    mean.iter()
+        .zip(variance)
+        .enumerate()
+        .map(|(c, (&mean, &variance))| {
+            let scale = weight.map_or(1.0, |w| f64::from(w[c])) / (f64::from(variance) + eps).sqrt();
+            let shift = bias.map_or(0.0, |b| f64::from(b[c])) - f64::from(mean) * scale;
+            (scale as f32, shift as f32)
+        })
+        .unzip()
+}

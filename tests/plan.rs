@@ -1,0 +1,366 @@
+//! Whole graphs: what passes, views, in-place results and joint memory must not change.
+
+use std::sync::Arc;
+
+use rvision::graph::passes::optimize;
+use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window};
+use rvision::plan::Network;
+use rvision::tensor::{Activation, Param, Shape};
+
+/// Reproducible values between -1 and 1.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Builds graphs with drawn parameters.
+struct Draw {
+    builder: GraphBuilder,
+    params: Vec<Arc<Param>>,
+    nodes: usize,
+}
+
+impl Draw {
+    fn new() -> Self {
+        Self { builder: GraphBuilder::new(), params: Vec::new(), nodes: 0 }
+    }
+
+    fn param(&mut self, shape: &[usize], scale: f32, offset: f32) -> Arc<Param> {
+        let shape = Shape::new(shape);
+        let data: Vec<f32> =
+            noise(shape.numel(), 7 + self.params.len() as u64).iter().map(|x| x * scale + offset).collect();
+        let param = Arc::new(Param::new(shape, &data).unwrap());
+        self.params.push(Arc::clone(&param));
+        param
+    }
+
+    fn add(&mut self, op: Op, inputs: &[NodeId], params: Vec<Option<Arc<Param>>>) -> NodeId {
+        self.nodes += 1;
+        self.builder.add(&format!("node{}", self.nodes), op, inputs, params).unwrap()
+    }
+
+    fn channels(&self, x: NodeId) -> usize {
+        self.builder.shape(x).unwrap()[1]
+    }
+
+    fn conv_with(&mut self, x: NodeId, oc: usize, kernel: usize, op: Conv2d) -> NodeId {
+        let ic = self.channels(x) / op.groups;
+        let scale = (3.0 / (ic * kernel * kernel) as f32).sqrt();
+        let weight = self.param(&[oc, ic, kernel, kernel], scale, 0.0);
+        let bias = self.param(&[oc], 0.1, 0.0);
+        self.add(Op::Conv2d(op), &[x], vec![Some(weight), Some(bias)])
+    }
+
+    fn conv(&mut self, x: NodeId, oc: usize, kernel: usize, stride: usize) -> NodeId {
+        self.conv_with(x, oc, kernel, plain(stride, kernel / 2))
+    }
+
+    fn bn(&mut self, x: NodeId) -> NodeId {
+        let c = self.channels(x);
+        let [weight, bias] = [self.param(&[c], 0.2, 1.0), self.param(&[c], 0.2, 0.0)];
+        let [mean, var] = [self.param(&[c], 0.2, 0.0), self.param(&[c], 0.3, 1.0)];
+        let params = vec![Some(weight), Some(bias), Some(mean), Some(var)];
+        self.add(Op::BatchNorm { eps: 1e-5 }, &[x], params)
+    }
+
+    fn relu(&mut self, x: NodeId) -> NodeId {
+        self.add(Op::Activation(Activation::Relu), &[x], vec![])
+    }
+
+    fn plus(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.add(Op::Binary(Binary::Add), &[a, b], vec![])
+    }
+
+    fn cat(&mut self, parts: &[NodeId]) -> NodeId {
+        self.add(Op::Concat { dim: 1 }, parts, vec![])
+    }
+
+    fn linear(&mut self, x: NodeId, out: usize) -> NodeId {
+        let k = *self.builder.shape(x).unwrap().last().unwrap();
+        let weight = self.param(&[out, k], (3.0 / k as f32).sqrt(), 0.0);
+        let bias = self.param(&[out], 0.1, 0.0);
+        self.add(Op::Linear, &[x], vec![Some(weight), Some(bias)])
+    }
+
+    fn traced(mut self, outputs: &[NodeId]) -> Graph {
+        for &id in outputs {
+            self.builder.output(id).unwrap();
+        }
+        self.builder.traced().clone()
+    }
+}
+
+fn plain(stride: usize, padding: usize) -> Conv2d {
+    Conv2d { stride: [stride; 2], padding: ConvPadding::Explicit([padding; 4]), dilation: [1, 1], groups: 1 }
+}
+
+fn window(kernel: usize, stride: usize, padding: usize) -> Window {
+    Window {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 4],
+        dilation: [1, 1],
+        ceil_mode: false,
+    }
+}
+
+fn run(network: &Network, shapes: &[Shape], inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let plan = network.plan(shapes).unwrap();
+    let mut outputs: Vec<Vec<f32>> = plan.outputs().iter().map(|s| vec![f32::NAN; s.numel()]).collect();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    network.run(&plan, &inputs, &mut slices, &mut || false).unwrap();
+    outputs
+}
+
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let largest = b.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| if m.is_nan() || m > d { m } else { d })
+        / largest
+}
+
+/// A small network with everything that passes and plans take apart: stem, pool, residual blocks
+/// with and without a projection, branches, nested branches, dropout, flatten, linear layers.
+fn everything() -> Graph {
+    let mut d = Draw::new();
+    let x = d.builder.input("x", &[1, 3, 33, 40]).unwrap();
+    let c = d.conv(x, 24, 7, 2);
+    let c = d.bn(c);
+    let c = d.relu(c);
+    let p = d.add(Op::MaxPool2d(window(3, 2, 1)), &[c], vec![]);
+    // A residual block with the identity as shortcut, then one with a projection.
+    let a = d.conv(p, 24, 3, 1);
+    let a = d.bn(a);
+    let a = d.relu(a);
+    let a = d.conv(a, 24, 3, 1);
+    let a = d.bn(a);
+    let s = d.plus(a, p);
+    let s = d.relu(s);
+    let b = d.conv(s, 40, 3, 2);
+    let b = d.bn(b);
+    let b = d.relu(b);
+    let b = d.conv(b, 40, 1, 1);
+    let b = d.bn(b);
+    let short = d.conv(s, 40, 1, 2);
+    let short = d.bn(short);
+    let s = d.plus(b, short);
+    let s = d.relu(s);
+    // A convolution that reads what is added to it.
+    let t = d.conv(s, 40, 3, 1);
+    let t = d.plus(t, s);
+    // Branches, one of them a concatenation itself, one a plain value with other readers.
+    let b1 = d.conv(t, 16, 1, 1);
+    let b1 = d.relu(b1);
+    let b2 = d.conv(t, 17, 3, 1);
+    let b3 = d.add(
+        Op::AvgPool2d { window: window(3, 1, 1), count_include_pad: true, divisor_override: None },
+        &[t],
+        vec![],
+    );
+    let inner = d.cat(&[b2, b3]);
+    let joint = d.cat(&[b1, inner, t, b1]);
+    let n = d.bn(joint);
+    let n = d.add(Op::Activation(Activation::Silu), &[n], vec![]);
+    let n = d.add(Op::Identity, &[n], vec![]);
+    let pooled = d.add(Op::AdaptiveAvgPool2d { output: [Some(3), Some(2)] }, &[n], vec![]);
+    let flat = d.builder.flatten("flat", pooled, 1, -1).unwrap();
+    let h = d.linear(flat, 50);
+    let h = d.add(Op::Activation(Activation::Tanh), &[h], vec![]);
+    let y = d.linear(h, 10);
+    let total = d.add(Op::BinaryScalar { op: Binary::Sub, scalar: 2.0, reversed: true }, &[flat], vec![]);
+    d.traced(&[y, joint, total, t, y, x])
+}
+
+#[test]
+fn fused_graphs_compute_what_the_traced_ones_do() {
+    let traced = everything();
+    let fused = optimize(traced.clone());
+    assert!(fused.nodes.len() + 12 < traced.nodes.len());
+    let (traced, fused) = (Network::new(traced), Network::new(fused));
+    for shape in [[1, 3, 33, 40], [2, 3, 64, 47], [3, 3, 224, 224]] {
+        let shape = Shape::new(&shape);
+        let x = noise(shape.numel(), 3);
+        let expected = run(&traced, &[shape], &[x.clone()]);
+        let found = run(&fused, &[shape], &[x]);
+        assert_eq!(found.len(), 6);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(difference(found, expected) < 2e-5, "{}", difference(found, expected));
+        }
+    }
+}
+
+#[test]
+fn a_pictures_bits_do_not_depend_on_its_batch() {
+    let network = Network::new(optimize(everything()));
+    let one = Shape::new(&[1, 3, 56, 45]);
+    let pictures: Vec<Vec<f32>> = (0..5).map(|i| noise(one.numel(), i)).collect();
+    let together = run(&network, &[Shape::new(&[5, 3, 56, 45])], &[pictures.concat()]);
+    for (i, picture) in pictures.iter().enumerate() {
+        for (joint, alone) in together.iter().zip(run(&network, &[one], &[picture.clone()])) {
+            assert_eq!(joint[i * alone.len()..(i + 1) * alone.len()], alone);
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_threads() {
+    let network = Network::new(optimize(everything()));
+    let shape = Shape::new(&[2, 3, 61, 80]);
+    let x = noise(shape.numel(), 1);
+    let results: Vec<_> = [1, 2, 3, 5]
+        .into_iter()
+        .map(|threads| {
+            rvision::threads::set_num_threads(threads).unwrap();
+            run(&network, &[shape], &[x.clone()])
+        })
+        .collect();
+    assert!(results.iter().all(|r| *r == results[0]));
+}
+
+#[test]
+fn packed_weights_are_shared_by_sizes_and_graphs() {
+    let mut d = Draw::new();
+    let x = d.builder.input("x", &[1, 32, 28, 28]).unwrap();
+    let c = d.conv(x, 32, 3, 1);
+    let params = d.params.clone();
+    let graph = d.traced(&[c]);
+    let networks = [Network::new(graph.clone()), Network::new(optimize(graph))];
+    for network in &networks {
+        for size in [28, 30, 56, 112] {
+            let shape = Shape::new(&[1, 32, size, size]);
+            run(network, &[shape], &[noise(shape.numel(), 5)]);
+        }
+    }
+    assert_eq!(params[0].forms().len(), 1, "{:?}", params[0].forms());
+}
+
+#[test]
+fn an_empty_batch_is_computed_at_once() {
+    let network = Network::new(optimize(everything()));
+    let outputs = run(&network, &[Shape::new(&[0, 3, 33, 40])], &[vec![]]);
+    assert!(outputs.iter().all(Vec::is_empty));
+}
+
+/// Naive, in f64, of one picture: what convolutions mean.
+fn naive(
+    x: &[f32],
+    [ic, ih, iw]: [usize; 3],
+    w: &Param,
+    bias: &[f32],
+    op: &Conv2d,
+    pad: [usize; 2],
+    out: [usize; 2],
+) -> Vec<f32> {
+    let [oc, icg, kh, kw] = [w.shape()[0], w.shape()[1], w.shape()[2], w.shape()[3]];
+    let mut y = Vec::new();
+    for o in 0..oc {
+        let first = o / (oc / op.groups) * icg;
+        assert!(first + icg <= ic);
+        for oy in 0..out[0] {
+            for ox in 0..out[1] {
+                let mut sum = f64::from(bias[o]);
+                for i in 0..icg {
+                    for ky in 0..kh {
+                        for kx in 0..kw {
+                            let row = (oy * op.stride[0] + ky * op.dilation[0]).checked_sub(pad[0]);
+                            let column = (ox * op.stride[1] + kx * op.dilation[1]).checked_sub(pad[1]);
+                            let (Some(row), Some(column)) = (row, column) else { continue };
+                            if row < ih && column < iw {
+                                let a = f64::from(x[((first + i) * ih + row) * iw + column]);
+                                sum += a * f64::from(w.data()[((o * icg + i) * kh + ky) * kw + kx]);
+                            }
+                        }
+                    }
+                }
+                y.push(sum as f32);
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn dilated_grouped_and_asymmetrically_padded() {
+    let cases = [
+        (
+            20,
+            24,
+            3,
+            Conv2d {
+                stride: [1, 2],
+                padding: ConvPadding::Explicit([0, 2, 3, 1]),
+                dilation: [2, 1],
+                groups: 1,
+            },
+        ),
+        (
+            32,
+            32,
+            3,
+            Conv2d {
+                stride: [1, 1],
+                padding: ConvPadding::Explicit([1, 0, 0, 1]),
+                dilation: [1, 1],
+                groups: 1,
+            },
+        ),
+        (16, 32, 3, Conv2d { stride: [2, 2], padding: ConvPadding::SameUpper, dilation: [1, 1], groups: 4 }),
+        (
+            3,
+            16,
+            5,
+            Conv2d {
+                stride: [2, 1],
+                padding: ConvPadding::Explicit([4, 1, 0, 5]),
+                dilation: [1, 2],
+                groups: 1,
+            },
+        ),
+        (
+            24,
+            24,
+            5,
+            Conv2d { stride: [1, 1], padding: ConvPadding::Explicit([2; 4]), dilation: [1, 1], groups: 24 },
+        ),
+    ];
+    for (ic, oc, kernel, op) in cases {
+        let mut d = Draw::new();
+        let x = d.builder.input("x", &[1, ic, 19, 23]).unwrap();
+        let y = d.conv_with(x, oc, kernel, op);
+        let params = d.params.clone();
+        let (_, _, oh, ow) = {
+            let s = d.builder.shape(y).unwrap();
+            (s[0], s[1], s[2], s[3])
+        };
+        let pad = match op.padding {
+            ConvPadding::Explicit(p) => [p[0], p[1]],
+            // 19 and 23 at stride 2: 10 and 12 windows need 21 and 25, one zero before.
+            ConvPadding::SameUpper => [1, 1],
+        };
+        let network = Network::new(optimize(d.traced(&[y])));
+        let data = noise(ic * 19 * 23, 11);
+        let expected = naive(&data, [ic, 19, 23], &params[0], params[1].data(), &op, pad, [oh, ow]);
+        let found = run(&network, &[Shape::new(&[1, ic, 19, 23])], &[data]);
+        assert!(difference(&found[0], &expected) < 1e-5, "{op:?}: {}", difference(&found[0], &expected));
+    }
+}
+
+#[test]
+fn thousands_of_shapes_take_no_more_memory() {
+    let network = Network::new(optimize(everything()));
+    let sizes = |i: usize| Shape::new(&[1, 3, 33 + i * 7 % 50, 33 + i * 11 % 60]);
+    for i in 0..2000 {
+        let shape = sizes(i);
+        run(&network, &[shape], &[noise(shape.numel(), 2)]);
+    }
+    let largest = Shape::new(&[1, 3, 82, 92]);
+    let most = network.plan(&[largest]).unwrap().workspace_bytes();
+    assert!(network.idle_bytes() <= most, "{} against {most}", network.idle_bytes());
+}
