@@ -16,7 +16,8 @@ const REQUIRE_VARIABLE: &str = "RVISION_REQUIRE_ISA";
 pub enum Isa {
     /// Plain Rust, eight lanes: what the compiler makes of it for the baseline processor.
     Portable,
-    /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine, for tests.
+    /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine. Only the crate's own
+    /// tests have it: it would double the time to compile everything else.
     Portable16,
     /// AVX2 and FMA.
     Avx2,
@@ -61,7 +62,8 @@ impl Isa {
     /// Whether this processor has it.
     pub fn is_available(self) -> bool {
         match self {
-            Self::Portable | Self::Portable16 => true,
+            Self::Portable => true,
+            Self::Portable16 => cfg!(test),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => super::Avx2::new().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -130,7 +132,10 @@ impl Isa {
     pub fn dispatch<V: Vectorized>(self, work: V) -> V::Output {
         match self {
             Self::Portable => work.run(Portable::<8>),
+            #[cfg(test)]
             Self::Portable16 => work.run(Portable::<16>),
+            #[cfg(not(test))]
+            Self::Portable16 => panic!("{} is for the crate's own tests", self.name()),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 let token = super::Avx2::new().expect("AVX2 and FMA");

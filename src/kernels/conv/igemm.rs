@@ -33,6 +33,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Avx2>(),
     #[cfg(target_arch = "x86_64")]
     candidate::<crate::simd::Avx512>(),
+    #[cfg(test)]
     candidate::<crate::simd::Portable<16>>(),
 ];
 

@@ -53,6 +53,7 @@ fn check_binary(desc: &BinaryDesc) -> TestCaseResult {
                     Operand::View(view) => broadcast(view, right.as_ref().unwrap(), shape, i),
                     Operand::Scalar(x) => x,
                 };
+                let (a, b) = if desc.swapped { (b, a) } else { (a, b) };
                 let before = reference(desc.op, a, b);
                 let expected = activation_f64(desc.activation, before);
                 let bound = 1e-6 * before.abs() + 1e-6 * expected.abs();
@@ -88,6 +89,7 @@ fn binary_with_broadcasting() {
             op,
             left: part(ones.0, ones.2, left),
             right: Operand::View(part(ones.1, ones.3, right)),
+            swapped: ones.2 % 2 == 1,
             output: laid_out(shape, output),
             activation,
         })
