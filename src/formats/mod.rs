@@ -271,6 +271,3 @@ impl Checkpoint {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 //! From storages to tensors: each a row-major block of bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -59,7 +60,9 @@ struct Layout {
     /// Bytes of the storage from the first to the last element.
     span: Range<usize>,
     elements: usize,
-    /// Row-major without gaps, of a type that needs no conversion.
+    /// Row-major without gaps.
+    row_major: bool,
+    /// The same, and of a type that needs no conversion.
     as_is: bool,
 }
 
@@ -171,7 +174,7 @@ fn layout(source: &Source, name: &str, spec: &TensorSpec, bytes: u64) -> Result<
     }
     let elements: usize = spec.shape.iter().product();
     if elements == 0 {
-        return Ok(Layout { span: 0..0, elements, as_is: spec.dtype != Dtype::BF16 });
+        return Ok(Layout { span: 0..0, elements, row_major: true, as_is: true });
     }
     let last = spec
         .shape
@@ -194,39 +197,60 @@ fn layout(source: &Source, name: &str, spec: &TensorSpec, bytes: u64) -> Result<
         step *= d;
         fits
     });
-    Ok(Layout { span: spec.offset * size..end, elements, as_is: row_major && spec.dtype != Dtype::BF16 })
+    let as_is = row_major && spec.dtype != Dtype::BF16;
+    Ok(Layout { span: spec.offset * size..end, elements, row_major, as_is })
 }
 
-/// The elements in row-major order.
+/// The elements in row-major order, of a type that numpy has.
 fn copy(spec: &TensorSpec, layout: &Layout, storage: &[u8]) -> Result<Vec<u8>> {
-    let size = spec.dtype.size();
-    let bytes =
-        (layout.elements as u64).saturating_mul(if spec.dtype == Dtype::BF16 { 4 } else { size as u64 });
-    let mut out = reserve(bytes)?;
-    if layout.elements == 0 {
-        return Ok(out);
-    }
-    let visit = |run: &[u8], out: &mut Vec<u8>| match spec.dtype {
-        Dtype::BF16 => {
-            // The upper half of a float32.
-            out.extend(run.as_chunks::<2>().0.iter().flat_map(|&[low, high]| [0, 0, low, high]));
-        }
-        Dtype::Bool => out.extend(run.iter().map(|&byte| u8::from(byte != 0))),
-        _ => out.extend_from_slice(run),
+    let raw = if layout.row_major {
+        Cow::Borrowed(&storage[layout.span.clone()])
+    } else {
+        Cow::Owned(match spec.dtype.size() {
+            1 => gather::<1>(spec, layout.elements, storage)?,
+            2 => gather::<2>(spec, layout.elements, storage)?,
+            4 => gather::<4>(spec, layout.elements, storage)?,
+            _ => gather::<8>(spec, layout.elements, storage)?,
+        })
     };
-    // The innermost dimension in one go where it has no gaps, else element by element.
+    match spec.dtype {
+        Dtype::BF16 => widen(&raw),
+        Dtype::Bool => Ok(raw.iter().map(|&byte| u8::from(byte != 0)).collect()),
+        _ => Ok(raw.into_owned()),
+    }
+}
+
+/// bfloat16 to float32: the value is the upper half.
+fn widen(raw: &[u8]) -> Result<Vec<u8>> {
+    /// In pieces that are in the cache when they are filled.
+    const PIECE: usize = 32 << 10;
+    let mut out = reserve(raw.len() as u64 * 2)?;
+    for piece in raw.chunks(PIECE) {
+        let start = out.len();
+        out.resize(start + piece.len() * 2, 0);
+        let (wide, _) = out[start..].as_chunks_mut::<4>();
+        let (narrow, _) = piece.as_chunks::<2>();
+        for (wide, &[low, high]) in wide.iter_mut().zip(narrow) {
+            *wide = [0, 0, low, high];
+        }
+    }
+    Ok(out)
+}
+
+/// Elements of `SIZE` bytes, collected by their strides.
+fn gather<const SIZE: usize>(spec: &TensorSpec, elements: usize, storage: &[u8]) -> Result<Vec<u8>> {
+    let (items, _) = storage.as_chunks::<SIZE>();
+    let mut out = reserve(elements as u64 * SIZE as u64)?;
     let (&inner, outer) = spec.shape.split_last().unwrap_or((&1, &[]));
     let (&inner_stride, outer_strides) = spec.strides.split_last().unwrap_or((&1, &[]));
     let mut index = vec![0; outer.len()];
     let mut at = spec.offset;
-    for _ in 0..layout.elements / inner {
-        if inner_stride == 1 {
-            visit(&storage[at * size..(at + inner) * size], &mut out);
-        } else {
-            for i in 0..inner {
-                let start = (at + i * inner_stride) * size;
-                visit(&storage[start..start + size], &mut out);
-            }
+    while out.len() < elements * SIZE {
+        let start = out.len();
+        out.resize(start + inner * SIZE, 0);
+        let (row, _) = out[start..].as_chunks_mut::<SIZE>();
+        for (i, item) in row.iter_mut().enumerate() {
+            *item = items[at + i * inner_stride];
         }
         for d in (0..outer.len()).rev() {
             index[d] += 1;
