@@ -7,6 +7,20 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "Checkpoint",
+    "FoundStateDict",
+    "Graph",
+    "GraphBuilder",
+    "NotLoaded",
+    "Parameter",
+    "__version__",
+    "build_info",
+    "get_num_threads",
+    "set_num_threads",
+    "write_safetensors",
+]
+
 __version__: str
 
 # --- settings ---

@@ -37,18 +37,23 @@ impl Display for Line<'_> {
         let node = self.0;
         let own = node.inputs.len() - usize::from(node.fused.residual);
         let read: Vec<_> = node.inputs.iter().map(|id| format!("%{}", id.0)).collect();
+        let operands = match &node.op {
+            Op::BinaryScalar { scalar, reversed: true, .. } => format!("{scalar}, {}", read[0]),
+            Op::BinaryScalar { scalar, reversed: false, .. } => format!("{}, {scalar}", read[0]),
+            _ => read[..own].join(", "),
+        };
         write!(f, "{}", op_name(&node.op))?;
-        if own > 0 {
-            write!(f, "({})", read[..own].join(", "))?;
+        if !operands.is_empty() {
+            write!(f, "({operands})")?;
         }
-        let mut attributes = String::new();
-        write_attributes(&mut attributes, &node.op)?;
-        f.write_str(&attributes)?;
         for ((name, _), param) in node.op.param_names().iter().zip(&node.params) {
             if let Some(param) = param {
                 write!(f, " {name} {}", param.shape())?;
             }
         }
+        let mut attributes = String::new();
+        write_attributes(&mut attributes, &node.op)?;
+        f.write_str(&attributes)?;
         if let Some(affine) = &node.fused.affine {
             let parts =
                 [affine.scale.is_some().then_some("scale"), affine.shift.is_some().then_some("shift")];
@@ -58,7 +63,9 @@ impl Display for Line<'_> {
             write!(f, " | + {}", read[own..].join(" + "))?;
         }
         if node.fused.activation != Activation::Identity {
-            write!(f, " | {}", activation_text(node.fused.activation))?;
+            let mut text = activation_name(node.fused.activation).to_owned();
+            write_activation(&mut text, node.fused.activation)?;
+            write!(f, " | {text}")?;
         }
         if !node.covers.is_empty() {
             write!(f, "  (covers {})", node.covers.join(", "))?;
@@ -67,30 +74,30 @@ impl Display for Line<'_> {
     }
 }
 
-fn op_name(op: &Op) -> String {
+fn op_name(op: &Op) -> &'static str {
     match op {
-        Op::Input => "input".into(),
-        Op::Conv2d(_) => "conv2d".into(),
-        Op::Linear => "linear".into(),
-        Op::BatchNorm { .. } => "batch_norm".into(),
-        Op::Activation(activation) => activation_text(*activation),
-        Op::PRelu => "prelu".into(),
-        Op::Softmax { log: false, .. } => "softmax".into(),
-        Op::Softmax { log: true, .. } => "log_softmax".into(),
-        Op::MaxPool2d(_) => "max_pool2d".into(),
-        Op::AvgPool2d { .. } => "avg_pool2d".into(),
-        Op::AdaptiveAvgPool2d { .. } => "adaptive_avg_pool2d".into(),
-        Op::AdaptiveMaxPool2d { .. } => "adaptive_max_pool2d".into(),
-        Op::LocalResponseNorm { .. } => "local_response_norm".into(),
-        Op::Binary(binary) | Op::BinaryScalar { op: binary, .. } => binary_name(*binary).into(),
-        Op::Mean { .. } => "mean".into(),
-        Op::Reshape { .. } => "reshape".into(),
-        Op::Flatten { .. } => "flatten".into(),
-        Op::Permute { .. } => "permute".into(),
-        Op::Slice { .. } => "slice".into(),
-        Op::Concat { .. } => "concat".into(),
-        Op::Pad { .. } => "pad".into(),
-        Op::Identity => "identity".into(),
+        Op::Input => "input",
+        Op::Conv2d(_) => "conv2d",
+        Op::Linear => "linear",
+        Op::BatchNorm { .. } => "batch_norm",
+        Op::Activation(activation) => activation_name(*activation),
+        Op::PRelu => "prelu",
+        Op::Softmax { log: false, .. } => "softmax",
+        Op::Softmax { log: true, .. } => "log_softmax",
+        Op::MaxPool2d(_) => "max_pool2d",
+        Op::AvgPool2d { .. } => "avg_pool2d",
+        Op::AdaptiveAvgPool2d { .. } => "adaptive_avg_pool2d",
+        Op::AdaptiveMaxPool2d { .. } => "adaptive_max_pool2d",
+        Op::LocalResponseNorm { .. } => "local_response_norm",
+        Op::Binary(binary) | Op::BinaryScalar { op: binary, .. } => binary_name(*binary),
+        Op::Mean { .. } => "mean",
+        Op::Reshape { .. } => "reshape",
+        Op::Flatten { .. } => "flatten",
+        Op::Permute { .. } => "permute",
+        Op::Slice { .. } => "slice",
+        Op::Concat { .. } => "concat",
+        Op::Pad { .. } => "pad",
+        Op::Identity => "identity",
     }
 }
 
@@ -105,19 +112,27 @@ fn binary_name(binary: Binary) -> &'static str {
     }
 }
 
-fn activation_text(activation: Activation) -> String {
+fn activation_name(activation: Activation) -> &'static str {
     match activation {
-        Activation::Identity => "identity".into(),
-        Activation::Relu => "relu".into(),
-        Activation::Clamp { lo, hi } => format!("clamp {lo} to {hi}"),
-        Activation::LeakyRelu { slope } => format!("leaky_relu {slope}"),
-        Activation::Hardswish => "hardswish".into(),
-        Activation::Hardsigmoid => "hardsigmoid".into(),
-        Activation::Tanh => "tanh".into(),
-        Activation::Sigmoid => "sigmoid".into(),
-        Activation::Silu => "silu".into(),
-        Activation::Gelu => "gelu".into(),
-        Activation::GeluTanh => "gelu_tanh".into(),
+        Activation::Identity => "identity",
+        Activation::Relu => "relu",
+        Activation::Clamp { .. } => "clamp",
+        Activation::LeakyRelu { .. } => "leaky_relu",
+        Activation::Hardswish => "hardswish",
+        Activation::Hardsigmoid => "hardsigmoid",
+        Activation::Tanh => "tanh",
+        Activation::Sigmoid => "sigmoid",
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_tanh",
+    }
+}
+
+fn write_activation(out: &mut String, activation: Activation) -> fmt::Result {
+    match activation {
+        Activation::Clamp { lo, hi } => write!(out, " {lo} to {hi}"),
+        Activation::LeakyRelu { slope } => write!(out, " slope {slope}"),
+        _ => Ok(()),
     }
 }
 
@@ -131,19 +146,16 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
         Op::AvgPool2d { window, count_include_pad, divisor_override } => {
             write_window(out, window)?;
             if !count_include_pad && window.padding != [0; 4] {
-                write!(out, " without padding in the divisor")?;
+                write!(out, " count_include_pad false")?;
             }
-            divisor_override.map_or(Ok(()), |divisor| write!(out, " divisor {divisor}"))
+            divisor_override.map_or(Ok(()), |divisor| write!(out, " divisor_override {divisor}"))
         }
         Op::AdaptiveAvgPool2d { output } | Op::AdaptiveMaxPool2d { output } => {
             let [h, w] = output.map(|size| size.map_or_else(|| "same".to_owned(), |n| n.to_string()));
-            write!(out, " output {h}x{w}")
+            write!(out, " output ({h}, {w})")
         }
         Op::LocalResponseNorm { size, alpha, beta, k } => {
             write!(out, " size {size} alpha {alpha} beta {beta} k {k}")
-        }
-        Op::BinaryScalar { scalar, reversed, .. } => {
-            write!(out, " {} {scalar}", if *reversed { "reversed with" } else { "with" })
         }
         Op::Mean { dims, keepdim } => {
             write!(out, " dims {dims:?}{}", if *keepdim { " keepdim" } else { "" })
@@ -153,10 +165,12 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
         Op::Permute { dims } => write!(out, " dims {dims:?}"),
         Op::Slice { dim, start, stop, step } => {
             let bound = |bound: &Option<i64>| bound.map_or_else(String::new, |b| b.to_string());
-            write!(out, " dim {dim} [{}:{}:{step}]", bound(start), bound(stop))
+            write!(out, " dim {dim} [{}:{}", bound(start), bound(stop))?;
+            if *step == 1 { write!(out, "]") } else { write!(out, ":{step}]") }
         }
         Op::Pad { pads, value } => write!(out, " by {pads:?} with {value}"),
-        Op::Input | Op::Linear | Op::Activation(_) | Op::PRelu | Op::Binary(_) | Op::Identity => Ok(()),
+        Op::Activation(activation) => write_activation(out, *activation),
+        Op::Input | Op::Linear | Op::PRelu | Op::Binary(_) | Op::BinaryScalar { .. } | Op::Identity => Ok(()),
     }
 }
 

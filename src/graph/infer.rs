@@ -42,7 +42,7 @@ pub(super) fn node_shape(node: &Node, inputs: &[Shape]) -> Result<Shape> {
     let infer = Infer { node };
     let sum = infer.unfused(inputs)?;
     match inputs {
-        [.., residual] if node.fused.residual => infer.broadcast(sum, *residual, "added"),
+        [.., residual] if node.fused.residual => infer.broadcast(sum, *residual),
         _ => Ok(sum),
     }
 }
@@ -93,7 +93,9 @@ pub fn pool_geometry(window: &Window, input: [usize; 2]) -> Option<[usize; 2]> {
 
 /// Pixels that a kernel spans.
 fn extent(kernel: usize, dilation: usize) -> i128 {
-    (kernel as i128 - 1) * dilation as i128 + 1
+    // Beyond any picture, with room for the sums it appears in.
+    const BEYOND: i128 = i128::MAX / 4;
+    (kernel as i128 - 1).saturating_mul(dilation as i128).min(BEYOND) + 1
 }
 
 /// How many windows start within `room` pixels after the first.
@@ -140,7 +142,7 @@ impl Infer<'_> {
                 self.shape(&[n, c, output[0].unwrap_or(h), output[1].unwrap_or(w)])
             }
             Op::LocalResponseNorm { .. } => self.pictures(x).map(|_| x),
-            Op::Binary(_) => self.broadcast(x, inputs[1], "broadcast together"),
+            Op::Binary(_) => self.broadcast(x, inputs[1]),
             Op::Mean { dims, keepdim } => self.mean(dims, *keepdim, x),
             Op::Reshape { dims } => self.reshape(dims, x),
             Op::Flatten { start, end } => self.flatten(*start, *end, x),
@@ -286,7 +288,7 @@ impl Infer<'_> {
         self.shape(&dims)
     }
 
-    fn broadcast(&self, left: Shape, right: Shape, operation: &str) -> Result<Shape> {
+    fn broadcast(&self, left: Shape, right: Shape) -> Result<Shape> {
         let rank = left.rank().max(right.rank());
         // Missing dimensions stand in front and have size 1.
         let size = |shape: &Shape, d: usize| (d + shape.rank()).checked_sub(rank).map_or(1, |d| shape[d]);
@@ -296,7 +298,7 @@ impl Infer<'_> {
                 (1, b) => b,
                 (a, 1) => a,
                 (a, b) if a == b => a,
-                _ => return Err(self.mismatch(operation.into(), left, right)),
+                _ => return Err(self.mismatch("broadcast together".into(), left, right)),
             });
         }
         self.shape(&dims)
@@ -357,9 +359,7 @@ impl Infer<'_> {
     }
 
     fn mismatch(&self, operation: String, left: Shape, right: Shape) -> Error {
-        // A sum of two nodes is complained of under the name of the node behind them.
-        let node = if self.node.fused.residual { self.node.name.clone() } else { self.name() };
-        Error::Mismatch { node, operation, left, right }
+        Error::Mismatch { node: self.node.sum_name().to_owned(), operation, left, right }
     }
 
     fn window_too_large(

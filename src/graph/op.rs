@@ -263,6 +263,15 @@ impl Node {
         self.covers.first().unwrap_or(&self.name)
     }
 
+    /// The name under which its residual was added; its own if it has none.
+    pub fn sum_name(&self) -> &str {
+        match self.covers.last() {
+            // Only an activation can have been fused behind a sum.
+            Some(last) if self.fused.residual && self.fused.activation != Activation::Identity => last,
+            _ => &self.name,
+        }
+    }
+
     /// The parameter at `index`, if it is there.
     pub fn param(&self, index: usize) -> Option<&Arc<Param>> {
         self.params.get(index).and_then(Option::as_ref)

@@ -178,7 +178,7 @@ def test_a_residual_block_is_one_node():
     text = residual_block().finish().describe()
     assert text.splitlines() == [
         "%0 x     input",
-        "%1 relu  conv2d(%0) padding 1 weight (8, 8, 3, 3) | scale and shift | + %0 | relu"
+        "%1 relu  conv2d(%0) weight (8, 8, 3, 3) padding 1 | scale and shift | + %0 | relu"
         "  (covers conv1, bn1, add)",
         "return %1",
     ]

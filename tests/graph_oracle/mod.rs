@@ -1,0 +1,222 @@
+//! Runs a graph node by node in f64, by the definitions of its operations and nothing else.
+
+use rvision::graph::{
+    Binary, Conv2d, Graph, Node, Op, Window, conv_geometry, infer_shapes, pool_geometry, slice_bounds,
+};
+use rvision::tensor::{Activation, Shape};
+
+/// A value in C order.
+#[derive(Clone, Debug)]
+pub struct Value {
+    pub shape: Shape,
+    pub data: Vec<f64>,
+}
+
+impl Value {
+    fn of(shape: Shape, at: impl Fn(&[usize]) -> f64) -> Self {
+        let mut data = Vec::with_capacity(shape.numel());
+        let mut index = vec![0; shape.rank()];
+        for _ in 0..shape.numel() {
+            data.push(at(&index));
+            for d in (0..shape.rank()).rev() {
+                index[d] += 1;
+                if index[d] < shape[d] {
+                    break;
+                }
+                index[d] = 0;
+            }
+        }
+        Self { shape, data }
+    }
+
+    fn at(&self, index: &[usize]) -> f64 {
+        let strides = self.shape.contiguous_strides();
+        self.data[index.iter().zip(strides).map(|(i, s)| i * s).sum::<usize>()]
+    }
+
+    /// With missing dimensions in front, and those of size 1 repeated.
+    fn broadcast_at(&self, index: &[usize]) -> f64 {
+        let own = &index[index.len() - self.shape.rank()..];
+        let own: Vec<_> = own.iter().zip(self.shape.iter()).map(|(&i, &size)| i.min(size - 1)).collect();
+        self.at(&own)
+    }
+
+    /// Zero outside the picture.
+    fn pixel(&self, n: usize, c: usize, y: isize, x: isize) -> Option<f64> {
+        let inside = |i: isize, size: usize| usize::try_from(i).ok().filter(|&i| i < size);
+        Some(self.at(&[n, c, inside(y, self.shape[2])?, inside(x, self.shape[3])?]))
+    }
+}
+
+/// The graph's outputs.
+pub fn run(graph: &Graph, inputs: &[Value]) -> Vec<Value> {
+    let given: Vec<_> = inputs.iter().map(|value| value.shape).collect();
+    let shapes = infer_shapes(graph, &given).unwrap();
+    let mut values: Vec<Value> = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let read: Vec<_> = node.inputs.iter().map(|id| &values[id.0]).collect();
+        let value = match graph.inputs.iter().position(|id| id.0 == index) {
+            Some(input) => inputs[input].clone(),
+            None => run_node(node, &read, shapes[index]),
+        };
+        values.push(value);
+    }
+    graph.outputs.iter().map(|id| values[id.0].clone()).collect()
+}
+
+fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
+    let param = |index: usize, c: usize, absent: f64| {
+        node.param(index).map_or(absent, |param| f64::from(param.data()[c]))
+    };
+    let finish = |sum: &Value, channel_dim: usize| {
+        Value::of(shape, |index| {
+            let mut y = sum.broadcast_at(index);
+            if let Some(affine) = &node.fused.affine {
+                let of = |part: &Option<std::sync::Arc<[f32]>>, absent: f64| {
+                    part.as_ref().map_or(absent, |values| f64::from(values[index[channel_dim]]))
+                };
+                y = y * of(&affine.scale, 1.0) + of(&affine.shift, 0.0);
+            }
+            if node.fused.residual {
+                y += read[1].broadcast_at(index);
+            }
+            activate(node.fused.activation, y)
+        })
+    };
+    let x = read[0];
+    match &node.op {
+        Op::Conv2d(conv) => finish(&convolve(node, conv, x), 1),
+        Op::Linear => {
+            let weight = node.param(0).unwrap();
+            let [outputs, inputs] = [weight.shape()[0], weight.shape()[1]];
+            let mut sums = x.shape;
+            let last = sums.rank() - 1;
+            sums[last] = outputs;
+            let sum = Value::of(sums, |index| {
+                let o = index[last];
+                let row = index[..last].iter().zip(x.shape.iter()).fold(0, |row, (i, size)| row * size + i);
+                let products =
+                    (0..inputs).map(|i| f64::from(weight.data()[o * inputs + i]) * x.data[row * inputs + i]);
+                products.sum::<f64>() + param(1, o, 0.0)
+            });
+            finish(&sum, last)
+        }
+        Op::BatchNorm { eps } => Value::of(shape, |index| {
+            let c = index[1];
+            (x.at(index) - param(2, c, 0.0)) / (param(3, c, 1.0) + eps).sqrt() * param(0, c, 1.0)
+                + param(1, c, 0.0)
+        }),
+        Op::Activation(activation) => Value::of(shape, |index| activate(*activation, x.at(index))),
+        Op::Binary(op) => {
+            Value::of(shape, |index| combine(*op, x.broadcast_at(index), read[1].broadcast_at(index)))
+        }
+        Op::MaxPool2d(window) => max_pool(window, x, shape),
+        Op::Mean { dims, keepdim: true } => Value::of(shape, |index| {
+            let kept = |i: usize| {
+                (0..x.shape.rank()).all(|d| dims.contains(&d) || coordinate(x.shape, i, d) == index[d])
+            };
+            let all: Vec<_> = (0..x.data.len()).filter(|&i| kept(i)).map(|i| x.data[i]).collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        }),
+        Op::Flatten { .. } | Op::Reshape { .. } => Value { shape, data: x.data.clone() },
+        Op::Permute { dims } => Value::of(shape, |index| {
+            let mut from = vec![0; dims.len()];
+            dims.iter().zip(index).for_each(|(&d, &i)| from[d] = i);
+            x.at(&from)
+        }),
+        Op::Slice { dim, start, stop, step } => Value::of(shape, |index| {
+            let mut from = index.to_vec();
+            from[*dim] = slice_bounds(*start, *stop, x.shape[*dim]).0 + index[*dim] * step;
+            x.at(&from)
+        }),
+        Op::Concat { dim } => Value::of(shape, |index| {
+            let mut from = index.to_vec();
+            let mut parts = read.iter();
+            let mut part = parts.next().unwrap();
+            while from[*dim] >= part.shape[*dim] {
+                from[*dim] -= part.shape[*dim];
+                part = parts.next().unwrap();
+            }
+            part.at(&from)
+        }),
+        Op::Pad { pads, value } => Value::of(shape, |index| {
+            let from: Option<Vec<_>> = (0..pads.len())
+                .map(|d| index[d].checked_sub(pads[d][0]).filter(|&i| i < x.shape[d]))
+                .collect();
+            from.map_or(f64::from(*value), |from| x.at(&from))
+        }),
+        Op::Identity => x.clone(),
+        other => panic!("no test has {other:?}"),
+    }
+}
+
+/// The `d`-th coordinate of the `i`-th element.
+fn coordinate(shape: Shape, i: usize, d: usize) -> usize {
+    i / shape.contiguous_strides()[d] % shape[d]
+}
+
+fn convolve(node: &Node, conv: &Conv2d, x: &Value) -> Value {
+    let weight = node.param(0).unwrap();
+    let [outputs, depth, kh, kw] = <[usize; 4]>::try_from(&*weight.shape()).unwrap();
+    let (padding, [oh, ow]) = conv_geometry(conv, [kh, kw], [x.shape[2], x.shape[3]]).unwrap();
+    Value::of(Shape::new(&[x.shape[0], outputs, oh, ow]), |index| {
+        let &[n, o, oy, ox] = index else { unreachable!() };
+        let group = o / (outputs / conv.groups);
+        let mut sum = node.param(1).map_or(0.0, |bias| f64::from(bias.data()[o]));
+        for c in 0..depth {
+            for y in 0..kh {
+                for z in 0..kw {
+                    let iy = (oy * conv.stride[0] + y * conv.dilation[0]) as isize - padding[0] as isize;
+                    let ix = (ox * conv.stride[1] + z * conv.dilation[1]) as isize - padding[1] as isize;
+                    let w = f64::from(weight.data()[((o * depth + c) * kh + y) * kw + z]);
+                    sum += w * x.pixel(n, group * depth + c, iy, ix).unwrap_or(0.0);
+                }
+            }
+        }
+        sum
+    })
+}
+
+fn max_pool(window: &Window, x: &Value, shape: Shape) -> Value {
+    assert_eq!(pool_geometry(window, [x.shape[2], x.shape[3]]), Some([shape[2], shape[3]]));
+    Value::of(shape, |index| {
+        let &[n, c, oy, ox] = index else { unreachable!() };
+        let mut largest = f64::NEG_INFINITY;
+        for y in 0..window.kernel[0] {
+            for z in 0..window.kernel[1] {
+                let iy =
+                    (oy * window.stride[0] + y * window.dilation[0]) as isize - window.padding[0] as isize;
+                let ix =
+                    (ox * window.stride[1] + z * window.dilation[1]) as isize - window.padding[1] as isize;
+                largest = largest.max(x.pixel(n, c, iy, ix).unwrap_or(f64::NEG_INFINITY));
+            }
+        }
+        largest
+    })
+}
+
+fn combine(op: Binary, a: f64, b: f64) -> f64 {
+    match op {
+        Binary::Add => a + b,
+        Binary::Sub => a - b,
+        Binary::Mul => a * b,
+        Binary::Div => a / b,
+        Binary::Maximum => a.max(b),
+        Binary::Minimum => a.min(b),
+    }
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Clamp { lo, hi } => x.clamp(lo.into(), hi.into()),
+        Activation::LeakyRelu { slope } => x * if x > 0.0 { 1.0 } else { f64::from(slope) },
+        Activation::Hardsigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Activation::Hardswish => x * activate(Activation::Hardsigmoid, x),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Silu => x * activate(Activation::Sigmoid, x),
+        Activation::Tanh => x.tanh(),
+        other => panic!("no test has {other:?}"),
+    }
+}
