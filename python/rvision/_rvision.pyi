@@ -115,11 +115,13 @@ class GraphBuilder:
 
 @final
 class Graph:
-    """A traced network, after the passes."""
+    """A traced network, after the passes. Running it makes (and keeps) a plan for its inputs' shapes."""
 
+    def run(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]: ...
     @property
     def node_names(self) -> list[str]: ...
     def describe(self) -> str: ...
+    def describe_plan(self, shapes: Sequence[Sequence[int]]) -> str: ...
 
 # --- weight files ---
 
