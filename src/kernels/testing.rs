@@ -262,9 +262,9 @@ impl ConvProblem {
     }
 
     /// One given convolution with scale and shift, its numbers drawn.
-    pub(crate) fn of(desc: ConvDesc) -> Self {
+    pub(crate) fn of(desc: &ConvDesc) -> Self {
         let residual = if desc.residual.is_some() { ResidualAt::Elsewhere } else { ResidualAt::Nowhere };
-        Self { desc, scale: true, shift: true, residual, seed: 1 }
+        Self { desc: *desc, scale: true, shift: true, residual, seed: 1 }
     }
 
     /// Weights in torch's order.
@@ -308,7 +308,7 @@ impl ConvProblem {
         let at = output.as_mut_ptr();
         let residual_at = residual.as_ref().map_or(at.cast_const(), |residual| residual.as_ptr());
         let inputs = [input.as_ptr(), residual_at];
-        let inputs = &inputs[..1 + usize::from(self.desc.residual.is_some())];
+        let inputs = &inputs[..=usize::from(self.desc.residual.is_some())];
         // SAFETY: memory as the descriptor says, in nobody else's hands.
         unsafe { run_reversed(kernel, &Io { inputs, output: at }) };
         let values: Vec<f32> = offsets(map).map(|offset| output[offset]).collect();
@@ -366,7 +366,7 @@ mod tests {
             groups: 1,
             activation: Activation::Identity,
         };
-        let problem = ConvProblem::of(desc);
+        let problem = ConvProblem::of(&desc);
         let input = filled(desc.input, problem.seed);
         let sum: f64 = input.iter().zip(&problem.weights()).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
         let epilogue = problem.epilogue();

@@ -1,16 +1,24 @@
 //! Every candidate, on every instruction set the machine has, against the f64 oracle.
 
-use super::{Candidate, candidates};
-use crate::kernels::testing::{ConvProblem, ConvRanges, for_problems};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Candidate, ConvDesc, Padding, candidates};
+use crate::kernels::testing::{ConvProblem, ConvRanges, Guarded, filled, for_problems, offsets};
+use crate::tensor::{Activation, FeatureMap};
 
 /// Relative to the largest sum of magnitudes; Winograd's transforms cost more than a direct sum.
 fn tolerance(candidate: &Candidate) -> f64 {
     if candidate.name.contains("winograd") { 4e-5 } else { 1e-6 }
 }
 
+fn accepting(desc: &ConvDesc) -> impl Iterator<Item = &'static Candidate> {
+    candidates().filter(|c| c.isa.is_available() && (c.accepts)(desc))
+}
+
 fn check_all(ranges: ConvRanges, cases: u32) {
     for_problems(ranges, cases, |problem: ConvProblem| {
-        for candidate in candidates().filter(|c| c.isa.is_available() && (c.accepts)(&problem.desc)) {
+        for candidate in accepting(&problem.desc) {
             for threads in [1, 2] {
                 problem.check(candidate, threads, tolerance(candidate))?;
             }
@@ -22,4 +30,168 @@ fn check_all(ranges: ConvRanges, cases: u32) {
 #[test]
 fn convolutions_of_all_kinds() {
     check_all(ConvRanges::default(), 300);
+}
+
+#[test]
+fn sums_longer_than_one_chain() {
+    let deep = ConvRanges { groups: 1..=1, inputs: 100..=300, size: 1..=4, ..ConvRanges::default() };
+    check_all(deep, 60);
+}
+
+#[test]
+fn tails_of_every_width() {
+    let wide = ConvRanges {
+        groups: 1..=1,
+        inputs: 1..=5,
+        outputs: 1..=100,
+        size: 3..=12,
+        kernel: 1..=2,
+        ..ConvRanges::default()
+    };
+    check_all(wide, 100);
+}
+
+#[test]
+fn three_channels() {
+    check_all(ConvRanges { groups: 1..=1, inputs: 3..=3, size: 8..=24, ..ConvRanges::default() }, 60);
+}
+
+#[test]
+fn one_to_three_rows() {
+    let linear = ConvRanges {
+        batch: 1..=3,
+        size: 1..=1,
+        groups: 1..=1,
+        inputs: 1..=1200,
+        outputs: 1..=200,
+        kernel: 1..=1,
+        padding: 0..=0,
+        ..ConvRanges::default()
+    };
+    check_all(linear, 60);
+}
+
+fn layer(batch: usize, size: usize, [inputs, outputs]: [usize; 2], kernel: usize, padding: usize) -> ConvDesc {
+    let out = size + 2 * padding - kernel + 1;
+    ConvDesc {
+        input: FeatureMap::nhwc(batch, size, size, inputs),
+        output: FeatureMap::nhwc(batch, out, out, outputs),
+        residual: None,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
+        groups: 1,
+        activation: Activation::Silu,
+    }
+}
+
+/// The kernel of a whole map: a linear layer behind a flatten.
+#[test]
+fn kernels_as_large_as_the_map() {
+    for batch in [1, 2, 5] {
+        let problem = ConvProblem::of(&layer(batch, 7, [24, 70], 7, 0));
+        for candidate in accepting(&problem.desc) {
+            problem.check(candidate, 2, tolerance(candidate)).unwrap();
+        }
+    }
+}
+
+/// Layers of each kind: picture by picture, with any number of threads, in any place of a batch.
+#[test]
+fn same_bits_in_any_batch_and_with_any_threads() {
+    let mut tested = HashSet::new();
+    for (size, channels, kernel, padding) in [
+        (1, [700, 90], 1, 0),
+        (7, [16, 40], 7, 0),
+        (9, [3, 32], 3, 1),
+        (14, [64, 40], 3, 1),
+        (7, [70, 64], 3, 1),
+        (5, [600, 100], 1, 0),
+        (30, [33, 24], 1, 0),
+        (28, [32, 32], 5, 2),
+    ] {
+        let batch = ConvProblem::of(&layer(5, size, channels, kernel, padding));
+        let single = ConvProblem::of(&layer(1, size, channels, kernel, padding));
+        let whole = filled(batch.desc.input, batch.seed);
+        let picture = batch.desc.input.image_stride;
+        let weights = batch.weights();
+        for isa in candidates().map(|c| c.isa).collect::<HashSet<_>>() {
+            // Different candidates may take different batches; on one instruction set a direct
+            // kernel's bits are those of the others.
+            let of = |desc: &ConvDesc| accepting(desc).filter(|c| c.isa == isa).collect::<Vec<_>>();
+            let mut direct: Option<Vec<f32>> = None;
+            let mut all = of(&batch.desc);
+            all.extend(of(&single.desc));
+            for candidate in all {
+                tested.insert(candidate.name);
+                let packed = Arc::new((candidate.pack)(&batch.desc, &weights).unwrap());
+                let mut results = Vec::new();
+                for threads in [1, 2, 3] {
+                    if (candidate.accepts)(&batch.desc) {
+                        let kernel = (candidate.prepare)(
+                            &batch.desc,
+                            Arc::clone(&packed),
+                            batch.epilogue(),
+                            threads,
+                        );
+                        let mut copy = Guarded::poisoned(whole.len());
+                        copy.copy_from_slice(&whole);
+                        results.push(batch.run_kernel(&*kernel, copy));
+                    }
+                    if !(candidate.accepts)(&single.desc) {
+                        continue;
+                    }
+                    let kernel = (candidate.prepare)(
+                        &single.desc,
+                        Arc::clone(&packed),
+                        single.epilogue(),
+                        threads,
+                    );
+                    let mut alone = Vec::new();
+                    for n in 0..5 {
+                        let mut copy = Guarded::poisoned(picture);
+                        copy.copy_from_slice(&whole[n * picture..][..picture]);
+                        alone.extend(single.run_kernel(&*kernel, copy));
+                    }
+                    results.push(alone);
+                }
+                if !candidate.name.contains("winograd") {
+                    results.extend(direct.take());
+                    direct = Some(results[0].clone());
+                }
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                let first = bits(&results[0]);
+                assert_eq!(first.len(), offsets(batch.desc.output).count());
+                for other in &results {
+                    assert!(bits(other) == first, "{}: other bits at size {size}", candidate.name);
+                }
+            }
+        }
+    }
+    for candidate in candidates().filter(|c| c.isa.is_available()) {
+        let grouped = ["depthwise", "grouped"].iter().any(|kind| candidate.name.contains(kind));
+        assert!(grouped || tested.contains(candidate.name), "{} was not run", candidate.name);
+    }
+}
+
+/// A NaN or an infinity in the input never becomes a finite value.
+#[test]
+fn non_finite_values_stay() {
+    let mut desc = layer(1, 6, [20, 40], 3, 1);
+    for activation in [Activation::Identity, Activation::Relu, Activation::Clamp { lo: 0.0, hi: 6.0 }] {
+        desc.activation = activation;
+        let problem = ConvProblem::of(&desc);
+        for candidate in accepting(&desc) {
+            let mut input = filled(desc.input, problem.seed);
+            input[desc.input.at(0, 2, 3) + 7] = f32::NAN;
+            let packed = Arc::new((candidate.pack)(&desc, &problem.weights()).unwrap());
+            let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), 1);
+            let output = problem.run_kernel(&*kernel, input);
+            for (y, x) in [(1, 2), (2, 3), (3, 4)] {
+                let pixel = &output[(y * 6 + x) * 40..][..40];
+                assert!(pixel.iter().all(|x| x.is_nan()), "{} {activation:?}", candidate.name);
+            }
+        }
+    }
 }

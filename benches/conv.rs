@@ -1,0 +1,225 @@
+//! Every convolution kernel over the layers of real networks, as a share of the FMA peak that the
+//! same process measures in between.
+//!
+//! `cargo bench --bench conv -- [FILTER...]` runs the layers and kernels whose line contains one of
+//! the filters. A time is the least of many, each of some runs in one job of the pool, so weights
+//! and maps are as warm as the caches allow.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates};
+use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
+use rvision::simd::{Isa, Simd, Vectorized};
+use rvision::tensor::{Activation, AlignedBuf, FeatureMap};
+use rvision::threads::{Phase, Work, pool, set_num_threads};
+
+/// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
+struct Layer(&'static str, usize, [usize; 2], usize, usize, usize, usize);
+
+const LAYERS: &[Layer] = &[
+    Layer("resnet50 conv1", 224, [3, 64], 7, 2, 3, 1),
+    Layer("resnet50 layer1 1x1", 56, [64, 64], 1, 1, 0, 1),
+    Layer("resnet50 layer1 1x1", 56, [64, 256], 1, 1, 0, 1),
+    Layer("resnet50 layer1 1x1", 56, [256, 64], 1, 1, 0, 1),
+    Layer("resnet50 layer1 3x3", 56, [64, 64], 3, 1, 1, 1),
+    Layer("resnet50 layer2 1x1", 28, [512, 128], 1, 1, 0, 1),
+    Layer("resnet50 layer2 1x1", 28, [128, 512], 1, 1, 0, 1),
+    Layer("resnet50 layer2 3x3", 28, [128, 128], 3, 1, 1, 1),
+    Layer("resnet50 layer2 down", 56, [256, 512], 1, 2, 0, 1),
+    Layer("resnet50 layer2 3x3s2", 56, [128, 128], 3, 2, 1, 1),
+    Layer("resnet50 layer3 1x1", 14, [1024, 256], 1, 1, 0, 1),
+    Layer("resnet50 layer3 1x1", 14, [256, 1024], 1, 1, 0, 1),
+    Layer("resnet50 layer3 3x3", 14, [256, 256], 3, 1, 1, 1),
+    Layer("resnet50 layer4 1x1", 7, [2048, 512], 1, 1, 0, 1),
+    Layer("resnet50 layer4 1x1", 7, [512, 2048], 1, 1, 0, 1),
+    Layer("resnet50 layer4 3x3", 7, [512, 512], 3, 1, 1, 1),
+    Layer("resnet50 fc", 1, [2048, 1000], 1, 1, 0, 1),
+    Layer("resnext50 layer1 3x3", 56, [128, 128], 3, 1, 1, 32),
+    Layer("resnext50 layer4 3x3", 7, [1024, 1024], 3, 1, 1, 32),
+    Layer("vgg19 conv1_1", 224, [3, 64], 3, 1, 1, 1),
+    Layer("vgg19 conv1_2", 224, [64, 64], 3, 1, 1, 1),
+    Layer("vgg19 conv3", 56, [256, 256], 3, 1, 1, 1),
+    Layer("vgg19 conv5", 14, [512, 512], 3, 1, 1, 1),
+    Layer("vgg19 fc1", 7, [512, 4096], 7, 1, 0, 1),
+    Layer("vgg19 fc2", 1, [4096, 4096], 1, 1, 0, 1),
+    Layer("alexnet conv1", 224, [3, 64], 11, 4, 2, 1),
+    Layer("alexnet conv2", 27, [64, 192], 5, 1, 2, 1),
+    Layer("alexnet conv3", 13, [192, 384], 3, 1, 1, 1),
+    Layer("squeezenet fire2 squeeze", 55, [64, 16], 1, 1, 0, 1),
+    Layer("squeezenet fire2 expand", 55, [16, 64], 3, 1, 1, 1),
+    Layer("squeezenet classifier", 13, [512, 1000], 1, 1, 0, 1),
+    Layer("mobilenet_v2 conv1", 224, [3, 32], 3, 2, 1, 1),
+    Layer("mobilenet_v2 project", 112, [32, 16], 1, 1, 0, 1),
+    Layer("mobilenet_v2 expand", 112, [16, 96], 1, 1, 0, 1),
+    Layer("mobilenet_v2 project", 56, [144, 24], 1, 1, 0, 1),
+    Layer("mobilenet_v2 depthwise", 112, [96, 96], 3, 2, 1, 96),
+    Layer("mobilenet_v2 depthwise", 56, [144, 144], 3, 1, 1, 144),
+    Layer("mobilenet_v2 expand", 14, [96, 576], 1, 1, 0, 1),
+    Layer("mobilenet_v2 project", 7, [960, 160], 1, 1, 0, 1),
+    Layer("cifar resnet layer1", 32, [16, 16], 3, 1, 1, 1),
+    Layer("cifar resnet layer3", 8, [64, 64], 3, 1, 1, 1),
+];
+
+impl Layer {
+    fn desc(&self) -> ConvDesc {
+        let &Layer(_, size, [inputs, outputs], kernel, stride, padding, groups) = self;
+        let out = (size + 2 * padding - kernel) / stride + 1;
+        let input = FeatureMap::nhwc(1, size, size, inputs);
+        ConvDesc {
+            // A network's input comes as it is in Python.
+            input: if inputs == 3 { planar(input) } else { input },
+            output: FeatureMap::nhwc(1, out, out, outputs),
+            residual: None,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            dilation: [1; 2],
+            padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
+            groups,
+            activation: Activation::Relu,
+        }
+    }
+}
+
+fn planar(map: FeatureMap) -> FeatureMap {
+    let plane = map.height * map.width;
+    FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
+}
+
+/// Multiply-adds alone, in as many chains as a tile has accumulators.
+struct Peak {
+    steps: usize,
+}
+
+impl Vectorized for Peak {
+    /// Multiply-adds done.
+    type Output = usize;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> usize {
+        let mut chains = [s.splat(std::hint::black_box(0.5)); 12];
+        let (a, b) = (s.splat(std::hint::black_box(0.25)), s.splat(std::hint::black_box(0.125)));
+        for _ in 0..self.steps {
+            for chain in &mut chains {
+                *chain = s.fma(*chain, a, b);
+            }
+        }
+        let mut sum = s.zero();
+        for chain in chains {
+            sum = s.add(sum, chain);
+        }
+        std::hint::black_box(s.reduce_add(sum));
+        self.steps * chains.len() * S::LANES
+    }
+}
+
+/// Multiply-adds per nanosecond of one thread, at its best.
+fn peak(isa: Isa) -> f64 {
+    (0..3)
+        .map(|_| {
+            let start = Instant::now();
+            let done = isa.dispatch(Peak { steps: 20_000 });
+            done as f64 / start.elapsed().as_nanos() as f64
+        })
+        .fold(0.0, f64::max)
+}
+
+/// A kernel with its memory, run several times as one job.
+struct Repeated<'a> {
+    kernel: &'a dyn Kernel,
+    input: &'a AlignedBuf,
+    output: *mut f32,
+    shared: *mut f32,
+    locals: Vec<*mut f32>,
+}
+
+// SAFETY: chunks write disjoint parts of the output and the shared scratch.
+unsafe impl Sync for Repeated<'_> {}
+
+impl Work for Repeated<'_> {
+    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
+        let phase = phase % self.kernel.phases().len();
+        let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
+        let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
+        // SAFETY: memory of the booked sizes, phases in order.
+        unsafe { self.kernel.run(phase, chunk, &io, scratch) };
+    }
+    fn name(&self, _phase: usize) -> String {
+        self.kernel.name().into()
+    }
+}
+
+/// The least nanoseconds of one run, over several jobs.
+fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64) -> f64 {
+    const SAMPLES: usize = 12;
+    /// Nanoseconds a job should take, so that entering the pool does not show.
+    const JOB: f64 = 3e6;
+    set_num_threads(threads).expect("threads");
+    let pool = pool().expect("the pool");
+    let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
+    let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
+    let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
+    let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
+    let packed = Arc::new((candidate.pack)(desc, &weights).expect("memory"));
+    let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
+    let kernel = (candidate.prepare)(desc, packed, epilogue, threads);
+    let mut input = buffer(desc.input.view().end());
+    input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i));
+    let mut output = buffer(desc.output.view().end());
+    let mut shared = buffer(kernel.scratch().shared);
+    let mut locals: Vec<_> = (0..threads).map(|_| buffer(kernel.scratch().local)).collect();
+    let work = Repeated {
+        kernel: &*kernel,
+        input: &input,
+        output: output.as_mut_ptr(),
+        shared: shared.as_mut_ptr(),
+        locals: locals.iter_mut().map(|local| local.as_mut_ptr()).collect(),
+    };
+    let run = |repeats: usize| {
+        let phases: Vec<Phase> =
+            (0..repeats).flat_map(|_| kernel.phases()).map(|&chunks| Phase::new(chunks)).collect();
+        let start = Instant::now();
+        pool.run(&work, &phases, &mut || false).expect("a run");
+        start.elapsed().as_nanos() as f64 / repeats as f64
+    };
+    run(1);
+    let repeats = ((JOB / run(1)) as usize).clamp(1, 1000);
+    let mut least = f64::INFINITY;
+    for _ in 0..SAMPLES {
+        *peaks = peaks.max(peak(candidate.isa));
+        least = least.min(run(repeats));
+    }
+    least
+}
+
+fn main() {
+    // Cargo passes `--bench`.
+    let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    println!("{:<44} {:<28} {:>9} {:>6} {:>9} {:>6}", "layer", "kernel", "1T ms", "%peak", "2T ms", "%peak");
+    for layer in LAYERS {
+        let desc = layer.desc();
+        let Layer(name, size, [inputs, outputs], ..) = layer;
+        let label = format!("{name} {inputs}-{outputs}@{size}");
+        for candidate in candidates() {
+            let wanted = |f: &String| label.contains(f.as_str()) || candidate.name.contains(f.as_str());
+            let slow = candidate.isa == Isa::Portable16;
+            if slow || !candidate.isa.is_available() || !(candidate.accepts)(&desc) {
+                continue;
+            }
+            if !filters.is_empty() && !filters.iter().any(wanted) {
+                continue;
+            }
+            let mut peaks = 0.0;
+            let one = time(candidate, &desc, 1, &mut peaks);
+            let two = time(candidate, &desc, 2, &mut peaks);
+            let share = |ns: f64, threads: f64| 100.0 * desc.macs() as f64 / (ns * peaks * threads);
+            println!(
+                "{label:<44} {:<28} {:>9.4} {:>6.1} {:>9.4} {:>6.1}",
+                candidate.name,
+                one / 1e6,
+                share(one, 1.0),
+                two / 1e6,
+                share(two, 2.0)
+            );
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Linear layers on one to three rows: the weights are read once and bound the time, so several
+//! panels stream side by side.
+//!
+//! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
+//! row in a batch.
+
+use std::array::from_fn;
+
+use super::igemm::{form, pack, panels};
+use super::runs::{Pixel, Runs};
+use super::{Candidate, ConvDesc};
+use crate::kernels::gemm::tile::{Tile, zeros};
+use crate::kernels::gemm::{DEPTH_CHUNK, Panels};
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::Packed;
+
+/// More rows than these reuse the weights enough for the implicit product.
+const MOST_ROWS: usize = 3;
+
+/// This kernel on every instruction set.
+pub(super) const CANDIDATES: &[Candidate] = &[
+    #[cfg(target_arch = "x86_64")]
+    candidate::<crate::simd::Avx2>(),
+    #[cfg(target_arch = "x86_64")]
+    candidate::<crate::simd::Avx512>(),
+    candidate::<crate::simd::Portable<16>>(),
+];
+
+const fn candidate<S: Simd>() -> Candidate {
+    Candidate {
+        name: match S::ISA {
+            Isa::Avx2 => "f32_gemv_avx2",
+            Isa::Avx512 => "f32_gemv_avx512",
+            Isa::Portable => "f32_gemv_portable",
+            Isa::Portable16 => "f32_gemv_portable16",
+        },
+        isa: S::ISA,
+        accepts,
+        form: form::<S>,
+        pack: pack::<S>,
+        prepare: prepare::<S>,
+    }
+}
+
+fn accepts(desc: &ConvDesc) -> bool {
+    let padded = desc.is_padded(0) || desc.is_padded(1);
+    desc.input.channels_last()
+        && desc.groups == 1
+        && !padded
+        && (1..=MOST_ROWS).contains(&desc.output.pixels())
+        && Runs::of(desc).count() == 1
+}
+
+fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
+    let panels = panels::<S>(desc);
+    let chunks = [chunks_for(panels.count().div_ceil(most_panels(1)), threads)];
+    Box::new(Gemv { name: candidate::<S>().name, isa: S::ISA, desc: *desc, panels, packed, epilogue, chunks })
+}
+
+/// Panels that stream side by side: with one row four, for as many chains of multiply-adds as hide
+/// their latency; more rows bring more chains themselves.
+const fn most_panels(rows: usize) -> usize {
+    if rows == 1 { 4 } else { 2 }
+}
+
+struct Gemv {
+    name: &'static str,
+    isa: Isa,
+    desc: ConvDesc,
+    panels: Panels,
+    packed: Packed,
+    epilogue: Epilogue,
+    chunks: [usize; 1],
+}
+
+impl Kernel for Gemv {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.chunks
+    }
+
+    unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, _scratch: Scratch) {
+        self.isa.dispatch(Chunk { kernel: self, chunk, io });
+    }
+}
+
+struct Chunk<'a> {
+    kernel: &'a Gemv,
+    chunk: usize,
+    io: &'a Io<'a>,
+}
+
+impl Vectorized for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: the kernel's contract, which made this chunk.
+        unsafe {
+            match self.kernel.desc.output.pixels() {
+                1 => self.rows::<S, 1, { most_panels(1) }>(s),
+                2 => self.rows::<S, 2, { most_panels(2) }>(s),
+                _ => self.rows::<S, 3, { most_panels(3) }>(s),
+            }
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// # Safety
+    /// As [`Kernel::run`], for a kernel of `ROWS` output pixels.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const ROWS: usize, const SIDE_BY_SIDE: usize>(&self, s: S) {
+        let Gemv { desc, panels, .. } = self.kernel;
+        let (x, y) = (&desc.input, &desc.output);
+        let pixels: [Pixel; ROWS] = from_fn(|r| Pixel::nth(r, y.height, y.width));
+        // SAFETY: without padding, every run is inside the input.
+        let rows = pixels.map(|p| unsafe {
+            self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1]))
+        });
+        let groups = panels.count().div_ceil(SIDE_BY_SIDE);
+        let groups = even_range(groups, self.kernel.chunks[0], self.chunk);
+        let end = (groups.end * SIDE_BY_SIDE).min(panels.count());
+        let mut index = groups.start * SIDE_BY_SIDE;
+        // SAFETY: the panels and rows are those of the descriptor.
+        unsafe {
+            while index < end {
+                let last = index + SIDE_BY_SIDE - 1;
+                if last < end && panels.panel(last).vectors == Panels::VECTORS {
+                    self.panels::<S, ROWS, { Panels::VECTORS }, SIDE_BY_SIDE>(s, rows, pixels, index);
+                    index += SIDE_BY_SIDE;
+                } else if panels.panel(index).vectors == Panels::VECTORS {
+                    self.panels::<S, ROWS, { Panels::VECTORS }, 1>(s, rows, pixels, index);
+                    index += 1;
+                } else {
+                    self.panels::<S, ROWS, 1, 1>(s, rows, pixels, index);
+                    index += 1;
+                }
+            }
+        }
+    }
+
+    /// `P` panels from the `index`-th on.
+    ///
+    /// # Safety
+    /// They are there and `NV` vectors wide; the rows are as deep as they.
+    #[inline(always)]
+    unsafe fn panels<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
+        &self,
+        s: S,
+        rows: [*const f32; ROWS],
+        pixels: [Pixel; ROWS],
+        index: usize,
+    ) {
+        let Gemv { desc, panels, packed, epilogue, .. } = self.kernel;
+        let these = from_fn(|p| panels.panel(index + p));
+        // SAFETY: by contract.
+        unsafe {
+            let weights = these.map(|panel| packed.as_ptr().add(panel.offset));
+            let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth);
+            let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
+            let residual = desc
+                .residual
+                .map(|map| pixels.map(|p| self.io.inputs[1].add(map.at(p.n, p.y, p.x))));
+            for (panel, sums) in these.into_iter().zip(sums) {
+                epilogue.store_tile(s, sums, panel.columns(), to, residual);
+                if !epilogue.is_finished_by_store() {
+                    epilogue.activate_stored(s, panel.columns(), &to);
+                }
+            }
+        }
+    }
+}
+
+/// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`].
+///
+/// # Safety
+/// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES`.
+#[inline(always)]
+unsafe fn stream<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
+    s: S,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; P],
+    depth: usize,
+) -> [Tile<S, ROWS, NV>; P] {
+    let mut totals = [zeros::<S, ROWS, NV>(s); P];
+    for start in (0..depth).step_by(DEPTH_CHUNK) {
+        let mut acc = [zeros::<S, ROWS, NV>(s); P];
+        for k in start..depth.min(start + DEPTH_CHUNK) {
+            // SAFETY: k < depth.
+            unsafe {
+                let x = rows.map(|row| s.broadcast(row.add(k)));
+                for p in 0..P {
+                    for v in 0..NV {
+                        let w = s.load(panels[p].add((k * NV + v) * S::LANES));
+                        for r in 0..ROWS {
+                            acc[p][r][v] = s.fma(x[r], w, acc[p][r][v]);
+                        }
+                    }
+                }
+            }
+        }
+        if start == 0 {
+            totals = acc;
+        } else {
+            for p in 0..P {
+                for r in 0..ROWS {
+                    for v in 0..NV {
+                        totals[p][r][v] = s.add(totals[p][r][v], acc[p][r][v]);
+                    }
+                }
+            }
+        }
+    }
+    totals
+}

@@ -1,0 +1,177 @@
+//! Any convolution on any processor: rows of a matrix gathered from the input, then the product of
+//! the crate `matrixmultiply`, which has kernels for other processors than ours do.
+
+use super::runs::Pixel;
+use super::{Candidate, ConvDesc};
+use crate::error::Result;
+use crate::kernels::math::activate_row;
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::{Activation, AlignedBuf, Form, Packed};
+
+/// Floats of gathered rows at a time: 256 KiB, for the second-level cache.
+const BLOCK: usize = 1 << 16;
+
+/// Output pixels at a time, at most: enough for the product to reuse the weights it packs.
+const MOST_ROWS: usize = 256;
+
+/// This kernel, for every processor.
+pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
+    name: NAME,
+    isa: Isa::Portable,
+    accepts: |_| true,
+    form: |_| Form { name: "plain", params: [0; 4] },
+    pack,
+    prepare,
+}];
+
+const NAME: &str = "f32_im2col_matrixmultiply";
+
+/// The weights as they are: `matrixmultiply` takes strides.
+fn pack(_desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
+    AlignedBuf::from_slice(weights, "packed weights")
+}
+
+fn prepare(desc: &ConvDesc, weights: Packed, epilogue: Epilogue, _threads: usize) -> Box<dyn Kernel> {
+    let pixels = desc.output.height * desc.output.width;
+    let blocks = pixels.div_ceil((BLOCK / desc.depth().max(1)).clamp(1, MOST_ROWS));
+    let chunks = [desc.output.batch * blocks];
+    Box::new(Im2col { desc: *desc, weights, epilogue, blocks, chunks })
+}
+
+struct Im2col {
+    desc: ConvDesc,
+    weights: Packed,
+    epilogue: Epilogue,
+    /// Pixel blocks of a picture, each a chunk. They depend on its shape alone.
+    blocks: usize,
+    chunks: [usize; 1],
+}
+
+impl Im2col {
+    /// Pixels of the largest block.
+    fn rows(&self) -> usize {
+        (self.desc.output.height * self.desc.output.width).div_ceil(self.blocks)
+    }
+}
+
+impl Kernel for Im2col {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.chunks
+    }
+
+    fn scratch(&self) -> ScratchSize {
+        ScratchSize { shared: 0, local: self.rows() * (self.desc.depth() + self.desc.group_outputs()) }
+    }
+
+    unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        let desc = &self.desc;
+        let (depth, outputs) = (desc.depth(), desc.group_outputs());
+        let picture = desc.output.height * desc.output.width;
+        let n = chunk / self.blocks;
+        let pixels = even_range(picture, self.blocks, chunk % self.blocks);
+        let rows = pixels.len();
+        // SAFETY: the local scratch has room for `rows` gathered rows and as many of sums, the
+        // weights for `outputs * depth` of each group, and the maps are the descriptor's.
+        unsafe {
+            let gathered = scratch.local;
+            let sums = gathered.add(self.rows() * depth);
+            for group in 0..desc.groups {
+                let mut pixel = Pixel::nth(n * picture + pixels.start, desc.output.height, desc.output.width);
+                for r in 0..rows {
+                    gather(desc, group, pixel, io.inputs[0], gathered.add(r * depth));
+                    pixel.advance(desc.output.height, desc.output.width);
+                }
+                let weights = self.weights.as_ptr().add(group * outputs * depth);
+                let (k, oc) = (depth as isize, outputs as isize);
+                matrixmultiply::sgemm(
+                    rows, depth, outputs, 1.0, gathered, k, 1, weights, 1, k, 0.0, sums, oc, 1,
+                );
+                let mut pixel = Pixel::nth(n * picture + pixels.start, desc.output.height, desc.output.width);
+                for r in 0..rows {
+                    self.store(group, pixel, sums.add(r * outputs), io);
+                    pixel.advance(desc.output.height, desc.output.width);
+                }
+            }
+        }
+    }
+}
+
+/// One row of the matrix: what an output pixel sees of a group, in the order of the weights
+/// (channel, kernel row, kernel column).
+///
+/// # Safety
+/// `input` is the descriptor's input; there is room for `desc.depth()` floats at `to`.
+unsafe fn gather(desc: &ConvDesc, group: usize, pixel: Pixel, input: *const f32, mut to: *mut f32) {
+    let map = &desc.input;
+    let [kernel_h, kernel_w] = desc.kernel;
+    // Negative positions wrap around and are larger than any size.
+    let top = (pixel.y * desc.stride[0]).wrapping_sub(desc.padding.top);
+    let left = (pixel.x * desc.stride[1]).wrapping_sub(desc.padding.left);
+    for c in 0..desc.group_inputs() {
+        let channel = (group * desc.group_inputs() + c) * map.channel_stride;
+        for kh in 0..kernel_h {
+            let y = top.wrapping_add(kh * desc.dilation[0]);
+            for kw in 0..kernel_w {
+                let x = left.wrapping_add(kw * desc.dilation[1]);
+                let inside = y < map.height && x < map.width;
+                // SAFETY: inside the picture; room by contract.
+                unsafe {
+                    *to = if inside { *input.add(map.at(pixel.n, y, x) + channel) } else { 0.0 };
+                    to = to.add(1);
+                }
+            }
+        }
+    }
+}
+
+impl Im2col {
+    /// The epilogue of one pixel's sums.
+    ///
+    /// # Safety
+    /// `sums` holds the group's outputs, `io` is the run's.
+    unsafe fn store(&self, group: usize, pixel: Pixel, sums: *mut f32, io: &Io<'_>) {
+        let desc = &self.desc;
+        let outputs = desc.group_outputs();
+        let first = group * outputs;
+        // SAFETY: by contract; the pixel is inside the maps.
+        let (sums, to) = unsafe {
+            let to = io.output.add(desc.output.at(pixel.n, pixel.y, pixel.x) + first);
+            (std::slice::from_raw_parts_mut(sums, outputs), to)
+        };
+        if let Some(scale) = &self.epilogue.scale {
+            sums.iter_mut().zip(&scale[first..]).for_each(|(sum, &scale)| *sum *= scale);
+        }
+        if let Some(shift) = &self.epilogue.shift {
+            sums.iter_mut().zip(&shift[first..]).for_each(|(sum, &shift)| *sum += shift);
+        }
+        if let Some(map) = &desc.residual {
+            let from = io.inputs[1].wrapping_add(map.at(pixel.n, pixel.y, pixel.x) + first);
+            for (c, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: a pixel of the residual has the output's channels.
+                *sum += unsafe { *from.add(c) };
+            }
+        }
+        Isa::Portable.dispatch(Activate { row: sums, activation: self.epilogue.activation });
+        // SAFETY: the pixel has these channels, and the sums are scratch.
+        unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), to, outputs) };
+    }
+}
+
+struct Activate<'a> {
+    row: &'a mut [f32],
+    activation: Activation,
+}
+
+impl Vectorized for Activate<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: a whole slice.
+        unsafe { activate_row(s, self.row.as_mut_ptr(), self.row.len(), self.activation) };
+    }
+}
