@@ -119,9 +119,8 @@ impl Chunk<'_> {
         let (x, y) = (&desc.input, &desc.output);
         let pixels: [Pixel; ROWS] = from_fn(|r| Pixel::nth(r, y.height, y.width));
         // SAFETY: without padding, every run is inside the input.
-        let rows = pixels.map(|p| unsafe {
-            self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1]))
-        });
+        let rows = pixels
+            .map(|p| unsafe { self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1])) });
         let groups = panels.count().div_ceil(SIDE_BY_SIDE);
         let groups = even_range(groups, self.kernel.chunks[0], self.chunk);
         let end = (groups.end * SIDE_BY_SIDE).min(panels.count());
@@ -163,13 +162,12 @@ impl Chunk<'_> {
             let weights = these.map(|panel| packed.as_ptr().add(panel.offset));
             let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
-            let residual = desc
-                .residual
-                .map(|map| pixels.map(|p| self.io.inputs[1].add(map.at(p.n, p.y, p.x))));
+            let residual =
+                desc.residual.map(|map| pixels.map(|p| self.io.inputs[1].add(map.at(p.n, p.y, p.x))));
             for (panel, sums) in these.into_iter().zip(sums) {
                 epilogue.store_tile(s, sums, panel.columns(), to, residual);
                 if !epilogue.is_finished_by_store() {
-                    epilogue.activate_stored(s, panel.columns(), &to);
+                    epilogue.activate_stored(S::ISA, panel.columns(), &to);
                 }
             }
         }

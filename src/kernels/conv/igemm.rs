@@ -189,20 +189,32 @@ impl Vectorized for Chunk<'_> {
     fn run<S: Simd>(self, s: S) {
         let kernel = self.kernel;
         let tiles = self.pixels.len().div_ceil(kernel.rows);
+        if tiles == 0 {
+            return;
+        }
+        // Tiles' sizes differ by at most one: the first `taller` have one row more.
+        let (rows, taller) = (self.pixels.len() / tiles, self.pixels.len() % tiles);
+        let rows_of = |tile: usize| rows + usize::from(tile < taller);
         let blocks = tiles.div_ceil(kernel.tiles);
+        let size = kernel.desc.output;
+        let mut pixel = Pixel::nth(self.pixels.start, size.height, size.width);
         for block in 0..blocks {
             let tiles_here = even_range(tiles, blocks, block);
-            // SAFETY: a block has at most `kernel.tiles` tiles of at most `kernel.rows` pixels each.
-            for (i, tile) in tiles_here.clone().enumerate() {
-                unsafe { self.fill_table(self.tile_pixels(tiles, tile), i * kernel.addresses()) };
+            let mut table = self.table;
+            for tile in tiles_here.clone() {
+                // SAFETY: a block has at most `kernel.tiles` tiles of at most `kernel.rows` pixels.
+                unsafe {
+                    self.fill_table(&mut pixel, rows_of(tile), table);
+                    table = table.add(kernel.addresses());
+                }
             }
             for index in self.panels.clone() {
                 let panel = kernel.panels.panel(index);
-                for (i, tile) in tiles_here.clone().enumerate() {
-                    let rows = self.tile_pixels(tiles, tile).len();
+                let mut table = self.table.cast_const();
+                for tile in tiles_here.clone() {
+                    let rows = rows_of(tile);
                     // SAFETY: the table was filled for these rows just now.
                     unsafe {
-                        let table = self.table.add(i * kernel.addresses());
                         if panel.vectors == Panels::VECTORS {
                             with_rows(s, rows, Product::<{ Panels::VECTORS }> { chunk: &self, panel, table });
                         } else {
@@ -211,8 +223,9 @@ impl Vectorized for Chunk<'_> {
                         if !kernel.epilogue.is_finished_by_store() {
                             let outputs = table.add(kernel.runs.count() * rows).cast::<*mut f32>();
                             let outputs = std::slice::from_raw_parts(outputs, rows);
-                            kernel.epilogue.activate_stored(s, panel.columns(), outputs);
+                            kernel.epilogue.activate_stored(S::ISA, panel.columns(), outputs);
                         }
+                        table = table.add(kernel.addresses());
                     }
                 }
             }
@@ -221,24 +234,15 @@ impl Vectorized for Chunk<'_> {
 }
 
 impl Chunk<'_> {
-    /// The pixels of one of the chunk's tiles, whose sizes differ by at most one.
-    #[inline]
-    fn tile_pixels(&self, tiles: usize, tile: usize) -> Range<usize> {
-        let range = even_range(self.pixels.len(), tiles, tile);
-        self.pixels.start + range.start..self.pixels.start + range.end
-    }
-
-    /// Write the addresses of a tile's rows: runs `[tap][row]`, outputs, residuals.
+    /// Write the addresses of a tile's rows, from `pixel` on: runs `[tap][row]`, outputs, residuals.
     ///
     /// # Safety
-    /// The table has room for them at `at`.
+    /// The table has room for them.
     #[inline(always)]
-    unsafe fn fill_table(&self, pixels: Range<usize>, at: usize) {
+    unsafe fn fill_table(&self, pixel: &mut Pixel, rows: usize, table: *mut *const f32) {
         let Igemm { desc, runs, zeros, .. } = self.kernel;
         let (x, y) = (&desc.input, &desc.output);
-        let rows = pixels.len();
         let step = [desc.dilation[0] * x.row_stride, desc.dilation[1] * x.pixel_stride];
-        let mut pixel = Pixel::nth(pixels.start, y.height, y.width);
         for r in 0..rows {
             // Negative positions wrap around and are larger than any size.
             let top = (pixel.y * desc.stride[0]).wrapping_sub(desc.padding.top);
@@ -249,7 +253,7 @@ impl Chunk<'_> {
                     .wrapping_add(left.wrapping_mul(x.pixel_stride)),
             );
             // SAFETY: room by contract.
-            let mut to = unsafe { self.table.add(at + r) };
+            let mut to = unsafe { table.add(r) };
             for i in 0..runs.taps[0] {
                 let row_inside = top.wrapping_add(i * desc.dilation[0]) < x.height;
                 for j in 0..runs.taps[1] {

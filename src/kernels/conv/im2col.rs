@@ -4,10 +4,10 @@
 use super::runs::Pixel;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::math::activate_row;
+use crate::kernels::epilogue::Columns;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
-use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{Activation, AlignedBuf, Form, Packed};
+use crate::simd::Isa;
+use crate::tensor::{AlignedBuf, Form, Packed};
 
 /// Floats of gathered rows at a time: 256 KiB, for the second-level cache.
 const BLOCK: usize = 1 << 16;
@@ -156,22 +156,10 @@ impl Im2col {
                 *sum += unsafe { *from.add(c) };
             }
         }
-        Isa::Portable.dispatch(Activate { row: sums, activation: self.epilogue.activation });
+        let columns = Columns { channel: 0, channels: outputs };
+        // SAFETY: a whole slice.
+        unsafe { self.epilogue.activate_stored(Isa::Portable, columns, &[sums.as_mut_ptr()]) };
         // SAFETY: the pixel has these channels, and the sums are scratch.
         unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), to, outputs) };
-    }
-}
-
-struct Activate<'a> {
-    row: &'a mut [f32],
-    activation: Activation,
-}
-
-impl Vectorized for Activate<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        // SAFETY: a whole slice.
-        unsafe { activate_row(s, self.row.as_mut_ptr(), self.row.len(), self.activation) };
     }
 }

@@ -110,9 +110,8 @@ impl Stem {
         for row in rows {
             let (n, y) = (row / copy.height, row % copy.height);
             // SAFETY: the copy's own row.
-            let to = unsafe {
-                std::slice::from_raw_parts_mut(to.add(copy.at(n, y, 0)), copy.width * channels)
-            };
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(to.add(copy.at(n, y, 0)), copy.width * channels) };
             let y = y.wrapping_sub(self.padding.top);
             if y >= map.height {
                 to.fill(0.0);

@@ -71,7 +71,13 @@ fn one_to_three_rows() {
     check_all(linear, 60);
 }
 
-fn layer(batch: usize, size: usize, [inputs, outputs]: [usize; 2], kernel: usize, padding: usize) -> ConvDesc {
+fn layer(
+    batch: usize,
+    size: usize,
+    [inputs, outputs]: [usize; 2],
+    kernel: usize,
+    padding: usize,
+) -> ConvDesc {
     let out = size + 2 * padding - kernel + 1;
     ConvDesc {
         input: FeatureMap::nhwc(batch, size, size, inputs),
@@ -129,12 +135,8 @@ fn same_bits_in_any_batch_and_with_any_threads() {
                 let mut results = Vec::new();
                 for threads in [1, 2, 3] {
                     if (candidate.accepts)(&batch.desc) {
-                        let kernel = (candidate.prepare)(
-                            &batch.desc,
-                            Arc::clone(&packed),
-                            batch.epilogue(),
-                            threads,
-                        );
+                        let kernel =
+                            (candidate.prepare)(&batch.desc, Arc::clone(&packed), batch.epilogue(), threads);
                         let mut copy = Guarded::poisoned(whole.len());
                         copy.copy_from_slice(&whole);
                         results.push(batch.run_kernel(&*kernel, copy));
@@ -142,12 +144,8 @@ fn same_bits_in_any_batch_and_with_any_threads() {
                     if !(candidate.accepts)(&single.desc) {
                         continue;
                     }
-                    let kernel = (candidate.prepare)(
-                        &single.desc,
-                        Arc::clone(&packed),
-                        single.epilogue(),
-                        threads,
-                    );
+                    let kernel =
+                        (candidate.prepare)(&single.desc, Arc::clone(&packed), single.epilogue(), threads);
                     let mut alone = Vec::new();
                     for n in 0..5 {
                         let mut copy = Guarded::poisoned(picture);
