@@ -181,6 +181,23 @@ def probed(size: int) -> np.ndarray:
     return np.unique(np.linspace(0, size - 1, min(size, 24)).round().astype(int))
 
 
+@pytest.mark.parametrize("name", ["alexnet's head", "norm and activation", "conv wide", "conv grouped"])
+def test_a_picture_has_the_same_bits_in_every_batch_and_with_every_number_of_threads(name):
+    make, shape = CASES[name]
+    layer = make(nn)
+    batch = ramp((5, *shape[1:]), 7)
+    before = rvision.get_num_threads()
+    try:
+        rvision.set_num_threads(1)
+        alone = [layer(picture) for picture in batch]
+        for threads in (1, 2, 3):
+            rvision.set_num_threads(threads)
+            assert np.array_equal(layer(batch), np.stack(alone))
+            assert np.array_equal(layer(batch[::-1])[::-1], np.stack(alone))
+    finally:
+        rvision.set_num_threads(before)
+
+
 def test_timms_same_convolution_follows_the_input():
     layer = nn.Conv2dSame(1, 1, 3, stride=2, bias=False)
     layer.weight = np.arange(9).reshape(1, 1, 3, 3)

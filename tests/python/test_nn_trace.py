@@ -298,6 +298,7 @@ def test_parts_share_the_packed_weights():
     net(x)
     conv = net.layer1[0].conv1.weight
     forms = conv._handle.forms()
+    assert forms
     net.layer1(net.stem(x))
     net.layer1[0].conv1(net.stem(x))
     assert conv is net.layer1[0].conv1.weight
