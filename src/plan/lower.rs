@@ -229,7 +229,6 @@ impl Compiler<'_> {
             groups: geometry.groups,
             activation: node.fused.activation,
         };
-        from = self.channels_last(&node.name, from); // TMP
         let mut candidate = conv::choose(&desc(&from), self.isa)?;
         if candidate.isa != self.isa && !from.view.feature_map().channels_last() {
             // Only the portable path reads such an order: worth a copy.
