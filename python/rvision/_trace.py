@@ -358,7 +358,7 @@ class Symbol:
 
     def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Symbol:
         """Return the mean over one, several or all dimensions."""
-        dims = range(self.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+        dims = range(self.ndim) if dim is None else dim if isinstance(dim, Sequence) else [dim]
         axes = sorted({self.axis(d) for d in dims})
         if keepdim:
             fixed = [d in axes or f for d, f in enumerate(self._fixed)]

@@ -422,12 +422,8 @@ def _window(
 
 
 def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] | None) -> Symbol:
-    sizes = (
-        (output_size, output_size)
-        if output_size is None or isinstance(output_size, int)
-        else tuple(output_size)
-    )
-    if len(sizes) != 2 or any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes):
+    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
+    if len(sizes) != 2 or not all(size is None or _is_count(size) for size in sizes):
         raise ArgumentError(
             f"{input.tracer.where}: {name}: output_size must be a positive integer, None, or two of these, "
             f"got {output_size!r}"
@@ -436,6 +432,10 @@ def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] 
     if input.ndim == 4:
         fixed[2:] = [f or size is not None for f, size in zip(fixed[2:], sizes, strict=True)]
     return input.emit(name, name, sizes, fixed=fixed)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
 
 
 @_operation(spatial=True)
