@@ -1,16 +1,11 @@
-"""Who may know whom: the rooms of the house, read from the import lines of both languages."""
+"""Who may know whom in the package, read from its import lines. The crate's rooms are in tests/rooms.rs."""
 
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / "python" / "rvision"
-RUST = ROOT / "src"
+PYTHON = Path(__file__).parents[2] / "python" / "rvision"
 
 # What each room of the package may import from the others. `errors` and the extension are open to all.
 OPEN = {"errors", "_rvision", ""}
@@ -28,22 +23,9 @@ ALLOWED = {
 # Sit on top: they may import everything, and nothing below may import them.
 TOP = {"dense", "cli", "evaluation", "_evaluate", "utils", "__main__"}
 
-# The same for the crate. The essay and its re-exports are in lib.rs.
-CRATE = {
-    "error": {"tensor"},  # its messages show shapes
-    "tensor": {"error"},
-    "simd": {"error", "tensor"},
-    "threads": {"error", "simd"},
-    "formats": {"error", "tensor"},
-    "kernels": {"error", "tensor", "simd", "threads"},
-    "graph": {"error", "tensor"},
-    "plan": {"error", "tensor", "simd", "threads", "kernels", "graph"},
-    "python": {"error", "tensor", "simd", "threads", "formats", "graph", "plan"},
-}
 
-
-def room_of(path: Path, root: Path) -> str:
-    return path.relative_to(root).parts[0].removesuffix(path.suffix)
+def room_of(path: Path) -> str:
+    return path.relative_to(PYTHON).parts[0].removesuffix(path.suffix)
 
 
 def python_files() -> list[Path]:
@@ -72,7 +54,7 @@ def test_python_rooms_import_only_what_is_below_them():
     rooms = {entry.name.removesuffix(".py") for entry in PYTHON.iterdir()}
     wrong = []
     for path in python_files():
-        room = room_of(path, PYTHON)
+        room = room_of(path)
         # A room in neither table is one that nobody has decided about.
         assert room in ALLOWED or room in TOP, f"{room} has no place in the house; add it to ALLOWED or TOP"
         imported = (imported_rooms(path) & rooms) - OPEN - {room}
@@ -100,49 +82,3 @@ def test_pickle_is_never_imported():
                 else []
             )
             assert not {"pickle", "_pickle", "cPickle", "dill"} & {name.split(".")[0] for name in names}, path
-
-
-def without_tests(source: str) -> str:
-    """Return a Rust file without comments and without what only its tests use."""
-    source = re.sub(r"//[^\n]*", "", source)
-    return re.split(r"#\[cfg\(test\)\]\s*mod\s+\w+\s*\{", source)[0]
-
-
-def rust_files() -> list[Path]:
-    files = [path for path in RUST.rglob("*.rs") if path != RUST / "lib.rs"]
-    return sorted(path for path in files if "test" not in path.stem)
-
-
-@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
-def test_rust_rooms_use_only_what_is_below_them():
-    wrong = []
-    for path in rust_files():
-        room = room_of(path, RUST)
-        source = without_tests(path.read_text(encoding="utf-8"))
-        used = set(re.findall(r"\bcrate::(\w+)", source))
-        for group in re.findall(r"\bcrate::\{([^;]*)\};", source):
-            depth_one = re.sub(r"\{[^{}]*\}", "", group)
-            used |= set(re.findall(r"(?:^|,)\s*(\w+)", depth_one))
-        rooms = {name for name in used if name in CRATE} - {room}
-        if not rooms <= CRATE[room]:
-            wrong.append(f"{path.relative_to(RUST)} uses {sorted(rooms - CRATE[room])}")
-    assert not wrong
-
-
-@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
-def test_unsafe_lives_where_it_may():
-    allowed = ("simd/", "kernels/", "tensor/buffer.rs", "tensor/view.rs", "threads", "plan/")
-    wrong = [
-        str(path.relative_to(RUST))
-        for path in rust_files()
-        if not str(path.relative_to(RUST)).startswith(allowed)
-        and re.search(r"\bunsafe\b(?!_)", without_tests(path.read_text(encoding="utf-8")))
-    ]
-    assert not wrong
-
-
-@pytest.mark.skipif(not RUST.is_dir(), reason="the crate's source is not beside the tests")
-def test_python_is_known_to_nobody_else():
-    for path in rust_files():
-        if room_of(path, RUST) != "python":
-            assert not re.search(r"\b(pyo3|numpy)::", without_tests(path.read_text(encoding="utf-8"))), path
