@@ -1,6 +1,6 @@
 //! Networks after tracing.
 
-use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn};
+use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -54,11 +54,13 @@ impl Graph {
         let mut shapes = Vec::with_capacity(inputs.len());
         let mut slices = Vec::with_capacity(inputs.len());
         for (i, array) in inputs.iter().enumerate() {
-            shapes.push(shape_of(array.as_array().shape())?);
-            slices.push(array.as_slice().map_err(|_| Error::Input {
+            shapes.push(shape_of(array.shape())?);
+            // `as_slice` alone would take Fortran's order too.
+            let slice = if array.is_c_contiguous() { array.as_slice().ok() } else { None };
+            slices.push(slice.ok_or_else(|| Error::Input {
                 what: format!("input {i}"),
-                expected: "a C-contiguous array".into(),
-                found: "another memory order; use numpy.ascontiguousarray".into(),
+                expected: "an aligned, C-contiguous array".into(),
+                found: "another memory layout; use numpy.require(x, requirements=\"CA\")".into(),
             })?);
         }
         let plan = py.detach(|| self.network.plan(&shapes))?;

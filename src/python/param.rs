@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use numpy::PyReadonlyArrayDyn;
+use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -28,22 +28,22 @@ impl Parameter {
 impl Parameter {
     #[new]
     fn new(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let Ok(array) = data.extract::<PyReadonlyArrayDyn<'_, f32>>() else {
+        let Ok(mut array) = data.extract::<PyReadonlyArrayDyn<'_, f32>>() else {
             let found = data.get_type();
             let dtype = data.getattr("dtype").map_or_else(|_| String::new(), |dtype| format!(" of {dtype}"));
             return Err(PyTypeError::new_err(format!(
                 "Parameter: expected a numpy array of float32, got {found}{dtype}"
             )));
         };
-        let array = array.as_array();
+        // `as_slice` takes Fortran's order too, and refuses what is not aligned.
+        if !array.is_c_contiguous() || array.as_slice().is_err() {
+            array = data.call_method0("copy")?.extract()?;
+        }
         let shape = Shape::try_new(array.shape()).ok_or_else(|| Error::TooLarge {
             node: "Parameter".into(),
             found: format!("the shape {:?}", array.shape()),
         })?;
-        let param = match array.as_slice() {
-            Some(values) => Param::new(shape, values)?,
-            None => Param::new(shape, &array.iter().copied().collect::<Vec<_>>())?,
-        };
+        let param = Param::new(shape, array.as_slice().map_err(PyErr::from)?)?;
         Ok(Self { param: Arc::new(param) })
     }
 

@@ -61,8 +61,9 @@ def test_a_view_outlives_its_parameter():
         np.arange(10, dtype=np.float32)[::-2],
         np.float32(3.5) * np.ones((), np.float32),
         np.zeros((0, 3), np.float32),
+        np.frombuffer(b"." + np.arange(6, dtype=np.float32).tobytes(), np.float32, offset=1),
     ],
-    ids=["transposed", "fortran", "reversed", "scalar", "empty"],
+    ids=["transposed", "fortran", "reversed", "scalar", "empty", "unaligned"],
 )
 def test_any_layout_is_taken(array):
     array = np.asarray(array)
@@ -182,6 +183,61 @@ def test_a_residual_block_is_one_node():
         "  (covers conv1, bn1, add)",
         "return %1",
     ]
+
+
+# --- running --------------------------------------------------------------------------
+
+
+def test_a_run_returns_new_arrays():
+    graph = residual_block().finish()
+    x = np.linspace(-1, 1, 2 * 8 * 3 * 4, dtype=np.float32).reshape(2, 8, 3, 4)
+    (first,), (second,) = graph.run([x]), graph.run([x])
+    assert first.shape == x.shape
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first, second)
+    assert not np.shares_memory(first, second)
+    padded = np.pad(x.astype(np.float64).sum(axis=1), ((0, 0), (1, 1), (1, 1)))
+    sums = sum(padded[:, i : i + 3, j : j + 4] for i in range(3) for j in range(3))
+    expected = np.maximum((sums[:, None] - 1) / np.sqrt(1 + 1e-5) + x, 0)
+    np.testing.assert_allclose(first, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "transposed", "sliced", "unaligned"])
+def test_another_memory_layout_is_refused_and_not_misread(layout):
+    graph = residual_block().finish()
+    x = np.random.default_rng(0).random((1, 8, 5, 5), np.float32)
+    given = {
+        "fortran": np.asfortranarray(x),
+        "transposed": x.transpose(0, 1, 3, 2),
+        "sliced": np.repeat(x, 2, axis=3)[..., ::2],
+        "unaligned": np.frombuffer(b"." + x.tobytes(), np.float32, offset=1).reshape(x.shape),
+    }[layout]
+    with pytest.raises(ShapeError, match="input 0: expected an aligned, C-contiguous array"):
+        graph.run([given])
+
+
+def test_a_run_of_another_size_is_checked():
+    graph = residual_block().finish()
+    with pytest.raises(ShapeError, match=r"^conv1: weight expects 8 input channels, got 4 \(input"):
+        graph.run([np.zeros((1, 4, 5, 5), np.float32)])
+    with pytest.raises(ShapeError, match=r"^graph: expected 1 input\(s\), got 2"):
+        graph.run([np.zeros((1, 8, 5, 5), np.float32)] * 2)
+    assert graph.run([np.zeros((0, 8, 5, 5), np.float32)])[0].shape == (0, 8, 5, 5)
+
+
+def test_a_residual_may_turn_out_to_be_broadcast():
+    """At 1x1 the sum has two operands of one size, at 3x3 one of them is repeated."""
+    builder = _rvision.GraphBuilder()
+    x = builder.input("x", (1, 2, 1, 1))
+    y = builder.conv2d("conv", x, parameter(2, 2, 1, 1), None, (1, 1), (0, 0, 0, 0), (1, 1), 1)
+    mean = builder.mean("mean", x, [2, 3], True)
+    builder.output(builder.activation("relu", builder.binary("add", "add", y, mean), "relu"))
+    graph = builder.finish()
+    data = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype(np.float32)
+    (found,) = graph.run([data])
+    expected = np.maximum(data.sum(axis=1, keepdims=True) + data.mean(axis=(2, 3), keepdims=True), 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert graph.run([data[:, :, :1, :1].copy()])[0].shape == (2, 2, 1, 1)
 
 
 # --- settings -------------------------------------------------------------------------
