@@ -75,7 +75,11 @@ def openvino(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
     import openvino as ov
 
     core = ov.Core()
-    config = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    config = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
     request = core.compile_model(core.read_model(files["onnx"]), "CPU", config).create_infer_request()
     return (lambda x: request.infer([x], share_inputs=True)[0]), ov.__version__.split("-")[0]
 
@@ -126,7 +130,11 @@ def prepare(name: str, folder: str, shape: list[int], exports: list[str]) -> dic
     if "ncnn" in exports:
         traced = f"{base}.pt"
         torch.jit.trace(model, example).save(traced)
-        command = [str(Path(sys.executable).with_name("pnnx")), traced, f"inputshape=[{','.join(map(str, shape))}]"]
+        command = [
+            str(Path(sys.executable).with_name("pnnx")),
+            traced,
+            f"inputshape=[{','.join(map(str, shape))}]",
+        ]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         files["ncnn"] = f"{base}.ncnn"
     return files
@@ -160,7 +168,9 @@ def main() -> None:
     parser.add_argument("request", help="JSON: {engine, name, files, threads, shape} or {prepare, ...}")
     request = json.loads(parser.parse_args().request)
     if "prepare" in request:
-        print(json.dumps(prepare(request["prepare"], request["folder"], request["shape"], request["exports"])))
+        print(
+            json.dumps(prepare(request["prepare"], request["folder"], request["shape"], request["exports"]))
+        )
     else:
         serve(**request)
 

@@ -52,7 +52,9 @@ def environment() -> dict[str, str]:
 def ask(request: dict) -> subprocess.Popen:
     command = [sys.executable, str(WORKER), json.dumps(request)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment())
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment()
+    )
 
 
 def answer(process: subprocess.Popen) -> dict:
@@ -70,7 +72,9 @@ def measure(name: str, args: argparse.Namespace, engines: list[str], folder: str
     files = answer(ask({"prepare": name, "folder": folder, "shape": shape, "exports": exports}))
     workers, results = {}, {}
     for engine in engines:
-        worker = ask({"engine": engine, "name": name, "files": files, "threads": args.threads, "shape": shape})
+        worker = ask(
+            {"engine": engine, "name": name, "files": files, "threads": args.threads, "shape": shape}
+        )
         try:
             results[engine] = answer(worker) | {"times": []}
             workers[engine] = worker
@@ -144,14 +148,18 @@ def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         fields = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-        wide = "AVX-512" if "avx512f" in fields["flags"] else "AVX2" if "avx2" in fields["flags"] else "no AVX2"
+        wide = (
+            "AVX-512" if "avx512f" in fields["flags"] else "AVX2" if "avx2" in fields["flags"] else "no AVX2"
+        )
         return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']}, {wide})"
     except (OSError, KeyError):
         return platform.processor()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--engines", nargs="+", default=PEERS, choices=PEERS)
     parser.add_argument("--threads", type=int, default=2)
