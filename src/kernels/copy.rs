@@ -56,7 +56,7 @@ impl Kernel for Copy {
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, _: Scratch) {
         let range = even_range(self.nest.pieces(), self.phases[phase], chunk);
-        self.nest.visit(range, |[to, from], len| {
+        for ([to, from], len) in self.nest.walk(range) {
             // SAFETY: the nest stays inside the views, which the caller vouches for.
             unsafe {
                 let (to, from) = (io.output.add(to), io.inputs[0].add(from));
@@ -65,7 +65,7 @@ impl Kernel for Copy {
                     Some(rows) => copy_tile(to, from, rows, Dim { size: len, ..self.nest.inner() }),
                 }
             }
-        });
+        }
     }
 }
 
@@ -198,7 +198,7 @@ impl Kernel for Pad {
             };
         }
         let stride = self.fill.inner().strides[0];
-        self.fill.visit(even_range(self.fill.pieces(), self.phases[0], chunk), |[to], len| {
+        for ([to], len) in self.fill.walk(even_range(self.fill.pieces(), self.phases[0], chunk)) {
             // SAFETY: the nest stays inside the output view.
             unsafe {
                 let to = io.output.add(to);
@@ -208,7 +208,7 @@ impl Kernel for Pad {
                     (0..len).for_each(|i| *to.add(i * stride) = self.value);
                 }
             }
-        });
+        }
     }
 }
 

@@ -323,7 +323,7 @@ impl Vectorized for Rows<'_> {
         let strides = nest.inner().strides;
         let mut staged: [Staged; OPERANDS + 1] = [[MaybeUninit::uninit(); Nest::<1>::PIECE]; OPERANDS + 1];
         let mut splats: [Splat; OPERANDS] = [[0.0; 16]; OPERANDS];
-        nest.visit(self.pieces, |at, len| {
+        for (at, len) in nest.walk(self.pieces) {
             let [staged_out, staged_in @ ..] = &mut staged;
             let mut lanes = [Lane { ptr: std::ptr::null(), step: 0 }; OPERANDS];
             for k in 0..OPERANDS {
@@ -358,7 +358,7 @@ impl Vectorized for Rows<'_> {
                     }
                 }
             }
-        });
+        }
     }
 }
 

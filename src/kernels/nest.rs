@@ -84,40 +84,69 @@ impl<const K: usize> Nest<K> {
         vec![super::chunks_for(self.pieces().min(elements.div_ceil(WORTH_SHARING)), threads)]
     }
 
-    /// Calls `f` with each operand's offset and the number of steps, for each piece in `range`.
+    /// Each operand's offset and the number of steps, for each piece in `range`. An iterator and
+    /// not a function that takes a closure, because closures are compiled without the features of
+    /// the `#[target_feature]` function around them unless they happen to be inlined.
     #[inline(always)]
-    pub fn visit(&self, range: Range<usize>, mut f: impl FnMut([usize; K], usize)) {
-        if range.is_empty() {
-            return;
-        }
-        let per_row = self.inner.size.div_ceil(self.piece);
-        let (mut row, mut piece) = (range.start / per_row, range.start % per_row);
-        let mut index = [0; MAX_RANK];
-        let mut at = [0; K];
-        for (d, dim) in self.outer.iter().enumerate().rev() {
-            index[d] = row % dim.size;
-            row /= dim.size;
-            at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at += index[d] * stride);
-        }
-        for _ in range {
-            let start = piece * self.piece;
-            let offsets = std::array::from_fn(|k| at[k] + start * self.inner.strides[k]);
-            f(offsets, self.piece.min(self.inner.size - start));
-            piece += 1;
-            if piece < per_row {
-                continue;
+    pub fn walk(&self, range: Range<usize>) -> Walk<'_, K> {
+        let per_row = self.inner.size.div_ceil(self.piece).max(1);
+        let mut row = range.start / per_row;
+        let (mut index, mut at) = ([0; MAX_RANK], [0; K]);
+        for (index, dim) in index[..self.outer.len()].iter_mut().zip(&self.outer).rev() {
+            *index = row % dim.size.max(1);
+            row /= dim.size.max(1);
+            for (at, stride) in at.iter_mut().zip(dim.strides) {
+                *at += *index * stride;
             }
-            piece = 0;
-            for (d, dim) in self.outer.iter().enumerate().rev() {
-                index[d] += 1;
-                if index[d] < dim.size {
-                    at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at += stride);
+        }
+        Walk { nest: self, left: range.len(), start: range.start % per_row * self.piece, index, at }
+    }
+}
+
+/// The pieces of a [`Nest`], see [`Nest::walk`].
+pub struct Walk<'a, const K: usize> {
+    nest: &'a Nest<K>,
+    /// Pieces left.
+    left: usize,
+    /// The next piece's first step of the innermost loop.
+    start: usize,
+    /// Where the outer loops are.
+    index: [usize; MAX_RANK],
+    /// The row's offsets.
+    at: [usize; K],
+}
+
+impl<const K: usize> Iterator for Walk<'_, K> {
+    type Item = ([usize; K], usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let Nest { outer, inner, piece } = self.nest;
+        let mut offsets = self.at;
+        for (offset, stride) in offsets.iter_mut().zip(inner.strides) {
+            *offset += self.start * stride;
+        }
+        let steps = (*piece).min(inner.size - self.start);
+        self.start += steps;
+        if self.start == inner.size {
+            self.start = 0;
+            for (index, dim) in self.index[..outer.len()].iter_mut().zip(outer).rev() {
+                *index += 1;
+                let back = *index == dim.size;
+                for (at, stride) in self.at.iter_mut().zip(dim.strides) {
+                    *at = if back { *at - (dim.size - 1) * stride } else { *at + stride };
+                }
+                if !back {
                     break;
                 }
-                index[d] = 0;
-                at.iter_mut().zip(dim.strides).for_each(|(at, stride)| *at -= (dim.size - 1) * stride);
+                *index = 0;
             }
         }
+        Some((offsets, steps))
     }
 }
 
@@ -129,9 +158,9 @@ mod tests {
     fn offsets<const K: usize>(nest: &Nest<K>, range: Range<usize>) -> Vec<[usize; K]> {
         let mut all = Vec::new();
         let inner = nest.inner().strides;
-        nest.visit(range, |at, n| {
+        for (at, n) in nest.walk(range) {
             all.extend((0..n).map(|i| std::array::from_fn(|k| at[k] + i * inner[k])));
-        });
+        }
         all
     }
 

@@ -109,7 +109,7 @@ impl Vectorized for Results<'_> {
     fn run<S: Simd>(self, s: S) {
         let Reduce { kept, reduced, divisor, .. } = self.reduce;
         let [to_step, from_step] = kept.inner().strides;
-        kept.visit(self.pieces, |[to, from], len| {
+        for ([to, from], len) in kept.walk(self.pieces) {
             let mut i = 0;
             while i < len {
                 // SAFETY: the nests stay inside the views.
@@ -126,7 +126,7 @@ impl Vectorized for Results<'_> {
                     }
                 }
             }
-        });
+        }
     }
 }
 
@@ -138,7 +138,7 @@ impl Vectorized for Results<'_> {
 unsafe fn sum_of_vectors<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> S::F32 {
     let step = nest.inner().strides[0];
     let (mut total, mut parts, mut count) = (s.zero(), s.zero(), 0);
-    nest.visit(0..nest.pieces(), |[at], len| {
+    for ([at], len) in nest.walk(0..nest.pieces()) {
         let mut part = s.zero();
         for i in 0..len {
             // SAFETY: the caller's contract.
@@ -150,7 +150,7 @@ unsafe fn sum_of_vectors<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> S::
             total = s.add(total, parts);
             parts = s.zero();
         }
-    });
+    }
     s.add(total, parts)
 }
 
@@ -162,7 +162,7 @@ unsafe fn sum_of_vectors<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> S::
 unsafe fn sum_of_values<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> f32 {
     let step = nest.inner().strides[0];
     let (mut total, mut parts, mut count) = (0.0, 0.0, 0);
-    nest.visit(0..nest.pieces(), |[at], len| {
+    for ([at], len) in nest.walk(0..nest.pieces()) {
         let mut i = 0;
         let mut lanes = s.zero();
         while step == 1 && i + S::LANES <= len {
@@ -181,7 +181,7 @@ unsafe fn sum_of_values<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> f32 
             total += parts;
             parts = 0.0;
         }
-    });
+    }
     total + parts
 }
 

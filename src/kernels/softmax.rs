@@ -99,7 +99,7 @@ impl Vectorized for Rows<'_> {
     fn run<S: Simd>(self, s: S) {
         let Softmax { nest, size, steps: [to_step, from_step], logarithm, .. } = self.softmax;
         let [to_next, from_next] = nest.inner().strides;
-        nest.visit(self.pieces, |[to, from], rows| {
+        for ([to, from], rows) in nest.walk(self.pieces) {
             for i in 0..rows {
                 // SAFETY: the nest and the dimension stay inside the views; the scratch holds a row.
                 unsafe {
@@ -110,7 +110,7 @@ impl Vectorized for Rows<'_> {
                     (0..*size).for_each(|j| *to.add(j * to_step) = *self.row.add(j));
                 }
             }
-        });
+        }
     }
 }
 

@@ -106,16 +106,17 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     #[inline(always)]
     unsafe fn load_partial(self, ptr: *const f32, n: usize) -> Self::F32 {
         debug_assert!(n <= N);
-        // SAFETY: only the first n are read.
-        std::array::from_fn(|i| if i < n { unsafe { *ptr.add(i) } } else { 0.0 })
+        let mut v = [0.0; N];
+        // A call, not N branches: those took the compiler minutes over all kernels.
+        // SAFETY: n floats are valid by contract, and n <= N.
+        unsafe { std::ptr::copy_nonoverlapping(ptr, v.as_mut_ptr(), n) };
+        v
     }
     #[inline(always)]
     unsafe fn store_partial(self, ptr: *mut f32, v: Self::F32, n: usize) {
         debug_assert!(n <= N);
-        for (i, x) in v.into_iter().enumerate().take(n) {
-            // SAFETY: only the first n are written.
-            unsafe { *ptr.add(i) = x };
-        }
+        // SAFETY: n floats are valid by contract, and n <= N.
+        unsafe { std::ptr::copy_nonoverlapping(v.as_ptr(), ptr, n) };
     }
     #[inline(always)]
     unsafe fn broadcast(self, ptr: *const f32) -> Self::F32 {

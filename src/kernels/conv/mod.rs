@@ -3,7 +3,10 @@
 //! Linear layers are convolutions too: a matrix of rows is a map of 1x1 pixels, and a flattened
 //! feature map followed by a linear layer is a convolution whose kernel is the whole map.
 
+mod depthwise;
+mod finish;
 mod gemv;
+mod grouped;
 mod igemm;
 mod im2col;
 mod runs;
@@ -117,7 +120,15 @@ const FORCE_VARIABLE: &str = "RVISION_CONV";
 /// All candidates of all instruction sets in the order of preference: the first of the wanted
 /// instruction set that accepts wins. The last accepts everything on every processor.
 pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
-    [stem::CANDIDATES, gemv::CANDIDATES, igemm::CANDIDATES, im2col::CANDIDATES].into_iter().flatten()
+    let lists = [
+        depthwise::CANDIDATES,
+        grouped::CANDIDATES,
+        stem::CANDIDATES,
+        gemv::CANDIDATES,
+        igemm::CANDIDATES,
+        im2col::CANDIDATES,
+    ];
+    lists.into_iter().flatten()
 }
 
 /// The candidate for a convolution on `isa`.

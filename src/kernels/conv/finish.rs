@@ -1,0 +1,81 @@
+//! The epilogue as kernels with little work per output want it: no questions asked per vector.
+
+use crate::error::Result;
+use crate::kernels::Epilogue;
+use crate::kernels::math::activate_row;
+use crate::simd::Simd;
+use crate::tensor::{Activation, AlignedBuf};
+
+/// Scale and shift for every channel, padded by a vector, and an activation as bounds where it is
+/// that, else as what is left to do over the finished channels.
+pub(super) struct Finish {
+    scale: AlignedBuf,
+    shift: AlignedBuf,
+    lo: f32,
+    hi: f32,
+    rest: Activation,
+}
+
+impl Finish {
+    /// The widest vector.
+    const PADDING: usize = 16;
+
+    /// The epilogue of that many channels.
+    pub(super) fn new(epilogue: &Epilogue, channels: usize) -> Result<Self> {
+        let vector = |values: Option<&AlignedBuf>, default: f32| -> Result<AlignedBuf> {
+            let mut vector = AlignedBuf::zeroed(channels + Self::PADDING, "an epilogue")?;
+            match values {
+                Some(values) => vector[..channels].copy_from_slice(&values[..channels]),
+                None => vector.fill(default),
+            }
+            Ok(vector)
+        };
+        let (lo, hi, rest) = match epilogue.activation {
+            Activation::Relu => (0.0, f32::INFINITY, Activation::Identity),
+            Activation::Clamp { lo, hi } => (lo, hi, Activation::Identity),
+            rest => (f32::NEG_INFINITY, f32::INFINITY, rest),
+        };
+        let (scale, shift) = (epilogue.scale.as_deref(), epilogue.shift.as_deref());
+        Ok(Self { scale: vector(scale, 1.0)?, shift: vector(shift, 0.0)?, lo, hi, rest })
+    }
+
+    /// Scale and shift of the vector that starts at channel `c`.
+    #[inline(always)]
+    pub(super) fn vectors<S: Simd>(&self, s: S, c: usize) -> [S::F32; 2] {
+        debug_assert!(c + S::LANES <= self.scale.len());
+        // SAFETY: both are a vector longer than the channels.
+        unsafe { [s.load(self.scale.as_ptr().add(c)), s.load(self.shift.as_ptr().add(c))] }
+    }
+
+    /// A sum with [`Self::vectors`], the residual and the bounds.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(
+        &self,
+        s: S,
+        sum: S::F32,
+        [scale, shift]: [S::F32; 2],
+        residual: Option<S::F32>,
+    ) -> S::F32 {
+        let mut value = s.fma(sum, scale, shift);
+        if let Some(residual) = residual {
+            value = s.add(value, residual);
+        }
+        s.min(s.splat(self.hi), s.max(s.splat(self.lo), value))
+    }
+
+    /// Whether [`Self::rest`] has something to do.
+    #[inline(always)]
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest != Activation::Identity
+    }
+
+    /// What of the activation is left to do over `len` finished channels.
+    ///
+    /// # Safety
+    /// `channels` must be valid for reading and writing `len` floats.
+    #[inline(always)]
+    pub(super) unsafe fn rest<S: Simd>(&self, s: S, channels: *mut f32, len: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { activate_row(s, channels, len, self.rest) }
+    }
+}
