@@ -35,7 +35,11 @@ const fn candidate<const I: usize>() -> Candidate {
 
 fn accepts<const I: usize>(desc: &ConvDesc) -> bool {
     let width = desc.group_inputs();
-    let fits = if width == QUAD { desc.input.channels % Isa::ALL[I].lanes() == 0 } else { width % 8 == 0 };
+    let fits = if width == QUAD {
+        desc.input.channels.is_multiple_of(Isa::ALL[I].lanes())
+    } else {
+        width.is_multiple_of(8)
+    };
     desc.groups > 1
         && width == desc.group_outputs()
         && fits
@@ -366,16 +370,10 @@ impl Tiles<'_> {
                         _ => None,
                     };
                     if n == S::LANES {
-                        let residual = match residual {
-                            Some(at) => Some(s.load(at)),
-                            None => None,
-                        };
+                        let residual = residual.map(|at| s.load(at));
                         s.store(at, finish.apply(s, sum, affine[v], residual));
                     } else {
-                        let residual = match residual {
-                            Some(at) => Some(s.load_partial(at, n)),
-                            None => None,
-                        };
+                        let residual = residual.map(|at| s.load_partial(at, n));
                         s.store_partial(at, finish.apply(s, sum, affine[v], residual), n);
                     }
                 }
