@@ -1,16 +1,17 @@
 //! Depthwise convolutions: every channel by itself, vectors of channels, a few output pixels of one
 //! row at a time in registers.
 //!
-//! Tap rows outside the picture are left out of an output row; the pixels at a row's ends, some of
-//! whose taps are outside, are computed one by one, so that the tiles between them ask nothing.
-//! Sums run over the taps in order, in a tile or alone.
+//! Where rows are long, the input is read where it lies: tap rows outside the picture are left out,
+//! and the pixels at a row's ends, some of whose taps are outside, are computed one by one, so that
+//! the tiles between them ask nothing. Small maps are copied first, one vector of channels with
+//! zeros around it. Sums run over the taps in order, in a tile or alone.
 
 use std::ops::Range;
 
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
 
@@ -64,32 +65,78 @@ fn prepare<const I: usize>(
     threads: usize,
 ) -> Box<dyn Kernel> {
     let isa = Isa::ALL[I];
-    let rows = desc.output.batch * desc.output.height;
     let vectors = desc.groups.div_ceil(isa.lanes());
-    let row_bytes = desc.kernel[0] * desc.input.width * desc.groups * size_of::<f32>();
-    let blocks = row_bytes.div_ceil(CACHED_ROWS).min(vectors);
-    let items = rows * blocks * desc.output.width;
-    let phases = if items == 0 { vec![] } else { vec![chunks_for(rows * blocks, threads)] };
-    // The output columns whose taps are all inside the picture.
-    let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
-    let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
-    let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
-    let interior = first..inside.clamp(first, desc.output.width);
+    let way = if desc.output.width <= HALO_WIDTH { Way::bands(desc, isa) } else { Way::rows(desc, vectors) };
+    let items = desc.output.batch
+        * match &way {
+            Way::Rows { blocks, .. } => desc.output.height * blocks,
+            Way::Bands { bands, .. } => vectors * bands,
+        };
+    let phases = if desc.output.pixels() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
     let finish = Finish::new(&epilogue, desc.groups).expect("memory for an epilogue");
-    Box::new(Depthwise { desc: *desc, weights, finish, blocks, interior, phases, isa })
+    Box::new(Depthwise { desc: *desc, weights, finish, way, items, phases, isa })
 }
 
-/// Input rows of one output row, of one block of channels, that stay in the nearest cache for the
-/// next one.
-const CACHED_ROWS: usize = 24 << 10;
+/// Output maps up to this width go by way of a copy with a halo: the pixels at a row's ends would
+/// cost more than the copy. Measured: even at 28 for 3x3, far ahead at 14 and 7 and for 5x5.
+const HALO_WIDTH: usize = 28;
+
+/// What an item reads, or copies, should stay in the nearest cache while it is read `kh` times.
+const CACHED: usize = 24 << 10;
+
+/// How a convolution is cut into items.
+enum Way {
+    /// An item is one output row of a block of channels, read from where the input lies.
+    Rows {
+        /// Parts that the vectors of channels are cut into.
+        blocks: usize,
+        /// The output columns whose taps are all inside the picture.
+        interior: Range<usize>,
+    },
+    /// An item is some output rows of one vector of channels, read from a copy of their input with
+    /// zeros around it.
+    Bands {
+        /// Parts that the output rows are cut into.
+        bands: usize,
+        /// Pixels in a row of the copy: what the row's tiles read, the last one filled up.
+        length: usize,
+        /// Most rows of a copy.
+        rows: usize,
+    },
+}
+
+impl Way {
+    fn rows(desc: &ConvDesc, vectors: usize) -> Self {
+        let row_bytes = desc.kernel[0] * desc.input.width * desc.groups * size_of::<f32>();
+        let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
+        let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
+        let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
+        Self::Rows {
+            blocks: row_bytes.div_ceil(CACHED).clamp(1, vectors),
+            interior: first..inside.clamp(first, desc.output.width),
+        }
+    }
+
+    fn bands(desc: &ConvDesc, isa: Isa) -> Self {
+        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
+        let length = (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1;
+        let row_bytes = length * isa.lanes() * size_of::<f32>();
+        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
+        let band = ((CACHED / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).min(desc.output.height);
+        let bands = desc.output.height.div_ceil(band.max(1));
+        Self::Bands { bands, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
+    }
+}
+
+/// Of any tile.
+const MOST_PIXELS: usize = 8;
 
 struct Depthwise {
     desc: ConvDesc,
     weights: Packed,
     finish: Finish,
-    /// Parts that the vectors of channels are cut into.
-    blocks: usize,
-    interior: Range<usize>,
+    way: Way,
+    items: usize,
     phases: Vec<usize>,
     isa: Isa,
 }
@@ -103,105 +150,210 @@ impl Kernel for Depthwise {
         &self.phases
     }
 
-    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, _: Scratch) {
-        let rows = self.desc.output.batch * self.desc.output.height * self.blocks;
-        self.isa.dispatch(Rows {
+    fn scratch(&self) -> ScratchSize {
+        match self.way {
+            Way::Rows { .. } => ScratchSize::default(),
+            Way::Bands { length, rows, .. } => {
+                ScratchSize { shared: 0, local: rows * length * self.isa.lanes() }
+            }
+        }
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        self.isa.dispatch(Items {
             conv: self,
-            range: even_range(rows, self.phases[phase], chunk),
+            range: even_range(self.items, self.phases[phase], chunk),
             input: io.inputs[0],
             residual: io.inputs.get(1).copied(),
             output: io.output,
+            halo: scratch.local,
         });
     }
 }
 
-/// One chunk's output rows, each of one block of channels.
-struct Rows<'a> {
+/// One chunk.
+struct Items<'a> {
     conv: &'a Depthwise,
     range: Range<usize>,
     input: *const f32,
     residual: Option<*const f32>,
     output: *mut f32,
+    halo: *mut f32,
 }
 
-impl Vectorized for Rows<'_> {
+impl Vectorized for Items<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let desc = &self.conv.desc;
         match (desc.kernel[1], desc.stride[1], desc.dilation[1]) {
-            (3, 1, 1) => self.rows::<S, 3, 1, 4>(s),
-            (3, 2, 1) => self.rows::<S, 3, 2, 2>(s),
-            (5, 1, 1) => self.rows::<S, 5, 1, 4>(s),
-            (5, 2, 1) => self.rows::<S, 5, 2, 2>(s),
-            (7, 1, 1) => self.rows::<S, 7, 1, 4>(s),
-            _ => self.rows::<S, 0, 0, 4>(s),
+            (3, 1, 1) => self.items::<S, 3, 1, 4>(s),
+            (3, 2, 1) => self.items::<S, 3, 2, 2>(s),
+            (5, 1, 1) => self.items::<S, 5, 1, 4>(s),
+            (5, 2, 1) => self.items::<S, 5, 2, 2>(s),
+            (7, 1, 1) => self.items::<S, 7, 1, 4>(s),
+            _ => self.items::<S, 0, 0, 4>(s),
         }
     }
 }
 
-impl Rows<'_> {
-    /// Rows of a kernel `KW` wide with stride `STRIDE` and no dilation, or, if these are 0, of any.
+impl Items<'_> {
+    /// For a kernel `KW` wide with stride `STRIDE` and no dilation, or, if these are 0, for any.
     #[inline(always)]
-    fn rows<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(self, s: S) {
-        let Depthwise { desc, weights, finish, blocks, interior, .. } = self.conv;
-        let (x, y) = (&desc.input, &desc.output);
-        let per_block = y.batch * y.height;
-        for item in self.range {
-            let (block, row) = (item / per_block, item % per_block);
-            let (n, oy) = (row / y.height, row % y.height);
-            let vectors = even_range(x.channels.div_ceil(S::LANES), *blocks, block);
-            // The tap rows inside the picture.
-            let (start, step) = (oy * desc.stride[0], desc.dilation[0]);
-            let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
-            let inside = (desc.padding.top + x.height).saturating_sub(start + first * step).div_ceil(step);
-            let tap_rows = inside.min(desc.kernel[0] - first);
-            let top = if tap_rows == 0 { 0 } else { start + first * step - desc.padding.top };
-            for v in vectors.clone() {
-                let c = v * S::LANES;
-                let weights = &weights[(v * desc.kernel[0] + first) * desc.kernel[1] * S::LANES..];
-                let row = Row {
-                    desc,
-                    finish,
-                    input: self.input.wrapping_add(x.at(n, top, 0) + c),
-                    weights: weights.as_ptr(),
-                    tap_rows,
-                    channels: S::LANES.min(x.channels - c),
-                    affine: finish.vectors(s, c),
-                    residual: match (self.residual, desc.residual) {
-                        (Some(ptr), Some(map)) => Some(ptr.wrapping_add(map.at(n, oy, 0) + c)),
-                        _ => None,
-                    },
-                    output: self.output.wrapping_add(y.at(n, oy, 0) + c),
-                };
-                // SAFETY: the row is inside the output, its tap rows inside the input; the
-                // interior's columns are, too.
-                unsafe {
-                    let whole = if row.channels == S::LANES { interior.clone() } else { 0..0 };
-                    let mut ox = 0;
-                    while ox < whole.start {
-                        row.pixel(s, ox);
-                        ox += 1;
-                    }
-                    while ox + P <= whole.end {
-                        row.tile::<KW, STRIDE, P>(s, ox);
-                        ox += P;
-                    }
-                    while ox < y.width {
-                        row.pixel(s, ox);
-                        ox += 1;
+    fn items<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(self, s: S) {
+        let output = &self.conv.desc.output;
+        let vectors = output.channels.div_ceil(S::LANES);
+        match &self.conv.way {
+            Way::Rows { blocks, interior } => {
+                for item in self.range.clone() {
+                    let (n, rest) = (item / (blocks * output.height), item % (blocks * output.height));
+                    let (block, oy) = (rest / output.height, rest % output.height);
+                    for v in even_range(vectors, *blocks, block) {
+                        let row = self.row_in_place(s, n, oy, v);
+                        let whole = if row.channels == S::LANES { interior.clone() } else { 0..0 };
+                        // SAFETY: the row is inside the output, and the interior's taps are inside
+                        // the input.
+                        unsafe {
+                            for ox in 0..whole.start {
+                                row.pixel(s, &self.conv.desc, ox);
+                            }
+                            let mut ox = whole.start;
+                            while ox + P <= whole.end {
+                                row.tile::<KW, STRIDE, P>(s, ox, P);
+                                ox += P;
+                            }
+                            for ox in ox..output.width {
+                                row.pixel(s, &self.conv.desc, ox);
+                            }
+                            row.rest(s, output.width);
+                        }
                     }
                 }
             }
-            if finish.has_rest() {
-                let channels = vectors.start * S::LANES..x.channels.min(vectors.end * S::LANES);
-                for ox in 0..y.width {
-                    // SAFETY: this row's channels were written above.
-                    unsafe {
-                        let pixel = self.output.add(y.at(n, oy, ox) + channels.start);
-                        finish.rest(s, pixel, channels.len());
+            Way::Bands { bands, length, .. } => {
+                for item in self.range.clone() {
+                    let (n, rest) = (item / (vectors * bands), item % (vectors * bands));
+                    let (v, band) = (rest / bands, rest % bands);
+                    let rows = even_range(output.height, *bands, band);
+                    // SAFETY: the scratch has room for the longest band's rows.
+                    unsafe { self.copy_with_halo(s, n, rows.clone(), v, *length) };
+                    for oy in rows.clone() {
+                        let row = self.row_in_halo(s, n, oy, v, oy - rows.start, *length);
+                        // SAFETY: the row is inside the output, and the copy as long as its tiles.
+                        unsafe {
+                            for ox in (0..output.width).step_by(P) {
+                                row.tile::<KW, STRIDE, P>(s, ox, P.min(output.width - ox));
+                            }
+                            row.rest(s, output.width);
+                        }
                     }
+                }
+            }
+        }
+    }
+
+    /// An output row whose input is read where it lies.
+    #[inline(always)]
+    fn row_in_place<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize) -> Row<'_, S> {
+        let desc = &self.conv.desc;
+        let x = &desc.input;
+        // The tap rows inside the picture.
+        let (start, step) = (oy * desc.stride[0], desc.dilation[0]);
+        let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
+        let inside = (desc.padding.top + x.height).saturating_sub(start + first * step).div_ceil(step);
+        let tap_rows = inside.min(desc.kernel[0] - first);
+        let top = if tap_rows == 0 { 0 } else { start + first * step - desc.padding.top };
+        Row {
+            input: self.input.wrapping_add(x.at(n, top, 0) + v * S::LANES),
+            row_step: step * x.row_stride,
+            pixel_stride: x.pixel_stride,
+            before: desc.padding.left,
+            tap_rows,
+            ..self.row(s, n, oy, v, first)
+        }
+    }
+
+    /// An output row whose input is the copy from its row `at * stride` on.
+    #[inline(always)]
+    fn row_in_halo<S: Simd>(
+        &self,
+        s: S,
+        n: usize,
+        oy: usize,
+        v: usize,
+        at: usize,
+        length: usize,
+    ) -> Row<'_, S> {
+        let desc = &self.conv.desc;
+        Row {
+            input: self.halo.wrapping_add(at * desc.stride[0] * length * S::LANES),
+            row_step: desc.dilation[0] * length * S::LANES,
+            pixel_stride: S::LANES,
+            before: 0,
+            tap_rows: desc.kernel[0],
+            ..self.row(s, n, oy, v, 0)
+        }
+    }
+
+    /// What does not depend on where the input is read. `first` is the first tap row.
+    #[inline(always)]
+    fn row<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize, first: usize) -> Row<'_, S> {
+        let Depthwise { desc, weights, finish, .. } = self.conv;
+        let c = v * S::LANES;
+        Row {
+            finish,
+            input: self.input,
+            row_step: 0,
+            pixel_stride: 0,
+            before: 0,
+            tap_rows: 0,
+            kernel_width: desc.kernel[1],
+            stride: desc.stride[1],
+            dilation: desc.dilation[1],
+            weights: weights[(v * desc.kernel[0] + first) * desc.kernel[1] * S::LANES..].as_ptr(),
+            channels: S::LANES.min(desc.groups - c),
+            affine: finish.vectors(s, c),
+            residual: match (self.residual, desc.residual) {
+                (Some(ptr), Some(map)) => Some((ptr.wrapping_add(map.at(n, oy, 0) + c), map.pixel_stride)),
+                _ => None,
+            },
+            output: self.output.wrapping_add(desc.output.at(n, oy, 0) + c),
+            output_stride: desc.output.pixel_stride,
+        }
+    }
+
+    /// Copy the input of output rows `rows`, vector `v`, with zeros for what is outside the picture
+    /// or behind the last channel.
+    ///
+    /// # Safety
+    /// The scratch must have room for the rows that they see, each of `length` pixels.
+    #[inline(always)]
+    unsafe fn copy_with_halo<S: Simd>(&self, s: S, n: usize, rows: Range<usize>, v: usize, length: usize) {
+        let desc = &self.conv.desc;
+        let x = &desc.input;
+        let channels = S::LANES.min(x.channels - v * S::LANES);
+        let left = desc.padding.left.min(length);
+        let columns = x.width.min(length - left);
+        let seen = (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1;
+        for r in 0..seen {
+            // Above the picture this wraps around to something large.
+            let iy = (rows.start * desc.stride[0] + r).wrapping_sub(desc.padding.top);
+            let (left, columns) = if iy < x.height { (left, columns) } else { (length, 0) };
+            // SAFETY: the row is inside the scratch, its columns inside the picture.
+            unsafe {
+                let to = self.halo.add(r * length * S::LANES);
+                for i in (0..left).chain(left + columns..length) {
+                    s.store(to.add(i * S::LANES), s.zero());
+                }
+                if columns == 0 {
+                    continue;
+                }
+                let from = self.input.add(x.at(n, iy, 0) + v * S::LANES);
+                for i in 0..columns {
+                    let at = from.add(i * x.pixel_stride);
+                    let pixel = if channels == S::LANES { s.load(at) } else { s.load_partial(at, channels) };
+                    s.store(to.add((left + i) * S::LANES), pixel);
                 }
             }
         }
@@ -210,101 +362,131 @@ impl Rows<'_> {
 
 /// One output row of one vector of channels.
 struct Row<'a, S: Simd> {
-    desc: &'a ConvDesc,
     finish: &'a Finish,
-    /// The first pixel of the first input row that a tap row inside the picture sees.
+    /// The first pixel of the first input row that a tap row sees.
     input: *const f32,
-    /// That tap row's weights.
-    weights: *const f32,
-    /// Tap rows inside the picture.
+    /// From the input row of a tap row to that of the next.
+    row_step: usize,
+    /// From an input pixel to the next.
+    pixel_stride: usize,
+    /// Input pixels that the first output pixel's first tap is in front of `input`.
+    before: usize,
+    /// Tap rows to sum over.
     tap_rows: usize,
+    kernel_width: usize,
+    stride: usize,
+    dilation: usize,
+    /// The first tap row's weights.
+    weights: *const f32,
     /// Channels, at most `LANES`.
     channels: usize,
     affine: [S::F32; 2],
-    residual: Option<*const f32>,
+    /// The first pixel and the distance to the next.
+    residual: Option<(*const f32, usize)>,
     /// The first pixel.
     output: *mut f32,
+    output_stride: usize,
 }
 
 impl<S: Simd> Row<'_, S> {
-    /// `P` output pixels from column `ox` on.
+    /// `count <= P` output pixels from column `ox` on.
     ///
     /// # Safety
-    /// All their taps must be inside the tap rows, and the channels fill the vector.
+    /// All taps of `P` pixels must be valid for reading vectors.
     #[inline(always)]
-    unsafe fn tile<const KW: usize, const STRIDE: usize, const P: usize>(&self, s: S, ox: usize) {
-        let desc = self.desc;
+    unsafe fn tile<const KW: usize, const STRIDE: usize, const P: usize>(
+        &self,
+        s: S,
+        ox: usize,
+        count: usize,
+    ) {
         let (kw, stride, dilation) =
-            if KW == 0 { (desc.kernel[1], desc.stride[1], desc.dilation[1]) } else { (KW, STRIDE, 1) };
-        let pixel_stride = desc.input.pixel_stride;
-        let mut row = self.input.wrapping_add((ox * stride - desc.padding.left) * pixel_stride);
+            if KW == 0 { (self.kernel_width, self.stride, self.dilation) } else { (KW, STRIDE, 1) };
+        let mut row = self.input.wrapping_add((ox * stride - self.before) * self.pixel_stride);
         let mut weights = self.weights;
         let mut sums = [s.zero(); P];
         for _ in 0..self.tap_rows {
             for kx in 0..kw {
-                // SAFETY: inside the packed weights and, by contract, the picture.
+                // SAFETY: inside the packed weights and, by contract, the input.
                 unsafe {
                     let weight = s.load(weights.add(kx * S::LANES));
                     for (p, sum) in sums.iter_mut().enumerate() {
-                        let x = s.load(row.add((p * stride + kx * dilation) * pixel_stride));
+                        let x = s.load(row.add((p * stride + kx * dilation) * self.pixel_stride));
                         *sum = s.fma(x, weight, *sum);
                     }
                 }
             }
-            row = row.wrapping_add(desc.dilation[0] * desc.input.row_stride);
+            row = row.wrapping_add(self.row_step);
             weights = weights.wrapping_add(kw * S::LANES);
         }
         for (p, &sum) in sums.iter().enumerate() {
-            // SAFETY: the pixel is inside the output and the residual.
-            unsafe {
-                let residual = match (self.residual, &desc.residual) {
-                    (Some(at), Some(map)) => Some(s.load(at.add((ox + p) * map.pixel_stride))),
-                    _ => None,
-                };
-                let value = self.finish.apply(s, sum, self.affine, residual);
-                s.store(self.output.add((ox + p) * desc.output.pixel_stride), value);
+            if p >= count {
+                break;
             }
+            // SAFETY: the pixel is inside the output and the residual.
+            unsafe { self.store(s, ox + p, sum) };
         }
     }
 
-    /// The output pixel of column `ox`, of whose taps some may be outside.
+    /// The output pixel of column `ox`, of whose taps some may be outside the picture.
+    ///
+    /// # Safety
+    /// The column must be inside the output, the input read where it lies.
+    #[inline(always)]
+    unsafe fn pixel(&self, s: S, desc: &ConvDesc, ox: usize) {
+        let (start, step) = (ox * self.stride, self.dilation);
+        let first = self.before.saturating_sub(start).div_ceil(step).min(self.kernel_width);
+        let inside = (self.before + desc.input.width).saturating_sub(start + first * step).div_ceil(step);
+        let taps = first..self.kernel_width.min(first + inside);
+        let column = if taps.is_empty() { 0 } else { start + first * step - self.before };
+        let n = self.channels;
+        let mut sum = s.zero();
+        for ky in 0..self.tap_rows {
+            let mut at = self.input.wrapping_add(ky * self.row_step + column * self.pixel_stride);
+            for kx in taps.clone() {
+                // SAFETY: inside the packed weights and the picture.
+                unsafe {
+                    let weight = s.load(self.weights.add((ky * self.kernel_width + kx) * S::LANES));
+                    let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
+                    sum = s.fma(x, weight, sum);
+                }
+                at = at.wrapping_add(step * self.pixel_stride);
+            }
+        }
+        // SAFETY: the pixel is inside the output and the residual.
+        unsafe { self.store(s, ox, sum) };
+    }
+
+    /// Finish the pixel of column `ox`.
     ///
     /// # Safety
     /// The column must be inside the output.
     #[inline(always)]
-    unsafe fn pixel(&self, s: S, ox: usize) {
-        let desc = self.desc;
-        let (start, step) = (ox * desc.stride[1], desc.dilation[1]);
+    unsafe fn store(&self, s: S, ox: usize, sum: S::F32) {
         let n = self.channels;
-        let left = desc.padding.left;
-        let first = left.saturating_sub(start).div_ceil(step).min(desc.kernel[1]);
-        let inside = (left + desc.input.width).saturating_sub(start + first * step).div_ceil(step);
-        let taps = first..desc.kernel[1].min(first + inside);
-        let column = if taps.is_empty() { 0 } else { start + first * step - left };
-        let mut sum = s.zero();
-        for ky in 0..self.tap_rows {
-            let mut at = self.input.wrapping_add(
-                ky * desc.dilation[0] * desc.input.row_stride + column * desc.input.pixel_stride,
-            );
-            for kx in taps.clone() {
-                // SAFETY: inside the packed weights and the picture.
-                unsafe {
-                    let weight = s.load(self.weights.add((ky * desc.kernel[1] + kx) * S::LANES));
-                    let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
-                    sum = s.fma(x, weight, sum);
-                }
-                at = at.wrapping_add(step * desc.input.pixel_stride);
-            }
-        }
         // SAFETY: the pixel is inside the output and the residual.
         unsafe {
-            let residual = match (self.residual, &desc.residual) {
-                (Some(at), Some(map)) => Some(s.load_partial(at.add(ox * map.pixel_stride), n)),
-                _ => None,
-            };
-            let value = self.finish.apply(s, sum, self.affine, residual);
-            let at = self.output.add(ox * desc.output.pixel_stride);
+            let mut value = s.fma(sum, self.affine[0], self.affine[1]);
+            if let Some((residual, stride)) = self.residual {
+                value = s.add(value, s.load_partial(residual.add(ox * stride), n));
+            }
+            let value = self.finish.bounded(s, value);
+            let at = self.output.add(ox * self.output_stride);
             if n == S::LANES { s.store(at, value) } else { s.store_partial(at, value, n) }
+        }
+    }
+
+    /// What is left of the activation to do over the row's pixels.
+    ///
+    /// # Safety
+    /// They must have been stored.
+    #[inline(always)]
+    unsafe fn rest(&self, s: S, width: usize) {
+        if self.finish.has_rest() {
+            for ox in 0..width {
+                // SAFETY: the pixel's channels were written.
+                unsafe { self.finish.rest(s, self.output.add(ox * self.output_stride), self.channels) };
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ impl Finish {
         Ok(Self { scale: vector(scale, 1.0)?, shift: vector(shift, 0.0)?, lo, hi, rest })
     }
 
-    /// Scale and shift of the vector that starts at channel `c`.
+    /// Scale and shift of the vector that starts at channel `c`: `scale * sum + shift`.
     #[inline(always)]
     pub(super) fn vectors<S: Simd>(&self, s: S, c: usize) -> [S::F32; 2] {
         debug_assert!(c + S::LANES <= self.scale.len());
@@ -47,19 +47,9 @@ impl Finish {
         unsafe { [s.load(self.scale.as_ptr().add(c)), s.load(self.shift.as_ptr().add(c))] }
     }
 
-    /// A sum with [`Self::vectors`], the residual and the bounds.
+    /// A value within the activation's bounds; NaN stays NaN.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(
-        &self,
-        s: S,
-        sum: S::F32,
-        [scale, shift]: [S::F32; 2],
-        residual: Option<S::F32>,
-    ) -> S::F32 {
-        let mut value = s.fma(sum, scale, shift);
-        if let Some(residual) = residual {
-            value = s.add(value, residual);
-        }
+    pub(super) fn bounded<S: Simd>(&self, s: S, value: S::F32) -> S::F32 {
         s.min(s.splat(self.hi), s.max(s.splat(self.lo), value))
     }
 

@@ -356,6 +356,7 @@ impl Tiles<'_> {
         for (v, affine) in affine.iter_mut().enumerate() {
             *affine = finish.vectors(s, c + v * S::LANES);
         }
+        let residual = self.residual.filter(|_| desc.residual.is_some());
         for (p, sums) in sums.iter().enumerate() {
             if p >= outputs.count {
                 break;
@@ -364,18 +365,14 @@ impl Tiles<'_> {
                 let (c, n) = (c + v * S::LANES, (left - v * S::LANES).min(S::LANES));
                 // SAFETY: the caller's contract.
                 unsafe {
-                    let at = self.output.add(outputs.at[p] + c);
-                    let residual = match (self.residual, &desc.residual) {
-                        (Some(residual), Some(_)) => Some(residual.add(outputs.residual_at[p] + c)),
-                        _ => None,
-                    };
-                    if n == S::LANES {
-                        let residual = residual.map(|at| s.load(at));
-                        s.store(at, finish.apply(s, sum, affine[v], residual));
-                    } else {
-                        let residual = residual.map(|at| s.load_partial(at, n));
-                        s.store_partial(at, finish.apply(s, sum, affine[v], residual), n);
+                    let mut value = s.fma(sum, affine[v][0], affine[v][1]);
+                    if let Some(residual) = residual {
+                        let at = residual.add(outputs.residual_at[p] + c);
+                        value = s.add(value, if n == S::LANES { s.load(at) } else { s.load_partial(at, n) });
                     }
+                    let value = finish.bounded(s, value);
+                    let at = self.output.add(outputs.at[p] + c);
+                    if n == S::LANES { s.store(at, value) } else { s.store_partial(at, value, n) }
                 }
             }
         }
