@@ -384,7 +384,7 @@ unsafe fn finish_row<S: Simd>(
             each_op::<S, true>(s, op, out, lanes, len);
         } else {
             each_op::<S, false>(s, op, out, lanes, len);
-            activate_row(s, out, len, activation);
+            activate_row(S::ISA, out, len, activation);
         }
     }
 }

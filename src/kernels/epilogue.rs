@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::gemm::tile::Tile;
 use super::math::activate_row;
 use crate::error::Result;
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
 /// Zeros behind the last channel of per-channel vectors: two of the widest vectors can be loaded
@@ -141,24 +141,9 @@ impl Epilogue {
     /// # Safety
     /// As [`Self::store_tile`].
     pub unsafe fn activate_stored(&self, isa: Isa, columns: Columns, to: &[*mut f32]) {
-        isa.dispatch(Stored { activation: self.activation, columns, to });
-    }
-}
-
-/// Stored pixels: a work of its own, so that its eleven loops are compiled once for all kernels.
-struct Stored<'a> {
-    activation: Activation,
-    columns: Columns,
-    to: &'a [*mut f32],
-}
-
-impl Vectorized for Stored<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for to in self.to {
-            // SAFETY: within the pixel's channels, by the contract of the only caller.
-            unsafe { activate_row(s, to.add(self.columns.channel), self.columns.channels, self.activation) };
+        for to in to {
+            // SAFETY: within the pixel's channels, by contract.
+            unsafe { activate_row(isa, to.add(columns.channel), columns.channels, self.activation) };
         }
     }
 }

@@ -6,7 +6,7 @@
 //! `|x|`, and on its negative side also relative to its value until that is below 1e-6.
 
 use super::epilogue::activate_cheap;
-use crate::simd::Simd;
+use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Activation;
 
 /// `c[0] + c[1] x + c[2] x^2 + ...` by Horner's rule.
@@ -140,25 +140,47 @@ pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::
 /// Any activation in place over `len` floats, such as a finished tile's row. A value's result does
 /// not depend on its place in the row.
 ///
+/// This enters the instruction set anew, which costs a few nanoseconds, so that its dozen loops are
+/// compiled once for all kernels and not once in each.
+///
 /// # Safety
 /// `row` must be valid for reading and writing `len` floats.
-#[inline(always)]
-pub unsafe fn activate_row<S: Simd>(s: S, row: *mut f32, len: usize, activation: Activation) {
-    // One loop each, in which the activation is known.
-    // SAFETY: the caller's contract.
-    unsafe {
-        match activation {
-            Activation::Identity => {}
-            Activation::Relu => map_row(s, row, len, Activation::Relu),
-            Activation::Clamp { lo, hi } => map_row(s, row, len, Activation::Clamp { lo, hi }),
-            Activation::LeakyRelu { slope } => map_row(s, row, len, Activation::LeakyRelu { slope }),
-            Activation::Hardswish => map_row(s, row, len, Activation::Hardswish),
-            Activation::Hardsigmoid => map_row(s, row, len, Activation::Hardsigmoid),
-            Activation::Tanh => map_row(s, row, len, Activation::Tanh),
-            Activation::Sigmoid => map_row(s, row, len, Activation::Sigmoid),
-            Activation::Silu => map_row(s, row, len, Activation::Silu),
-            Activation::Gelu => map_row(s, row, len, Activation::Gelu),
-            Activation::GeluTanh => map_row(s, row, len, Activation::GeluTanh),
+#[inline]
+pub unsafe fn activate_row(isa: Isa, row: *mut f32, len: usize, activation: Activation) {
+    if activation != Activation::Identity {
+        isa.dispatch(ActivateRow { row, len, activation });
+    }
+}
+
+/// The arguments of [`activate_row`], under its contract.
+struct ActivateRow {
+    row: *mut f32,
+    len: usize,
+    activation: Activation,
+}
+
+impl Vectorized for ActivateRow {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { row, len, activation } = self;
+        // One loop each, in which the activation is known.
+        // SAFETY: the contract of `activate_row`.
+        unsafe {
+            match activation {
+                Activation::Identity => {}
+                Activation::Relu => map_row(s, row, len, Activation::Relu),
+                Activation::Clamp { lo, hi } => map_row(s, row, len, Activation::Clamp { lo, hi }),
+                Activation::LeakyRelu { slope } => map_row(s, row, len, Activation::LeakyRelu { slope }),
+                Activation::Hardswish => map_row(s, row, len, Activation::Hardswish),
+                Activation::Hardsigmoid => map_row(s, row, len, Activation::Hardsigmoid),
+                Activation::Tanh => map_row(s, row, len, Activation::Tanh),
+                Activation::Sigmoid => map_row(s, row, len, Activation::Sigmoid),
+                Activation::Silu => map_row(s, row, len, Activation::Silu),
+                Activation::Gelu => map_row(s, row, len, Activation::Gelu),
+                Activation::GeluTanh => map_row(s, row, len, Activation::GeluTanh),
+            }
         }
     }
 }
@@ -167,17 +189,18 @@ pub unsafe fn activate_row<S: Simd>(s: S, row: *mut f32, len: usize, activation:
 /// `row` must be valid for reading and writing `len` floats.
 #[inline(always)]
 unsafe fn map_row<S: Simd>(s: S, row: *mut f32, len: usize, activation: Activation) {
-    let full = len / S::LANES * S::LANES;
-    for i in (0..full).step_by(S::LANES) {
-        // SAFETY: i + LANES <= len.
-        unsafe { s.store(row.add(i), apply_activation(s, activation, s.load(row.add(i)))) };
-    }
-    if full < len {
-        // SAFETY: len - full floats are left, fewer than LANES.
+    let mut i = 0;
+    while i < len {
+        let n = S::LANES.min(len - i);
+        // SAFETY: n floats are left from i on. One body serves full vectors and the rest: its
+        // arithmetic is long, the two loads and stores are not.
         unsafe {
-            let (rest, n) = (row.add(full), len - full);
-            s.store_partial(rest, apply_activation(s, activation, s.load_partial(rest, n)), n);
+            let at = row.add(i);
+            let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
+            let y = apply_activation(s, activation, x);
+            if n == S::LANES { s.store(at, y) } else { s.store_partial(at, y, n) }
         }
+        i += n;
     }
 }
 

@@ -186,6 +186,10 @@ impl Vectorized for Items<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        if const { matches!(S::ISA, Isa::Portable) } {
+            // Not worth the time to compile.
+            return self.items::<S, 0, 0, 4>(s);
+        }
         let desc = &self.conv.desc;
         match (desc.kernel[1], desc.stride[1], desc.dilation[1]) {
             (3, 1, 1) => self.items::<S, 3, 1, 4>(s),
@@ -226,7 +230,7 @@ impl Items<'_> {
                             for ox in ox..output.width {
                                 row.pixel(s, &self.conv.desc, ox);
                             }
-                            row.rest(s, output.width);
+                            row.rest(output.width);
                         }
                     }
                 }
@@ -245,7 +249,7 @@ impl Items<'_> {
                             for ox in (0..output.width).step_by(P) {
                                 row.tile::<KW, STRIDE, P>(s, ox, P.min(output.width - ox));
                             }
-                            row.rest(s, output.width);
+                            row.rest(output.width);
                         }
                     }
                 }
@@ -266,7 +270,7 @@ impl Items<'_> {
         let top = if tap_rows == 0 { 0 } else { start + first * step - desc.padding.top };
         Row {
             input: self.input.wrapping_add(x.at(n, top, 0) + v * S::LANES),
-            row_step: step * x.row_stride,
+            line_step: step * x.row_stride,
             pixel_stride: x.pixel_stride,
             before: desc.padding.left,
             tap_rows,
@@ -288,7 +292,7 @@ impl Items<'_> {
         let desc = &self.conv.desc;
         Row {
             input: self.halo.wrapping_add(at * desc.stride[0] * length * S::LANES),
-            row_step: desc.dilation[0] * length * S::LANES,
+            line_step: desc.dilation[0] * length * S::LANES,
             pixel_stride: S::LANES,
             before: 0,
             tap_rows: desc.kernel[0],
@@ -304,7 +308,7 @@ impl Items<'_> {
         Row {
             finish,
             input: self.input,
-            row_step: 0,
+            line_step: 0,
             pixel_stride: 0,
             before: 0,
             tap_rows: 0,
@@ -366,7 +370,7 @@ struct Row<'a, S: Simd> {
     /// The first pixel of the first input row that a tap row sees.
     input: *const f32,
     /// From the input row of a tap row to that of the next.
-    row_step: usize,
+    line_step: usize,
     /// From an input pixel to the next.
     pixel_stride: usize,
     /// Input pixels that the first output pixel's first tap is in front of `input`.
@@ -416,7 +420,7 @@ impl<S: Simd> Row<'_, S> {
                     }
                 }
             }
-            row = row.wrapping_add(self.row_step);
+            row = row.wrapping_add(self.line_step);
             weights = weights.wrapping_add(kw * S::LANES);
         }
         for (p, &sum) in sums.iter().enumerate() {
@@ -442,7 +446,7 @@ impl<S: Simd> Row<'_, S> {
         let n = self.channels;
         let mut sum = s.zero();
         for ky in 0..self.tap_rows {
-            let mut at = self.input.wrapping_add(ky * self.row_step + column * self.pixel_stride);
+            let mut at = self.input.wrapping_add(ky * self.line_step + column * self.pixel_stride);
             for kx in taps.clone() {
                 // SAFETY: inside the packed weights and the picture.
                 unsafe {
@@ -481,11 +485,11 @@ impl<S: Simd> Row<'_, S> {
     /// # Safety
     /// They must have been stored.
     #[inline(always)]
-    unsafe fn rest(&self, s: S, width: usize) {
+    unsafe fn rest(&self, width: usize) {
         if self.finish.has_rest() {
             for ox in 0..width {
                 // SAFETY: the pixel's channels were written.
-                unsafe { self.finish.rest(s, self.output.add(ox * self.output_stride), self.channels) };
+                unsafe { self.finish.rest(S::ISA, self.output.add(ox * self.output_stride), self.channels) };
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernels::Epilogue;
 use crate::kernels::math::activate_row;
-use crate::simd::Simd;
+use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
 /// Scale and shift for every channel, padded by a vector, and an activation as bounds where it is
@@ -64,8 +64,8 @@ impl Finish {
     /// # Safety
     /// `channels` must be valid for reading and writing `len` floats.
     #[inline(always)]
-    pub(super) unsafe fn rest<S: Simd>(&self, s: S, channels: *mut f32, len: usize) {
+    pub(super) unsafe fn rest(&self, isa: Isa, channels: *mut f32, len: usize) {
         // SAFETY: the caller's contract.
-        unsafe { activate_row(s, channels, len, self.rest) }
+        unsafe { activate_row(isa, channels, len, self.rest) }
     }
 }

@@ -223,7 +223,7 @@ impl Tiles<'_> {
                     // SAFETY: these channels were written above.
                     unsafe {
                         let at = self.output.add(at + units.start * unit);
-                        self.conv.finish.rest(s, at, units.len() * unit);
+                        self.conv.finish.rest(S::ISA, at, units.len() * unit);
                     }
                 }
             }

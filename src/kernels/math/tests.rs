@@ -1,7 +1,6 @@
 use super::*;
 use crate::kernels::reference::activation_f64;
 use crate::kernels::testing::Guarded;
-use crate::simd::{Isa, Vectorized};
 
 #[derive(Clone, Copy)]
 enum Function {
@@ -9,22 +8,15 @@ enum Function {
     Activation(Activation),
 }
 
-struct Map<'a>(&'a mut [f32], Function);
+struct Exp<'a>(&'a mut [f32]);
 
-impl Vectorized for Map<'_> {
+impl Vectorized for Exp<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(row, function) = self;
-        match function {
-            // SAFETY: the row is a slice.
-            Function::Activation(a) => unsafe { activate_row(s, row.as_mut_ptr(), row.len(), a) },
-            Function::Exp => {
-                for x in row {
-                    // SAFETY: one float.
-                    unsafe { s.store_partial(x, exp(s, s.splat(*x)), 1) };
-                }
-            }
+        for x in self.0 {
+            // SAFETY: one float.
+            unsafe { s.store_partial(x, exp(s, s.splat(*x)), 1) };
         }
     }
 }
@@ -32,7 +24,11 @@ impl Vectorized for Map<'_> {
 fn apply(isa: Isa, function: Function, x: &[f32]) -> Vec<f32> {
     let mut row = Guarded::poisoned(x.len());
     row.copy_from_slice(x);
-    isa.dispatch(Map(&mut row, function));
+    match function {
+        Function::Exp => isa.dispatch(Exp(&mut row)),
+        // SAFETY: the row is a slice.
+        Function::Activation(a) => unsafe { activate_row(isa, row.as_mut_ptr(), row.len(), a) },
+    }
     row.to_vec()
 }
 
