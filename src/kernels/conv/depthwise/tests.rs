@@ -39,6 +39,8 @@ fn depthwise_convolutions_of_networks() {
         (5, 2, 14, 72),
         (7, 1, 16, 33),
         (7, 2, 9, 8),
+        (3, 1, 70, 19),
+        (7, 1, 67, 9),
     ] {
         let pad = kernel / 2;
         let out = (size + 2 * pad - kernel) / stride + 1;
