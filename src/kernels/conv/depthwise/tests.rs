@@ -44,7 +44,7 @@ fn depthwise_convolutions_of_networks() {
     ] {
         let pad = kernel / 2;
         let out = (size + 2 * pad - kernel) / stride + 1;
-        let mut problem = ConvProblem::of(ConvDesc {
+        let mut problem = ConvProblem::of(&ConvDesc {
             input: FeatureMap::nhwc(2, size, size, channels),
             output: FeatureMap::nhwc(2, out, out, channels),
             residual: None,
