@@ -149,6 +149,7 @@ fn main() {
         let mut desc = BinaryDesc {
             op: BinaryOp::Add,
             left: x,
+            swapped: false,
             right: Operand::View(x),
             output: x,
             activation: Activation::Relu,
