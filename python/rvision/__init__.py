@@ -22,6 +22,7 @@ from rvision.errors import (
 
 if TYPE_CHECKING:
     from rvision import hub, models, nn, ops, transforms, weights
+    from rvision._evaluate import Evaluation, evaluate
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision.nn._functions import (
         add,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "DownloadError",
+    "Evaluation",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -51,6 +53,7 @@ __all__ = [
     "build_info",
     "cat",
     "concat",
+    "evaluate",
     "flatten",
     "get_num_threads",
     "hub",
@@ -76,6 +79,7 @@ _MODULES = {"hub", "models", "nn", "ops", "transforms", "weights"}
 # Where the other names are to be found.
 _HOMES = {
     **dict.fromkeys(("build_info", "get_num_threads", "set_num_threads"), "rvision._rvision"),
+    **dict.fromkeys(("Evaluation", "evaluate"), "rvision._evaluate"),
     **dict.fromkeys(("load", "save"), "rvision.weights._files"),
     **dict.fromkeys(
         (

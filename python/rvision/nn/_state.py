@@ -41,6 +41,16 @@ class _Entry(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Match(NamedTuple):
+    """How a state dict fits a module."""
+
+    entries: dict[str, _Entry]
+    state: dict[str, Any]  # under the module's names
+    missing: list[str]
+    unexpected: list[str]
+    misfits: list[str]  # in both, in different shapes
+
+
 def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]:
     """Return `module`'s state dict, in `destination` if that is given."""
     state = destination
@@ -67,6 +77,19 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> Incompa
             f"load_state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}; "
             "rvision.load(path) reads a file"
         )
+    entries, state, missing, unexpected, misfits = compare(module, state_dict)
+    if misfits or (strict and (missing or unexpected)):
+        raise StateDictError(_diagnosis(module, state, entries, strict))
+
+    values = {key: _converted(key, state[key], entry) for key, entry in entries.items() if key in state}
+    for key, value in values.items():
+        entry = entries[key]
+        entry.module._put(entry.registry, entry.name, value)
+    return IncompatibleKeys(missing, unexpected)
+
+
+def compare(module: Module, state_dict: Mapping[str, Any]) -> Match:
+    """Compare a state dict with a module by names and shapes; values are neither made nor looked at."""
     metadata = getattr(state_dict, "_metadata", None) or {}
     state = dict(state_dict)
     entries: dict[str, _Entry] = {}
@@ -78,18 +101,13 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> Incompa
         # Files of torch 0.4 and earlier have scalars as arrays of one element.
         if key in state and entry.shape == () and _shape(state[key]) == (1,):
             state[key] = np.asarray(state[key]).reshape(())
-
-    missing = [key for key in entries if key not in state]
-    unexpected = [key for key in state if key not in entries]
-    misfits = [key for key, entry in entries.items() if key in state and _shape(state[key]) != entry.shape]
-    if misfits or (strict and (missing or unexpected)):
-        raise StateDictError(_diagnosis(module, state, entries, strict))
-
-    values = {key: _converted(key, state[key], entry) for key, entry in entries.items() if key in state}
-    for key, value in values.items():
-        entry = entries[key]
-        entry.module._put(entry.registry, entry.name, value)
-    return IncompatibleKeys(missing, unexpected)
+    return Match(
+        entries,
+        state,
+        missing=[key for key in entries if key not in state],
+        unexpected=[key for key in state if key not in entries],
+        misfits=[key for key, entry in entries.items() if key in state and _shape(state[key]) != entry.shape],
+    )
 
 
 def _persistent(module: Module, registry: str) -> list[str]:

@@ -1,0 +1,342 @@
+"""How often a classifier is right: `rvision.evaluate`, and where labels come from."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rvision._pictures import PictureError, Source, find_pictures, outputs
+from rvision.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Evaluation", "Labelled", "evaluate", "labelled"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` counted.
+
+    Attributes
+    ----------
+    n : int
+        Pictures that were classified.
+    hits : dict of int to int
+        For each k, how often the label was among the k largest outputs.
+    ranks : numpy.ndarray
+        int64 (n,): the place of each label among the outputs, 0 for the largest; that of one that is not a
+        number is the last.
+    unreadable : list of PictureError
+        Pictures that could not be read and were left out.
+    """
+
+    n: int
+    hits: dict[int, int]
+    ranks: NDArray[np.int64] = field(repr=False)
+    unreadable: list[PictureError] = field(default_factory=list)
+
+    def accuracy(self, k: int = 1) -> float:
+        """Return the share of pictures whose label was among the k largest outputs; NaN of no pictures."""
+        return self.hits[k] / self.n if self.n else float("nan")
+
+    def error(self, k: int = 1) -> float:
+        """Return one minus the accuracy."""
+        return 1.0 - self.accuracy(k)
+
+    def __str__(self) -> str:
+        pictures = f"{self.n} {'picture' if self.n == 1 else 'pictures'}"
+        rates = (
+            f"top-{k} accuracy {100 * self.accuracy(k):.1f} % (error {100 * self.error(k):.1f} %)"
+            for k in self.hits
+        )
+        return f"{pictures}: {', '.join(rates)}"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures and the index of the class of each."""
+
+    sources: Sequence[Source]
+    labels: NDArray[np.int64]
+
+
+def evaluate(
+    model: Callable[[NDArray[np.float32]], Any],
+    data: str | os.PathLike[str] | Sequence[Source] | NDArray[Any],
+    labels: str | os.PathLike[str] | ArrayLike | None = None,
+    *,
+    transforms: Callable[[Any], NDArray[np.float32]] | None = None,
+    categories: Sequence[str] | None = None,
+    topk: Sequence[int] = (1, 5),
+    batch_size: int = 16,
+    skip_unreadable: bool = False,
+    progress: bool = False,
+) -> Evaluation:
+    """Count how often a classifier puts the right class first, and among the first five.
+
+    Parameters
+    ----------
+    model : callable
+        A module, or any function from float32 (N, C, H, W) to (N, K).
+    data : path, sequence or numpy.ndarray
+        * an array (N, C, H, W): without `transforms` of floats, as the network takes them; with it, of
+          anything that `transforms` takes one of;
+        * a sequence of files, Pillow images or arrays;
+        * a folder of class folders, or a folder whose pictures `labels` lists;
+        * a ``.npz`` file with arrays ``images`` and ``labels``.
+    labels : array_like of int, or path, optional
+        The index of each picture's class; or a CSV file with columns ``file`` and ``class_index`` (a folder's
+        own ``labels.csv`` is found).
+    transforms : callable, optional
+        From a picture to float32 (C, H, W), such as ``weights.transforms()``. Files need it.
+    categories : sequence of str, optional
+        Names of the classes in the order of the outputs, ``weights.meta["categories"]``. They decide which
+        class a folder stands for: where there are as many folders as categories, or no categories are given,
+        its place in the sorted names, as in torchvision's `ImageFolder`; where there are fewer, each is
+        called after its class, or its number.
+    topk : sequence of int
+        The k to count for. Those above the number of classes are left out, unless it is the smallest.
+    batch_size : int
+        Pictures a run. The result does not depend on it.
+    skip_unreadable : bool
+        Leave out pictures that can not be read, and list them in the result.
+    progress : bool
+        Show a bar on stderr.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ArgumentError
+        If pictures and labels do not belong together, or a label is none of the network's classes.
+    PictureError
+        If a picture can not be read, unless `skip_unreadable`.
+    TypeError
+        If `transforms` is missing where it is needed.
+
+    Examples
+    --------
+    >>> weights = ResNet50_Weights.DEFAULT
+    >>> result = rvision.evaluate(resnet50(weights=weights), "val/", transforms=weights.transforms())
+    >>> print(result)
+    50000 pictures: top-1 accuracy 80.9 % (error 19.1 %), top-5 accuracy 95.4 % (error 4.6 %)
+    """
+    if isinstance(data, str | os.PathLike):
+        if labels is not None and not isinstance(labels, str | os.PathLike):
+            raise ArgumentError(f"{os.fspath(data)}: its labels come from folders, a CSV file or the .npz")
+        given = labelled([data], labels, categories=categories)
+    elif isinstance(labels, str | os.PathLike):
+        given = labelled(list(data), labels, categories=categories)  # type: ignore[arg-type]
+    else:
+        given = _paired(data, labels)
+    _check_inputs(given.sources, transforms)
+    ranks: list[int] = []
+    unreadable: list[PictureError] = []
+    classes = 0
+    rows = outputs(model, given.sources, transforms, batch_size)
+    for label, row in zip(given.labels, _with_bar(rows, len(given.sources), progress), strict=True):
+        if isinstance(row, PictureError):
+            if not skip_unreadable:
+                raise row
+            unreadable.append(row)
+            continue
+        classes = len(row)
+        if not 0 <= label < classes:
+            raise ArgumentError(f"label {label}: the network has classes 0 to {classes - 1}")
+        ranks.append(_rank(row, int(label)))
+    places = np.array(ranks, np.int64)
+    counted = [k for k in sorted(topk) if k <= classes or k == min(topk)]
+    return Evaluation(len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable)
+
+
+def _rank(row: NDArray[np.float32], label: int) -> int:
+    """Return how many outputs come before the label's: larger ones, equal ones before it, all NaN."""
+    value = row[label]
+    if np.isnan(value):
+        return len(row)
+    return int((~(row <= value)).sum() + (row[:label] == value).sum())
+
+
+def _with_bar(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
+    if not progress:
+        return rows
+    from tqdm import tqdm
+
+    return iter(tqdm(rows, total=total, unit="picture", disable=None, leave=False))
+
+
+def _paired(data: Any, labels: Any) -> Labelled:
+    if labels is None:
+        raise ArgumentError("labels: expected the index of each picture's class, got None")
+    indices = np.asarray(labels)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"labels: expected whole numbers of shape (N,), got {indices.dtype} of shape {indices.shape}"
+        )
+    sources = data if isinstance(data, np.ndarray) else list(data)
+    if len(sources) != len(indices):
+        raise ArgumentError(f"{len(sources)} pictures, but {len(indices)} labels")
+    return Labelled(sources, indices.astype(np.int64))  # type: ignore[arg-type]
+
+
+def _check_inputs(sources: Sequence[Source], transforms: Any) -> None:
+    first = sources[0] if len(sources) else None
+    if transforms is not None or first is None:
+        return
+    if not isinstance(first, np.ndarray) or first.dtype.kind != "f":
+        kind = f"arrays of {first.dtype}" if isinstance(first, np.ndarray) else "pictures"
+        raise TypeError(f"evaluate: {kind} need transforms=, such as weights.transforms()")
+
+
+# ---- where labels come from ----
+
+
+def labelled(
+    paths: Sequence[str | os.PathLike[str]],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    categories: Sequence[str] | None = None,
+) -> Labelled:
+    """Find pictures and the classes they belong to.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+        One folder, one ``.npz`` file, or picture files.
+    labels : path, optional
+        A CSV file with columns ``file`` and ``class_index``. Its files are relative to the folder, or where
+        picture files are given, to it; a folder's own ``labels.csv`` is used without being named.
+    categories : sequence of str, optional
+        Names of the classes; see `evaluate`.
+
+    Raises
+    ------
+    ArgumentError
+        If there are no labels, or none for some picture.
+    OSError
+        What the system says.
+    """
+    first = Path(paths[0])
+    if len(paths) == 1 and first.suffix.lower() == ".npz":
+        if labels is not None:
+            raise ArgumentError(f"{first}: holds its own labels; --labels is for picture files")
+        return _from_npz(first)
+    if len(paths) == 1 and first.is_dir():
+        own = first / "labels.csv"
+        if labels is not None or own.is_file():
+            rows = _from_csv(Path(labels or own))
+            return _as_labelled([(first / name, index) for name, index in rows])
+        return _from_folders(first, categories)
+    if labels is None:
+        raise ArgumentError(
+            "labels are needed: a CSV file with columns file and class_index, or one folder of class folders"
+        )
+    return _of_files(find_pictures(paths), Path(labels))
+
+
+def _of_files(files: list[Path], labels: Path) -> Labelled:
+    by_path: dict[str, int] = {}
+    for name, index in _from_csv(labels):
+        by_path[os.path.realpath(labels.parent / name)] = by_path.setdefault(name, index)
+    pairs = []
+    for file in files:
+        index = next(
+            (by_path[key] for key in (os.path.realpath(file), str(file), file.name) if key in by_path), None
+        )
+        if index is None:
+            raise ArgumentError(f"{file}: {labels} has no label for it")
+        pairs.append((file, index))
+    return _as_labelled(pairs)
+
+
+def _as_labelled(pairs: Sequence[tuple[Path, int]]) -> Labelled:
+    return Labelled([path for path, _ in pairs], np.array([index for _, index in pairs], np.int64))
+
+
+def _from_csv(path: Path) -> list[tuple[str, int]]:
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            columns = table.fieldnames or []
+            if not {"file", "class_index"} <= set(columns):
+                raise ArgumentError(
+                    f"{path}: expected columns file and class_index, found {', '.join(columns) or 'none'}"
+                )
+            for row in table:
+                try:
+                    rows.append((str(row["file"]), int(row["class_index"])))
+                except (TypeError, ValueError):
+                    raise ArgumentError(
+                        f"{path}, line {table.line_num}: class_index {row['class_index']!r} is no number"
+                    ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArgumentError(f"{path}: not a CSV file: {error}") from None
+    if not rows:
+        raise ArgumentError(f"{path}: no pictures in it")
+    return rows
+
+
+def _from_npz(path: Path) -> Labelled:
+    from zipfile import BadZipFile
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"images", "labels"} <= set(arrays.files):
+                raise ArgumentError(
+                    f"{path}: expected arrays images and labels, found {', '.join(arrays.files) or 'none'}"
+                )
+            return _paired(arrays["images"], arrays["labels"])
+    except (BadZipFile, EOFError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(f"{path}: not a NumPy archive of plain arrays: {error}") from None
+
+
+def _from_folders(root: Path, categories: Sequence[str] | None) -> Labelled:
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise ArgumentError(f"{root}: neither class folders nor a labels.csv in it; give one with --labels")
+    indices = _folder_classes(root, [folder.name for folder in folders], categories)
+    return _as_labelled(
+        [
+            (file, index)
+            for folder, index in zip(folders, indices, strict=True)
+            for file in find_pictures([folder])
+        ]
+    )
+
+
+def _folder_classes(root: Path, names: list[str], categories: Sequence[str] | None) -> list[int]:
+    if categories is None or len(names) == len(categories):
+        return list(range(len(names)))
+    known: dict[str, list[int]] = {}
+    for index, category in enumerate(categories):
+        known.setdefault(_plain(category), []).append(index)
+    classes = []
+    for name in names:
+        found = known.get(_plain(name), [])
+        if not found and name.isdecimal() and int(name) < len(categories):
+            found = [int(name)]
+        if len(found) != 1:
+            why = f"stands for classes {' and '.join(map(str, found))}" if found else "is none of them"
+            raise ArgumentError(
+                f"{root}: {len(names)} class folders, but the network has {len(categories)} classes, and the "
+                f"folder {name!r} {why}; call each folder after its class or its number, or list the "
+                "pictures in a labels.csv"
+            )
+        classes += found
+    return classes
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").casefold().strip()

@@ -1,0 +1,39 @@
+"""`rvision evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rvision._evaluate import evaluate, labelled
+from rvision.cli._network import network
+
+__all__ = ["run"]
+
+
+def run(args: Any) -> int:
+    """Evaluate a network and return the exit status: 2 if some pictures could not be read."""
+    chosen = network(args)
+    data = labelled(args.data, args.labels, categories=chosen.categories or None)
+    result = evaluate(
+        chosen.model,
+        data.sources,
+        data.labels,
+        transforms=chosen.transforms,
+        batch_size=args.batch,
+        skip_unreadable=True,
+        progress=True,
+    )
+    for error in result.unreadable:
+        print(f"rvision: error: {' '.join(str(error).split())}", file=sys.stderr)
+    if args.json:
+        rates = {
+            f"top{k}_{what}": getattr(result, what)(k) for k in result.hits for what in ("accuracy", "error")
+        }
+        counts = {"n": result.n, "unreadable": len(result.unreadable)}
+        print(json.dumps({"model": chosen.name, "weights": chosen.weights, **counts, **rates}))
+    else:
+        print(f"{chosen.name} ({chosen.weights})")
+        print(result)
+    return 2 if result.unreadable else 0

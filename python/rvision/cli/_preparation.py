@@ -1,0 +1,107 @@
+"""How pictures are prepared for a network: its weights' preset, with what the user says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rvision import transforms as T
+from rvision.errors import ArgumentError
+from rvision.transforms._pictures import picture_or_tensor, to_pil, to_rgb
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rvision.weights import WeightsEnum
+
+__all__ = ["CIFAR10", "DIGITS", "preparation"]
+
+CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+DIGITS = [str(digit) for digit in range(10)]
+
+
+class AsTheyAre:
+    """To RGB and [0, 1], normalised; neither resized nor cropped."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.normalize = T.Normalize(mean, std)
+
+    def __call__(self, img: Any) -> NDArray[np.float32]:
+        """Prepare a Pillow image, pixels (H, W, C), or a tensor (C, H, W)."""
+        img = picture_or_tensor(img)
+        if not isinstance(img, np.ndarray):
+            return self.normalize(T.functional.to_tensor(to_rgb(img)))
+        scale = 255 if img.dtype == np.uint8 else 1
+        return self.normalize(np.divide(img, np.float32(scale), dtype=np.float32))
+
+
+class Grey:
+    """To one channel of `size` x `size`, [0, 1], normalised if `mean` and `std` are given."""
+
+    def __init__(self, size: int | None, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+        self.size = size
+        self.normalize = T.Normalize(mean or [0.0], std or [1.0])
+
+    def __call__(self, img: Any) -> NDArray[np.float32]:
+        """Prepare a Pillow image, uint8 pixels (H, W) or (H, W, C), or a uint8 tensor (1, H, W)."""
+        if isinstance(img, np.ndarray):
+            img = to_pil(img[0] if img.ndim == 3 and img.shape[0] == 1 else img)
+        img = img.convert("L")
+        if self.size is not None:
+            img = T.functional.resize(img, [self.size, self.size])
+        return self.normalize(T.functional.to_tensor(img))
+
+
+def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[Any], NDArray[np.float32]]:
+    """Return what prepares a picture for a network.
+
+    Parameters
+    ----------
+    name : str
+        The network. CIFAR-10's take 32x32 pixels, LeNet-5 grey ones of 28x28.
+    weights : WeightsEnum, optional
+        Whose preset to use, if there is one.
+    args : argparse.Namespace
+        `resize`, `crop`, `mean` and `std`, each None where the preset decides.
+
+    Raises
+    ------
+    ArgumentError
+        If `mean` and `std` have not a value for each channel.
+    """
+    channels = 1 if name == "lenet5" else 3
+    for option in ("mean", "std"):
+        given = getattr(args, option)
+        if given is not None and len(given) != channels:
+            raise ArgumentError(f"--{option}: {name} takes {channels} values, got {len(given)}")
+    if args.std is not None and not all(args.std):
+        raise ArgumentError("--std: values must not be zero")
+    if channels == 1:
+        size = args.resize or 28
+        return Grey(None if args.crop == "none" else size, args.mean, args.std)
+    if weights is not None:
+        preset = weights.transforms()
+    elif name.startswith("cifar10_"):
+        preset = T.ImageClassification(crop_size=32, resize_size=32)
+    else:
+        preset = T.ImageClassification(crop_size=224)
+    mean, std = args.mean or preset.mean, args.std or preset.std
+    if args.crop == "none":
+        if args.resize is None:
+            return AsTheyAre(mean, std)
+        return T.Compose([T.Lambda(_rgb), T.Resize(args.resize, preset.interpolation), AsTheyAre(mean, std)])
+    crop = args.crop or preset.crop_size[0]
+    return T.ImageClassification(
+        crop_size=crop,
+        resize_size=args.resize or max(preset.resize_size[0], crop),
+        mean=mean,
+        std=std,
+        interpolation=preset.interpolation,
+    )
+
+
+def _rgb(img: Any) -> Any:
+    img = picture_or_tensor(img)
+    return img if isinstance(img, np.ndarray) else to_rgb(img)
