@@ -55,6 +55,7 @@ struct PendingStep {
     inputs: Vec<Place>,
     output: Place,
     shared: Option<usize>,
+    macs: usize,
 }
 
 /// The state of one compilation.
@@ -289,7 +290,23 @@ impl<'a> Compiler<'a> {
             inputs: inputs.to_vec(),
             output,
             shared,
+            macs: 0,
         });
+    }
+
+    /// Add a step of so many multiply-adds.
+    pub fn product_step(
+        &mut self,
+        name: &str,
+        macs: usize,
+        kernel: Box<dyn Kernel>,
+        inputs: &[Place],
+        output: Place,
+    ) {
+        self.step(name, kernel, inputs, output);
+        if let Some(step) = self.steps.last_mut() {
+            step.macs = macs;
+        }
     }
 
     /// Record a node's value, and that its operands have been read once.
@@ -345,6 +362,7 @@ impl<'a> Compiler<'a> {
                 output: operand(&step.output),
                 output_shape: step.output.view.shape,
                 shared: step.shared,
+                macs: step.macs,
                 kernel: step.kernel,
             });
         }

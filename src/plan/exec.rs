@@ -1,9 +1,11 @@
 //! Running a plan: pointers, workspaces, and the one call into the kernels.
 
+use std::time::{Duration, Instant};
+
 use super::{Operand, Plan, Storage};
 use crate::error::{Error, Result};
 use crate::kernels::{Io, Scratch};
-use crate::tensor::AlignedBuf;
+use crate::tensor::{AlignedBuf, Shape};
 use crate::threads::{Phase, Pool, Work};
 
 /// More operands than any kernel reads.
@@ -71,6 +73,22 @@ impl Run<'_> {
     }
 }
 
+/// A part of a run's phases, as a job of its own.
+struct Part<'a> {
+    run: &'a Run<'a>,
+    first: usize,
+}
+
+impl Work for Part<'_> {
+    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
+        self.run.chunk(self.first + phase, chunk, worker);
+    }
+
+    fn name(&self, phase: usize) -> String {
+        self.run.name(self.first + phase)
+    }
+}
+
 impl Work for Run<'_> {
     fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
         let (step, phase) = self.plan.phases[phase];
@@ -104,6 +122,27 @@ impl Plan {
         self.phases.iter().map(|&(step, phase)| Phase::new(self.steps[step].kernel.phases()[phase])).collect()
     }
 
+    /// Checks, and pointers to everything.
+    fn start<'a>(
+        &'a self,
+        pool: &Pool,
+        workspace: &'a mut Workspace,
+        inputs: &'a [&[f32]],
+        outputs: &'a mut [&mut [f32]],
+    ) -> Result<Run<'a>> {
+        check("input", &self.inputs, inputs.iter().map(|a| a.len()))?;
+        check("output", &self.outputs, outputs.iter().map(|a| a.len()))?;
+        assert_eq!(self.threads, pool.threads(), "a plan made for another pool");
+        workspace.fit(self)?;
+        Ok(Run {
+            plan: self,
+            inputs: inputs.iter().map(|a| a.as_ptr()).collect(),
+            outputs: outputs.iter_mut().map(|a| a.as_mut_ptr()).collect(),
+            arena: workspace.arena.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
+            local: workspace.local.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
+        })
+    }
+
     /// Run on C-contiguous arrays of the plan's shapes. The outputs' old contents do not matter.
     ///
     /// # Errors
@@ -117,26 +156,65 @@ impl Plan {
         outputs: &mut [&mut [f32]],
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
-        check("input", &self.inputs, inputs.iter().map(|a| a.len()))?;
-        check("output", &self.outputs, outputs.iter().map(|a| a.len()))?;
-        assert_eq!(self.threads, pool.threads(), "a plan made for another pool");
-        workspace.fit(self)?;
-        let run = Run {
-            plan: self,
-            inputs: inputs.iter().map(|a| a.as_ptr()).collect(),
-            outputs: outputs.iter_mut().map(|a| a.as_mut_ptr()).collect(),
-            arena: workspace.arena.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
-            local: workspace.local.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
-        };
+        let run = self.start(pool, workspace, inputs, outputs)?;
         pool.run(&run, &self.counters(), interrupted)
     }
 }
 
-fn check(
-    kind: &str,
-    shapes: &[crate::tensor::Shape],
-    lengths: impl ExactSizeIterator<Item = usize>,
-) -> Result<()> {
+/// The time of one step, best of several runs.
+#[derive(Clone, Debug)]
+pub struct StepTime {
+    /// The node's name.
+    pub name: String,
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Of the output.
+    pub shape: Shape,
+    /// Multiply-adds, where the kernel is a convolution or linear layer.
+    pub macs: usize,
+    /// The fastest run.
+    pub best: Duration,
+}
+
+impl Plan {
+    /// Time every step as a job of its own, `runs` times in turn; as [`Plan::run`] otherwise. Each
+    /// step's time includes about ten microseconds for entering the pool.
+    pub(super) fn profile(
+        &self,
+        pool: &Pool,
+        workspace: &mut Workspace,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        runs: usize,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<StepTime>> {
+        let run = self.start(pool, workspace, inputs, outputs)?;
+        let counters = self.counters();
+        let mut times = vec![Duration::MAX; self.steps.len()];
+        for _ in 0..runs {
+            let mut first = 0;
+            for (step, time) in self.steps.iter().zip(&mut times) {
+                let count = step.kernel.phases().len();
+                let start = Instant::now();
+                pool.run(&Part { run: &run, first }, &counters[first..first + count], interrupted)?;
+                *time = start.elapsed().min(*time);
+                first += count;
+            }
+        }
+        let steps = self.steps.iter().zip(times);
+        Ok(steps
+            .map(|(step, best)| StepTime {
+                name: step.name.clone(),
+                kernel: step.kernel.name(),
+                shape: step.output_shape,
+                macs: step.macs,
+                best,
+            })
+            .collect())
+    }
+}
+
+fn check(kind: &str, shapes: &[Shape], lengths: impl ExactSizeIterator<Item = usize>) -> Result<()> {
     let wrong = |what: String, expected: String, found: String| Err(Error::Input { what, expected, found });
     if lengths.len() != shapes.len() {
         return wrong(format!("the {kind}s"), shapes.len().to_string(), lengths.len().to_string());

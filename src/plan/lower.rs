@@ -241,7 +241,7 @@ impl Compiler<'_> {
         let epilogue = weights::epilogue(node)?;
         let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads);
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
-        self.step(&node.name, kernel, &operands, to);
+        self.product_step(&node.name, desc.macs(), kernel, &operands, to);
         Ok(to)
     }
 

@@ -14,6 +14,7 @@ mod memory;
 mod network;
 mod weights;
 
+pub use exec::StepTime;
 pub use network::Network;
 
 use crate::kernels::Kernel;
@@ -46,6 +47,8 @@ struct Step {
     inputs: Vec<Operand>,
     output: Operand,
     output_shape: Shape,
+    /// Multiply-adds of a convolution or linear layer, else 0.
+    macs: usize,
     /// The slot of the kernel's shared scratch.
     shared: Option<usize>,
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Plan;
 use super::exec::Workspace;
+use super::{Plan, StepTime};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simd::Isa;
@@ -104,6 +104,25 @@ impl Network {
             idle.push(workspace);
         }
         result
+    }
+
+    /// Time every step of `plan`, best of `runs`; otherwise as [`Network::run`].
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn profile(
+        &self,
+        plan: &Plan,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        runs: usize,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<StepTime>> {
+        let pool = {
+            let _guard = threads::hold_fork();
+            threads::pool()?
+        };
+        plan.profile(&pool, &mut Workspace::default(), inputs, outputs, runs, interrupted)
     }
 
     /// Bytes of idle workspaces.

@@ -1,10 +1,13 @@
 //! Networks after tracing.
 
+use std::sync::Arc;
+
 use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::error::Error;
-use crate::plan::Network;
+use crate::plan::{Network, Plan};
 use crate::tensor::Shape;
 
 /// A traced network, after the passes.
@@ -20,6 +23,49 @@ impl Graph {
     /// A graph, and the names of its nodes before the passes fused some of them.
     pub(super) fn new(graph: crate::graph::Graph, node_names: Vec<String>) -> Self {
         Self { network: Network::new(graph), node_names }
+    }
+}
+
+/// A line of a profile.
+type StepRow<'py> = (String, &'static str, Bound<'py, PyTuple>, usize, f64);
+
+impl Graph {
+    /// Plan for the inputs' shapes, make the outputs, and do `job` without the interpreter's lock.
+    fn execute<'py, T: Send>(
+        &self,
+        py: Python<'py>,
+        inputs: &[PyReadonlyArrayDyn<'py, f32>],
+        job: impl FnOnce(&Arc<Plan>, &[&[f32]], &mut [&mut [f32]], &mut dyn FnMut() -> bool) -> Result<T, Error>
+        + Send,
+    ) -> PyResult<(T, Vec<Bound<'py, PyArrayDyn<f32>>>)> {
+        let mut shapes = Vec::with_capacity(inputs.len());
+        let mut slices = Vec::with_capacity(inputs.len());
+        for (i, array) in inputs.iter().enumerate() {
+            shapes.push(shape_of(array.shape())?);
+            // `as_slice` alone would take Fortran's order too.
+            let slice = if array.is_c_contiguous() { array.as_slice().ok() } else { None };
+            slices.push(slice.ok_or_else(|| Error::Input {
+                what: format!("input {i}"),
+                expected: "an aligned, C-contiguous array".into(),
+                found: "another memory layout; use numpy.require(x, requirements=\"CA\")".into(),
+            })?);
+        }
+        let plan = py.detach(|| self.network.plan(&shapes))?;
+        let outputs: Vec<_> =
+            plan.outputs().iter().map(|shape| PyArrayDyn::<f32>::zeros(py, &shape[..], false)).collect();
+        let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
+        let mut targets = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
+        let mut signal = None;
+        let mut interrupted = || {
+            signal = Python::attach(|py| py.check_signals()).err();
+            signal.is_some()
+        };
+        let result = py.detach(|| job(&plan, &slices, &mut targets, &mut interrupted));
+        // The exception that the signal's handler raised, which need not be KeyboardInterrupt.
+        match signal {
+            Some(raised) => Err(raised),
+            None => result.map(|value| (value, outputs)).map_err(PyErr::from),
+        }
     }
 }
 
@@ -51,34 +97,29 @@ impl Graph {
         py: Python<'py>,
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
     ) -> PyResult<Vec<Bound<'py, PyArrayDyn<f32>>>> {
-        let mut shapes = Vec::with_capacity(inputs.len());
-        let mut slices = Vec::with_capacity(inputs.len());
-        for (i, array) in inputs.iter().enumerate() {
-            shapes.push(shape_of(array.shape())?);
-            // `as_slice` alone would take Fortran's order too.
-            let slice = if array.is_c_contiguous() { array.as_slice().ok() } else { None };
-            slices.push(slice.ok_or_else(|| Error::Input {
-                what: format!("input {i}"),
-                expected: "an aligned, C-contiguous array".into(),
-                found: "another memory layout; use numpy.require(x, requirements=\"CA\")".into(),
-            })?);
-        }
-        let plan = py.detach(|| self.network.plan(&shapes))?;
-        let outputs: Vec<_> =
-            plan.outputs().iter().map(|shape| PyArrayDyn::<f32>::zeros(py, &shape[..], false)).collect();
-        let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
-        let mut targets = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
-        let mut signal = None;
-        let mut interrupted = || {
-            signal = Python::attach(|py| py.check_signals()).err();
-            signal.is_some()
-        };
-        let result = py.detach(|| self.network.run(&plan, &slices, &mut targets, &mut interrupted));
-        // The exception that the signal's handler raised, which need not be KeyboardInterrupt.
-        match signal {
-            Some(raised) => Err(raised),
-            None => result.map(|()| outputs).map_err(PyErr::from),
-        }
+        let ((), outputs) = self.execute(py, &inputs, |plan, inputs, outputs, interrupted| {
+            self.network.run(plan, inputs, outputs, interrupted)
+        })?;
+        Ok(outputs)
+    }
+
+    /// Time every step, best of `runs`: node, kernel, output shape, multiply-adds, seconds.
+    ///
+    /// Each step runs as a job of its own, which adds some ten microseconds to it.
+    #[pyo3(signature = (inputs, runs = 10))]
+    fn profile<'py>(
+        &self,
+        py: Python<'py>,
+        inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
+        runs: usize,
+    ) -> PyResult<Vec<StepRow<'py>>> {
+        let (steps, _) = self.execute(py, &inputs, |plan, inputs, outputs, interrupted| {
+            self.network.profile(plan, inputs, outputs, runs.max(1), interrupted)
+        })?;
+        steps
+            .into_iter()
+            .map(|s| Ok((s.name, s.kernel, PyTuple::new(py, s.shape.iter())?, s.macs, s.best.as_secs_f64())))
+            .collect()
     }
 
     fn __repr__(&self) -> String {
