@@ -56,6 +56,7 @@ impl Graph {
         let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
         let mut targets = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
         let mut signal = None;
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "a path has one lifetime only")]
         let mut interrupted = || {
             signal = Python::attach(|py| py.check_signals()).err();
             signal.is_some()
