@@ -169,16 +169,15 @@ impl<'a> Compiler<'a> {
         for id in (0..self.graph.nodes.len()).rev() {
             let node = &self.graph.nodes[id];
             let Op::Concat { dim } = node.op else { continue };
-            let whole = match self.wanted[id] {
-                Some(place) => place,
-                None => {
-                    let place = self.temporary(View::physical(self.shapes[id]));
-                    if let Storage::Slot(slot) = place.storage {
-                        self.slots[slot].joint = true;
-                    }
-                    self.wanted[id] = Some(place);
-                    place
+            let whole = if let Some(place) = self.wanted[id] {
+                place
+            } else {
+                let place = self.temporary(View::physical(self.shapes[id]));
+                if let Storage::Slot(slot) = place.storage {
+                    self.slots[slot].joint = true;
                 }
+                self.wanted[id] = Some(place);
+                place
             };
             let mut start = 0;
             for &part in &node.inputs {

@@ -209,10 +209,7 @@ impl Compiler<'_> {
     ) -> Result<Place> {
         let node = self.node(id);
         let mut from = from;
-        let residual = match node.fused.residual {
-            true => Some(self.in_layout_of(node.inputs[1], &layout)),
-            false => None,
-        };
+        let residual = node.fused.residual.then(|| self.in_layout_of(node.inputs[1], &layout));
         let to = match residual {
             // The input's pixels are read again while the output is written.
             Some(r) if r.storage != from.storage => self.target_over(id, r, layout),

@@ -85,6 +85,7 @@ impl View {
     ///
     /// # Panics
     /// If `dims` is no permutation of the dimensions' numbers.
+    #[must_use]
     pub fn permute(&self, dims: &[usize]) -> Self {
         assert_eq!(dims.len(), self.shape.rank(), "a permutation of all dimensions");
         let mut out = *self;
@@ -99,6 +100,7 @@ impl View {
     ///
     /// # Panics
     /// If that reaches beyond the dimension.
+    #[must_use]
     pub fn slice(&self, dim: usize, start: usize, len: usize, step: usize) -> Self {
         assert!(len == 0 || start + (len - 1) * step < self.shape[dim], "slice of {}", self.shape);
         let mut out = *self;
