@@ -290,7 +290,7 @@ def _from_npz(path: Path) -> Labelled:
     from zipfile import BadZipFile
 
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if not {"images", "labels"} <= set(arrays.files):
                 raise ArgumentError(
                     f"{path}: expected arrays images and labels, found {', '.join(arrays.files) or 'none'}"

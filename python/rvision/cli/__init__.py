@@ -73,5 +73,5 @@ def _text(error: Exception) -> str:
 
 
 def _say(kind: str, text: str = "") -> None:
-    line = " ".join(f"rvision: {kind}{': ' if text else ''}{text}".split())
-    print(line, file=sys.stderr)
+    whole = "; ".join(" ".join(line.split()) for line in text.splitlines())
+    print(f"rvision: {kind}{': ' if text else ''}{whole}", file=sys.stderr)
