@@ -11,6 +11,7 @@ mod igemm;
 mod im2col;
 mod runs;
 mod stem;
+mod winograd;
 
 use crate::error::{Error, Result};
 use crate::simd::Isa;
@@ -125,6 +126,7 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
         grouped::CANDIDATES,
         stem::CANDIDATES,
         gemv::CANDIDATES,
+        winograd::CANDIDATES,
         igemm::CANDIDATES,
         im2col::CANDIDATES,
     ];

@@ -1,0 +1,218 @@
+//! The prepared kernel: how tiles and output channels are cut into chunks of work.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::geometry::Planes;
+use super::stages::Convolution;
+use super::transforms::Algorithm;
+use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+
+/// How the work is cut. Every output is the same sum in each of them.
+#[derive(Clone, Debug)]
+pub enum Organisation {
+    /// One phase. Each chunk takes a block of tiles through all stages in its own scratch: for
+    /// weights that stay in the second-level cache, or that few tiles read anyway.
+    Blocks {
+        /// Blocks of tiles, one per chunk.
+        blocks: usize,
+    },
+    /// Two phases for each block of tiles: the input's transform, cut by tiles, into shared
+    /// scratch; then the products and the transform back, cut by panels of output channels, so
+    /// that all threads together read the weights once.
+    Phased {
+        /// Blocks of tiles, two phases each.
+        blocks: usize,
+        /// Chunks of the products' phase.
+        parts: usize,
+    },
+}
+
+/// A Winograd convolution, ready to run.
+pub struct Winograd<T, const A: usize, const M: usize> {
+    name: &'static str,
+    isa: Isa,
+    pub(super) convolution: Convolution,
+    pub(super) organisation: Organisation,
+    /// Panels that one pass over the tiles multiplies.
+    pub(super) group: usize,
+    phases: Vec<usize>,
+    /// Layout of the transformed input.
+    pub(super) v_planes: Planes,
+    /// Layout of the products.
+    pub(super) m_planes: Planes,
+    algorithm: PhantomData<T>,
+}
+
+/// Transformed weights up to this size are read anew for each block of tiles: the second-level
+/// cache holds them or nearly so.
+const SMALL_WEIGHTS: usize = 2 << 20;
+/// Tiles of a block that goes through all stages at once.
+const BLOCK_TILES: usize = 24;
+/// Tiles of a block, at most.
+const MAX_BLOCK: usize = 128;
+/// Tiles whose transforms are kept between two phases.
+const PHASE_TILES: usize = 96;
+/// Channels that are multiplied before they are transformed back: the products of a block stay
+/// in the first two caches, and the transform back reads whole cache lines.
+const GROUP_CHANNELS: usize = 32;
+
+impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
+    /// A kernel for so many threads.
+    pub fn new(name: &'static str, isa: Isa, convolution: Convolution, threads: usize) -> Self {
+        let organisation = organisation(&convolution, threads);
+        let group = GROUP_CHANNELS.div_ceil(convolution.weights.panels.width());
+        Self::organised(name, isa, convolution, threads, organisation, group)
+    }
+
+    /// A kernel that cuts its work in this way.
+    pub fn organised(
+        name: &'static str,
+        isa: Isa,
+        convolution: Convolution,
+        threads: usize,
+        organisation: Organisation,
+        group: usize,
+    ) -> Self {
+        let panels = convolution.weights.panels;
+        let total = convolution.tiling.total;
+        let (phases, rows) = match organisation {
+            Organisation::Blocks { blocks } => (vec![blocks], total.div_ceil(blocks)),
+            Organisation::Phased { blocks, parts } => {
+                let phases = (0..blocks).flat_map(|block| {
+                    let tiles = even_range(total, blocks, block).len();
+                    [chunks_for(tiles, threads), parts]
+                });
+                (phases.collect(), total.div_ceil(blocks))
+            }
+        };
+        let v_planes = Planes::new(rows, panels.depth);
+        let m_planes = Planes::new(rows, group.min(panels.count()) * panels.width());
+        let algorithm = PhantomData;
+        Self { name, isa, convolution, organisation, group, phases, v_planes, m_planes, algorithm }
+    }
+
+    /// Multiply some tiles with some panels and transform the products back, a group of panels
+    /// after the other.
+    ///
+    /// # Safety
+    /// `v` holds the transformed tiles, `m` is this thread's, `io` is the descriptor's.
+    #[inline(always)]
+    unsafe fn outputs<S: Simd>(
+        &self,
+        s: S,
+        io: &Io<'_>,
+        tiles: Range<usize>,
+        panels: Range<usize>,
+        v: *const f32,
+        m: *mut f32,
+    ) {
+        // A Vec per chunk would cost as much as some tiles.
+        let mut rows = [std::ptr::null(); MAX_BLOCK];
+        let rows = &mut rows[..tiles.len()];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = v.wrapping_add(i * self.v_planes.row);
+        }
+        let sink = m.wrapping_add(self.m_planes.len(A * A));
+        let mut start = panels.start;
+        while start < panels.end {
+            let group = start..panels.end.min(start + self.group);
+            start = group.end;
+            let convolution = &self.convolution;
+            let products = (m, self.m_planes);
+            // SAFETY: the caller's contract.
+            unsafe {
+                convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products);
+                convolution.transform_output::<S, T, A, M>(
+                    s,
+                    io,
+                    tiles.clone(),
+                    group,
+                    (m, self.m_planes),
+                    sink,
+                );
+            }
+        }
+    }
+}
+
+fn organisation(convolution: &Convolution, threads: usize) -> Organisation {
+    let total = convolution.tiling.total;
+    if convolution.weights.bytes() <= SMALL_WEIGHTS {
+        let blocks = total.div_ceil(BLOCK_TILES).next_multiple_of(threads).min(total);
+        Organisation::Blocks { blocks }
+    } else {
+        let blocks = total.div_ceil(PHASE_TILES);
+        Organisation::Phased { blocks, parts: chunks_for(convolution.weights.panels.count(), threads) }
+    }
+}
+
+impl<T: Algorithm<A, M>, const A: usize, const M: usize> Kernel for Winograd<T, A, M> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.phases
+    }
+
+    fn scratch(&self) -> ScratchSize {
+        let v = self.v_planes.len(A * A);
+        let m = self.m_planes.len(A * A) + self.convolution.desc.output.channels;
+        match self.organisation {
+            Organisation::Blocks { .. } => ScratchSize { shared: 0, local: v + m },
+            Organisation::Phased { .. } => ScratchSize { shared: v, local: m },
+        }
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        self.isa.dispatch(Work { kernel: self, phase, chunk, io, scratch });
+    }
+}
+
+/// The arguments of [`Kernel::run`].
+struct Work<'a, T, const A: usize, const M: usize> {
+    kernel: &'a Winograd<T, A, M>,
+    phase: usize,
+    chunk: usize,
+    io: &'a Io<'a>,
+    scratch: Scratch,
+}
+
+impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for Work<'_, T, A, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { kernel, phase, chunk, io, scratch } = self;
+        let convolution = &kernel.convolution;
+        let (total, input) = (convolution.tiling.total, io.inputs[0]);
+        let count = convolution.weights.panels.count();
+        let planes = kernel.v_planes;
+        // SAFETY: the contract of `Kernel::run`; rows and planes are those of `scratch`.
+        unsafe {
+            match kernel.organisation {
+                Organisation::Blocks { blocks } => {
+                    let tiles = even_range(total, blocks, chunk);
+                    let v = scratch.local;
+                    let m = v.add(planes.len(A * A));
+                    convolution.transform_input::<S, T, A, M>(s, input, tiles.clone(), v, planes);
+                    kernel.outputs(s, io, tiles, 0..count, v, m);
+                }
+                Organisation::Phased { blocks, parts } => {
+                    let tiles = even_range(total, blocks, phase / 2);
+                    if phase.is_multiple_of(2) {
+                        let part = even_range(tiles.len(), kernel.phases[phase], chunk);
+                        let v = scratch.shared.add(part.start * planes.row);
+                        let part = tiles.start + part.start..tiles.start + part.end;
+                        convolution.transform_input::<S, T, A, M>(s, input, part, v, planes);
+                    } else {
+                        let panels = even_range(count, parts, chunk);
+                        kernel.outputs(s, io, tiles, panels, scratch.shared, scratch.local);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The three stages of Winograd's convolution over some tiles and some output channels: the
+//! transform of the input, the products, the transform back with the epilogue.
+
+use std::ops::Range;
+
+use super::geometry::{Planes, Tiling};
+use super::panels::TransformedWeights;
+use super::transforms::{Algorithm, input_2d, output_columns};
+use crate::kernels::conv::ConvDesc;
+use crate::kernels::epilogue::Columns;
+use crate::kernels::gemm::Panels;
+use crate::kernels::gemm::tile::{Runs, TileWork, max_rows, product, with_rows};
+use crate::kernels::{Epilogue, Io, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+
+/// A prepared convolution.
+#[derive(Debug)]
+pub struct Convolution {
+    /// The descriptor.
+    pub desc: ConvDesc,
+    /// Tiles of all pictures.
+    pub tiling: Tiling,
+    /// The transformed weights.
+    pub weights: TransformedWeights,
+    /// Applied before the store.
+    pub epilogue: Epilogue,
+    /// A pixel of the padding.
+    pub zeros: Box<[f32]>,
+}
+
+impl Convolution {
+    /// Transform the input of `tiles` into the first rows of the planes at `v`.
+    ///
+    /// # Safety
+    /// `input` is the descriptor's, `v` has room for so many rows.
+    #[inline(always)]
+    pub unsafe fn transform_input<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+        &self,
+        s: S,
+        input: *const f32,
+        tiles: Range<usize>,
+        v: *mut f32,
+        planes: Planes,
+    ) {
+        let (map, padding, step) = (&self.desc.input, &self.desc.padding, self.desc.dilation);
+        let whole = map.channels / S::LANES * S::LANES;
+        for (row, index) in tiles.enumerate() {
+            let tile = self.tiling.tile(index);
+            let mut pixels = [[self.zeros.as_ptr(); A]; A];
+            for (i, pixels) in pixels.iter_mut().enumerate() {
+                let y = (tile.y + i * step[0]).wrapping_sub(padding.top);
+                for (j, pixel) in pixels.iter_mut().enumerate() {
+                    let x = (tile.x + j * step[1]).wrapping_sub(padding.left);
+                    if y < map.height && x < map.width {
+                        // SAFETY: a pixel of the map.
+                        *pixel = unsafe { input.add(map.at(tile.n, y, x)) };
+                    }
+                }
+            }
+            // SAFETY: the pixels and the zeros are `channels` long; planes' rows are whole vectors.
+            unsafe {
+                let out = v.add(row * planes.row);
+                for c in (0..whole).step_by(S::LANES) {
+                    input_2d::<S, T, A, M>(s, &pixels, (c, S::LANES), (out.add(c), planes.plane));
+                }
+                if whole < map.channels {
+                    let rest = (whole, map.channels - whole);
+                    input_2d::<S, T, A, M>(s, &pixels, rest, (out.add(whole), planes.plane));
+                }
+            }
+        }
+    }
+
+    /// Multiply transformed tiles with `panels` of weights. The tiles' rows in the first plane are
+    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`.
+    ///
+    /// # Safety
+    /// The rows hold the transformed tiles; `m` has room for so many rows of the panels' width.
+    pub unsafe fn multiply(
+        &self,
+        isa: Isa,
+        rows: (&[*const f32], usize),
+        panels: Range<usize>,
+        products: (*mut f32, Planes),
+    ) {
+        isa.dispatch(Multiply { weights: &self.weights, rows, panels, products });
+    }
+
+    /// Transform the products of `tiles` and `panels` at `m` back, and store the pixels. What a tile
+    /// has outside the map goes to `sink`.
+    ///
+    /// # Safety
+    /// `m` holds the products; `io` is the descriptor's; `sink` is as large as a pixel.
+    #[inline(always)]
+    pub unsafe fn transform_output<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+        &self,
+        s: S,
+        io: &Io<'_>,
+        tiles: Range<usize>,
+        panels: Range<usize>,
+        (m, planes): (*const f32, Planes),
+        sink: *mut f32,
+    ) {
+        let (map, step) = (&self.desc.output, self.desc.dilation);
+        let first = panels.start * self.weights.panels.width();
+        let end = (panels.end * self.weights.panels.width()).min(map.channels);
+        for (row, index) in tiles.enumerate() {
+            let tile = self.tiling.tile(index);
+            let mut pixels = [[sink; M]; M];
+            let mut residuals = [[sink.cast_const(); M]; M];
+            for y in 0..tile.rows {
+                for x in 0..tile.columns {
+                    let (py, px) = (tile.y + y * step[0], tile.x + x * step[1]);
+                    // SAFETY: a pixel of the maps, which are of the same size.
+                    unsafe {
+                        pixels[y][x] = io.output.add(map.at(tile.n, py, px));
+                        if let Some(residual) = &self.desc.residual {
+                            residuals[y][x] = io.inputs[1].add(residual.at(tile.n, py, px));
+                        }
+                    }
+                }
+            }
+            for channel in (first..end).step_by(S::LANES) {
+                // SAFETY: the products are the caller's; pixels and residuals have these channels.
+                unsafe {
+                    let products = m.add(row * planes.row + channel - first);
+                    let columns = Columns { channel, channels: S::LANES.min(end - channel) };
+                    let transformed = output_columns::<S, T, A, M>(s, (products, planes.plane));
+                    for y in 0..tile.rows {
+                        let sums = T::output(s, transformed[y]).map(|sum| [sum]);
+                        let residual = self.desc.residual.map(|_| residuals[y]);
+                        self.epilogue.store_tile(s, sums, columns, pixels[y], residual);
+                    }
+                }
+            }
+            if !self.epilogue.is_finished_by_store() {
+                let columns = Columns { channel: first, channels: end - first };
+                for pixels in &pixels[..tile.rows] {
+                    // SAFETY: as above.
+                    unsafe { self.epilogue.activate_stored(S::ISA, columns, &pixels[..tile.columns]) };
+                }
+            }
+        }
+    }
+}
+
+/// The arguments of [`Convolution::multiply`]: a work of its own, so that the register tiles are
+/// compiled once for both algorithms.
+struct Multiply<'a> {
+    weights: &'a TransformedWeights,
+    rows: (&'a [*const f32], usize),
+    panels: Range<usize>,
+    products: (*mut f32, Planes),
+}
+
+impl Vectorized for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { weights, rows: (rows, plane), panels, products: (m, m_planes) } = self;
+        let parts = rows.len().div_ceil(max_rows::<S>());
+        for index in 0..weights.products {
+            for panel in panels.clone() {
+                let column = (panel - panels.start) * weights.panels.width();
+                let panel = weights.panels.panel(panel);
+                let matrix = weights.matrix(&panel, index);
+                for part in 0..parts {
+                    let range = even_range(rows.len(), parts, part);
+                    // SAFETY: the caller's contract.
+                    unsafe {
+                        let table = rows[range.clone()].as_ptr();
+                        let runs = Runs { table, taps: 1, run: weights.panels.depth, skip: index * plane };
+                        let to = m.add(index * m_planes.plane + range.start * m_planes.row + column);
+                        if panel.vectors == Panels::VECTORS {
+                            let work =
+                                Product::<{ Panels::VECTORS }> { runs, matrix, to, stride: m_planes.row };
+                            with_rows(s, range.len(), work);
+                        } else {
+                            let work = Product::<1> { runs, matrix, to, stride: m_planes.row };
+                            with_rows(s, range.len(), work);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A register tile: some rows of a plane times a panel's matrix.
+struct Product<const NV: usize> {
+    runs: Runs,
+    matrix: *const f32,
+    to: *mut f32,
+    stride: usize,
+}
+
+impl<const NV: usize> TileWork for Product<NV> {
+    #[inline(always)]
+    unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
+        // SAFETY: the caller's contract: rows, a matrix and room for the products.
+        unsafe {
+            let sums = product::<S, ROWS, NV>(s, self.runs, self.matrix);
+            for (r, row) in sums.into_iter().enumerate() {
+                for (v, sum) in row.into_iter().enumerate() {
+                    s.store(self.to.add(r * self.stride + v * S::LANES), sum);
+                }
+            }
+        }
+    }
+}
