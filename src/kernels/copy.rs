@@ -2,7 +2,7 @@
 //! the parts of a concat, permutations, and constant padding.
 
 use super::nest::{Dim, Nest};
-use super::{Io, Kernel, Scratch, even_range};
+use super::{Io, Kernel, Scratch, chunks_for, even_range};
 use crate::tensor::{MAX_RANK, View};
 
 /// A copy between two views of one shape.
@@ -26,22 +26,31 @@ struct Copy {
     nest: Nest<2>,
     /// The loop that was taken out of the nest, where rows of the output are not rows of the input.
     tile: Option<Dim<2>>,
+    /// Parts that it is cut into.
+    parts: usize,
     phases: Vec<usize>,
 }
 
 impl Copy {
-    /// Elements that one visit of a tile moves: its source and target lines fit the first-level cache.
+    /// Elements of a tile, about: its source and target lines fit the first-level cache.
     const TILE: usize = 4096;
+
+    /// Most rows of a tile.
+    const ROWS: usize = 1024;
 
     fn new(desc: &CopyDesc, threads: usize) -> Self {
         assert_eq!(desc.input.shape, desc.output.shape, "a copy keeps the shape");
         let nest = Nest::new(desc.output.shape, [desc.output.strides(), desc.input.strides()]);
         if nest.inner().strides == [1, 1] {
-            return Self { phases: nest.phases(1, threads), nest, tile: None };
+            return Self { phases: nest.phases(1, threads), nest, tile: None, parts: 1 };
         }
-        let columns = (Self::TILE / nest.inner().size.max(1)).clamp(32, 1024);
+        let parts = nest.inner().size.div_ceil(Self::ROWS).max(1);
+        let columns = (Self::TILE / nest.inner().size.clamp(1, Self::ROWS)).max(32);
         let (tile, nest) = nest.split_inner(1, columns);
-        Self { phases: nest.phases(tile.size, threads), nest, tile: Some(tile) }
+        let elements = nest.pieces() * columns * tile.size;
+        let chunks = chunks_for((nest.pieces() * parts).min(elements.div_ceil(Self::TILE)), threads);
+        let phases = if desc.output.shape.numel() == 0 { vec![] } else { vec![chunks] };
+        Self { phases, nest, tile: Some(tile), parts }
     }
 }
 
@@ -55,14 +64,25 @@ impl Kernel for Copy {
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, _: Scratch) {
-        let range = even_range(self.nest.pieces(), self.phases[phase], chunk);
-        for ([to, from], len) in self.nest.walk(range) {
-            // SAFETY: the nest stays inside the views, which the caller vouches for.
-            unsafe {
-                let (to, from) = (io.output.add(to), io.inputs[0].add(from));
-                match self.tile {
-                    None => std::ptr::copy_nonoverlapping(from, to, len),
-                    Some(rows) => copy_tile(to, from, rows, Dim { size: len, ..self.nest.inner() }),
+        let range = even_range(self.nest.pieces() * self.parts, self.phases[phase], chunk);
+        let Some(tile) = self.tile else {
+            for ([to, from], len) in self.nest.walk(range) {
+                // SAFETY: the nest stays inside the views, which the caller vouches for.
+                unsafe { std::ptr::copy_nonoverlapping(io.inputs[0].add(from), io.output.add(to), len) };
+            }
+            return;
+        };
+        for item in range {
+            let (piece, part) = (item / self.parts, item % self.parts);
+            let rows = even_range(tile.size, self.parts, part);
+            for ([to, from], len) in self.nest.walk(piece..piece + 1) {
+                let [to_step, from_step] = tile.strides;
+                let columns = Dim { size: len, ..self.nest.inner() };
+                // SAFETY: the nest and the rows stay inside the views, which the caller vouches for.
+                unsafe {
+                    let to = io.output.add(to + rows.start * to_step);
+                    let from = io.inputs[0].add(from + rows.start * from_step);
+                    copy_tile(to, from, Dim { size: rows.len(), ..tile }, columns);
                 }
             }
         }

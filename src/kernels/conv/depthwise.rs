@@ -90,8 +90,12 @@ const HALO_WIDTH: usize = 64;
 /// With a stride, a copy is read too seldom to pay for itself, unless the kernel is this wide.
 const HALO_KERNEL: usize = 5;
 
-/// What an item reads, or copies, should stay in the nearest cache while it is read `kh` times.
+/// A band's copy should stay in the nearest cache while it is read.
 const CACHED: usize = 24 << 10;
+
+/// The input rows of an output row should stay in the nearer caches for the next one; longer ones
+/// are cut by channels.
+const CACHED_ROWS: usize = 48 << 10;
 
 /// How a convolution is cut into items.
 enum Way {
@@ -121,7 +125,7 @@ impl Way {
         let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
         let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
         Self::Rows {
-            blocks: row_bytes.div_ceil(CACHED).clamp(1, vectors),
+            blocks: row_bytes.div_ceil(CACHED_ROWS).clamp(1, vectors),
             interior: first..inside.clamp(first, desc.output.width),
         }
     }
@@ -201,11 +205,11 @@ impl Vectorized for Items<'_> {
         }
         let desc = &self.conv.desc;
         match (desc.kernel[1], desc.stride[1], desc.dilation[1]) {
-            (3, 1, 1) => self.items::<S, 3, 1, 4>(s),
+            (3, 1, 1) => self.items::<S, 3, 1, 8>(s),
             (3, 2, 1) => self.items::<S, 3, 2, 2>(s),
-            (5, 1, 1) => self.items::<S, 5, 1, 4>(s),
+            (5, 1, 1) => self.items::<S, 5, 1, 8>(s),
             (5, 2, 1) => self.items::<S, 5, 2, 2>(s),
-            (7, 1, 1) => self.items::<S, 7, 1, 4>(s),
+            (7, 1, 1) => self.items::<S, 7, 1, 8>(s),
             _ => self.items::<S, 0, 0, 4>(s),
         }
     }
@@ -216,28 +220,34 @@ impl Items<'_> {
     #[inline(always)]
     fn items<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(self, s: S) {
         let output = &self.conv.desc.output;
+        let width = self.conv.desc.input.width;
         let vectors = output.channels.div_ceil(S::LANES);
         match &self.conv.way {
             Way::Rows { blocks, interior } => {
                 for item in self.range.clone() {
                     let (n, rest) = (item / (blocks * output.height), item % (blocks * output.height));
                     let (block, oy) = (rest / output.height, rest % output.height);
+                    let inside = TapRows::of(&self.conv.desc, oy);
                     for v in even_range(vectors, *blocks, block) {
-                        let row = self.row_in_place(s, n, oy, v);
+                        let row = self.row_in_place(s, n, oy, v, &inside);
                         let whole = if row.channels == S::LANES { interior.clone() } else { 0..0 };
                         // SAFETY: the row is inside the output, and the interior's taps are inside
                         // the input.
                         unsafe {
                             for ox in 0..whole.start {
-                                row.pixel(s, &self.conv.desc, ox);
+                                row.pixel::<KW, STRIDE>(s, width, ox);
                             }
                             let mut ox = whole.start;
                             while ox + P <= whole.end {
                                 row.tile::<KW, STRIDE, P>(s, ox, P);
                                 ox += P;
                             }
+                            while P > 4 && ox + 4 <= whole.end {
+                                row.tile::<KW, STRIDE, 4>(s, ox, 4);
+                                ox += 4;
+                            }
                             for ox in ox..output.width {
-                                row.pixel(s, &self.conv.desc, ox);
+                                row.pixel::<KW, STRIDE>(s, width, ox);
                             }
                             row.rest(output.width);
                         }
@@ -268,22 +278,15 @@ impl Items<'_> {
 
     /// An output row whose input is read where it lies.
     #[inline(always)]
-    fn row_in_place<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize) -> Row<'_, S> {
+    fn row_in_place<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize, inside: &TapRows) -> Row<'_, S> {
         let desc = &self.conv.desc;
-        let x = &desc.input;
-        // The tap rows inside the picture.
-        let (start, step) = (oy * desc.stride[0], desc.dilation[0]);
-        let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
-        let inside = (desc.padding.top + x.height).saturating_sub(start + first * step).div_ceil(step);
-        let tap_rows = inside.min(desc.kernel[0] - first);
-        let top = if tap_rows == 0 { 0 } else { start + first * step - desc.padding.top };
         Row {
-            input: self.input.wrapping_add(x.at(n, top, 0) + v * S::LANES),
-            line_step: step * x.row_stride,
-            pixel_stride: x.pixel_stride,
+            input: self.input.wrapping_add(desc.input.at(n, inside.top, 0) + v * S::LANES),
+            line_step: desc.dilation[0] * desc.input.row_stride,
+            pixel_stride: desc.input.pixel_stride,
             before: desc.padding.left,
-            tap_rows,
-            ..self.row(s, n, oy, v, first)
+            tap_rows: inside.count,
+            ..self.row(s, n, oy, v, inside.first)
         }
     }
 
@@ -373,6 +376,26 @@ impl Items<'_> {
     }
 }
 
+/// The tap rows of an output row that are inside the picture.
+struct TapRows {
+    first: usize,
+    count: usize,
+    /// The input row that the first one sees.
+    top: usize,
+}
+
+impl TapRows {
+    fn of(desc: &ConvDesc, oy: usize) -> Self {
+        let (start, step) = (oy * desc.stride[0], desc.dilation[0]);
+        let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
+        let below = (desc.padding.top + desc.input.height).saturating_sub(start + first * step);
+        let count = below.div_ceil(step).min(desc.kernel[0] - first);
+        // Without any, the place does not matter, but it must be one.
+        let top = if count == 0 { 0 } else { start + first * step - desc.padding.top };
+        Self { first, count, top }
+    }
+}
+
 /// One output row of one vector of channels.
 struct Row<'a, S: Simd> {
     finish: &'a Finish,
@@ -441,16 +464,19 @@ impl<S: Simd> Row<'_, S> {
         }
     }
 
-    /// The output pixel of column `ox`, of whose taps some may be outside the picture.
+    /// The output pixel of column `ox`, of whose taps some may be outside the picture, which is
+    /// `width` wide.
     ///
     /// # Safety
     /// The column must be inside the output, the input read where it lies.
     #[inline(always)]
-    unsafe fn pixel(&self, s: S, desc: &ConvDesc, ox: usize) {
-        let (start, step) = (ox * self.stride, self.dilation);
-        let first = self.before.saturating_sub(start).div_ceil(step).min(self.kernel_width);
-        let inside = (self.before + desc.input.width).saturating_sub(start + first * step).div_ceil(step);
-        let taps = first..self.kernel_width.min(first + inside);
+    unsafe fn pixel<const KW: usize, const STRIDE: usize>(&self, s: S, width: usize, ox: usize) {
+        let (kw, stride, step) =
+            if KW == 0 { (self.kernel_width, self.stride, self.dilation) } else { (KW, STRIDE, 1) };
+        let start = ox * stride;
+        let first = self.before.saturating_sub(start).div_ceil(step).min(kw);
+        let inside = (self.before + width).saturating_sub(start + first * step).div_ceil(step);
+        let taps = first..kw.min(first + inside);
         let column = if taps.is_empty() { 0 } else { start + first * step - self.before };
         let n = self.channels;
         let mut sum = s.zero();
@@ -459,7 +485,7 @@ impl<S: Simd> Row<'_, S> {
             for kx in taps.clone() {
                 // SAFETY: inside the packed weights and the picture.
                 unsafe {
-                    let weight = s.load(self.weights.add((ky * self.kernel_width + kx) * S::LANES));
+                    let weight = s.load(self.weights.add((ky * kw + kx) * S::LANES));
                     let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
                     sum = s.fma(x, weight, sum);
                 }

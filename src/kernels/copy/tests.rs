@@ -26,7 +26,7 @@ fn f32_copy() {
 #[test]
 fn f32_copy_between_the_orders_of_pictures() {
     for c in [1, 2, 3, 4, 5, 8, 17, 64] {
-        for [h, w] in [[1, 1], [7, 7], [33, 65], [70, 31]] {
+        for [h, w] in [[1, 1], [7, 7], [33, 65], [70, 31], [1, 2500]] {
             let shape = Shape::new(&[2, c, h, w]);
             check_copy(View::contiguous(shape), View::physical(shape));
             check_copy(View::physical(shape), View::contiguous(shape));

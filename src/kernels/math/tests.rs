@@ -32,7 +32,7 @@ fn apply(isa: Isa, function: Function, x: &[f32]) -> Vec<f32> {
     row.to_vec()
 }
 
-/// Every 997th float, and the interesting ones.
+/// Every 9973rd float, and the interesting ones.
 fn floats() -> Vec<f32> {
     let special = [
         0.0,
@@ -55,7 +55,7 @@ fn floats() -> Vec<f32> {
         6.0,
         -3.0,
     ];
-    let all = (0..=u32::MAX / 997).map(|i| f32::from_bits(i * 997)).filter(|x| !x.is_nan());
+    let all = (0..=u32::MAX / 9973).map(|i| f32::from_bits(i * 9973)).filter(|x| !x.is_nan());
     special.into_iter().chain(all).collect()
 }
 
