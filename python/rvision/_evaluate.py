@@ -249,12 +249,10 @@ def _of_files(files: list[Path], labels: Path) -> Labelled:
         by_path[os.path.realpath(labels.parent / name)] = by_path.setdefault(name, index)
     pairs = []
     for file in files:
-        index = next(
-            (by_path[key] for key in (os.path.realpath(file), str(file), file.name) if key in by_path), None
-        )
-        if index is None:
+        keys = [key for key in (os.path.realpath(file), str(file), file.name) if key in by_path]
+        if not keys:
             raise ArgumentError(f"{file}: {labels} has no label for it")
-        pairs.append((file, index))
+        pairs.append((file, by_path[keys[0]]))
     return _as_labelled(pairs)
 
 

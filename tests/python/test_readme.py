@@ -70,3 +70,10 @@ def test_networks_of_the_readme_are_all_there_are():
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Networks")[1].split("\n## ")[0]
     named = re.sub(r"[^a-z]", "", section.lower())
     assert all(family.removesuffix("bn") in named for family in families), families
+
+
+def test_the_package_is_as_small_as_the_readme_says():
+    package = Path(rvision.__file__).parent
+    files = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert "less than 10 MB" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert sum(path.stat().st_size for path in files) < 10e6

@@ -116,7 +116,8 @@ class _Output:
 
     def _print(self, text: str, file: Any) -> None:
         if self._bar is None:
-            print(text, file=file)
+            # At once, also into a pipe: whoever reads there need not wait for the last picture.
+            print(text, file=file, flush=True)
         else:
             self._bar.write(text, file=file)
 

@@ -174,8 +174,9 @@ def _categories(args: Any, known: list[str]) -> list[str]:
 def published() -> Iterator[tuple[str, WeightsEnum | None]]:
     """Yield every network with each of its published weights; one without any, once with None."""
     for name in models.list_models():
-        members = _members(name)
-        yield from ((name, member) for member in members or [None])
+        members: list[WeightsEnum | None] = [*_members(name)]
+        for member in members or [None]:
+            yield name, member
 
 
 def _members(name: str) -> list[WeightsEnum]:
@@ -196,9 +197,9 @@ def _member(model: str | None, weights: str | None) -> WeightsEnum | None:
     if weights is None:
         return None
     if model is not None:
-        for member in _members(model):
-            if weights in type(member).__members__:
-                return type(member)[weights]
+        for own in _members(model):
+            if weights in type(own).__members__:
+                return type(own)[weights]
     class_name, _, name = weights.partition(".")
     for owner, member in published():
         if member is None or type(member).__name__ != class_name:
