@@ -12,7 +12,6 @@ import time
 
 import numpy as np
 import pytest
-
 import rvision
 from rvision import nn
 
@@ -61,7 +60,12 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess:
     path = os.pathsep.join(p for p in sys.path if p)
     env = os.environ | {"PYTHONPATH": path} | environment
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
