@@ -69,66 +69,45 @@ impl Epilogue {
     pub unsafe fn store_tile<S: Simd, const ROWS: usize, const NV: usize>(
         &self,
         s: S,
-        mut tile: Tile<S, ROWS, NV>,
+        tile: Tile<S, ROWS, NV>,
         columns: Columns,
         to: [*mut f32; ROWS],
         residual: Option<[*const f32; ROWS]>,
     ) {
-        // Each choice is made once for the whole tile, so that the arithmetic has no branches.
+        // Choices select a few operands here rather than code over the whole tile: a branch there
+        // costs more than multiplying by one.
         let Columns { channel, channels: count } = columns;
-        match (&self.scale, &self.shift) {
-            (Some(scale), Some(shift)) => {
-                let scale: [S::F32; NV] = from_fn(|v| channels(s, scale, channel + v * S::LANES));
-                let shift: [S::F32; NV] = from_fn(|v| channels(s, shift, channel + v * S::LANES));
-                map(&mut tile, |v, x| s.fma(x, scale[v], shift[v]));
+        let operand = |buf: &Option<Arc<AlignedBuf>>, neutral: f32| -> [S::F32; NV] {
+            match buf {
+                Some(buf) => from_fn(|v| channels(s, buf, channel + v * S::LANES)),
+                None => [s.splat(neutral); NV],
             }
-            (Some(scale), None) => {
-                let scale: [S::F32; NV] = from_fn(|v| channels(s, scale, channel + v * S::LANES));
-                map(&mut tile, |v, x| s.mul(x, scale[v]));
-            }
-            (None, Some(shift)) => {
-                let shift: [S::F32; NV] = from_fn(|v| channels(s, shift, channel + v * S::LANES));
-                map(&mut tile, |v, x| s.add(x, shift[v]));
-            }
-            (None, None) => {}
-        }
+        };
+        let (scale, shift) = (operand(&self.scale, 1.0), operand(&self.shift, 0.0));
+        let (lo, hi) = match self.activation {
+            Activation::Relu => (0.0, f32::INFINITY),
+            Activation::Clamp { lo, hi } => (lo, hi),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        };
+        let (lo, hi) = (s.splat(lo), s.splat(hi));
         let whole = count == NV * S::LANES;
         // Floats of the `v`-th vector where the tile is not whole.
         let part = |v: usize| count.saturating_sub(v * S::LANES).min(S::LANES);
-        if let Some(residual) = residual {
-            for r in 0..ROWS {
-                // SAFETY: within the pixel's channels, by contract.
-                let more: [S::F32; NV] = unsafe {
+        for (r, row) in tile.into_iter().enumerate() {
+            let mut row: [S::F32; NV] = from_fn(|v| s.fma(row[v], scale[v], shift[v]));
+            // SAFETY: within the pixels' channels, by contract.
+            unsafe {
+                if let Some(residual) = &residual {
                     let from = residual[r].add(channel);
-                    if whole {
-                        from_fn(|v| s.load(from.add(v * S::LANES)))
-                    } else {
-                        from_fn(|v| s.load_partial(from.add(v * S::LANES), part(v)))
-                    }
-                };
-                tile[r] = from_fn(|v| s.add(tile[r][v], more[v]));
-            }
-        }
-        match self.activation {
-            Activation::Relu => map(&mut tile, |_, x| s.max(s.zero(), x)),
-            Activation::Clamp { lo, hi } => {
-                map(&mut tile, |_, x| s.min(s.splat(hi), s.max(s.splat(lo), x)));
-            }
-            _ => {}
-        }
-        // SAFETY: within the pixels' channels, by contract.
-        unsafe {
-            if whole {
-                for r in 0..ROWS {
-                    for v in 0..NV {
-                        s.store(to[r].add(channel + v * S::LANES), tile[r][v]);
-                    }
+                    row = from_fn(|v| {
+                        let from = from.add(v * S::LANES);
+                        s.add(row[v], if whole { s.load(from) } else { s.load_partial(from, part(v)) })
+                    });
                 }
-            } else {
-                for r in 0..ROWS {
-                    for v in 0..NV {
-                        s.store_partial(to[r].add(channel + v * S::LANES), tile[r][v], part(v));
-                    }
+                for (v, x) in row.into_iter().enumerate() {
+                    let x = s.min(hi, s.max(lo, x));
+                    let to = to[r].add(channel + v * S::LANES);
+                    if whole { s.store(to, x) } else { s.store_partial(to, x, part(v)) }
                 }
             }
         }
@@ -163,16 +142,6 @@ fn channels<S: Simd>(s: S, buf: &AlignedBuf, c: usize) -> S::F32 {
     debug_assert!(c + S::LANES <= buf.len());
     // SAFETY: the buffers are padded beyond the last channel's vector.
     unsafe { s.load(buf.as_ptr().add(c)) }
-}
-
-/// `f(v, x)` over a tile's vectors in place.
-#[inline(always)]
-fn map<V: Copy, const ROWS: usize, const NV: usize>(tile: &mut [[V; NV]; ROWS], f: impl Fn(usize, V) -> V) {
-    for row in tile {
-        for (v, x) in row.iter_mut().enumerate() {
-            *x = f(v, *x);
-        }
-    }
 }
 
 /// The cheap activations (see [`Activation::is_cheap`]) on a vector; the others are left to

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd};
+use super::{Isa, Simd, Vectorized};
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,12 @@ impl Avx2 {
     pub fn new() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self { _private: () })
     }
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn with_avx2<V: Vectorized>(token: Avx2, work: V) -> V::Output {
+    work.run(token)
 }
 
 /// Lane masks for 0 to 8 leading lanes, read at an offset.
@@ -37,6 +43,11 @@ unsafe impl Simd for Avx2 {
     const REGISTERS: usize = 16;
     const ISA: Isa = Isa::Avx2;
 
+    #[inline(always)]
+    fn call<V: Vectorized>(self, work: V) -> V::Output {
+        // SAFETY: the token proves the features.
+        unsafe { with_avx2(self, work) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: the token proves AVX.

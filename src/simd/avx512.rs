@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd};
+use super::{Isa, Simd, Vectorized};
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL, AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,12 @@ impl Avx512 {
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn with_avx512<V: Vectorized>(token: Avx512, work: V) -> V::Output {
+    work.run(token)
+}
+
 #[inline(always)]
 fn mask(n: usize) -> __mmask16 {
     debug_assert!(n <= 16);
@@ -38,6 +44,11 @@ unsafe impl Simd for Avx512 {
     const REGISTERS: usize = 32;
     const ISA: Isa = Isa::Avx512;
 
+    #[inline(always)]
+    fn call<V: Vectorized>(self, work: V) -> V::Output {
+        // SAFETY: the token proves the features.
+        unsafe { with_avx512(self, work) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: the token proves AVX-512.

@@ -25,18 +25,6 @@ pub enum Isa {
     Avx512,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn with_avx2<V: Vectorized>(token: super::Avx2, work: V) -> V::Output {
-    work.run(token)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn with_avx512<V: Vectorized>(token: super::Avx512, work: V) -> V::Output {
-    work.run(token)
-}
-
 impl Isa {
     /// All of them, from the plainest to the widest.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Portable16, Self::Avx2, Self::Avx512];
@@ -133,23 +121,15 @@ impl Isa {
     #[inline]
     pub fn dispatch<V: Vectorized>(self, work: V) -> V::Output {
         match self {
-            Self::Portable => work.run(Portable::<8>),
+            Self::Portable => Portable::<8>.call(work),
             #[cfg(test)]
-            Self::Portable16 => work.run(Portable::<16>),
+            Self::Portable16 => Portable::<16>.call(work),
             #[cfg(not(test))]
             Self::Portable16 => panic!("{} is for the crate's own tests", self.name()),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                let token = super::Avx2::new().expect("AVX2 and FMA");
-                // SAFETY: the token proves the features.
-                unsafe { with_avx2(token, work) }
-            }
+            Self::Avx2 => super::Avx2::new().expect("AVX2 and FMA").call(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                let token = super::Avx512::new().expect("AVX-512");
-                // SAFETY: the token proves the features.
-                unsafe { with_avx512(token, work) }
-            }
+            Self::Avx512 => super::Avx512::new().expect("AVX-512").call(work),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => panic!("{} is not of this architecture", self.name()),
         }

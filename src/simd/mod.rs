@@ -51,6 +51,10 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// Which instruction set this is.
     const ISA: Isa;
 
+    /// Run `work` as a function of its own that is compiled for this instruction set. Inside a
+    /// larger body, this keeps a hot loop's registers apart from everything around it.
+    fn call<V: Vectorized>(self, work: V) -> V::Output;
+
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F32;
     /// All lanes zero.

@@ -1,6 +1,6 @@
 //! Plain Rust vectors: the reference for the intrinsics, and the path of other processors.
 
-use super::{Isa, Simd};
+use super::{Isa, Simd, Vectorized};
 
 /// `N` lanes in plain Rust, 8 or 16.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,11 @@ impl<const N: usize> Portable<N> {
     }
 }
 
+#[inline(never)]
+fn with_portable<V: Vectorized, const N: usize>(token: Portable<N>, work: V) -> V::Output {
+    work.run(token)
+}
+
 // SAFETY: needs no processor feature.
 unsafe impl<const N: usize> Simd for Portable<N> {
     type F32 = [f32; N];
@@ -20,6 +25,10 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     const REGISTERS: usize = if N == 8 { 16 } else { 32 };
     const ISA: Isa = if N == 8 { Isa::Portable } else { Isa::Portable16 };
 
+    #[inline(always)]
+    fn call<V: Vectorized>(self, work: V) -> V::Output {
+        with_portable(self, work)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F32 {
         [x; N]

@@ -84,13 +84,13 @@ impl Kernel for Gemv {
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, _scratch: Scratch) {
-        self.isa.dispatch(Chunk { kernel: self, chunk, io });
+        self.isa.dispatch(Chunk { kernel: self, index: chunk, io });
     }
 }
 
 struct Chunk<'a> {
     kernel: &'a Gemv,
-    chunk: usize,
+    index: usize,
     io: &'a Io<'a>,
 }
 
@@ -122,7 +122,7 @@ impl Chunk<'_> {
         let rows = pixels
             .map(|p| unsafe { self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1])) });
         let groups = panels.count().div_ceil(SIDE_BY_SIDE);
-        let groups = even_range(groups, self.kernel.chunks[0], self.chunk);
+        let groups = even_range(groups, self.kernel.chunks[0], self.index);
         let end = (groups.end * SIDE_BY_SIDE).min(panels.count());
         let mut index = groups.start * SIDE_BY_SIDE;
         // SAFETY: the panels and rows are those of the descriptor.
@@ -195,8 +195,8 @@ unsafe fn stream<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
                 for p in 0..P {
                     for v in 0..NV {
                         let w = s.load(panels[p].add((k * NV + v) * S::LANES));
-                        for r in 0..ROWS {
-                            acc[p][r][v] = s.fma(x[r], w, acc[p][r][v]);
+                        for (acc, x) in acc[p].iter_mut().zip(x) {
+                            acc[v] = s.fma(x, w, acc[v]);
                         }
                     }
                 }

@@ -95,6 +95,12 @@ impl Panels {
         }
     }
 
+    /// Floats of a panel: the next one begins so many behind it.
+    #[inline]
+    pub const fn floats(&self, panel: Panel) -> usize {
+        panel.vectors * self.lanes * self.depth
+    }
+
     /// Fill `packed` (of [`Self::len`] zeros) with `value(channel, k)`, the k-th factor of the sums
     /// of an output channel (counted over all groups).
     pub fn pack_into(&self, packed: &mut [f32], mut value: impl FnMut(usize, usize) -> f32) {

@@ -26,7 +26,8 @@ pub fn zeros<S: Simd, const ROWS: usize, const NV: usize>(s: S) -> Tile<S, ROWS,
     [[s.zero(); NV]; ROWS]
 }
 
-/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order.
+/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. What lies `ahead`
+/// floats behind the panel's rows is asked for on the way.
 ///
 /// # Safety
 /// Each row is valid for reading `len` floats, the panel for `len * NV * LANES`.
@@ -37,11 +38,15 @@ pub unsafe fn accumulate<S: Simd, const ROWS: usize, const NV: usize>(
     rows: [*const f32; ROWS],
     panel: *const f32,
     len: usize,
+    ahead: usize,
 ) -> Tile<S, ROWS, NV> {
+    // Unrolling by four gains nothing: the loop's own instructions are free beside these.
     for k in 0..len {
         // SAFETY: k < len, within the contract.
         unsafe {
-            let weights: [S::F32; NV] = from_fn(|v| s.load(panel.add((k * NV + v) * S::LANES)));
+            let row = panel.add(k * NV * S::LANES);
+            s.prefetch(row.wrapping_add(ahead));
+            let weights: [S::F32; NV] = from_fn(|v| s.load(row.add(v * S::LANES)));
             for r in 0..ROWS {
                 let x = s.broadcast(rows[r].add(k));
                 for v in 0..NV {
@@ -67,7 +72,8 @@ pub struct Runs {
     pub skip: usize,
 }
 
-/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`].
+/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What lies `ahead` floats behind
+/// the panel's rows is asked for on the way: the next panel, or with 0 nothing new.
 ///
 /// # Safety
 /// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip` on; the
@@ -76,70 +82,42 @@ pub struct Runs {
 pub unsafe fn product<S: Simd, const ROWS: usize, const NV: usize>(
     s: S,
     runs: Runs,
-    panel: *const f32,
+    mut panel: *const f32,
+    ahead: usize,
 ) -> Tile<S, ROWS, NV> {
-    let mut chain = Chains::new(s);
-    let mut panel = panel;
-    for tap in 0..runs.taps {
-        // SAFETY: tap < taps, within the contract.
-        let mut rows: [*const f32; ROWS] =
-            from_fn(|r| unsafe { (*runs.table.add(tap * ROWS + r)).add(runs.skip) });
-        let mut left = runs.run;
-        while left > 0 {
-            let len = left.min(chain.room);
-            // SAFETY: len <= left floats remain in each row and as many rows in the panel.
+    // Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
+    // would be felt in the short ones.
+    let mut total = MaybeUninit::<Tile<S, ROWS, NV>>::uninit();
+    let mut ended = false;
+    // The run that is summed, and how much of it has been.
+    let (mut tap, mut done) = (0, 0);
+    loop {
+        let mut acc = zeros(s);
+        let mut room = DEPTH_CHUNK;
+        while room > 0 && tap < runs.taps {
+            let len = room.min(runs.run - done);
+            // SAFETY: tap < taps, len floats remain of its runs and as many rows of the panel.
             unsafe {
-                chain.acc = accumulate(s, chain.acc, rows, panel, len);
-                rows = rows.map(|row| row.add(len));
+                let rows = from_fn(|r| (*runs.table.add(tap * ROWS + r)).add(runs.skip + done));
+                acc = accumulate(s, acc, rows, panel, len, ahead);
                 panel = panel.add(len * NV * S::LANES);
             }
-            left -= len;
-            chain.advance(s, len);
+            room -= len;
+            done += len;
+            if done == runs.run {
+                (tap, done) = (tap + 1, 0);
+            }
         }
-    }
-    chain.sum(s)
-}
-
-/// Accumulators of the chain that runs, and the sum of those that ended.
-pub struct Chains<S: Simd, const ROWS: usize, const NV: usize> {
-    /// The running chain.
-    pub acc: Tile<S, ROWS, NV>,
-    /// Products that still go into it.
-    pub room: usize,
-    /// Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
-    /// would be felt in the short ones.
-    total: MaybeUninit<Tile<S, ROWS, NV>>,
-    ended: bool,
-}
-
-impl<S: Simd, const ROWS: usize, const NV: usize> Chains<S, ROWS, NV> {
-    /// An empty first chain.
-    #[inline(always)]
-    pub fn new(s: S) -> Self {
-        Self { acc: zeros(s), room: DEPTH_CHUNK, total: MaybeUninit::uninit(), ended: false }
-    }
-
-    /// `len` products (at most the room there was) went into the chain.
-    #[inline(always)]
-    pub fn advance(&mut self, s: S, len: usize) {
-        self.room -= len;
-        if self.room == 0 {
-            self.total.write(self.sum(s));
-            self.acc = zeros(s);
-            self.room = DEPTH_CHUNK;
-            self.ended = true;
+        if ended {
+            // SAFETY: written when the first chain ended.
+            let total = unsafe { total.assume_init() };
+            acc = from_fn(|r| from_fn(|v| s.add(total[r][v], acc[r][v])));
         }
-    }
-
-    /// The sum so far.
-    #[inline(always)]
-    pub fn sum(&self, s: S) -> Tile<S, ROWS, NV> {
-        if !self.ended {
-            return self.acc;
+        if tap == runs.taps {
+            return acc;
         }
-        // SAFETY: written when the first chain ended.
-        let total = unsafe { self.total.assume_init() };
-        from_fn(|r| from_fn(|v| s.add(total[r][v], self.acc[r][v])))
+        total.write(acc);
+        ended = true;
     }
 }
 
