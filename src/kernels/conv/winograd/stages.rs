@@ -200,7 +200,7 @@ impl<const NV: usize> TileWork for Product<NV> {
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
         // SAFETY: the caller's contract: rows, a matrix and room for the products.
         unsafe {
-            let sums = product::<S, ROWS, NV>(s, self.runs, self.matrix);
+            let sums = product::<S, ROWS, NV>(s, self.runs, self.matrix, 0);
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
                     s.store(self.to.add(r * self.stride + v * S::LANES), sum);
