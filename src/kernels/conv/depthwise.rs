@@ -66,8 +66,7 @@ fn prepare<const I: usize>(
 ) -> Box<dyn Kernel> {
     let isa = Isa::ALL[I];
     let vectors = desc.groups.div_ceil(isa.lanes());
-    let copied = desc.stride[1] == 1 || desc.kernel[1] >= HALO_KERNEL;
-    let way = if copied && desc.output.width <= HALO_WIDTH {
+    let way = if desc.output.width <= widest_copied(desc) {
         Way::bands(desc, isa)
     } else {
         Way::rows(desc, vectors)
@@ -82,16 +81,21 @@ fn prepare<const I: usize>(
     Box::new(Depthwise { desc: *desc, weights, finish, way, items, phases, isa })
 }
 
-/// Output maps up to this width go by way of a copy with a halo, since the pixels at a row's ends
-/// cost more than the copy. Measured for 3x3: 1.9 times as fast at 7, 1.5 at 28, 1.05 at 56, and
-/// 0.9 at 112.
-const HALO_WIDTH: usize = 64;
-
-/// With a stride, a copy is read too seldom to pay for itself, unless the kernel is this wide.
-const HALO_KERNEL: usize = 5;
+/// The width up to which output maps go by way of a copy with a halo, because the pixels at a row's
+/// ends cost more than the copy; a copy for a larger stride is read too seldom to pay. Measured
+/// (benches/pointwise.rs, against reading in place): 3x3 is 1.05 times as fast at 7 and 0.9 at 14,
+/// 5x5 is 1.4 at 14 and 0.95 at 28, 7x7 is 1.5 at 14 and 1.2 at 56.
+fn widest_copied(desc: &ConvDesc) -> usize {
+    match (desc.stride[1], desc.kernel[1]) {
+        (1, ..=3) => 7,
+        (1, ..=5) => 14,
+        (1, _) => 56,
+        _ => 0,
+    }
+}
 
 /// A band's copy should stay in the nearest cache while it is read.
-const CACHED: usize = 24 << 10;
+const CACHED: usize = 48 << 10;
 
 /// The input rows of an output row should stay in the nearer caches for the next one; longer ones
 /// are cut by channels.
@@ -135,7 +139,9 @@ impl Way {
         let length = (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1;
         let row_bytes = length * isa.lanes() * size_of::<f32>();
         let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
-        let band = ((CACHED / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).min(desc.output.height);
+        // At least so many that no row is copied more than about twice.
+        let band = ((CACHED / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).max(extra);
+        let band = band.min(desc.output.height);
         let bands = desc.output.height.div_ceil(band.max(1));
         Self::Bands { bands, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
     }
