@@ -243,7 +243,7 @@ fn organisations_agree() {
         for group in [1, 2, 3] {
             for blocks in [1, 4, 18] {
                 assert_eq!(run(Organisation::Blocks { blocks }, group), expected);
-                for parts in [1, 2, 3] {
+                for parts in [[1, 1], [1, 2], [2, 3], [1, 3]] {
                     assert_eq!(run(Organisation::Phased { blocks, parts }, group), expected);
                 }
             }
