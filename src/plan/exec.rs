@@ -119,7 +119,8 @@ impl Work for Run<'_> {
 impl Plan {
     /// The counters of a run's phases.
     pub(super) fn counters(&self) -> Vec<Phase> {
-        self.phases.iter().map(|&(step, phase)| Phase::new(self.steps[step].kernel.phases()[phase])).collect()
+        let chunks = self.phases.iter().map(|&(step, phase)| self.steps[step].kernel.phases()[phase]);
+        chunks.map(|chunks| Phase::new(chunks, self.threads)).collect()
     }
 
     /// Checks, and pointers to everything.

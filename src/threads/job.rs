@@ -25,20 +25,43 @@ pub trait Work: Sync {
     fn name(&self, phase: usize) -> String;
 }
 
-/// A phase's counters, each phase on cache lines of its own. Made once per workspace and
-/// rewound by every run.
+/// How many of a worker's own chunks have been taken, on cache lines of its own.
 #[repr(align(128))]
+#[derive(Debug, Default)]
+struct Taken(AtomicUsize);
+
+/// A phase's counters.
+///
+/// Every worker has a share of the chunks of its own, the same part of the whole in every phase, and
+/// takes from the others' only when that is done. Kernels number their chunks in the order of the
+/// output's rows (or channels), so a worker finds what it wrote in the last phase in its own cache;
+/// between cores of different clusters, reading it from the other's costs more than computing it.
 #[derive(Debug)]
 pub struct Phase {
     chunks: usize,
-    next: AtomicUsize,
-    done: AtomicUsize,
+    taken: Box<[Taken]>,
+    done: Taken,
 }
 
 impl Phase {
-    /// A phase of so many chunks.
-    pub fn new(chunks: usize) -> Self {
-        Self { chunks, next: AtomicUsize::new(0), done: AtomicUsize::new(0) }
+    /// A phase of so many chunks for so many workers.
+    pub fn new(chunks: usize, workers: usize) -> Self {
+        Self { chunks, taken: (0..workers).map(|_| Taken::default()).collect(), done: Taken::default() }
+    }
+
+    /// The next chunk for a worker: of its own share, else of the next worker's that has any left.
+    fn claim(&self, worker: usize) -> Option<usize> {
+        let workers = self.taken.len();
+        (0..workers).map(|k| (worker + k) % workers).find_map(|owner| {
+            let (first, end) = (owner * self.chunks / workers, (owner + 1) * self.chunks / workers);
+            let taken = &self.taken[owner].0;
+            // Looking first keeps the line shared once the share is used up.
+            if taken.load(Ordering::Relaxed) >= end - first {
+                return None;
+            }
+            let chunk = first + taken.fetch_add(1, Ordering::Relaxed);
+            (chunk < end).then_some(chunk)
+        })
     }
 }
 
@@ -78,9 +101,8 @@ impl Job {
         let mut at = self.current.load(Ordering::Acquire);
         while at < phases.len() && !self.stop.load(Ordering::Relaxed) {
             let phase = &phases[at];
-            loop {
-                let chunk = phase.next.fetch_add(1, Ordering::Relaxed);
-                if chunk >= phase.chunks || self.stop.load(Ordering::Relaxed) {
+            while let Some(chunk) = phase.claim(worker) {
+                if self.stop.load(Ordering::Relaxed) {
                     break;
                 }
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.chunk(at, chunk, worker))) {
@@ -91,7 +113,7 @@ impl Job {
                 }
                 // The last chunk's worker opens the next phase; AcqRel carries every chunk's
                 // writes to it, and the release of `current` carries them on.
-                if phase.done.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
+                if phase.done.0.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
                     self.current.store(at + 1, Ordering::Release);
                 }
             }
@@ -176,8 +198,7 @@ pub(super) fn run(
         return Ok(());
     }
     for phase in phases {
-        phase.next.store(0, Ordering::Relaxed);
-        phase.done.store(0, Ordering::Relaxed);
+        phase.taken.iter().chain([&phase.done]).for_each(|count| count.0.store(0, Ordering::Relaxed));
     }
     #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen a lifetime")]
     // SAFETY: only the lifetime is erased: `Close` keeps this call from returning while a worker

@@ -1,10 +1,10 @@
 //! The worker pool: how many threads, and how one job runs on them.
 //!
 //! A run is **one** job for all its layers: entering a thread pool costs about ten microseconds,
-//! passing from one phase to the next inside a job less than one. Every worker takes chunks of the
-//! current phase from an atomic counter; the phase ends when its *chunks* are done, not when every
-//! worker has arrived, so a worker that another process holds up delays nobody, and joins
-//! whatever phase is current when it comes. The caller sleeps, and looks for signals.
+//! passing from one phase to the next inside a job less than one. Every worker takes the chunks of its
+//! own share of the current phase, then those that others have not come to; the phase ends when its
+//! *chunks* are done, not when every worker has arrived, so a worker that another process holds up
+//! delays nobody, and joins whatever phase is current when it comes. The caller sleeps, and looks for signals.
 
 mod count;
 mod fork;

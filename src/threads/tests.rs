@@ -21,8 +21,8 @@ impl Ordered {
         Self { chunks: chunks.to_vec(), done, pause: Duration::ZERO, panic_at: None }
     }
 
-    fn phases(&self) -> Vec<Phase> {
-        self.chunks.iter().map(|&c| Phase::new(c)).collect()
+    fn phases(&self, workers: usize) -> Vec<Phase> {
+        self.chunks.iter().map(|&c| Phase::new(c, workers)).collect()
     }
 }
 
@@ -47,7 +47,7 @@ fn every_chunk_once_and_phases_in_order() {
     for threads in 1..=4 {
         let pool = Pool::new(threads).unwrap();
         let work = Ordered::new(&[1, 7, 2, 64, 1, 3].repeat(20));
-        pool.run(&work, &work.phases(), &mut || false).unwrap();
+        pool.run(&work, &work.phases(threads), &mut || false).unwrap();
         for (done, chunks) in work.done.iter().zip(&work.chunks) {
             assert_eq!(done.load(Ordering::SeqCst), *chunks);
         }
@@ -62,7 +62,7 @@ fn eight_callers_share_two_workers() {
             scope.spawn(|| {
                 for _ in 0..50 {
                     let work = Ordered::new(&[3, 1, 8]);
-                    pool.run(&work, &work.phases(), &mut || false).unwrap();
+                    pool.run(&work, &work.phases(2), &mut || false).unwrap();
                     assert_eq!(work.done[2].load(Ordering::SeqCst), 8);
                 }
             });
@@ -75,14 +75,14 @@ fn a_panic_is_an_error_and_the_pool_goes_on() {
     let pool = Pool::new(2).unwrap();
     let mut work = Ordered::new(&[4, 4, 4]);
     work.panic_at = Some(1);
-    let error = pool.run(&work, &work.phases(), &mut || false).unwrap_err();
+    let error = pool.run(&work, &work.phases(2), &mut || false).unwrap_err();
     assert!(
         matches!(&error, Error::WorkerPanic { step, message }
         if step == "phase 1" && message.contains("asked to")),
         "{error}"
     );
     let work = Ordered::new(&[4, 4]);
-    pool.run(&work, &work.phases(), &mut || false).unwrap();
+    pool.run(&work, &work.phases(2), &mut || false).unwrap();
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_interrupt_stops_soon() {
     let mut work = Ordered::new(&[1000]);
     work.pause = Duration::from_millis(10);
     let start = Instant::now();
-    let error = pool.run(&work, &work.phases(), &mut || true).unwrap_err();
+    let error = pool.run(&work, &work.phases(2), &mut || true).unwrap_err();
     assert!(matches!(error, Error::Interrupted));
     // All of it would take five seconds.
     assert!(start.elapsed() < Duration::from_secs(3));
@@ -110,7 +110,7 @@ fn denormals_are_zero_on_workers_only() {
         }
     }
     let work = Tiny(Mutex::default());
-    Pool::new(2).unwrap().run(&work, &[Phase::new(8)], &mut || false).unwrap();
+    Pool::new(2).unwrap().run(&work, &[Phase::new(8, 2)], &mut || false).unwrap();
     assert_eq!(*work.0.lock().unwrap(), [0.0; 8]);
     assert!(std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5) > 0.0);
 }
