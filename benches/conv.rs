@@ -150,10 +150,10 @@ impl Work for Repeated<'_> {
 
 /// The least nanoseconds of one run, over several jobs.
 fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64) -> f64 {
-    let best = Isa::available().last().expect("plain Rust");
     const SAMPLES: usize = 12;
     /// Nanoseconds a job should take, so that entering the pool does not show.
     const JOB: f64 = 3e6;
+    let best = Isa::available().last().expect("plain Rust");
     set_num_threads(threads).expect("threads");
     let pool = pool().expect("the pool");
     let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
@@ -177,7 +177,7 @@ fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64)
     };
     let run = |repeats: usize| {
         let phases: Vec<Phase> =
-            (0..repeats).flat_map(|_| kernel.phases()).map(|&chunks| Phase::new(chunks)).collect();
+            (0..repeats).flat_map(|_| kernel.phases()).map(|&chunks| Phase::new(chunks, threads)).collect();
         let start = Instant::now();
         pool.run(&work, &phases, &mut || false).expect("a run");
         start.elapsed().as_nanos() as f64 / repeats as f64

@@ -187,7 +187,7 @@ fn fused_graphs_compute_what_the_traced_ones_do() {
     for shape in [[1, 3, 33, 40], [2, 3, 64, 47], [3, 3, 224, 224]] {
         let shape = Shape::new(&shape);
         let x = noise(shape.numel(), 3);
-        let expected = run(&traced, &[shape], &[x.clone()]);
+        let expected = run(&traced, &[shape], std::slice::from_ref(&x));
         let found = run(&fused, &[shape], &[x]);
         assert_eq!(found.len(), 6);
         for (found, expected) in found.iter().zip(&expected) {
@@ -203,7 +203,7 @@ fn a_pictures_bits_do_not_depend_on_its_batch() {
     let pictures: Vec<Vec<f32>> = (0..5).map(|i| noise(one.numel(), i)).collect();
     let together = run(&network, &[Shape::new(&[5, 3, 56, 45])], &[pictures.concat()]);
     for (i, picture) in pictures.iter().enumerate() {
-        for (joint, alone) in together.iter().zip(run(&network, &[one], &[picture.clone()])) {
+        for (joint, alone) in together.iter().zip(run(&network, &[one], std::slice::from_ref(picture))) {
             assert_eq!(joint[i * alone.len()..(i + 1) * alone.len()], alone);
         }
     }
@@ -218,7 +218,7 @@ fn bits_do_not_depend_on_the_threads() {
         .into_iter()
         .map(|threads| {
             rvision::threads::set_num_threads(threads).unwrap();
-            run(&network, &[shape], &[x.clone()])
+            run(&network, &[shape], std::slice::from_ref(&x))
         })
         .collect();
     assert!(results.iter().all(|r| *r == results[0]));
@@ -260,12 +260,12 @@ fn naive(
 ) -> Vec<f32> {
     let [oc, icg, kh, kw] = [w.shape()[0], w.shape()[1], w.shape()[2], w.shape()[3]];
     let mut y = Vec::new();
-    for o in 0..oc {
+    for (o, &bias) in bias.iter().enumerate().take(oc) {
         let first = o / (oc / op.groups) * icg;
         assert!(first + icg <= ic);
         for oy in 0..out[0] {
             for ox in 0..out[1] {
-                let mut sum = f64::from(bias[o]);
+                let mut sum = f64::from(bias);
                 for i in 0..icg {
                     for ky in 0..kh {
                         for kx in 0..kw {
