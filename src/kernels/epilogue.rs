@@ -1,6 +1,5 @@
 //! What happens to a sum between the registers and the store: scale, bias, residual, activation.
 
-use std::array::from_fn;
 use std::sync::Arc;
 
 use super::gemm::tile::Tile;
@@ -77,13 +76,13 @@ impl Epilogue {
         // Choices select a few operands here rather than code over the whole tile: a branch there
         // costs more than multiplying by one.
         let Columns { channel, channels: count } = columns;
-        let operand = |buf: &Option<Arc<AlignedBuf>>, neutral: f32| -> [S::F32; NV] {
-            match buf {
-                Some(buf) => from_fn(|v| channels(s, buf, channel + v * S::LANES)),
-                None => [s.splat(neutral); NV],
-            }
+        // SAFETY: the tile's channels are the epilogue's.
+        let (scale, shift) = unsafe {
+            (
+                operand::<S, NV>(s, self.scale.as_ref(), channel, 1.0),
+                operand::<S, NV>(s, self.shift.as_ref(), channel, 0.0),
+            )
         };
-        let (scale, shift) = (operand(&self.scale, 1.0), operand(&self.shift, 0.0));
         let (lo, hi) = match self.activation {
             Activation::Relu => (0.0, f32::INFINITY),
             Activation::Clamp { lo, hi } => (lo, hi),
@@ -91,23 +90,21 @@ impl Epilogue {
         };
         let (lo, hi) = (s.splat(lo), s.splat(hi));
         let whole = count == NV * S::LANES;
-        // Floats of the `v`-th vector where the tile is not whole.
-        let part = |v: usize| count.saturating_sub(v * S::LANES).min(S::LANES);
         for (r, row) in tile.into_iter().enumerate() {
-            let mut row: [S::F32; NV] = from_fn(|v| s.fma(row[v], scale[v], shift[v]));
-            // SAFETY: within the pixels' channels, by contract.
-            unsafe {
-                if let Some(residual) = &residual {
-                    let from = residual[r].add(channel);
-                    row = from_fn(|v| {
-                        let from = from.add(v * S::LANES);
-                        s.add(row[v], if whole { s.load(from) } else { s.load_partial(from, part(v)) })
-                    });
-                }
-                for (v, x) in row.into_iter().enumerate() {
-                    let x = s.min(hi, s.max(lo, x));
-                    let to = to[r].add(channel + v * S::LANES);
-                    if whole { s.store(to, x) } else { s.store_partial(to, x, part(v)) }
+            for (v, sum) in row.into_iter().enumerate() {
+                let at = channel + v * S::LANES;
+                // Floats of this vector, where the tile is not whole.
+                let part = count.saturating_sub(v * S::LANES).min(S::LANES);
+                let mut x = s.fma(sum, scale[v], shift[v]);
+                // SAFETY: within the pixels' channels, by contract.
+                unsafe {
+                    if let Some(residual) = &residual {
+                        let from = residual[r].add(at);
+                        x = s.add(x, if whole { s.load(from) } else { s.load_partial(from, part) });
+                    }
+                    x = s.min(hi, s.max(lo, x));
+                    let to = to[r].add(at);
+                    if whole { s.store(to, x) } else { s.store_partial(to, x, part) }
                 }
             }
         }
@@ -134,6 +131,26 @@ pub struct Columns {
     pub channel: usize,
     /// How many there are; columns behind them are not stored.
     pub channels: usize,
+}
+
+/// The vectors from channel `c` on of a padded per-channel buffer, or without one `neutral`.
+///
+/// # Safety
+/// `c` is a channel of the buffer.
+#[inline(always)]
+unsafe fn operand<S: Simd, const NV: usize>(
+    s: S,
+    buf: Option<&Arc<AlignedBuf>>,
+    c: usize,
+    neutral: f32,
+) -> [S::F32; NV] {
+    let mut vectors = [s.splat(neutral); NV];
+    if let Some(buf) = buf {
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            *vector = channels(s, buf, c + v * S::LANES);
+        }
+    }
+    vectors
 }
 
 /// The vector at channel `c` of a padded per-channel buffer.

@@ -191,7 +191,10 @@ unsafe fn stream<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
         for k in start..depth.min(start + DEPTH_CHUNK) {
             // SAFETY: k < depth.
             unsafe {
-                let x = rows.map(|row| s.broadcast(row.add(k)));
+                let mut x = [s.zero(); ROWS];
+                for (x, row) in x.iter_mut().zip(rows) {
+                    *x = s.broadcast(row.add(k));
+                }
                 for p in 0..P {
                     for v in 0..NV {
                         let w = s.load(panels[p].add((k * NV + v) * S::LANES));

@@ -329,8 +329,14 @@ impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_, NV, ROWS> 
         unsafe {
             let sums = tile::product::<S, ROWS, NV>(s, runs, packed.as_ptr().add(panel.offset), ahead);
             let outputs = table.add(runs.taps * ROWS);
-            let to = std::array::from_fn(|r| (*outputs.add(r)).cast_mut());
-            let residual = chunk.residual.map(|_| std::array::from_fn(|r| *outputs.add(ROWS + r)));
+            let mut to = [std::ptr::null_mut(); ROWS];
+            let mut residual = chunk.residual.map(|first| [first; ROWS]);
+            for (r, to) in to.iter_mut().enumerate() {
+                *to = (*outputs.add(r)).cast_mut();
+                if let Some(residual) = &mut residual {
+                    residual[r] = *outputs.add(ROWS + r);
+                }
+            }
             epilogue.store_tile(s, sums, panel.columns(), to, residual);
         }
     }

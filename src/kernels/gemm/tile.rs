@@ -1,6 +1,9 @@
 //! The register tile: some rows, read by pointer, times a panel one or two vectors wide.
+//!
+//! Plain loops and no closures around vectors, `std::array::from_fn`'s included: where the compiler
+//! decides against inlining one, it is compiled without the instruction set, at a tenth of the
+//! speed. For a look at what it decided: `call` must not occur in a tile's machine code.
 
-use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use super::DEPTH_CHUNK;
@@ -46,7 +49,10 @@ pub unsafe fn accumulate<S: Simd, const ROWS: usize, const NV: usize>(
         unsafe {
             let row = panel.add(k * NV * S::LANES);
             s.prefetch(row.wrapping_add(ahead));
-            let weights: [S::F32; NV] = from_fn(|v| s.load(row.add(v * S::LANES)));
+            let mut weights = [s.zero(); NV];
+            for (v, weights) in weights.iter_mut().enumerate() {
+                *weights = s.load(row.add(v * S::LANES));
+            }
             for r in 0..ROWS {
                 let x = s.broadcast(rows[r].add(k));
                 for v in 0..NV {
@@ -98,7 +104,10 @@ pub unsafe fn product<S: Simd, const ROWS: usize, const NV: usize>(
             let len = room.min(runs.run - done);
             // SAFETY: tap < taps, len floats remain of its runs and as many rows of the panel.
             unsafe {
-                let rows = from_fn(|r| (*runs.table.add(tap * ROWS + r)).add(runs.skip + done));
+                let mut rows = [std::ptr::null(); ROWS];
+                for (r, row) in rows.iter_mut().enumerate() {
+                    *row = (*runs.table.add(tap * ROWS + r)).add(runs.skip + done);
+                }
                 acc = accumulate(s, acc, rows, panel, len, ahead);
                 panel = panel.add(len * NV * S::LANES);
             }
@@ -110,8 +119,12 @@ pub unsafe fn product<S: Simd, const ROWS: usize, const NV: usize>(
         }
         if ended {
             // SAFETY: written when the first chain ended.
-            let total = unsafe { total.assume_init() };
-            acc = from_fn(|r| from_fn(|v| s.add(total[r][v], acc[r][v])));
+            let total = unsafe { total.assume_init_ref() };
+            for (acc, total) in acc.iter_mut().zip(total) {
+                for (acc, total) in acc.iter_mut().zip(total) {
+                    *acc = s.add(*total, *acc);
+                }
+            }
         }
         if tap == runs.taps {
             return acc;

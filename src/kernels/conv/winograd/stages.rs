@@ -198,12 +198,25 @@ struct Product<const NV: usize> {
 impl<const NV: usize> TileWork for Product<NV> {
     #[inline(always)]
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
-        // SAFETY: the caller's contract: rows, a matrix and room for the products.
+        s.call(ProductOf::<NV, ROWS>(self));
+    }
+}
+
+/// A function of its own for each shape of tile, so that its sums stay in registers.
+struct ProductOf<const NV: usize, const ROWS: usize>(Product<NV>);
+
+impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<NV, ROWS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Product { runs, matrix, to, stride } = self.0;
+        // SAFETY: the contract of the tile's work: rows, a matrix and room for the products.
         unsafe {
-            let sums = product::<S, ROWS, NV>(s, self.runs, self.matrix, 0);
+            let sums = product::<S, ROWS, NV>(s, runs, matrix, 0);
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
-                    s.store(self.to.add(r * self.stride + v * S::LANES), sum);
+                    s.store(to.add(r * stride + v * S::LANES), sum);
                 }
             }
         }
