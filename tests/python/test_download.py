@@ -462,7 +462,9 @@ def test_a_download_that_is_interrupted(site, home, how):
             site.release.wait(20)
 
     url = site.page(f"/{NAME}", page)
-    process = run(f"from rvision import hub; hub.local_file({url!r}, progress=False)")
+    # A shell's background job, as this may be one of, starts with SIGINT ignored.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = run(f"{listen}; from rvision import hub; hub.local_file({url!r}, progress=False)")
     wait_for(lambda: any(path.stat().st_size for path in home.glob(".*.partial")))
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
