@@ -160,26 +160,35 @@ impl Vectorized for Multiply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { weights, rows: (rows, plane), panels, products: (m, m_planes) } = self;
         let parts = rows.len().div_ceil(max_rows::<S>());
-        for index in 0..weights.products {
-            for panel in panels.clone() {
-                let column = (panel - panels.start) * weights.panels.width();
-                let panel = weights.panels.panel(panel);
-                let matrix = weights.matrix(&panel, index);
-                for part in 0..parts {
-                    let range = even_range(rows.len(), parts, part);
-                    // SAFETY: the caller's contract.
-                    unsafe {
-                        let table = rows[range.clone()].as_ptr();
-                        let runs = Runs { table, taps: 1, run: weights.panels.depth, skip: index * plane };
-                        let to = m.add(index * m_planes.plane + range.start * m_planes.row + column);
-                        if panel.vectors == Panels::VECTORS {
-                            let work =
-                                Product::<{ Panels::VECTORS }> { runs, matrix, to, stride: m_planes.row };
-                            with_rows(s, range.len(), work);
-                        } else {
-                            let work = Product::<1> { runs, matrix, to, stride: m_planes.row };
-                            with_rows(s, range.len(), work);
-                        }
+        // Each matrix with the one that follows it: the last part of the tiles asks for that one.
+        let order = (0..weights.products).flat_map(|index| panels.clone().map(move |panel| (panel, index)));
+        let following = order.clone().skip(1).map(Some).chain([None]);
+        for ((number, index), next) in order.zip(following) {
+            let column = (number - panels.start) * weights.panels.width();
+            let panel = weights.panels.panel(number);
+            let matrix = weights.matrix(&panel, index);
+            let next =
+                next.map_or(matrix, |(panel, index)| weights.matrix(&weights.panels.panel(panel), index));
+            for part in 0..parts {
+                let range = even_range(rows.len(), parts, part);
+                // SAFETY: the caller's contract; both matrices are of the same weights.
+                unsafe {
+                    let factors = Factors {
+                        runs: Runs {
+                            table: rows[range.clone()].as_ptr(),
+                            taps: 1,
+                            run: weights.panels.depth,
+                            skip: index * plane,
+                        },
+                        matrix,
+                        ahead: if part + 1 == parts { next.offset_from(matrix) as usize } else { 0 },
+                        to: m.add(index * m_planes.plane + range.start * m_planes.row + column),
+                        stride: m_planes.row,
+                    };
+                    if panel.vectors == Panels::VECTORS {
+                        with_rows(s, range.len(), Product::<{ Panels::VECTORS }>(factors));
+                    } else {
+                        with_rows(s, range.len(), Product::<1>(factors));
                     }
                 }
             }
@@ -187,33 +196,39 @@ impl Vectorized for Multiply<'_> {
     }
 }
 
-/// A register tile: some rows of a plane times a panel's matrix.
-struct Product<const NV: usize> {
+/// Some rows of a plane, a panel's matrix, and where their product goes.
+#[derive(Clone, Copy)]
+struct Factors {
     runs: Runs,
     matrix: *const f32,
+    /// From this matrix to the next, or 0.
+    ahead: usize,
     to: *mut f32,
     stride: usize,
 }
 
+/// A register tile of `NV` vectors.
+struct Product<const NV: usize>(Factors);
+
 impl<const NV: usize> TileWork for Product<NV> {
     #[inline(always)]
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
-        s.call(ProductOf::<NV, ROWS>(self));
+        s.call(ProductOf::<NV, ROWS>(self.0));
     }
 }
 
 /// A function of its own for each shape of tile, so that its sums stay in registers.
-struct ProductOf<const NV: usize, const ROWS: usize>(Product<NV>);
+struct ProductOf<const NV: usize, const ROWS: usize>(Factors);
 
 impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<NV, ROWS> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { runs, matrix, to, stride } = self.0;
+        let Factors { runs, matrix, ahead, to, stride } = self.0;
         // SAFETY: the contract of the tile's work: rows, a matrix and room for the products.
         unsafe {
-            let sums = product::<S, ROWS, NV>(s, runs, matrix, 0);
+            let sums = product::<S, ROWS, NV>(s, runs, matrix, ahead);
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
                     s.store(to.add(r * stride + v * S::LANES), sum);
