@@ -23,16 +23,9 @@ const TILES_PER_BLOCK: usize = 16;
 /// Addresses in a block's table, at most: 32 KiB. Kernels of very many taps get smaller blocks.
 const TABLE_LIMIT: usize = 4096;
 
-/// Threads split the output's pixels while the weights are at most so many times as large as the
-/// input. Each thread then reads all weights, but of the input and the residual only what it wrote
-/// itself in the layers before. Splitting the output channels is the other way round: each thread
-/// reads its part of the weights and all of the input, of which the other threads' part comes from
-/// their caches, several times slower than weights from memory. (MobileNetV2 on two threads: 1.0
-/// times as fast as on one with the pixels split from 28x28 on only.)
-const WEIGHTS_PER_INPUT: usize = 5;
-
-/// Tiles that a thread must get at least for that.
-const TILES_PER_THREAD: usize = 4;
+/// Output pixels from which threads split the pixels; below, they split the output channels, so
+/// that each reads only its part of the weights.
+const PIXELS_TO_SPLIT: usize = 28 * 28;
 
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
@@ -114,15 +107,12 @@ impl Igemm {
         let panels = panels::<S>(desc);
         let rows = max_rows::<S>();
         let (pixels, count) = (desc.output.pixels(), panels.count());
-        let tiles = pixels.div_ceil(rows);
-        let weights = desc.output.channels * desc.depth();
-        let inputs = desc.input.pixels() * desc.input.channels;
-        let parts = if tiles >= threads * TILES_PER_THREAD && weights <= WEIGHTS_PER_INPUT * inputs {
-            [chunks_for(tiles, threads), 1]
+        let parts = if pixels >= PIXELS_TO_SPLIT {
+            [chunks_for(pixels.div_ceil(rows), threads), 1]
         } else {
             let across = chunks_for(count, threads);
             // Too few panels for all threads: pixels help.
-            [chunks_for(tiles, (threads / across).max(1)), across]
+            [chunks_for(pixels.div_ceil(rows), (threads / across).max(1)), across]
         };
         let tiles = (TABLE_LIMIT / (runs.count() * rows)).clamp(1, TILES_PER_BLOCK);
         let zeros = AlignedBuf::zeroed(runs.reach, "padding").expect("a few zeros");
