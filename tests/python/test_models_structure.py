@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 import rvision
-from models_drawn import CASES, structures
+from models_cases import CASES
+from models_drawn import structure
 from rvision import models, nn
 from rvision.models import efficientnet_lite, mobilenetv2, resnet
 from rvision.nn.parameter import Drawn
@@ -41,7 +42,7 @@ def parameters_of(model) -> int:
 
 @pytest.mark.parametrize("name", CASES)
 def test_structure(name):
-    case, expected = CASES[name], structures()[name]
+    case, expected = CASES[name], structure(name)
     model = models.get_model(case.builder, **case.kwargs)
     assert parameters_of(model) == expected["num_params"]
     assert shapes_of(model) == expected["state_dict"]
@@ -99,12 +100,13 @@ def test_structures_live(torch):
     from models_torch import reference
 
     for name, case in CASES.items():
-        if structures()[name]["print"] is None:
+        expected = structure(name)
+        if expected["print"] is None:
             continue
         with torch.device("meta"):
             theirs = reference(case)
-        assert str(theirs) == structures()[name]["print"], name
-        assert shapes_of(theirs) == structures()[name]["state_dict"], name
+        assert str(theirs) == expected["print"], name
+        assert shapes_of(theirs) == expected["state_dict"], name
 
 
 def test_norm_layers_of_ones_own():

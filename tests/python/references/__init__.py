@@ -1,0 +1,1 @@
+"""Networks that neither torchvision nor timm has, in torch, written for the tests."""
