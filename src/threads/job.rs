@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// How long the caller sleeps between two looks for signals.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the caller works or waits between two looks for signals.
+pub(super) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 /// Turns of the waiting loop that only spin: about the time between two phases of a balanced
 /// layer. Spinning on collapses as soon as another process wants a core.
 const SPINS: u32 = 2_000;
@@ -75,8 +75,37 @@ struct Job {
     closed: AtomicBool,
     inside: AtomicUsize,
     panic: Mutex<Option<(usize, String)>>,
-    finished: Mutex<bool>,
-    wake: Condvar,
+}
+
+/// What a worker asks between two chunks and while it waits: whether to give the job up.
+trait Watch {
+    fn interrupted(&mut self) -> bool;
+}
+
+/// Every worker but the caller: signals are no business of theirs.
+struct Blind;
+
+impl Watch for Blind {
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// The caller, who looks for signals now and then.
+struct Caller<'a> {
+    ask: &'a mut dyn FnMut() -> bool,
+    last: Instant,
+    yes: bool,
+}
+
+impl Watch for Caller<'_> {
+    fn interrupted(&mut self) -> bool {
+        if self.last.elapsed() >= SIGNAL_INTERVAL {
+            self.yes |= (self.ask)();
+            self.last = Instant::now();
+        }
+        self.yes
+    }
 }
 
 // SAFETY: `work` is Sync and phases are atomics; both outlive every access, see `enter`.
@@ -85,24 +114,28 @@ unsafe impl Send for Job {}
 unsafe impl Sync for Job {}
 
 impl Job {
-    /// A worker's part of the job.
+    /// Another worker's part of the job.
     fn enter(&self, worker: usize) {
         // The order matters: the caller sets `closed` and then waits for `inside` to be zero.
         self.inside.fetch_add(1, Ordering::SeqCst);
         if !self.closed.load(Ordering::SeqCst) {
             // SAFETY: the caller does not leave `run` while a worker is inside.
             let (work, phases) = unsafe { (&*self.work, &*self.phases) };
-            self.take_part(work, phases, worker);
+            self.take_part(work, phases, worker, &mut Blind);
         }
         self.inside.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn take_part(&self, work: &dyn Work, phases: &[Phase], worker: usize) {
+    fn take_part(&self, work: &dyn Work, phases: &[Phase], worker: usize, watch: &mut impl Watch) {
         let mut at = self.current.load(Ordering::Acquire);
         while at < phases.len() && !self.stop.load(Ordering::Relaxed) {
             let phase = &phases[at];
             while let Some(chunk) = phase.claim(worker) {
                 if self.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if watch.interrupted() {
+                    self.stop.store(true, Ordering::Relaxed);
                     break;
                 }
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.chunk(at, chunk, worker))) {
@@ -117,17 +150,12 @@ impl Job {
                     self.current.store(at + 1, Ordering::Release);
                 }
             }
-            at = self.wait_beyond(at);
-        }
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*finished {
-            *finished = true;
-            self.wake.notify_one();
+            at = self.wait_beyond(at, watch);
         }
     }
 
     /// Wait until a later phase than `at` is current: spin, then yield, then sleep.
-    fn wait_beyond(&self, at: usize) -> usize {
+    fn wait_beyond(&self, at: usize, watch: &mut impl Watch) -> usize {
         let mut turns = 0;
         loop {
             let current = self.current.load(Ordering::Acquire);
@@ -139,28 +167,12 @@ impl Job {
                 std::hint::spin_loop();
             } else if turns < SPINS + YIELDS {
                 std::thread::yield_now();
+            } else if watch.interrupted() {
+                self.stop.store(true, Ordering::Relaxed);
             } else {
                 std::thread::sleep(SLEEP);
             }
         }
-    }
-
-    /// Sleep until some worker says that all is done, or the caller is interrupted.
-    fn wait_for_end(&self, interrupted: &mut dyn FnMut() -> bool) -> bool {
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*finished {
-            let (guard, timeout) =
-                self.wake.wait_timeout(finished, SIGNAL_INTERVAL).unwrap_or_else(PoisonError::into_inner);
-            finished = guard;
-            if timeout.timed_out() && !*finished {
-                drop(finished);
-                if interrupted() {
-                    return true;
-                }
-                finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-        false
     }
 }
 
@@ -188,8 +200,13 @@ impl Drop for Close<'_> {
     }
 }
 
+/// Run a job: the calling thread is worker 0, the threads of `others` are those behind it.
+///
+/// The caller works too because it is awake: a job on workers that all have to be woken begins
+/// later, and the system may wake two of them on one core, where a short job ends before they are
+/// moved apart.
 pub(super) fn run(
-    pool: &rayon::ThreadPool,
+    others: Option<&rayon::ThreadPool>,
     work: &dyn Work,
     phases: &[Phase],
     interrupted: &mut dyn FnMut() -> bool,
@@ -202,33 +219,28 @@ pub(super) fn run(
     }
     #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen a lifetime")]
     // SAFETY: only the lifetime is erased: `Close` keeps this call from returning while a worker
-    // uses the pointers, and a worker that comes after it does not use them.
-    let work: *const (dyn Work + 'static) = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
+    // uses the pointer, and a worker that comes after it does not use it.
+    let erased: *const (dyn Work + 'static) = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
     let job = Arc::new(Job {
-        work,
+        work: erased,
         phases,
         current: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         closed: AtomicBool::new(false),
         inside: AtomicUsize::new(0),
         panic: Mutex::new(None),
-        finished: Mutex::new(false),
-        wake: Condvar::new(),
     });
-    let close = Close(&job);
-    pool.spawn_broadcast({
-        let job = Arc::clone(&job);
-        move |context| job.enter(context.index())
-    });
-    let interrupted = job.wait_for_end(interrupted);
-    if interrupted {
-        job.stop.store(true, Ordering::Relaxed);
+    let mut caller = Caller { ask: interrupted, last: Instant::now(), yes: false };
+    {
+        let _close = Close(&job);
+        if let Some(others) = others {
+            let job = Arc::clone(&job);
+            others.spawn_broadcast(move |context| job.enter(context.index() + 1));
+        }
+        job.take_part(work, phases, 0, &mut caller);
     }
-    drop(close);
     if let Some((phase, message)) = job.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        // SAFETY: this is still inside the caller's borrow of `work`.
-        let step = unsafe { &*work }.name(phase);
-        return Err(Error::WorkerPanic { step, message });
+        return Err(Error::WorkerPanic { step: work.name(phase), message });
     }
-    if interrupted { Err(Error::Interrupted) } else { Ok(()) }
+    if caller.yes { Err(Error::Interrupted) } else { Ok(()) }
 }

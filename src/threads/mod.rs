@@ -4,11 +4,13 @@
 //! passing from one phase to the next inside a job less than one. Every worker takes the chunks of its
 //! own share of the current phase, then those that others have not come to; the phase ends when its
 //! *chunks* are done, not when every worker has arrived, so a worker that another process holds up
-//! delays nobody, and joins whatever phase is current when it comes. The caller sleeps, and looks for signals.
+//! delays nobody, and joins whatever phase is current when it comes. The calling thread is one of the
+//! workers, and looks for signals now and then. Callers take turns.
 
 mod count;
 mod fork;
 mod job;
+mod turns;
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,27 +18,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 
 pub use fork::{ForkGuard, hold_fork};
+use job::SIGNAL_INTERVAL;
 pub use job::{Phase, Work};
+use turns::Turns;
 
-/// The workers of this process.
+/// The workers of this process: its own threads, and whoever calls.
 pub struct Pool {
-    rayon: rayon::ThreadPool,
+    /// None for a pool of one thread, which is the caller.
+    others: Option<rayon::ThreadPool>,
     threads: usize,
+    turns: Turns,
 }
 
 impl Pool {
     fn new(threads: usize) -> Result<Self> {
-        let rayon = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("rvision-{index}"))
-            .start_handler(|_| flush_denormals())
-            .build()
-            .map_err(|error| crate::Error::Environment {
-                variable: count::VARIABLE,
-                value: threads.to_string(),
-                expected: format!("a number of threads that the system can start ({error})"),
-            })?;
-        Ok(Self { rayon, threads })
+        let others = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads - 1)
+            .thread_name(|index| format!("rvision-{}", index + 1))
+            .start_handler(|_| std::mem::forget(FlushDenormals::enter()));
+        // Zero would mean as many as there are cores.
+        let others = if threads > 1 { Some(others.build()) } else { None };
+        let others = others.transpose().map_err(|error| crate::Error::Environment {
+            variable: count::VARIABLE,
+            value: threads.to_string(),
+            expected: format!("a number of threads that the system can start ({error})"),
+        })?;
+        Ok(Self { others, threads, turns: Turns::default() })
     }
 
     /// How many workers.
@@ -44,8 +51,9 @@ impl Pool {
         self.threads
     }
 
-    /// Run `work` to its end on the workers. `interrupted` is asked about every 50 ms on this
-    /// thread; when it says yes, the workers stop after the chunks they are at.
+    /// Run `work` to its end on the workers, of which this thread is the first, when the jobs of
+    /// earlier callers are done. `interrupted` is asked about every 50 ms on this thread; when it
+    /// says yes, the workers stop after the chunks they are at.
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`], or [`crate::Error::WorkerPanic`] if a chunk panicked; the
@@ -56,7 +64,9 @@ impl Pool {
         phases: &[Phase],
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
-        job::run(&self.rayon, work, phases, interrupted)
+        let _turn = self.turns.wait(SIGNAL_INTERVAL, interrupted)?;
+        let _mode = FlushDenormals::enter();
+        job::run(self.others.as_ref(), work, phases, interrupted)
     }
 }
 
@@ -128,20 +138,43 @@ pub fn num_threads() -> Result<usize> {
     count::wanted()
 }
 
-/// Denormal numbers count as zero on this thread from now on: they slow arithmetic down a
-/// hundredfold, and carry nothing a network's output shows. Workers live only for rvision, so no
-/// caller's mode is touched.
-fn flush_denormals() {
+/// While it lives, denormal numbers count as zero on this thread: they slow arithmetic down a
+/// hundredfold, and carry nothing a network's output shows. The caller's mode comes back after its run.
+struct FlushDenormals {
     #[cfg(target_arch = "x86_64")]
-    {
+    before: u32,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl FlushDenormals {
+    fn enter() -> Self {
         /// Flush to zero, and denormals are zero.
         const FTZ_DAZ: u32 = 0x8040;
-        let mut mode = 0_u32;
+        let mut before = 0_u32;
         // SAFETY: stores this thread's MXCSR into the variable; SSE is part of x86-64.
-        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mode, options(nostack)) };
-        mode |= FTZ_DAZ;
-        // SAFETY: loads MXCSR with two mode bits added, both defined on every x86-64.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut before, options(nostack)) };
+        Self::set(before | FTZ_DAZ);
+        Self { before }
+    }
+
+    fn set(mode: u32) {
+        // SAFETY: loads MXCSR with a mode that was stored, or with two mode bits added that are
+        // defined on every x86-64.
         unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mode, options(nostack)) };
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Drop for FlushDenormals {
+    fn drop(&mut self) {
+        Self::set(self.before);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl FlushDenormals {
+    fn enter() -> Self {
+        Self {}
     }
 }
 

@@ -98,7 +98,41 @@ fn an_interrupt_stops_soon() {
 }
 
 #[test]
-fn denormals_are_zero_on_workers_only() {
+fn a_caller_interrupted_in_the_queue_lets_the_others_go_on() {
+    let pool = Pool::new(2).unwrap();
+    let mut long = Ordered::new(&[40]);
+    long.pause = Duration::from_millis(20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| pool.run(&long, &long.phases(2), &mut || false).unwrap());
+        std::thread::sleep(Duration::from_millis(50));
+        let work = Ordered::new(&[1]);
+        let error = pool.run(&work, &work.phases(2), &mut || true).unwrap_err();
+        assert!(matches!(error, Error::Interrupted));
+        assert_eq!(work.done[0].load(Ordering::SeqCst), 0);
+    });
+    let work = Ordered::new(&[4]);
+    pool.run(&work, &work.phases(2), &mut || false).unwrap();
+}
+
+#[test]
+fn a_signal_handler_may_run_a_job_of_its_own() {
+    let pool = Pool::new(2).unwrap();
+    let mut outer = Ordered::new(&[30]);
+    outer.pause = Duration::from_millis(10);
+    let mut handled = 0;
+    let mut handler = || {
+        let inner = Ordered::new(&[3]);
+        pool.run(&inner, &inner.phases(2), &mut || false).unwrap();
+        handled += 1;
+        false
+    };
+    pool.run(&outer, &outer.phases(2), &mut handler).unwrap();
+    assert!(handled > 0);
+    assert_eq!(outer.done[0].load(Ordering::SeqCst), 30);
+}
+
+#[test]
+fn denormals_are_zero_during_a_run_only() {
     struct Tiny(Mutex<Vec<f32>>);
     impl Work for Tiny {
         fn chunk(&self, _: usize, _: usize, _: usize) {
