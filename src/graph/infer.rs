@@ -337,7 +337,7 @@ impl Infer<'_> {
         for (d, &size) in sizes.iter().enumerate() {
             let own = d.checked_sub(missing).map(|d| x[d]);
             dims.push(match (own, usize::try_from(size)) {
-                (Some(1), Ok(size)) | (None, Ok(size)) => size,
+                (Some(1) | None, Ok(size)) => size,
                 (Some(own), Ok(size)) if own == size => own,
                 (Some(own), Err(_)) => own,
                 _ => return Err(fail()),

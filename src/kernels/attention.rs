@@ -221,8 +221,7 @@ impl Vectorized for Heads<'_> {
     fn run<S: Simd>(self, s: S) {
         let Attention { nest, queries, blocks, steps, key_panels, value_panels, .. } = self.attention;
         let heads = self.items.start / blocks..self.items.end.div_ceil(*blocks);
-        let mut head = heads.start;
-        for (at, _) in nest.walk(heads) {
+        for (head, (at, _)) in (heads.start..).zip(nest.walk(heads)) {
             let first = self.items.start.max(head * blocks) - head * blocks;
             let end = self.items.end.min((head + 1) * blocks) - head * blocks;
             // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its parts.
@@ -241,7 +240,6 @@ impl Vectorized for Heads<'_> {
                     self.block(s, rows.len(), query, mask, output);
                 }
             }
-            head += 1;
         }
     }
 }

@@ -107,8 +107,7 @@ impl Vectorized for Products<'_> {
         let MatMul { nest, rows, blocks, steps: [output_steps, left_steps, right_steps], panels, .. } =
             self.matmul;
         let products = self.items.start / blocks..self.items.end.div_ceil(*blocks);
-        let mut product = products.start;
-        for ([output, left, right], _) in nest.walk(products) {
+        for (product, ([output, left, right], _)) in (products.start..).zip(nest.walk(products)) {
             let first = self.items.start.max(product * blocks) - product * blocks;
             let end = self.items.end.min((product + 1) * blocks) - product * blocks;
             let rows = even_range(*rows, *blocks, first).start..even_range(*rows, *blocks, end - 1).end;
@@ -130,7 +129,6 @@ impl Vectorized for Products<'_> {
                 };
                 block.multiply(s);
             }
-            product += 1;
         }
     }
 }

@@ -132,10 +132,9 @@ fn of_node(graph: &Graph, node: &Node, shapes: &[Shape], orders: &[Order], index
         | Op::AdaptiveAvgPool2d { .. }
         | Op::AdaptiveMaxPool2d { .. }
         | Op::LocalResponseNorm { .. } => Order::physical(rank),
-        Op::Constant | Op::Linear | Op::MatMul => Order::logical(rank),
         // A token's features of all heads side by side.
         Op::Attention { .. } if rank > 2 => Order::new((0..rank - 3).chain([rank - 2, rank - 3, rank - 1])),
-        Op::Attention { .. } => Order::logical(rank),
+        Op::Constant | Op::Linear | Op::MatMul | Op::Attention { .. } => Order::logical(rank),
         Op::LayerNorm { shape: normalized, .. } => {
             let leads = rank - normalized.len();
             Order::new(input(0).0.iter().filter(|&d| d < leads).chain(leads..rank))
@@ -149,6 +148,7 @@ fn of_node(graph: &Graph, node: &Node, shapes: &[Shape], orders: &[Order], index
         | Op::Slice { .. }
         | Op::Pad { .. }
         | Op::Roll { .. }
+        | Op::Mean { keepdim: true, .. }
         | Op::Identity => input(0).0,
         Op::Binary(_) | Op::Concat { .. } => leading(),
         Op::ExpandAs => input(1).0,
@@ -156,7 +156,6 @@ fn of_node(graph: &Graph, node: &Node, shapes: &[Shape], orders: &[Order], index
             let added = rank - input(0).1.rank();
             Order::new((0..added).chain(input(0).0.iter().map(|d| d + added)))
         }
-        Op::Mean { keepdim: true, .. } => input(0).0,
         Op::Mean { dims, keepdim: false } => {
             let place = |d: usize| d - dims.iter().filter(|&&gone| gone < d).count();
             Order::new(input(0).0.iter().filter(|d| !dims.contains(d)).map(place))

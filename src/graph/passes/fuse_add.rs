@@ -51,13 +51,12 @@ pub fn fuse_add(graph: &Graph) -> Graph {
         let mut layer = graph.nodes[sum.layer.0].clone();
         layer.fused.residual = true;
         layer.absorb(node);
-        let Some(permute) = sum.permute else {
+        let (Some(permute), Some(dims)) = (sum.permute, sum.dims(graph)) else {
             layer.inputs.push(other);
             new.keep(layer);
             continue;
         };
         let mut permute = graph.nodes[permute.0].clone();
-        let dims = sum.dims(graph).expect("a permutation");
         let inverse = (0..dims.len()).filter_map(|d| dims.iter().position(|&old| old == d)).collect();
         let name = format!("{} of {}", permute.name, node.name);
         let residual = new.append(Node::new(name, Op::Permute { dims: inverse }, vec![other], Vec::new()));
