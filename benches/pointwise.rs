@@ -5,10 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rvision::kernels::attention::{self, AttentionDesc};
 use rvision::kernels::conv::{ConvDesc, Padding, candidates};
 use rvision::kernels::elementwise::{
     BinaryDesc, BinaryOp, ChannelDesc, Operand, UnaryDesc, prepare_affine, prepare_binary, prepare_unary,
 };
+use rvision::kernels::matmul::{self, MatMulDesc};
+use rvision::kernels::norm::{LayerNormDesc, NormalizeDesc, prepare_layer, prepare_normalize};
 use rvision::kernels::pool::{PoolDesc, PoolOp, PoolWindow};
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch, copy, pool};
 use rvision::simd::Isa;
@@ -94,6 +97,55 @@ fn simple(filter: &str, case: &str, kernel: &dyn Kernel, inputs: &[View], output
     }
 }
 
+/// Attention over `batch` sequences or windows, with queries, keys and values as they come out of one
+/// linear layer.
+fn attend(filter: &str, isa: Isa, [batch, tokens, heads, depth]: [usize; 4], biased: bool) {
+    let view = |dims: &[usize]| View::contiguous(Shape::new(dims));
+    let joint = view(&[batch, tokens, 3, heads, depth]);
+    let query = joint.slice(2, 0, 1, 1).permute(&[2, 0, 3, 1, 4]);
+    let query = query.reshape(Shape::new(&[batch, heads, tokens, depth])).expect("a part");
+    let desc = AttentionDesc {
+        query,
+        key: query,
+        value: query,
+        mask: biased.then(|| view(&[heads, tokens, tokens])),
+        output: view(&[batch, tokens, heads, depth]).permute(&[0, 2, 1, 3]),
+        scale: 0.125,
+    };
+    let case = format!("{batch} x {heads} heads of {tokens}x{depth}");
+    let kernel = attention::prepare(&desc, isa, 1);
+    if format!("{} {case}", kernel.name()).contains(filter) {
+        let inputs: Vec<View> = [joint; 3].into_iter().chain(desc.mask).collect();
+        let time = time(&*kernel, &inputs, desc.output);
+        let flops = 4 * batch * heads * tokens * tokens * depth;
+        report(kernel.name(), &case, time, flops, 4 * desc.output.shape.numel());
+    }
+}
+
+fn tokens(filter: &str, isa: Isa) {
+    attend(filter, isa, [1, 197, 12, 64], false);
+    attend(filter, isa, [1, 1370, 16, 80], false);
+    for (windows, heads) in [(64, 3), (16, 6), (4, 12), (1, 24)] {
+        attend(filter, isa, [windows, 49, heads, 32], true);
+        attend(filter, isa, [windows, 64, heads, 32], true);
+    }
+    for (rows, channels) in [(197, 768), (3136, 96), (196, 384)] {
+        let map = FeatureMap::nhwc(1, 1, rows, channels);
+        let case = format!("{rows}x{channels}");
+        let desc = LayerNormDesc { input: map, output: map, epsilon: 1e-6 };
+        let ones = vec![1.0; channels];
+        let kernel = prepare_layer(&desc, Some(&ones), Some(&ones), isa, 1).expect("memory");
+        simple(filter, &case, &*kernel, &[map.view()], map.view());
+        let kernel = prepare_normalize(&NormalizeDesc { input: map, output: map, epsilon: 1e-12 }, isa, 1);
+        simple(filter, &case, &*kernel, &[map.view()], map.view());
+    }
+    let view = View::contiguous(Shape::new(&[512, 512]));
+    let kernel = matmul::prepare(&MatMulDesc { left: view, right: view, output: view }, isa, 1);
+    if format!("{} 512", kernel.name()).contains(filter) {
+        report(kernel.name(), "512", time(&*kernel, &[view; 2], view), 2 * 512 * 512 * 512, 3 * 512 * 512);
+    }
+}
+
 fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
     for (size, channels, kernel, stride) in [
@@ -128,6 +180,7 @@ fn main() {
     }
     let map = |n, c, h, w| View::physical(Shape::new(&[n, c, h, w]));
     for isa in Isa::available() {
+        tokens(&filter, isa);
         let pad = Padding { top: 1, left: 1, bottom: 1, right: 1 };
         let window = PoolWindow::Sliding { kernel: [3; 2], stride: [2; 2], dilation: [1; 2], padding: pad };
         let (input, output) = (map(1, 64, 112, 112), map(1, 64, 56, 56));

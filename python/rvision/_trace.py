@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rvision import _rvision
 from rvision.errors import ShapeError, UnsupportedError
@@ -44,7 +43,6 @@ class Tracer:
     def __init__(self, paths: Mapping[int, str], owner: str) -> None:
         self.builder = _rvision.GraphBuilder()
         self.size_bound = False
-        self.constants: list[NDArray[np.float32]] = []
         self.finished = False
         self._owner = owner
         self._paths = paths
@@ -98,17 +96,22 @@ class Tracer:
 
     def input(self, name: str, shape: Sequence[int], fixed: Sequence[bool]) -> Symbol:
         """Add an input of the network."""
-        unique = name
-        while unique in self._names:
-            unique += "_"
-        self._names.add(unique)
-        return Symbol(self, self.builder.input(unique, shape), tuple(fixed))
+        return Symbol(self, self.builder.input(self._unique(name), shape), tuple(fixed))
+
+    def _unique(self, name: str) -> str:
+        while name in self._names:
+            name += "_"
+        self._names.add(name)
+        return name
 
     def constant(self, value: Any) -> Symbol:
-        """Add an array that `forward` combines with symbols: an input that every run is given."""
-        array = np.asarray(value, np.float32, order="C")
-        self.constants.append(array)
-        return self.input("constant", array.shape, (True,) * array.ndim)
+        """Add an array that `forward` combines with symbols: a parameter as it is, or a copy of an array."""
+        handle = getattr(value, "_handle", None)
+        if handle is None:
+            handle = _rvision.Parameter(np.asarray(value, np.float32, order="C"))
+        path = self.path
+        name = self._unique(f"{path}.constant" if path else "constant")
+        return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape))
 
     def finish(self, outputs: Sequence[Symbol]) -> _rvision.Graph:
         """Return the graph that computes `outputs`."""
@@ -285,7 +288,10 @@ class Symbol:
         left, right = (operand, self) if reverse else (self, operand)
         tracer = self._tracer
         value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
-        return Symbol(tracer, value, _broadcast_fixed(left, right))
+        return Symbol(tracer, value, _broadcast_fixed(left._fixed_sizes(), right._fixed_sizes()))
+
+    def _fixed_sizes(self) -> list[tuple[int, bool]]:
+        return list(zip(self._shape, self._fixed, strict=True))
 
     def _with_scalar(self, kind: str, label: str, scalar: float, reverse: bool) -> Symbol:
         tracer = self._tracer
@@ -316,6 +322,27 @@ class Symbol:
 
     def __rtruediv__(self, other: Any) -> Symbol:
         return self._binary("div", "truediv", other, reverse=True)
+
+    def __matmul__(self, other: Any) -> Symbol:
+        return self._matmul(other, reverse=False)
+
+    def __rmatmul__(self, other: Any) -> Symbol:
+        return self._matmul(other, reverse=True)
+
+    def matmul(self, other: Any) -> Symbol:
+        """Return products of matrices: (..., M, K) and (..., K, N) to (..., M, N)."""
+        return self._matmul(other, reverse=False)
+
+    def _matmul(self, other: Any, reverse: bool) -> Symbol:
+        if not isinstance(other, Symbol):
+            if not hasattr(other, "__array__") and not hasattr(other, "__dlpack__"):
+                return NotImplemented
+            other = self._tracer.constant(other)
+        left, right = (other, self) if reverse else (self, other)
+        tracer = self._tracer
+        value = tracer.builder.matmul(tracer.name("matmul"), left.value_of(tracer), right.value_of(tracer))
+        leads = _broadcast_fixed(left._fixed_sizes()[:-2], right._fixed_sizes()[:-2])
+        return Symbol(tracer, value, (*leads, left._fixed[-2], right._fixed[-1]))
 
     def __neg__(self) -> Symbol:
         return self._with_scalar("mul", "neg", -1.0, False)
@@ -392,6 +419,52 @@ class Symbol:
         fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
         return self.emit("flatten", label, start, end, fixed=fixed)
 
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Symbol:
+        """Make several dimensions of one; one of their `sizes` may be -1.
+
+        Unlike `reshape` this needs to know no other size, so that the trace stays good for all of them.
+        """
+        return self._unflatten(self.axis(dim), [int(size) for size in sizes], "unflatten")
+
+    def _unflatten(self, axis: int, sizes: list[int], label: str) -> Symbol:
+        parts = [size >= 0 or self._fixed[axis] for size in sizes]
+        fixed = (*self._fixed[:axis], *parts, *self._fixed[axis + 1 :])
+        return self.emit("unflatten", label, axis, sizes, fixed=fixed)
+
+    def expand(self, *sizes: Any) -> Symbol:
+        """Repeat along dimensions of size one, and along new ones in front; -1 keeps a size."""
+        if len(sizes) == 1 and isinstance(sizes[0], Sequence):
+            sizes = tuple(sizes[0])
+        sizes = [int(size) for size in sizes]
+        own = (True,) * (len(sizes) - self.ndim) + self._fixed
+        fixed = [size >= 0 or f for size, f in zip(sizes, own, strict=False)]
+        return self.emit("expand", "expand", sizes, fixed=fixed)
+
+    def expand_as(self, other: Symbol) -> Symbol:
+        """Repeat to the shape of `other`, whatever that is in a run: its sizes are not read."""
+        tracer = self._tracer
+        if not isinstance(other, Symbol):
+            raise TypeError(f"{tracer.where}: expand_as: expected a symbol, got {type(other).__name__}")
+        value = self.value_of(tracer)
+        value = tracer.builder.expand_as(tracer.name("expand_as"), value, other.value_of(tracer))
+        return Symbol(tracer, value, other.fixed)
+
+    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Symbol:
+        """Move indices on by `shifts` along `dims`; what leaves at the end comes in at the front."""
+        moves = [shifts] if isinstance(shifts, int) else list(shifts)
+        axes = [dims] if isinstance(dims, int) else list(dims)
+        return self.emit("roll", "roll", moves, [self.axis(axis) for axis in axes])
+
+    def unbind(self, dim: int = 0) -> tuple[Symbol, ...]:
+        """Return the values at each index of a dimension, which they do not have."""
+        axis = self.axis(dim)
+        index = [slice(None)] * self.ndim
+        parts = []
+        for place in range(self.read(axis)):
+            index[axis] = place  # type: ignore[call-overload]
+            parts.append(self[tuple(index)])
+        return tuple(parts)
+
     def permute(self, *dims: Any) -> Symbol:
         """Return the dimensions in another order."""
         if len(dims) == 1 and isinstance(dims[0], Sequence):
@@ -435,12 +508,11 @@ class Symbol:
         return self.emit("flatten", label, start, start + 1, fixed=fixed)
 
     def _insert(self, axis: int, label: str) -> Symbol:
-        varying = [d for d in range(self.ndim) if not self._fixed[d]]
-        sizes = [-1 if varying == [d] else self.read(d) for d in range(self.ndim)]
-        sizes.insert(axis, 1)
-        fixed = list(self._fixed)
-        fixed.insert(axis, True)
-        return self.emit("reshape", label, sizes, fixed=fixed)
+        if self.ndim == 0:
+            return self.emit("reshape", label, [1], fixed=(True,))
+        if axis < self.ndim:
+            return self._unflatten(axis, [1, -1], label)
+        return self._unflatten(axis - 1, [-1, 1], label)
 
     def _slice(self, axis: int, part: slice, label: str) -> Symbol:
         step = 1 if part.step is None else part.step
@@ -587,6 +659,9 @@ class Symbol:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # Arrays on the left of an operator come here.
+        if ufunc.__name__ == "matmul" and method == "__call__" and not kwargs:
+            left, right = inputs
+            return left.matmul(right) if isinstance(left, Symbol) else right._matmul(left, reverse=True)
         kind = _UFUNCS.get(ufunc.__name__)
         if kind is None or method != "__call__" or kwargs or len(inputs) != 2:
             self._refuse(
@@ -641,13 +716,10 @@ def concat(values: Sequence[Any], dim: int) -> Symbol:
     return Symbol(tracer, value, tuple(fixed))
 
 
-def _broadcast_fixed(left: Symbol, right: Symbol) -> tuple[bool, ...]:
-    rank = max(left.ndim, right.ndim)
-    pairs = []
-    for symbol in (left, right):
-        missing = rank - symbol.ndim
-        sizes = (1,) * missing + symbol.traced_shape
-        pairs.append(list(zip(sizes, (True,) * missing + symbol.fixed, strict=True)))
+def _broadcast_fixed(left: list[tuple[int, bool]], right: list[tuple[int, bool]]) -> tuple[bool, ...]:
+    """Tell which sizes that two shapes broadcast to are fixed, from their sizes and whether these are."""
+    rank = max(len(left), len(right))
+    pairs = [[(1, True)] * (rank - len(sizes)) + sizes for sizes in (left, right)]
     # A size one that is fixed takes the other's size; any other fixed size stays.
     return tuple(
         (f and g) or (f and size != 1) or (g and other != 1)

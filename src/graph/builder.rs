@@ -127,6 +127,42 @@ impl GraphBuilder {
         self.add(name, Op::Slice { dim, start, stop, step }, &[x], Vec::new())
     }
 
+    /// Make several dimensions of one; one of their sizes may be -1.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn unflatten(&mut self, name: &str, x: NodeId, dim: i64, sizes: Vec<i64>) -> Result<NodeId> {
+        let dim = self.dim(name, x, "dim", dim)?;
+        self.add(name, Op::Unflatten { dim, sizes }, &[x], Vec::new())
+    }
+
+    /// Move indices along dimensions, in a circle.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn roll(&mut self, name: &str, x: NodeId, shifts: &[i64], dims: &[i64]) -> Result<NodeId> {
+        if shifts.len() != dims.len() {
+            return Err(Error::Attribute {
+                node: name.to_owned(),
+                attribute: "shifts",
+                expected: format!("one for each of the dims {dims:?}"),
+                found: format!("{shifts:?}"),
+            });
+        }
+        let dims = self.dims(name, x, "dims", dims)?;
+        let shifts = dims.into_iter().zip(shifts.iter().copied()).collect();
+        self.add(name, Op::Roll { shifts }, &[x], Vec::new())
+    }
+
+    /// Divide by the Euclidean length along `dim`, but by nothing less than `eps`.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn normalize(&mut self, name: &str, x: NodeId, dim: i64, eps: f32) -> Result<NodeId> {
+        let dim = self.dim(name, x, "dim", dim)?;
+        self.add(name, Op::Normalize { dim, eps }, &[x], Vec::new())
+    }
+
     /// Values side by side along `dim`.
     ///
     /// # Errors

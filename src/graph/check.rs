@@ -27,6 +27,29 @@ pub(super) fn check(node: &Node) -> Result<()> {
         }
         Op::LocalResponseNorm { size, .. } => check.is("size", "positive", size, *size > 0),
         Op::Mean { dims, .. } => check.distinct("dim", dims),
+        Op::LayerNorm { shape, eps } => {
+            check.is("normalized_shape", "at least one size", shape, !shape.is_empty())?;
+            check.is("eps", "finite and not negative", eps, eps.is_finite() && *eps >= 0.0)?;
+            let expected = format!("normalized_shape {shape:?}");
+            [0, 1]
+                .into_iter()
+                .try_for_each(|index| check.param_is(index, expected.as_str(), |found| **found == shape[..]))
+        }
+        Op::Normalize { eps, .. } => check.is("eps", "0 or more", eps, *eps >= 0.0),
+        Op::Attention { scale, .. } => {
+            check.is("scale", "a finite number", scale, scale.is_none_or(f32::is_finite))
+        }
+        Op::Roll { shifts } => {
+            check.distinct("dims", &shifts.iter().map(|&(dim, _)| dim).collect::<Vec<_>>())
+        }
+        Op::Unflatten { sizes, .. } => {
+            let free = sizes.iter().filter(|&&d| d == -1).count();
+            let valid = free <= 1 && !sizes.is_empty() && sizes.iter().all(|&d| d >= -1);
+            check.is("sizes", "sizes of which at most one is -1", sizes, valid)
+        }
+        Op::Expand { sizes } => {
+            check.is("sizes", "sizes, or -1 to keep one", sizes, sizes.iter().all(|&d| d >= -1))
+        }
         Op::Reshape { dims } => {
             let free = dims.iter().filter(|&&d| d == -1).count();
             let valid = free <= 1 && dims.iter().all(|&d| d >= -1);
@@ -41,6 +64,9 @@ pub(super) fn check(node: &Node) -> Result<()> {
         }
         Op::Slice { step, .. } => check.is("step", "positive", step, *step > 0),
         Op::Input
+        | Op::Constant
+        | Op::MatMul
+        | Op::ExpandAs
         | Op::Softmax { .. }
         | Op::Binary(_)
         | Op::BinaryScalar { .. }

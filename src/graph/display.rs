@@ -82,6 +82,15 @@ fn op_name(op: &Op) -> &'static str {
         Op::BatchNorm { .. } => "batch_norm",
         Op::Activation(activation) => activation_name(*activation),
         Op::PRelu => "prelu",
+        Op::Constant => "constant",
+        Op::LayerNorm { .. } => "layer_norm",
+        Op::Normalize { .. } => "normalize",
+        Op::Attention { .. } => "attention",
+        Op::MatMul => "matmul",
+        Op::Unflatten { .. } => "unflatten",
+        Op::Expand { .. } => "expand",
+        Op::ExpandAs => "expand_as",
+        Op::Roll { .. } => "roll",
         Op::Softmax { log: false, .. } => "softmax",
         Op::Softmax { log: true, .. } => "log_softmax",
         Op::MaxPool2d(_) => "max_pool2d",
@@ -141,6 +150,14 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
     match op {
         Op::Conv2d(conv) => write_conv(out, conv),
         Op::BatchNorm { eps } => write!(out, " eps {eps}"),
+        Op::LayerNorm { shape, eps } => write!(out, " over {shape:?} eps {eps}"),
+        Op::Normalize { dim, eps } => write!(out, " dim {dim} eps {eps}"),
+        Op::Attention { scale, .. } => scale.map_or(Ok(()), |scale| write!(out, " scale {scale}")),
+        Op::Unflatten { dim, sizes } => write!(out, " dim {dim} to {sizes:?}"),
+        Op::Expand { sizes } => write!(out, " to {sizes:?}"),
+        Op::Roll { shifts } => {
+            shifts.iter().try_for_each(|(dim, shift)| write!(out, " dim {dim} by {shift}"))
+        }
         Op::Softmax { dim, .. } | Op::Concat { dim } => write!(out, " dim {dim}"),
         Op::MaxPool2d(window) => write_window(out, window),
         Op::AvgPool2d { window, count_include_pad, divisor_override } => {
@@ -170,7 +187,15 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
         }
         Op::Pad { pads, value } => write!(out, " by {pads:?} with {value}"),
         Op::Activation(activation) => write_activation(out, *activation),
-        Op::Input | Op::Linear | Op::PRelu | Op::Binary(_) | Op::BinaryScalar { .. } | Op::Identity => Ok(()),
+        Op::Input
+        | Op::Constant
+        | Op::Linear
+        | Op::PRelu
+        | Op::Binary(_)
+        | Op::BinaryScalar { .. }
+        | Op::MatMul
+        | Op::ExpandAs
+        | Op::Identity => Ok(()),
     }
 }
 

@@ -134,6 +134,14 @@ impl Infer<'_> {
             Op::Conv2d(conv) => self.conv2d(conv, x),
             Op::Linear => self.linear(x),
             Op::BatchNorm { .. } => self.batch_norm(x),
+            Op::Constant => Ok(self.weight()),
+            Op::LayerNorm { shape, .. } => self.layer_norm(shape, x),
+            Op::Normalize { dim, .. } => {
+                self.at_least_1d(x)?;
+                self.has_dims(x, &[*dim]).map(|()| x)
+            }
+            Op::Attention { .. } => self.attention(inputs),
+            Op::MatMul => self.matmul(x, inputs[1]),
             Op::PRelu => self.prelu(x),
             Op::Softmax { dim, .. } => self.has_dims(x, &[*dim]).map(|()| x),
             Op::MaxPool2d(window) | Op::AvgPool2d { window, .. } => self.pool(window, x),
@@ -147,6 +155,13 @@ impl Infer<'_> {
             Op::Reshape { dims } => self.reshape(dims, x),
             Op::Flatten { start, end } => self.flatten(*start, *end, x),
             Op::Permute { dims } => self.permute(dims, x),
+            Op::Unflatten { dim, sizes } => self.unflatten(*dim, sizes, x),
+            Op::Expand { sizes } => self.expand(sizes, x),
+            Op::ExpandAs => self.broadcast_to(x, inputs[1], "expanded to the second one's shape"),
+            Op::Roll { shifts } => {
+                self.at_least_1d(x)?;
+                self.has_dims(x, &shifts.iter().map(|&(dim, _)| dim).collect::<Vec<_>>()).map(|()| x)
+            }
             Op::Slice { dim, start, stop, step } => {
                 self.has_dims(x, &[*dim])?;
                 self.at_least_1d(x)?;
@@ -201,6 +216,49 @@ impl Infer<'_> {
         Ok(x)
     }
 
+    fn layer_norm(&self, shape: &[usize], x: Shape) -> Result<Shape> {
+        if x.ends_with(shape) {
+            return Ok(x);
+        }
+        Err(self.attribute("normalized_shape", format!("the last sizes of the input {x}"), shape))
+    }
+
+    /// The sizes before the last two, and those.
+    fn matrices(&self, x: Shape) -> Result<(Shape, [usize; 2])> {
+        let [leads @ .., rows, columns] = &*x else {
+            return Err(self.rank("an input of at least two dimensions", x));
+        };
+        Ok((Shape::new(leads), [*rows, *columns]))
+    }
+
+    fn attention(&self, inputs: &[Shape]) -> Result<Shape> {
+        let [query, key, value] = [inputs[0], inputs[1], inputs[2]];
+        let (leads, [queries, depth]) = self.matrices(query)?;
+        let (key_leads, [keys, key_depth]) = self.matrices(key)?;
+        let (value_leads, [values, width]) = self.matrices(value)?;
+        if key.rank() != query.rank() || key_depth != depth {
+            return Err(self.mismatch("queries (..., L, E) and keys (..., S, E)".into(), query, key));
+        }
+        if value.rank() != query.rank() || values != keys {
+            return Err(self.mismatch("keys (..., S, E) and values (..., S, F)".into(), key, value));
+        }
+        let leads = self.broadcast(self.broadcast(leads, key_leads)?, value_leads)?;
+        let scores = self.shape(&[&leads, &[queries, keys][..]].concat())?;
+        if let Some(&mask) = inputs.get(3) {
+            self.broadcast_to(mask, scores, "a mask and scores (..., L, S)")?;
+        }
+        self.shape(&[&leads, &[queries, width][..]].concat())
+    }
+
+    fn matmul(&self, left: Shape, right: Shape) -> Result<Shape> {
+        let (leads, [rows, depth]) = self.matrices(left)?;
+        let (right_leads, [right_depth, columns]) = self.matrices(right)?;
+        if depth != right_depth {
+            return Err(self.mismatch("multiplied as (..., M, K) and (..., K, N)".into(), left, right));
+        }
+        self.shape(&[&self.broadcast(leads, right_leads)?, &[rows, columns][..]].concat())
+    }
+
     fn prelu(&self, x: Shape) -> Result<Shape> {
         let slopes = self.weight().numel();
         let channels = x.get(1).copied().unwrap_or(1);
@@ -249,6 +307,42 @@ impl Infer<'_> {
         let mut dims = x[..start].to_vec();
         dims.push(x[start..=end].iter().product());
         dims.extend(&x[end + 1..]);
+        self.shape(&dims)
+    }
+
+    fn unflatten(&self, dim: usize, sizes: &[i64], x: Shape) -> Result<Shape> {
+        self.at_least_1d(x)?;
+        self.has_dims(x, &[dim])?;
+        let fail = || self.attribute("sizes", format!("{} elements, as dim {dim} of {x}", x[dim]), sizes);
+        let known = sizes
+            .iter()
+            .filter(|&&size| size != -1)
+            .try_fold(1_usize, |n, &size| n.checked_mul(usize::try_from(size).ok()?))
+            .ok_or_else(fail)?;
+        let free = x[dim].checked_div(known).unwrap_or(0);
+        let whole = if sizes.contains(&-1) { known * free } else { known };
+        if whole != x[dim] || (known == 0 && sizes.contains(&-1)) {
+            return Err(fail());
+        }
+        let sizes = sizes.iter().map(|&size| usize::try_from(size).unwrap_or(free));
+        let dims: Vec<_> =
+            x[..dim].iter().copied().chain(sizes).chain(x[dim + 1..].iter().copied()).collect();
+        self.shape(&dims)
+    }
+
+    fn expand(&self, sizes: &[i64], x: Shape) -> Result<Shape> {
+        let fail = || self.attribute("sizes", format!("sizes that {x} broadcasts to, or -1"), sizes);
+        let missing = sizes.len().checked_sub(x.rank()).ok_or_else(fail)?;
+        let mut dims = Vec::with_capacity(sizes.len());
+        for (d, &size) in sizes.iter().enumerate() {
+            let own = d.checked_sub(missing).map(|d| x[d]);
+            dims.push(match (own, usize::try_from(size)) {
+                (Some(1) | None, Ok(size)) => size,
+                (Some(own), Ok(size)) if own == size => own,
+                (Some(own), Err(_)) => own,
+                _ => return Err(fail()),
+            });
+        }
         self.shape(&dims)
     }
 
@@ -302,6 +396,13 @@ impl Infer<'_> {
             });
         }
         self.shape(&dims)
+    }
+
+    /// The second shape, if the first one broadcasts to it.
+    fn broadcast_to(&self, from: Shape, to: Shape, operation: &str) -> Result<Shape> {
+        let fits = from.rank() <= to.rank()
+            && from.iter().rev().zip(to.iter().rev()).all(|(&from, &to)| from == to || from == 1);
+        if fits { Ok(to) } else { Err(self.mismatch(operation.to_owned(), from, to)) }
     }
 
     // --- what the rules share ---------------------------------------------------------

@@ -63,6 +63,8 @@ pub enum Binary {
 pub enum Op {
     /// A graph input; its shape comes with the run.
     Input,
+    /// A parameter as a value of its own. No inputs. Parameters: value.
+    Constant,
     /// Convolution. Inputs: x. Parameters: weight, bias or none.
     Conv2d(Conv2d),
     /// `x W^T + b` over the last dimension. Parameters: weight `[out, in]`, bias or none.
@@ -72,6 +74,30 @@ pub enum Op {
         /// Added to the variance.
         eps: f64,
     },
+    /// Normalisation over the last dimensions. Parameters: weight, bias (each or none), of `shape`.
+    LayerNorm {
+        /// The sizes of the dimensions.
+        shape: Vec<usize>,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// Division by the Euclidean length along a dimension.
+    Normalize {
+        /// The dimension, counted from the front.
+        dim: usize,
+        /// The least divisor.
+        eps: f32,
+    },
+    /// `softmax(scale Q K^T + mask) V`. Inputs: queries `(..., L, E)`, keys `(..., S, E)`, values
+    /// `(..., S, F)`, and if it is masked a summand of the scores that broadcasts to `(..., L, S)`.
+    Attention {
+        /// Factor of the scores; `None` is `1 / sqrt(E)`.
+        scale: Option<f32>,
+        /// Whether there is a fourth input.
+        masked: bool,
+    },
+    /// Products of matrices `(..., M, K)` and `(..., K, N)`.
+    MatMul,
     /// A pointwise function.
     Activation(Activation),
     /// Leaky slope from a parameter of one value or one per channel (dim 1).
@@ -145,6 +171,25 @@ pub enum Op {
         /// Last.
         end: usize,
     },
+    /// One dimension becomes several, of which one may be -1.
+    Unflatten {
+        /// The dimension.
+        dim: usize,
+        /// Sizes in its place.
+        sizes: Vec<i64>,
+    },
+    /// Repetition along dimensions of size one and in front; -1 keeps a size.
+    Expand {
+        /// The sizes.
+        sizes: Vec<i64>,
+    },
+    /// Repetition to the shape of the second input.
+    ExpandAs,
+    /// Indices moved onwards along dimensions, the last ones to the front.
+    Roll {
+        /// Dimension and how far, which may be negative.
+        shifts: Vec<(usize, i64)>,
+    },
     /// Dimensions in a new order.
     Permute {
         /// Which input dimension each output dimension is.
@@ -181,8 +226,9 @@ impl Op {
     /// How many values it reads, without a residual; `None` is one or more.
     pub(super) fn input_count(&self) -> Option<usize> {
         match self {
-            Self::Input => Some(0),
-            Self::Binary(_) => Some(2),
+            Self::Input | Self::Constant => Some(0),
+            Self::Binary(_) | Self::MatMul | Self::ExpandAs => Some(2),
+            Self::Attention { masked, .. } => Some(3 + usize::from(*masked)),
             Self::Concat { .. } => None,
             _ => Some(1),
         }
@@ -196,6 +242,8 @@ impl Op {
                 &[("weight", false), ("bias", false), ("running_mean", true), ("running_var", true)]
             }
             Self::PRelu => &[("weight", true)],
+            Self::LayerNorm { .. } => &[("weight", false), ("bias", false)],
+            Self::Constant => &[("value", true)],
             _ => &[],
         }
     }

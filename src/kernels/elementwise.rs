@@ -14,7 +14,7 @@ use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{Activation, AlignedBuf, MAX_RANK, Shape, View};
+use crate::tensor::{Activation, AlignedBuf, MAX_RANK, View};
 
 /// A binary operation by torch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,9 +90,9 @@ pub struct ChannelDesc {
 /// [`crate::Error::OutOfMemory`].
 pub fn prepare_binary(desc: &BinaryDesc, isa: Isa, threads: usize) -> Result<Box<dyn Kernel>> {
     let shape = desc.output.shape;
-    let left = (Source::Input(0), broadcast_strides(&desc.left, shape));
+    let left = (Source::Input(0), desc.left.broadcast(shape).strides);
     let right = match desc.right {
-        Operand::View(view) => (Source::Input(1), broadcast_strides(&view, shape)),
+        Operand::View(view) => (Source::Input(1), view.broadcast(shape).strides),
         Operand::Scalar(x) => (Source::constant(&[x])?, [0; MAX_RANK]),
     };
     Ok(Elementwise::boxed(
@@ -110,7 +110,7 @@ pub fn prepare_binary(desc: &BinaryDesc, isa: Isa, threads: usize) -> Result<Box
 /// # Panics
 /// If the shapes differ.
 pub fn prepare_unary(desc: &UnaryDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
-    let input = (Source::Input(0), broadcast_strides(&desc.input, desc.output.shape));
+    let input = (Source::Input(0), desc.input.broadcast(desc.output.shape).strides);
     Elementwise::boxed(Op::Copy, &desc.output, vec![input], desc.activation, isa, threads)
 }
 
@@ -131,7 +131,7 @@ pub fn prepare_affine(
     let shape = desc.output.shape;
     assert_eq!([scale.len(), shift.len()], [shape[1]; 2], "one value per channel of {shape}");
     let operands = vec![
-        (Source::Input(0), broadcast_strides(&desc.input, shape)),
+        (Source::Input(0), desc.input.broadcast(shape).strides),
         (Source::constant(scale)?, channel_strides(1)),
         (Source::constant(shift)?, channel_strides(1)),
     ];
@@ -155,23 +155,10 @@ pub fn prepare_prelu(
     let shape = desc.output.shape;
     assert!(weight.len() == 1 || weight.len() == shape[1], "one value, or one per channel of {shape}");
     let operands = vec![
-        (Source::Input(0), broadcast_strides(&desc.input, shape)),
+        (Source::Input(0), desc.input.broadcast(shape).strides),
         (Source::constant(weight)?, channel_strides(usize::from(weight.len() > 1))),
     ];
     Ok(Elementwise::boxed(Op::Prelu, &desc.output, operands, desc.activation, isa, threads))
-}
-
-/// A view's strides along the dimensions of the shape that it broadcasts to.
-fn broadcast_strides(view: &View, to: Shape) -> [usize; MAX_RANK] {
-    let missing = to.rank().checked_sub(view.shape.rank());
-    let missing = missing.unwrap_or_else(|| panic!("{} does not broadcast to {to}", view.shape));
-    let mut strides = [0; MAX_RANK];
-    for (d, (&size, &stride)) in view.shape.iter().zip(view.strides()).enumerate() {
-        let target = to[missing + d];
-        assert!(size == target || size == 1, "{} does not broadcast to {to}", view.shape);
-        strides[missing + d] = if size == 1 { 0 } else { stride };
-    }
-    strides
 }
 
 /// Strides of a vector of channels.

@@ -43,20 +43,36 @@ pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const LOWEST: f32 = -104.0;
     /// e to this is above the largest finite float.
     const HIGHEST: f32 = 89.0;
+    // The order of the operands lets NaN through.
+    let (power, n) = exp_parts(s, s.min(s.splat(HIGHEST), s.max(s.splat(LOWEST), x)));
+    // 2^n in two factors, since n reaches from -150 to 128.
+    let half = s.round(s.mul(n, s.splat(0.5)));
+    s.mul(s.mul(power, s.pow2n(half)), s.pow2n(s.sub(n, half)))
+}
+
+/// e^x for x of at most 0; zero where it is below 2^-125, which no sum of such numbers with e^0 feels.
+#[inline(always)]
+pub fn exp_of_negative<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    /// e to this is above 2^-126, so that one power of two without denormals will do.
+    const LOWEST: f32 = -86.5;
+    // The order of the operands lets NaN through.
+    let clamped = s.max(s.splat(LOWEST), x);
+    let (power, n) = exp_parts(s, clamped);
+    s.select_gt(s.splat(LOWEST), x, s.zero(), s.mul(power, s.pow2n(n)))
+}
+
+/// e^x as a power of e near one, and the exponent of the power of two that it must be multiplied with.
+#[inline(always)]
+fn exp_parts<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     /// ln 2 in two parts; the first has so few bits that its product with an exponent is exact.
     const LN2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     // Taylor: the first term left out is below 6e-9 of e^r for |r| <= ln 2 / 2.
     const TAYLOR: [f32; 8] =
         [1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
-    // The order of the operands lets NaN through.
-    let x = s.min(s.splat(HIGHEST), s.max(s.splat(LOWEST), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-LN2[0]), x);
     let r = s.fma(n, s.splat(-LN2[1]), r);
-    let power = polynomial(s, r, TAYLOR);
-    // 2^n in two factors, since n reaches from -150 to 128.
-    let half = s.round(s.mul(n, s.splat(0.5)));
-    s.mul(s.mul(power, s.pow2n(half)), s.pow2n(s.sub(n, half)))
+    (polynomial(s, r, TAYLOR), n)
 }
 
 /// 1 / (1 + e^-x)

@@ -7,12 +7,14 @@
 //! every sum may not**: it depends on the layer's shape alone, not on the batch, the picture's
 //! place in it, or the threads.
 
+pub mod attention;
 pub mod conv;
 pub mod copy;
 pub mod elementwise;
 pub mod epilogue;
 pub mod gemm;
 pub mod math;
+pub mod matmul;
 mod nest;
 pub mod norm;
 pub mod pool;

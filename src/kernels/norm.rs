@@ -1,5 +1,6 @@
 //! Normalisations that are not an affine function of each value: over neighbouring channels
-//! (Krizhevsky et al. 2012) and over a value's last dimensions or a pixel's channels (Ba et al. 2016).
+//! (Krizhevsky et al. 2012), over a value's last dimensions or a pixel's channels (Ba et al. 2016),
+//! and by a pixel's length.
 
 use std::sync::Arc;
 
@@ -39,6 +40,27 @@ pub struct LayerNormDesc {
     pub output: FeatureMap,
     /// Added to the variance.
     pub epsilon: f32,
+}
+
+/// `x / max(sqrt(sum of squares), epsilon)` over each pixel's channels: torch's `normalize` with
+/// `p=2`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormalizeDesc {
+    /// What is read; channels are dense.
+    pub input: FeatureMap,
+    /// What is written, of the same sizes; channels are dense. It may lie on the input if the
+    /// strides agree.
+    pub output: FeatureMap,
+    /// The least divisor.
+    pub epsilon: f32,
+}
+
+/// The kernel of a normalisation to length one.
+///
+/// # Panics
+/// If the sizes differ, or the channels are not dense.
+pub fn prepare_normalize(desc: &NormalizeDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
+    Box::new(Norm::new(desc.input, desc.output, Rule::Length { epsilon: desc.epsilon }, isa, threads))
 }
 
 /// The kernel of a local response normalisation.
@@ -84,6 +106,7 @@ pub fn prepare_layer(
 enum Rule {
     LocalResponse(LocalResponseNormDesc, Power),
     Layer { weight: Arc<AlignedBuf>, bias: Arc<AlignedBuf>, epsilon: f32 },
+    Length { epsilon: f32 },
 }
 
 /// The exponents that square roots can do.
@@ -110,6 +133,8 @@ const LOCAL_RESPONSE: [&str; 4] = [
     "f32_local_response_norm_avx2",
     "f32_local_response_norm_avx512",
 ];
+const NORMALIZE: [&str; 4] =
+    ["f32_normalize_portable", "f32_normalize_portable16", "f32_normalize_avx2", "f32_normalize_avx512"];
 const LAYER: [&str; 4] =
     ["f32_layer_norm_portable", "f32_layer_norm_portable16", "f32_layer_norm_avx2", "f32_layer_norm_avx512"];
 
@@ -128,6 +153,7 @@ impl Kernel for Norm {
         let names = match self.rule {
             Rule::LocalResponse(..) => &LOCAL_RESPONSE,
             Rule::Layer { .. } => &LAYER,
+            Rule::Length { .. } => &NORMALIZE,
         };
         names[self.isa as usize]
     }
@@ -142,7 +168,7 @@ impl Kernel for Norm {
             Rule::LocalResponse(desc, _) => {
                 ScratchSize { shared: 0, local: desc.size + desc.input.channels + 2 * self.isa.lanes() }
             }
-            Rule::Layer { .. } => ScratchSize::default(),
+            Rule::Layer { .. } | Rule::Length { .. } => ScratchSize::default(),
         }
     }
 
@@ -191,6 +217,7 @@ impl Vectorized for Pixels<'_> {
                     Rule::Layer { weight, bias, epsilon } => {
                         layer(s, from, to, weight, bias, *epsilon);
                     }
+                    Rule::Length { epsilon } => length(s, from, to, input.channels, *epsilon),
                 }
             }
         }
@@ -291,6 +318,28 @@ unsafe fn layer<S: Simd>(s: S, from: *const f32, to: *mut f32, weight: &[f32], b
                 (s.load_partial(weight.add(full), rest), s.load_partial(bias.add(full), rest));
             s.store_partial(to.add(full), s.fma(x, weight, bias), rest);
         }
+    }
+}
+
+/// One pixel, divided by its length.
+///
+/// # Safety
+/// `from` must be valid for reading so many floats, `to` for writing them.
+#[inline(always)]
+unsafe fn length<S: Simd>(s: S, from: *const f32, to: *mut f32, channels: usize, epsilon: f32) {
+    let mut squares = s.zero();
+    for c in (0..channels).step_by(S::LANES) {
+        // SAFETY: here and below, as many channels are left from c on.
+        let x = unsafe { s.load_partial(from.add(c), S::LANES.min(channels - c)) };
+        squares = s.fma(x, x, squares);
+    }
+    // A NaN stays one: it is not below the least divisor.
+    let length = s.reduce_add(squares).sqrt();
+    let divisor = s.splat(if length < epsilon { epsilon } else { length });
+    for c in (0..channels).step_by(S::LANES) {
+        let n = S::LANES.min(channels - c);
+        // SAFETY: as above.
+        unsafe { s.store_partial(to.add(c), s.div(s.load_partial(from.add(c), n), divisor), n) };
     }
 }
 

@@ -5,14 +5,18 @@
 //! nothing; parts of a concatenation and results that are graph outputs are written where they
 //! belong; a residual or pointwise input that dies is overwritten by the result.
 
+use super::layout::{Order, orders};
 use super::memory::{Lifetime, place};
+use super::rows;
 use super::{Operand, Plan, Step, Storage};
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::graph::passes::split_broadcast_residuals;
 use crate::graph::{Graph, Node, NodeId, Op, infer_shapes};
 use crate::kernels::{Kernel, copy};
 use crate::simd::Isa;
-use crate::tensor::{Shape, View};
+use crate::tensor::{Param, Shape, View};
 
 /// A value's storage and where in it.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +68,10 @@ pub(super) struct Compiler<'a> {
     pub isa: Isa,
     pub threads: usize,
     shapes: Vec<Shape>,
+    /// The order in which each value lies, if nothing else decides.
+    orders: Vec<Order>,
+    /// Parameters that steps read as they are.
+    constants: Vec<Arc<Param>>,
     /// How often each value is read, graph outputs included.
     readers: Vec<usize>,
     /// Values that must be written to a certain place.
@@ -93,22 +101,24 @@ impl Plan {
     }
 }
 
-/// Whether a node's kernel writes its result wherever it is told to.
-fn writes_anywhere(op: &Op) -> bool {
-    is_pointwise(op)
-        || matches!(
-            op,
-            Op::Conv2d(_)
-                | Op::Linear
-                | Op::MaxPool2d(_)
-                | Op::AvgPool2d { .. }
-                | Op::AdaptiveAvgPool2d { .. }
-                | Op::AdaptiveMaxPool2d { .. }
-                | Op::LocalResponseNorm { .. }
-                | Op::Concat { .. }
-                | Op::Softmax { .. }
-                | Op::Mean { .. }
-        )
+/// Whether a node's kernel writes its result to a view that lies like this.
+fn writes_to(op: &Op, view: &View) -> bool {
+    match op {
+        Op::Concat { .. } | Op::Softmax { .. } | Op::Mean { .. } | Op::Pad { .. } | Op::Roll { .. } => true,
+        Op::Conv2d(_)
+        | Op::MaxPool2d(_)
+        | Op::AvgPool2d { .. }
+        | Op::AdaptiveAvgPool2d { .. }
+        | Op::AdaptiveMaxPool2d { .. }
+        | Op::LocalResponseNorm { .. } => view.feature_map().channels_last(),
+        Op::Linear => rows::are_rows(view, 1),
+        Op::LayerNorm { shape, .. } => rows::are_rows(view, shape.len()),
+        Op::Normalize { dim, .. } => rows::are_rows(&rows::with_last(view, *dim), 1),
+        Op::Attention { .. } | Op::MatMul => {
+            view.shape.last().is_none_or(|&size| size <= 1) || view.strides().last() == Some(&1)
+        }
+        op => is_pointwise(op),
+    }
 }
 
 /// Whether a node works element by element, so that any layout will do.
@@ -130,7 +140,9 @@ impl<'a> Compiler<'a> {
             graph,
             isa,
             threads,
+            orders: orders(graph, &shapes),
             shapes,
+            constants: Vec::new(),
             readers,
             wanted: vec![None; count],
             values: vec![None; count],
@@ -144,20 +156,34 @@ impl<'a> Compiler<'a> {
         self.shapes[id.0]
     }
 
+    /// A dense value of a node's shape, in the node's order.
+    pub fn layout(&self, id: NodeId) -> View {
+        self.orders[id.0].layout(self.shapes[id.0])
+    }
+
+    /// A parameter as a value.
+    pub fn constant(&mut self, param: &Arc<Param>) -> Place {
+        let known = self.constants.iter().position(|other| Arc::ptr_eq(other, param));
+        let index = known.unwrap_or_else(|| {
+            self.constants.push(Arc::clone(param));
+            self.constants.len() - 1
+        });
+        Place { storage: Storage::Constant(index), view: View::contiguous(param.shape()) }
+    }
+
     /// Results that can be written straight into the returned arrays.
     fn want_outputs(&mut self) {
         for (i, &id) in self.graph.outputs.iter().enumerate() {
-            let shape = self.shapes[id.0];
+            let view = View::contiguous(self.shapes[id.0]);
             let op = &self.graph.nodes[id.0].op;
             // Kernels of pictures write channels last, which is also C order for one channel or
             // one pixel.
-            let in_order = is_pointwise(op) || View::physical(shape).is_contiguous();
-            if writes_anywhere(op)
-                && in_order
+            let in_order = is_pointwise(op) || self.layout(id).is_contiguous();
+            if in_order
+                && writes_to(op, &view)
                 && self.wanted[id.0].is_none()
                 && !matches!(op, Op::Concat { .. })
             {
-                let view = View::contiguous(shape);
                 self.wanted[id.0] = Some(Place { storage: Storage::Output(i), view });
             }
         }
@@ -172,7 +198,7 @@ impl<'a> Compiler<'a> {
             let whole = if let Some(place) = self.wanted[id] {
                 place
             } else {
-                let place = self.temporary(View::physical(self.shapes[id]));
+                let place = self.temporary(self.layout(NodeId(id)));
                 if let Storage::Slot(slot) = place.storage {
                     self.slots[slot].joint = true;
                 }
@@ -183,8 +209,9 @@ impl<'a> Compiler<'a> {
             for &part in &node.inputs {
                 let len = self.shapes[part.0][dim];
                 let once = node.inputs.iter().filter(|&&other| other == part).count() == 1;
-                if once && self.wanted[part.0].is_none() && writes_anywhere(&self.graph.nodes[part.0].op) {
-                    self.wanted[part.0] = Some(whole.with(whole.view.slice(dim, start, len, 1)));
+                let view = whole.view.slice(dim, start, len, 1);
+                if once && self.wanted[part.0].is_none() && writes_to(&self.graph.nodes[part.0].op, &view) {
+                    self.wanted[part.0] = Some(whole.with(view));
                 }
                 start += len;
             }
@@ -371,6 +398,7 @@ impl<'a> Compiler<'a> {
             slots,
             arena,
             local,
+            constants: self.constants,
             threads: self.threads,
             inputs: inputs.to_vec(),
             outputs: self.graph.outputs.iter().map(|id| self.shapes[id.0]).collect(),

@@ -59,13 +59,14 @@ impl Run<'_> {
             Storage::Input(i) => self.inputs[i],
             Storage::Output(i) => self.outputs[i].cast_const(),
             Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]).cast_const(),
+            Storage::Constant(i) => self.plan.constants[i].data().as_ptr(),
         };
         base.wrapping_add(operand.offset)
     }
 
     fn write(&self, operand: Operand) -> *mut f32 {
         let base = match operand.storage {
-            Storage::Input(_) => unreachable!("a step that writes its input"),
+            Storage::Input(_) | Storage::Constant(_) => unreachable!("a step that writes its input"),
             Storage::Output(i) => self.outputs[i],
             Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]),
         };

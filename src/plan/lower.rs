@@ -7,11 +7,11 @@ use crate::graph::{self, Conv2d, NodeId, Op, Window};
 use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::{copy, elementwise, norm, reduce, softmax};
-use crate::tensor::{Activation, FeatureMap, Shape, View};
+use crate::tensor::{Activation, FeatureMap, View};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
-struct Geometry {
+pub(super) struct Geometry {
     kernel: [usize; 2],
     stride: [usize; 2],
     dilation: [usize; 2],
@@ -21,7 +21,7 @@ struct Geometry {
 
 impl Geometry {
     /// A kernel that covers a map of this size once.
-    fn whole(kernel: [usize; 2]) -> Self {
+    pub fn whole(kernel: [usize; 2]) -> Self {
         Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
     }
 }
@@ -42,6 +42,7 @@ impl Compiler<'_> {
                 let index = self.graph.inputs.iter().position(|&i| i == id).expect("inputs are listed");
                 Place { storage: super::Storage::Input(index), view: View::contiguous(shape) }
             }
+            Op::Constant => self.constant(node.param(0).expect("a constant's value")),
             Op::Identity => return Ok(self.value(node.inputs[0])),
             Op::Permute { dims } => {
                 let from = input(self, 0);
@@ -53,7 +54,16 @@ impl Compiler<'_> {
                 let (start, _) = graph::slice_bounds(*start, *stop, size);
                 from.with(from.view.slice(*dim, start, shape[*dim], *step))
             }
-            Op::Reshape { .. } | Op::Flatten { .. } => return Ok(self.reshape(id)),
+            Op::Expand { .. } | Op::ExpandAs => {
+                let from = input(self, 0);
+                from.with(from.view.broadcast(shape))
+            }
+            Op::Reshape { .. } | Op::Flatten { .. } | Op::Unflatten { .. } => return Ok(self.reshape(id)),
+            Op::LayerNorm { shape: normalized, eps } => self.layer_norm(id, normalized.len(), *eps)?,
+            Op::Normalize { dim, eps } => self.normalize(id, *dim, *eps),
+            Op::Attention { scale, .. } => self.attention(id, *scale),
+            Op::MatMul => self.matmul(id),
+            Op::Roll { shifts } => self.roll(id, shifts),
             Op::Conv2d(conv) => self.conv2d(id, conv)?,
             Op::Linear => self.linear(id)?,
             Op::Concat { dim } => self.concat(id, *dim),
@@ -70,7 +80,7 @@ impl Compiler<'_> {
             Op::AdaptiveMaxPool2d { .. } => self.pool(id, PoolOp::Max, PoolWindow::Adaptive),
             Op::Activation(activation) => {
                 let from = input(self, 0);
-                let layout = pointwise_layout(shape, from.view);
+                let layout = self.pointwise_layout(id, from.view);
                 let to = self.target_over(id, from, layout);
                 let desc =
                     elementwise::UnaryDesc { input: from.view, output: to.view, activation: *activation };
@@ -102,7 +112,8 @@ impl Compiler<'_> {
             }
             Op::Softmax { dim, log } => {
                 let from = input(self, 0);
-                let to = self.target(id, pointwise_layout(shape, from.view));
+                let layout = self.pointwise_layout(id, from.view);
+                let to = self.target(id, layout);
                 let desc =
                     softmax::SoftmaxDesc { input: from.view, output: to.view, dim: *dim, logarithm: *log };
                 self.step(name, softmax::prepare(&desc, self.isa, self.threads), &[from], to);
@@ -126,7 +137,7 @@ impl Compiler<'_> {
             }
             Op::Pad { pads, value } => {
                 let from = input(self, 0);
-                let to = self.target(id, View::physical(shape));
+                let to = self.target(id, self.layout(id));
                 let mut before = [0; crate::tensor::MAX_RANK];
                 for (b, pad) in before.iter_mut().zip(pads) {
                     *b = pad[0];
@@ -152,8 +163,14 @@ impl Compiler<'_> {
         if whole_pictures && from.view.feature_map().channels_last() {
             return Value::Flat(from);
         }
-        let dense = self.copy(&node.name, from, View::contiguous(from.view.shape));
-        Value::At(dense.with(dense.view.reshape(shape).expect("a dense view has any shape")))
+        // The order that what follows expects, if the old shape's elements can be put into it.
+        let layout = self.layout(id);
+        let (layout, view) = match layout.reshape(from.view.shape) {
+            Some(old) => (old, layout),
+            None => (View::contiguous(from.view.shape), View::contiguous(shape)),
+        };
+        let dense = self.copy(&node.name, from, layout);
+        Value::At(dense.with(view))
     }
 
     fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
@@ -171,45 +188,28 @@ impl Compiler<'_> {
             padding: Padding { top, left, bottom, right },
             groups: op.groups,
         };
-        self.product(id, from, geometry, View::physical(self.shape(id)), View::feature_map)
-    }
-
-    /// A linear layer is a convolution of 1x1 maps; behind a flattened feature map, it is one whose
-    /// kernel covers the map.
-    fn linear(&mut self, id: NodeId) -> Result<Place> {
-        let node = self.node(id);
-        let shape = self.shape(id);
-        let layout = View::contiguous(shape);
-        if let Value::Flat(map) = self.value(node.inputs[0]) {
-            let kernel = [map.view.shape[2], map.view.shape[3]];
-            return self.product(id, map, Geometry::whole(kernel), layout, rows);
-        }
-        let from = self.place(node.inputs[0]);
-        let usable = matrix(from.view).is_some_and(|m| m.strides[1] == 1 || m.shape[1] == 1);
-        let from = if usable { from } else { self.copy(&node.name, from, View::contiguous(from.view.shape)) };
-        let input = from.with(rows(&from.view).view());
-        self.product(
-            id,
-            Place { view: View { offset: from.view.offset, ..input.view }, ..from },
-            Geometry::whole([1, 1]),
-            layout,
-            rows,
-        )
+        let layout = View::physical(self.shape(id));
+        let residual = node.fused.residual.then(|| self.place(node.inputs[1]));
+        let residual = residual.map(|residual| {
+            let usable = residual.view.feature_map().channels_last();
+            if usable { residual } else { self.copy(&node.name, residual, layout) }
+        });
+        self.product(id, from, residual, geometry, layout, View::feature_map)
     }
 
     /// The common part of convolutions and linear layers: choose, pack, prepare, place. `as_map`
     /// turns the result's view into a feature map.
-    fn product(
+    pub fn product(
         &mut self,
         id: NodeId,
         from: Place,
+        residual: Option<Place>,
         geometry: Geometry,
         layout: View,
         as_map: impl Fn(&View) -> FeatureMap,
     ) -> Result<Place> {
         let node = self.node(id);
         let mut from = from;
-        let residual = node.fused.residual.then(|| self.in_layout_of(node.inputs[1], &layout));
         let to = match residual {
             // The input's pixels are read again while the output is written.
             Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
@@ -242,16 +242,6 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// A residual with its channels (or features) side by side.
-    fn in_layout_of(&mut self, id: NodeId, layout: &View) -> Place {
-        let residual = self.place(id);
-        let usable = match layout.shape.rank() {
-            4 => residual.view.feature_map().channels_last(),
-            _ => matrix(residual.view).is_some_and(|m| m.strides[1] == 1 || m.shape[1] == 1),
-        };
-        if usable { residual } else { self.copy(&self.node(id).name, residual, *layout) }
-    }
-
     fn concat(&mut self, id: NodeId, dim: usize) -> Place {
         let node = self.node(id);
         let whole = self.wanted(id).expect("every concatenation has its memory");
@@ -279,7 +269,8 @@ impl Compiler<'_> {
 
     fn per_channel(&mut self, id: NodeId) -> (Place, Place, elementwise::ChannelDesc) {
         let from = self.place(self.node(id).inputs[0]);
-        let to = self.target_over(id, from, pointwise_layout(self.shape(id), from.view));
+        let layout = self.pointwise_layout(id, from.view);
+        let to = self.target_over(id, from, layout);
         let desc =
             elementwise::ChannelDesc { input: from.view, output: to.view, activation: Activation::Identity };
         (from, to, desc)
@@ -294,7 +285,7 @@ impl Compiler<'_> {
         swapped: bool,
         operands: &[Place],
     ) -> Result<Place> {
-        let layout = pointwise_layout(self.shape(id), left.view);
+        let layout = self.pointwise_layout(id, left.view);
         let to = self.target_over(id, left, layout);
         let op = match op {
             graph::Binary::Add => elementwise::BinaryOp::Add,
@@ -312,11 +303,16 @@ impl Compiler<'_> {
         Ok(to)
     }
 
+    /// The layout of a result that is computed element by element: its input's, if that has no gaps.
+    pub fn pointwise_layout(&self, id: NodeId, input: View) -> View {
+        let keeps = input.shape == self.shape(id) && input.is_dense();
+        if keeps { View { offset: 0, ..input } } else { self.layout(id) }
+    }
+
     fn mean(&mut self, id: NodeId, dims: &[usize]) -> Place {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
-        let shape = self.shape(id);
-        let to = self.target(id, View::physical(shape));
+        let to = self.target(id, self.layout(id));
         // The kernel sees the reduced dimensions with size 1.
         let mut kept = from.view.shape;
         for &dim in dims {
@@ -333,34 +329,4 @@ impl Compiler<'_> {
 fn sliding(window: &Window) -> PoolWindow {
     let Window { kernel, stride, padding: [top, left, bottom, right], dilation, ceil_mode: _ } = *window;
     PoolWindow::Sliding { kernel, stride, dilation, padding: Padding { top, left, bottom, right } }
-}
-
-/// The layout of a result that is computed element by element: its input's, if that has no gaps.
-fn pointwise_layout(shape: Shape, input: View) -> View {
-    if input.shape == shape && input.is_dense() { View { offset: 0, ..input } } else { View::physical(shape) }
-}
-
-/// All leading dimensions as one, if they lie evenly.
-fn matrix(view: View) -> Option<View> {
-    let features = view.shape.last().copied().unwrap_or(1);
-    view.reshape(Shape::new(&[view.shape.numel() / features.max(1), features]))
-}
-
-/// A value's rows as pictures of one pixel.
-///
-/// # Panics
-/// If the rows do not lie evenly, which the caller has seen to.
-fn rows(view: &View) -> FeatureMap {
-    let matrix = matrix(*view).expect("rows that lie evenly");
-    let stride = matrix.strides[0];
-    FeatureMap {
-        batch: matrix.shape[0],
-        channels: matrix.shape[1],
-        height: 1,
-        width: 1,
-        image_stride: stride,
-        channel_stride: 1,
-        row_stride: stride,
-        pixel_stride: stride,
-    }
 }

@@ -2,23 +2,28 @@
 //! kernels.
 //!
 //! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
-//! infers shapes, lowers every node to a prepared kernel ([`lower`]), decides which values are
+//! infers shapes, lowers every node to a prepared kernel ([`lower`], [`rows`]), decides in which order
+//! values lie ([`layout`]), and which values are
 //! views of others ([`compile`]) and gives every value its place in one arena ([`memory`]).
 //! Running one resolves pointers and hands the phases to the worker pool ([`exec`]).
 
 mod compile;
 mod describe;
 mod exec;
+mod layout;
 mod lower;
 mod memory;
 mod network;
+mod rows;
 mod weights;
 
 pub use exec::StepTime;
 pub use network::Network;
 
+use std::sync::Arc;
+
 use crate::kernels::Kernel;
-use crate::tensor::Shape;
+use crate::tensor::{Param, Shape};
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +34,8 @@ enum Storage {
     Output(usize),
     /// An area of the arena.
     Slot(usize),
+    /// The parameter of that number.
+    Constant(usize),
 }
 
 /// A value's first element.
@@ -65,6 +72,8 @@ pub struct Plan {
     arena: usize,
     /// Floats of scratch per worker.
     local: usize,
+    /// Parameters that steps read as they are.
+    constants: Vec<Arc<Param>>,
     threads: usize,
     inputs: Vec<Shape>,
     outputs: Vec<Shape>,

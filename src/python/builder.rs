@@ -207,6 +207,50 @@ impl GraphBuilder {
         self.add(name, Op::BatchNorm { eps }, &[x], params)
     }
 
+    /// A parameter as a value of its own.
+    fn constant(&mut self, name: &str, value: &Parameter) -> Result<usize> {
+        self.add(name, Op::Constant, &[], vec![Some(value.share())])
+    }
+
+    /// `torch.nn.functional.layer_norm`.
+    fn layer_norm(
+        &mut self,
+        name: &str,
+        x: usize,
+        shape: Vec<i64>,
+        weight: Option<&Parameter>,
+        bias: Option<&Parameter>,
+        eps: f64,
+    ) -> Result<usize> {
+        let shape =
+            shape.into_iter().map(|dim| size(name, "normalized_shape", dim)).collect::<Result<_>>()?;
+        self.add(name, Op::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
+    }
+
+    /// `torch.nn.functional.normalize` with `p=2`.
+    fn normalize(&mut self, name: &str, x: usize, dim: i64, eps: f32) -> Result<usize> {
+        Ok(self.builder.normalize(name, NodeId(x), dim, eps)?.0)
+    }
+
+    /// `torch.nn.functional.scaled_dot_product_attention`; no scale is `1 / sqrt(E)`.
+    fn attention(
+        &mut self,
+        name: &str,
+        query: usize,
+        key: usize,
+        value: usize,
+        mask: Option<usize>,
+        scale: Option<f32>,
+    ) -> Result<usize> {
+        let inputs: Vec<_> = [query, key, value].into_iter().chain(mask).collect();
+        self.add(name, Op::Attention { scale, masked: mask.is_some() }, &inputs, vec![])
+    }
+
+    /// `torch.matmul` of values with at least two dimensions.
+    fn matmul(&mut self, name: &str, x: usize, y: usize) -> Result<usize> {
+        self.add(name, Op::MatMul, &[x, y], vec![])
+    }
+
     /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`.
     #[pyo3(signature = (name, x, kind, a = 0.0, b = 0.0))]
     fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> Result<usize> {
@@ -323,6 +367,26 @@ impl GraphBuilder {
     /// `torch.flatten`: `start` to `end`, inclusive, become one dimension.
     fn flatten(&mut self, name: &str, x: usize, start: i64, end: i64) -> Result<usize> {
         Ok(self.builder.flatten(name, NodeId(x), start, end)?.0)
+    }
+
+    /// `torch.unflatten`; one of the sizes may be -1.
+    fn unflatten(&mut self, name: &str, x: usize, dim: i64, sizes: Vec<i64>) -> Result<usize> {
+        Ok(self.builder.unflatten(name, NodeId(x), dim, sizes)?.0)
+    }
+
+    /// `torch.Tensor.expand`; -1 keeps a size.
+    fn expand(&mut self, name: &str, x: usize, sizes: Vec<i64>) -> Result<usize> {
+        self.add(name, Op::Expand { sizes }, &[x], vec![])
+    }
+
+    /// `torch.Tensor.expand_as`: the first value repeated to the shape of the second one.
+    fn expand_as(&mut self, name: &str, x: usize, like: usize) -> Result<usize> {
+        self.add(name, Op::ExpandAs, &[x, like], vec![])
+    }
+
+    /// `torch.roll`.
+    fn roll(&mut self, name: &str, x: usize, shifts: Vec<i64>, dims: Vec<i64>) -> Result<usize> {
+        Ok(self.builder.roll(name, NodeId(x), &shifts, &dims)?.0)
     }
 
     /// `torch.permute`.

@@ -111,6 +111,24 @@ impl View {
         out
     }
 
+    /// The same elements under a larger shape, to which this one broadcasts by torch's rules: along
+    /// a dimension of size one, or in front of all, the stride becomes 0.
+    ///
+    /// # Panics
+    /// If it does not broadcast.
+    #[must_use]
+    pub fn broadcast(&self, shape: Shape) -> Self {
+        let missing = shape.rank().checked_sub(self.shape.rank());
+        let missing = missing.unwrap_or_else(|| panic!("{} does not broadcast to {shape}", self.shape));
+        let mut strides = [0; MAX_RANK];
+        for (d, (&size, &stride)) in self.shape.iter().zip(self.strides()).enumerate() {
+            let target = shape[missing + d];
+            assert!(size == target || size == 1, "{} does not broadcast to {shape}", self.shape);
+            strides[missing + d] = if size == 1 { 0 } else { stride };
+        }
+        Self { shape, strides, offset: self.offset }
+    }
+
     /// Whether the elements lie without gaps in some order of the dimensions.
     pub fn is_dense(&self) -> bool {
         let mut dims: Vec<_> =

@@ -19,13 +19,14 @@ from rvision.nn.activation import (
     Softmax,
     Tanh,
 )
+from rvision.nn.attention import MultiheadAttention
 from rvision.nn.container import ModuleDict, ModuleList, Sequential
 from rvision.nn.conv import Conv2d, Conv2dSame, Linear
 from rvision.nn.module import Module
-from rvision.nn.norm import BatchNorm2d, LocalResponseNorm
+from rvision.nn.norm import BatchNorm2d, LayerNorm, LocalResponseNorm
 from rvision.nn.parameter import Buffer, Parameter
 from rvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
-from rvision.nn.shaping import Dropout, Dropout2d, Flatten, Identity, ZeroPad2d
+from rvision.nn.shaping import Dropout, Dropout2d, Flatten, Identity, Unflatten, ZeroPad2d
 
 __all__ = [
     "GELU",
@@ -43,6 +44,7 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -51,6 +53,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PReLU",
     "Parameter",
     "ReLU",
@@ -61,6 +64,7 @@ __all__ = [
     "Softmax",
     "Symbol",
     "Tanh",
+    "Unflatten",
     "ZeroPad2d",
     "functional",
 ]

@@ -15,7 +15,27 @@ from rvision.errors import ArgumentError
 from rvision.nn import _run
 from rvision.nn.functional import relu, sigmoid, softmax, tanh
 
-__all__ = ["add", "cat", "concat", "flatten", "mean", "mul", "permute", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "add",
+    "cat",
+    "chunk",
+    "concat",
+    "flatten",
+    "matmul",
+    "mean",
+    "mul",
+    "permute",
+    "relu",
+    "roll",
+    "sigmoid",
+    "softmax",
+    "split",
+    "tanh",
+    "transpose",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+]
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -49,6 +69,16 @@ def mul(input: Any, other: Any) -> Any:
     return _binary("mul", input, other)
 
 
+def matmul(input: Any, other: Any) -> Any:
+    """Return products of matrices, (..., M, K) and (..., K, N) to (..., M, N): `torch.matmul`.
+
+    Leading dimensions broadcast.
+    """
+    if isinstance(input, Symbol) or isinstance(other, Symbol):
+        return input @ other
+    return _run.call_function(lambda x, y: x.matmul(y), [input, other], spatial=False)
+
+
 def _binary(name: str, input: Any, other: Any) -> Any:
     if _trace.tracer_of(input, other) is not None:
         if not isinstance(input, Symbol):
@@ -78,3 +108,38 @@ def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = Fal
 def permute(input: Any, dims: Sequence[int]) -> Any:
     """Return the dimensions in another order: `torch.permute`."""
     return _method("permute", input, tuple(dims))
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Return two dimensions exchanged: `torch.transpose`."""
+    return _method("transpose", input, dim0, dim1)
+
+
+def unsqueeze(input: Any, dim: int) -> Any:
+    """Return a dimension of size one inserted: `torch.unsqueeze`."""
+    return _method("unsqueeze", input, dim)
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """Make several dimensions of one; one of their `sizes` may be -1: `torch.unflatten`."""
+    return _method("unflatten", input, dim, tuple(sizes))
+
+
+def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Any:
+    """Move indices on by `shifts` along `dims`, in a circle: `torch.roll`."""
+    return _method("roll", input, shifts, dims)
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
+    """Cut one dimension into at most `chunks` pieces of the same size: `torch.chunk`."""
+    return _method("chunk", input, chunks, dim)
+
+
+def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
+    """Cut one dimension into pieces of a size or of given sizes: `torch.split`."""
+    return _method("split", tensor, split_size_or_sections, dim)
+
+
+def unbind(input: Any, dim: int = 0) -> Any:
+    """Return the values at each index of a dimension: `torch.unbind`."""
+    return _method("unbind", input, dim)

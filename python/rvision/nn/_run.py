@@ -128,7 +128,6 @@ class Trace:
     """A traced network for inputs of one kind."""
 
     graph: _rvision.Graph | None
-    constants: list[NDArray[np.float32]]
     result: Any
     unbatched: bool
     size_bound: bool
@@ -138,7 +137,7 @@ class Trace:
         """Run the graph and give its outputs the structure that `forward` returned."""
         if self.unbatched:
             arrays = [array[None] for array in arrays]
-        outputs = self.graph.run([*arrays, *self.constants]) if self.graph is not None else []
+        outputs = self.graph.run(arrays) if self.graph is not None else []
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         return _fill(self.result, outputs)
@@ -186,13 +185,15 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
         raise _explained(error, arrays) from None
 
 
-def call_function(function: Callable[..., Symbol], inputs: Sequence[Any], spatial: bool) -> Any:
+def call_function(
+    function: Callable[..., Symbol | tuple[Symbol, ...]], inputs: Sequence[Any], spatial: bool
+) -> Any:
     """Run an operation on arrays, as a graph that is made for this call.
 
     Parameters
     ----------
     function : callable
-        Gets a symbol for each input.
+        Gets a symbol for each input, and returns one or several.
     inputs : sequence of array_like
         The arrays.
     spatial : bool
@@ -206,7 +207,9 @@ def call_function(function: Callable[..., Symbol], inputs: Sequence[Any], spatia
     tracer = Tracer({}, where)
     symbols = [tracer.input("input", array.shape, (True,) * array.ndim) for array in arrays]
     result = function(*symbols)
-    output = tracer.finish([result]).run([*arrays, *tracer.constants])[0]
+    if isinstance(result, tuple):
+        return tuple(tracer.finish(result).run(arrays))
+    output = tracer.finish([result]).run(arrays)[0]
     return output[0] if unbatched else output
 
 
@@ -242,7 +245,6 @@ def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unb
     graph = tracer.finish(outputs) if outputs else None
     return Trace(
         graph=graph,
-        constants=tracer.constants,
         result=result,
         unbatched=unbatched,
         size_bound=tracer.size_bound,

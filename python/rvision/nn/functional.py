@@ -38,15 +38,18 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "local_response_norm",
     "log_softmax",
     "max_pool2d",
+    "normalize",
     "pad",
     "prelu",
     "relu",
     "relu6",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "softmax",
@@ -308,6 +311,126 @@ def gelu(input: Any, approximate: str = "none") -> Any:
             f"{input.tracer.where}: gelu: approximate must be 'none' or 'tanh', got {approximate!r}"
         )
     return input.activation("gelu", kinds[approximate])
+
+
+@_operation()
+def layer_norm(
+    input: Any,
+    normalized_shape: Sequence[int],
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise the last dimensions (Ba et al. 2016): ``(x - mean) / sqrt(variance + eps) * weight + bias``.
+
+    Parameters
+    ----------
+    input : array_like, (..., *normalized_shape)
+        Values.
+    normalized_shape : sequence of int
+        Sizes of the dimensions over which mean and variance are taken.
+    weight, bias : array_like, (*normalized_shape), optional
+        Without them 1 and 0.
+    eps : float
+        Added to the variance.
+    """
+    return input.emit(
+        "layer_norm",
+        "layer_norm",
+        [int(size) for size in normalized_shape],
+        _handle(weight, input, "the weight of layer_norm"),
+        _handle(bias, input, "the bias of layer_norm"),
+        float(eps),
+    )
+
+
+@_operation()
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """Divide by the Euclidean length along `dim`, but by nothing less than `eps`. `p` can only be 2."""
+    if p != 2:
+        raise UnsupportedError(f"{input.tracer.where}: normalize: p={p} is not supported, only 2")
+    return input.emit("normalize", "normalize", input.axis(dim), float(eps))
+
+
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    """Attend: ``softmax(scale * query @ key.T + mask) @ value`` (Vaswani et al. 2017).
+
+    Parameters
+    ----------
+    query : array_like, (..., L, E)
+        Queries; the leading dimensions, such as batch and heads, broadcast.
+    key : array_like, (..., S, E)
+        Keys.
+    value : array_like, (..., S, F)
+        Values.
+    attn_mask : array_like, optional
+        Floats that are added to the scores, or bools of which False takes a key away from a query; anything
+        that broadcasts to (..., L, S), and is not repeated in memory for that.
+    dropout_p : float
+        Only 0.
+    is_causal : bool
+        Whether a query sees the keys up to its own place only. Reads L and S.
+    scale : float, optional
+        Factor of the scores; ``1 / sqrt(E)`` by default.
+
+    Returns
+    -------
+    ndarray, (..., L, F)
+        A query that sees no key gets zeros.
+    """
+    if dropout_p:
+        raise UnsupportedError(
+            f"scaled_dot_product_attention: dropout_p={dropout_p} draws random numbers; rvision is for "
+            "inference only, pass 0.0"
+        )
+    mask = additive_mask(attn_mask)
+
+    def attend(query: Any, key: Any, value: Any, *masks: Any) -> Symbol:
+        return _attention(query, key, value, masks[0] if masks else None, is_causal, scale)
+
+    operands = [query, key, value] if mask is None else [query, key, value, mask]
+    if any(isinstance(operand, Symbol) for operand in operands):
+        return attend(*operands)
+    return _run.call_function(attend, operands, spatial=False)
+
+
+def additive_mask(mask: Any) -> Any:
+    """Return a mask as a summand of scores: of bools False becomes negative infinity."""
+    if mask is None or isinstance(mask, Symbol):
+        return mask
+    array = np.asarray(mask)
+    return np.where(array, np.float32(0), np.float32(-np.inf)) if array.dtype == bool else mask
+
+
+def _attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float | None) -> Symbol:
+    symbols = [query, key, value] if mask is None else [query, key, value, mask]
+    tracer = next(value.tracer for value in symbols if isinstance(value, Symbol))
+    symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in symbols]
+    query, key, value = symbols[:3]
+    if is_causal:
+        if mask is not None:
+            raise ArgumentError(f"{tracer.where}: attn_mask and is_causal=True exclude each other")
+        size = query.shape[-2], key.shape[-2]
+        symbols.append(tracer.constant(additive_mask(np.tri(*size, dtype=bool))))
+    values = [symbol.value_of(tracer) for symbol in symbols]
+    name = tracer.name("scaled_dot_product_attention")
+    result = tracer.builder.attention(
+        name, *values[:3], values[3] if len(values) > 3 else None, None if scale is None else float(scale)
+    )
+    # Leading dimensions that broadcast are taken from the query unless it has size one there.
+    leads = [
+        (f and size != 1) or all(other.fixed[d] for other in symbols[:3])
+        for d, (size, f) in enumerate(zip(query.traced_shape[:-2], query.fixed[:-2], strict=True))
+    ]
+    return Symbol(tracer, result, (*leads, query.fixed[-2], value.fixed[-1]))
 
 
 def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from rvision.nn import functional as F
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
 
-__all__ = ["BatchNorm2d", "LocalResponseNorm"]
+__all__ = ["BatchNorm2d", "LayerNorm", "LocalResponseNorm"]
 
 
 class BatchNorm2d(Module):
@@ -93,6 +93,56 @@ class BatchNorm2d(Module):
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class LayerNorm(Module):
+    """Normalisation over the last dimensions (Ba et al. 2016): `torch.nn.LayerNorm`.
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        Sizes of the dimensions over which mean and variance are taken.
+    eps : float
+        Added to the variance.
+    elementwise_affine : bool
+        Whether there are a weight and a bias for each element.
+    bias : bool
+        Whether an affine layer has a bias.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (*normalized_shape), or None
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape = tuple(int(size) for size in sizes)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        shape = self.normalized_shape
+        self.register_parameter("weight", Drawn(shape, fill=1.0) if elementwise_affine else None)
+        self.register_parameter("bias", Drawn(shape) if elementwise_affine and bias else None)
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
         )
 
 

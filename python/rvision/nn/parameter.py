@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rvision import _rvision
+from rvision._trace import Symbol
 from rvision.errors import UnsupportedError
 
 __all__ = ["Buffer", "Constant", "Drawn", "Parameter", "to_float32"]
@@ -56,6 +57,9 @@ class Constant(np.ndarray):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
     ) -> Any:
+        if any(isinstance(value, Symbol) for value in inputs):
+            # The symbol takes the constant itself, whose packed forms and identity stay.
+            return NotImplemented
         if out is not None:
             kwargs["out"] = tuple(_plain(array) for array in out)
         return getattr(ufunc, method)(*(_plain(value) for value in inputs), **kwargs)
@@ -86,6 +90,20 @@ class Constant(np.ndarray):
     def dim(self) -> int:
         """Return the number of dimensions."""
         return self.ndim
+
+    def expand(self, *sizes: Any) -> NDArray[np.float32]:
+        """Return the values repeated along dimensions of size one, and new ones in front; -1 keeps a size."""
+        if len(sizes) == 1 and not isinstance(sizes[0], int):
+            sizes = tuple(sizes[0])
+        own = (1,) * (len(sizes) - self.ndim) + self.shape
+        shape = tuple(old if size == -1 else size for size, old in zip(sizes, own, strict=True))
+        return np.broadcast_to(_plain(self), shape)
+
+    def expand_as(self, other: Any) -> Any:
+        """Return the values repeated to the shape of `other`, which may be a symbol of any size."""
+        if isinstance(other, Symbol):
+            return other.tracer.constant(self).expand_as(other)
+        return np.broadcast_to(_plain(self), other.shape)
 
     def numpy(self) -> NDArray[np.float32]:
         """Return the values as a plain read-only array."""

@@ -11,7 +11,7 @@ from rvision.nn import _functions
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 
-__all__ = ["Dropout", "Dropout2d", "Flatten", "Identity", "ZeroPad2d"]
+__all__ = ["Dropout", "Dropout2d", "Flatten", "Identity", "Unflatten", "ZeroPad2d"]
 
 
 class Dropout(Module):
@@ -74,6 +74,23 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Several dimensions made of one: `torch.nn.Unflatten`. One of the sizes may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unflattened_size = unflattened_size
+
+    def forward(self, input: Any) -> Any:
+        """Return `input` with the dimensions."""
+        return _functions.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class ZeroPad2d(Module):

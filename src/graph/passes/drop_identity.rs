@@ -19,6 +19,7 @@ fn changes_nothing(node: &Node) -> bool {
         // A scalar flattened at 0 gets a dimension.
         Op::Flatten { start, end } => start == end && *start > 0,
         Op::Permute { dims } => dims.iter().enumerate().all(|(i, &d)| i == d),
+        Op::Roll { shifts } => shifts.iter().all(|&(_, shift)| shift == 0),
         Op::Concat { .. } => node.inputs.len() == 1,
         Op::Identity
         | Op::Activation(Activation::Identity)

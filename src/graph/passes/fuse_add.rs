@@ -1,14 +1,14 @@
 use crate::graph::{Binary, Graph, Node, NodeId, Op};
-use crate::tensor::Activation;
 
-use super::{Rewrite, ranks};
+use super::{Rewrite, Sum, ranks};
 
-/// Make `conv(..) + x` the convolution's residual, so that a skip connection is no pass over
-/// memory.
+/// Make `layer(..) + x` the layer's residual (a convolution's or a linear layer's), so that a skip
+/// connection is no pass over memory.
 ///
-/// The convolution's value must have no other use and nothing behind it yet. If both operands are
-/// such convolutions, the later one is taken: the other's value is then there. The fused
-/// convolution stands where the sum stood, behind both operands, so no cycle can arise.
+/// The layer's value must have no other use and nothing behind it yet but a permutation, which then
+/// comes behind the sum, with its inverse in front of x. If both operands are such layers, the later
+/// one is taken: the other's value is then there. The fused layer stands where the sum stood, behind
+/// both operands, so no cycle can arise.
 ///
 /// Sizes are not known here, so that the other operand may turn out to be broadcast (a 1x1 map
 /// added to a larger one): for such inputs [`super::split_broadcast_residuals`] undoes the fusion.
@@ -16,39 +16,54 @@ use super::{Rewrite, ranks};
 pub fn fuse_add(graph: &Graph) -> Graph {
     let uses = graph.uses();
     let ranks = ranks(graph);
-    let is_free = |id: NodeId| {
-        let node = &graph.nodes[id.0];
-        matches!(node.op, Op::Conv2d(_))
-            && uses[id.0] == 1
-            && !node.fused.residual
-            && node.fused.activation == Activation::Identity
-    };
-    // For each sum: the convolution that takes it over, and the other operand.
-    let choose = |node: &Node| -> Option<(NodeId, NodeId)> {
+    // For each sum: the layer that takes it over, and the other operand.
+    let choose = |node: &Node| -> Option<(Sum, NodeId)> {
         let (Op::Binary(Binary::Add), [a, b]) = (&node.op, node.inputs.as_slice()) else { return None };
         let (later, earlier) = if a > b { (*a, *b) } else { (*b, *a) };
-        let conv = [later, earlier].into_iter().find(|&id| is_free(id))?;
-        let other = if conv == later { earlier } else { later };
-        // A vector or scalar is always broadcast.
-        ranks[other.0].is_none_or(|rank| rank == 4).then_some((conv, other))
+        [(later, earlier), (earlier, later)].into_iter().find_map(|(value, other)| {
+            let sum = Sum::behind(graph, &uses, value)?;
+            // A vector or scalar is always broadcast; and only as many dimensions can be permuted back.
+            let fits = match (sum.dims(graph), ranks[value.0], ranks[other.0]) {
+                (Some(dims), _, rank) => rank == Some(dims.len()),
+                (None, Some(value), Some(other)) => value == other,
+                (None, _, _) => true,
+            };
+            fits.then_some((sum, other))
+        })
     };
     let chosen: Vec<_> = graph.nodes.iter().map(choose).collect();
     let mut moved = vec![false; graph.nodes.len()];
-    chosen.iter().flatten().for_each(|(conv, _)| moved[conv.0] = true);
+    for (sum, _) in chosen.iter().flatten() {
+        moved[sum.layer.0] = true;
+        sum.permute.into_iter().for_each(|id| moved[id.0] = true);
+    }
 
     let mut new = Rewrite::new(graph);
     for (index, node) in graph.nodes.iter().enumerate() {
         if moved[index] {
             new.leave_out();
-        } else if let Some((conv, other)) = chosen[index] {
-            let mut conv = graph.nodes[conv.0].clone();
-            conv.inputs.push(other);
-            conv.fused.residual = true;
-            conv.absorb(node);
-            new.keep(conv);
-        } else {
-            new.keep(node.clone());
+            continue;
         }
+        let Some((sum, other)) = chosen[index] else {
+            new.keep(node.clone());
+            continue;
+        };
+        let mut layer = graph.nodes[sum.layer.0].clone();
+        layer.fused.residual = true;
+        layer.absorb(node);
+        let (Some(permute), Some(dims)) = (sum.permute, sum.dims(graph)) else {
+            layer.inputs.push(other);
+            new.keep(layer);
+            continue;
+        };
+        let mut permute = graph.nodes[permute.0].clone();
+        let inverse = (0..dims.len()).filter_map(|d| dims.iter().position(|&old| old == d)).collect();
+        let name = format!("{} of {}", permute.name, node.name);
+        let residual = new.append(Node::new(name, Op::Permute { dims: inverse }, vec![other], Vec::new()));
+        layer.inputs = layer.inputs.iter().map(|&id| new.now(id)).chain([residual]).collect();
+        permute.inputs = vec![new.append_raw(layer)];
+        let value = new.append_raw(permute);
+        new.now.push(value);
     }
     new.finish()
 }

@@ -6,6 +6,7 @@
 mod dead_code;
 mod drop_identity;
 mod fold_batch_norm;
+mod fold_scale;
 mod fuse_activation;
 mod fuse_add;
 mod split_residual;
@@ -13,23 +14,28 @@ mod split_residual;
 pub use dead_code::dead_code;
 pub use drop_identity::drop_identity;
 pub use fold_batch_norm::fold_batch_norm;
+pub use fold_scale::fold_scale;
 pub use fuse_activation::fuse_activation;
 pub use fuse_add::fuse_add;
 pub use split_residual::split_broadcast_residuals;
 
 use super::{Graph, Node, NodeId, Op};
+use crate::tensor::Activation;
 
 /// A pass and its name.
 pub type Pass = (&'static str, fn(&Graph) -> Graph);
 
 /// The passes in their order: dead readers and identities would stand between a convolution and
-/// what fuses into it; batch norm comes before the sum, the sum before the activation.
-pub const PASSES: [Pass; 5] = [
+/// what fuses into it; batch norm and scale come before the sum, the sum before the activation. What
+/// became a part of other nodes is dead in the end.
+pub const PASSES: [Pass; 7] = [
     ("dead_code", dead_code),
     ("drop_identity", drop_identity),
     ("fold_batch_norm", fold_batch_norm),
+    ("fold_scale", fold_scale),
     ("fuse_add", fuse_add),
     ("fuse_activation", fuse_activation),
+    ("dead_code", dead_code),
 ];
 
 /// All passes.
@@ -100,6 +106,46 @@ impl<'g> Rewrite<'g> {
     }
 }
 
+/// A convolution or linear layer whose value reaches a reader alone: directly, or in another order of
+/// its dimensions.
+#[derive(Clone, Copy)]
+struct Sum {
+    /// The layer.
+    layer: NodeId,
+    /// The permutation behind it.
+    permute: Option<NodeId>,
+}
+
+impl Sum {
+    /// Behind the value `id`, if nothing but scale and shift has been fused into the layer yet.
+    fn behind(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Self> {
+        let is_free = |id: NodeId| {
+            let node = &graph.nodes[id.0];
+            matches!(node.op, Op::Conv2d(_) | Op::Linear)
+                && uses[id.0] == 1
+                && !node.fused.residual
+                && node.fused.activation == Activation::Identity
+        };
+        let node = &graph.nodes[id.0];
+        let permuted = matches!(node.op, Op::Permute { .. }) && uses[id.0] == 1;
+        if is_free(id) {
+            Some(Self { layer: id, permute: None })
+        } else if permuted && is_free(node.inputs[0]) {
+            Some(Self { layer: node.inputs[0], permute: Some(id) })
+        } else {
+            None
+        }
+    }
+
+    /// The order of the dimensions behind the layer, if it is another one.
+    fn dims(self, graph: &Graph) -> Option<&[usize]> {
+        match &graph.nodes[self.permute?.0].op {
+            Op::Permute { dims } => Some(dims),
+            _ => None,
+        }
+    }
+}
+
 /// The number of dimensions of each value, where the operations alone tell it.
 fn ranks(graph: &Graph) -> Vec<Option<usize>> {
     let mut ranks: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
@@ -113,15 +159,23 @@ fn ranks(graph: &Graph) -> Vec<Option<usize>> {
             | Op::AdaptiveAvgPool2d { .. }
             | Op::AdaptiveMaxPool2d { .. }
             | Op::LocalResponseNorm { .. } => Some(4),
+            Op::Constant => node.param(0).map(|value| value.shape().rank()),
+            Op::Unflatten { sizes, .. } => of(0).map(|rank| rank - 1 + sizes.len()),
+            Op::Expand { sizes } => Some(sizes.len()),
+            Op::ExpandAs => of(1),
             Op::Reshape { dims } => Some(dims.len()),
             Op::Permute { dims } => Some(dims.len()),
             Op::Pad { pads, .. } => Some(pads.len()),
             Op::Flatten { start, end } => of(0).map(|rank| (rank + start).saturating_sub(*end).max(1)),
             Op::Mean { dims, keepdim: false } => of(0).map(|rank| rank.saturating_sub(dims.len())),
-            Op::Binary(_) => of(0).zip(of(1)).map(|(a, b)| a.max(b)),
+            Op::Binary(_) | Op::MatMul => of(0).zip(of(1)).map(|(a, b)| a.max(b)),
             Op::Mean { keepdim: true, .. }
             | Op::Linear
             | Op::BatchNorm { .. }
+            | Op::LayerNorm { .. }
+            | Op::Normalize { .. }
+            | Op::Attention { .. }
+            | Op::Roll { .. }
             | Op::Activation(_)
             | Op::PRelu
             | Op::Softmax { .. }

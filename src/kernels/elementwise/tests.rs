@@ -7,6 +7,7 @@ use crate::kernels::testing::uniform;
 use crate::kernels::testing::views::{
     Layout, close, filled, for_all, laid_out, layouts, random, run, run_in_place, same_bits, shapes, values,
 };
+use crate::tensor::Shape;
 
 const OPS: [BinaryOp; 6] =
     [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Maximum, BinaryOp::Minimum];
@@ -26,7 +27,7 @@ fn reference(op: BinaryOp, a: f32, b: f32) -> f64 {
 
 /// The value of a view at the `i`-th element of the shape that it broadcasts to.
 fn broadcast(view: View, memory: &[f32], to: Shape, mut i: usize) -> f32 {
-    let strides = broadcast_strides(&view, to);
+    let strides = view.broadcast(to).strides;
     let mut offset = 0;
     for d in (0..to.rank()).rev() {
         offset += i % to[d] * strides[d];

@@ -4,6 +4,7 @@
 //! over [`DEPTH_CHUNK`] products, and the chunks' sums added one after the other. The number of
 //! rows in a tile, of tiles, of panels in a pass and of threads do not enter it.
 
+pub mod block;
 pub mod panels;
 pub mod tile;
 

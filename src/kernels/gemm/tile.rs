@@ -15,7 +15,12 @@ pub type Tile<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::F32; NV]; 
 /// The most rows a tile may have so that its accumulators, the panel's vectors and one broadcast
 /// value stay in registers: 6 of 16 registers, 12 of 32.
 pub const fn max_rows<S: Simd>() -> usize {
-    match S::ISA {
+    most_rows(S::ISA)
+}
+
+/// [`max_rows`] of an instruction set.
+pub const fn most_rows(isa: Isa) -> usize {
+    match isa {
         Isa::Avx512 => 12,
         Isa::Avx2 => 6,
         // Plain arrays stay in memory anyway, and taller tiles of them take minutes to compile.

@@ -91,3 +91,53 @@ fn layer_norm() {
         Ok(())
     });
 }
+
+/// Rows as vision transformers have them, far from zero: the differences to the mean must be exact.
+#[test]
+fn layer_norm_of_long_rows() {
+    for channels in [96, 384, 768, 1000, 1280] {
+        let map = FeatureMap::nhwc(1, 1, 3, channels);
+        let memory = filled(map.view(), |i| 5.0 + uniform(1, i));
+        let x: Vec<f64> =
+            values(map.view().permute(&[0, 2, 3, 1]), &memory).into_iter().map(f64::from).collect();
+        for isa in Isa::available() {
+            let desc = LayerNormDesc { input: map, output: map, epsilon: 1e-6 };
+            let kernel = prepare_layer(&desc, None, None, isa, 1).unwrap();
+            let found = run(&*kernel, &[&memory], map.view().permute(&[0, 2, 3, 1]));
+            for (row, found) in x.chunks(channels).zip(found.chunks(channels)) {
+                let mean = row.iter().sum::<f64>() / channels as f64;
+                let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / channels as f64;
+                for (v, &y) in row.iter().zip(found) {
+                    let expected = (v - mean) / (variance + 1e-6).sqrt();
+                    assert!(close(y, expected, 1.5e-6), "{}: {y}, {expected}", kernel.name());
+                }
+            }
+            assert!(same_bits(
+                &run(&*kernel, &[&memory], map.view()),
+                &run_in_place(&*kernel, &memory, map.view())
+            ));
+        }
+    }
+}
+
+#[test]
+fn normalize() {
+    for_all((maps(), 0..3_usize), 200, |((input, output), scale)| {
+        let memory = filled(input.view(), |i| [1.0, 1e-4, 0.0][scale] * uniform(1, i));
+        let x: Vec<f64> = values(input.view(), &memory).into_iter().map(f64::from).collect();
+        let (channels, area) = (input.channels, input.height * input.width);
+        for isa in Isa::available() {
+            let kernel = prepare_normalize(&NormalizeDesc { input, output, epsilon: 1e-3 }, isa, 2);
+            let found = run(&*kernel, &[&memory], output.view());
+            for (i, &y) in found.iter().enumerate() {
+                let c = i / area % channels;
+                let squares: f64 = (0..channels).map(|w| x[i + w * area - c * area].powi(2)).sum();
+                let expected = x[i] / squares.sqrt().max(1e-3);
+                prop_assert!(close(y, expected, 4e-7), "{}: {y}, {expected}", kernel.name());
+            }
+            let in_place = prepare_normalize(&NormalizeDesc { input, output: input, epsilon: 1e-3 }, isa, 1);
+            prop_assert!(same_bits(&found, &run_in_place(&*in_place, &memory, input.view())));
+        }
+        Ok(())
+    });
+}

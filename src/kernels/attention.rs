@@ -1,0 +1,353 @@
+//! Scaled dot-product attention (Vaswani et al. 2017): `softmax(scale * Q K^T + mask) V`.
+//!
+//! A head's keys and values are packed into panels once per chunk; then a block of query rows after
+//! the other meets them, with its scores in scratch memory, where they become their exponentials in
+//! place. The division by their sum comes last, over the results, which are fewer. A row's result
+//! is made of sums in an order that depends on the numbers of keys and features alone.
+
+use std::ops::Range;
+
+use super::gemm::Panels;
+use super::gemm::block::{Block, Steps, Summands, pack};
+use super::gemm::tile::most_rows;
+use super::math::{exp_of_negative, maximum};
+use super::nest::Nest;
+use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::{MAX_RANK, Shape, View};
+
+/// Torch's `scaled_dot_product_attention`. Leading dimensions broadcast to the output's, and so do
+/// all of the mask's. A row of scores that is negative infinity throughout gives zeros, as in torch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionDesc {
+    /// `(..., L, E)`, of the output's rank as the next two.
+    pub query: View,
+    /// `(..., S, E)`
+    pub key: View,
+    /// `(..., S, F)`
+    pub value: View,
+    /// Added to the scores: `(..., L, S)`, of at most the output's rank. Its last dimension lies
+    /// densely or has size 1. Its pointer is the fourth of [`Io::inputs`].
+    pub mask: Option<View>,
+    /// `(..., L, F)`; the last dimension lies densely.
+    pub output: View,
+    /// Factor of the scores before the mask.
+    pub scale: f32,
+}
+
+/// The kernel of an attention.
+///
+/// # Panics
+/// If the shapes do not belong together or lie otherwise than the descriptor says.
+pub fn prepare(desc: &AttentionDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
+    let AttentionDesc { query, key, value, mask, output, scale } = *desc;
+    let rank = output.shape.rank();
+    assert!(rank >= 2 && [query, key, value].iter().all(|view| view.shape.rank() == rank));
+    let [queries, width] = [output.shape[rank - 2], output.shape[rank - 1]];
+    let [keys, depth] = [key.shape[rank - 2], key.shape[rank - 1]];
+    assert_eq!(query.shape[rank - 2..], [queries, depth], "queries");
+    assert_eq!(value.shape[rank - 2..], [keys, width], "values");
+    assert!(output.strides[rank - 1] == 1 || width <= 1, "an attention writes dense rows");
+
+    let mut scores = output.shape;
+    scores[rank - 1] = keys;
+    let mask = mask.map(|mask| mask.broadcast(scores));
+    let mask_steps = mask.map(|mask| steps(&mask));
+    assert!(mask_steps.is_none_or(|steps| steps.column <= 1), "a mask has dense rows");
+    let leads = Shape::new(&output.shape[..rank - 2]);
+    let lead_strides = |view: &View| {
+        let mut shape = output.shape;
+        shape[rank - 2..].copy_from_slice(&view.shape[rank - 2..]);
+        view.broadcast(shape).strides
+    };
+    let strides = [
+        output.strides,
+        lead_strides(&query),
+        lead_strides(&key),
+        lead_strides(&value),
+        mask.map_or([0; MAX_RANK], |mask| mask.strides),
+    ];
+    let nest = Nest::new(leads, strides.each_ref().map(|s| &s[..rank - 2])).with_pieces(1);
+
+    let lanes = isa.lanes();
+    let key_panels = Panels { groups: 1, group_outputs: keys, depth, lanes };
+    let value_panels = Panels { groups: 1, group_outputs: width, depth: keys, lanes };
+    let step = apart(keys.next_multiple_of(lanes));
+    let tile = most_rows(isa);
+    let rows = (SCORES / step / tile * tile).clamp(tile, ROWS.next_multiple_of(tile));
+    let blocks = queries.div_ceil(rows);
+    let items = nest.pieces() * blocks;
+    let phases = if output.shape.numel() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
+    Box::new(Attention {
+        nest,
+        queries,
+        keys,
+        depth,
+        blocks,
+        steps: Matrices {
+            query: steps(&query),
+            key: steps(&key),
+            value: steps(&value),
+            mask: mask_steps,
+            output: steps(&output),
+        },
+        key_panels,
+        value_panels,
+        query_step: apart(depth),
+        score_step: step,
+        scale,
+        phases,
+        isa,
+    })
+}
+
+/// Query rows of a block: enough that packed keys and values, read once a block from the
+/// second-level cache, are multiplied often, and few enough that the scores stay there too.
+const ROWS: usize = 48;
+
+/// Floats of scores in a block (128 KiB), where keys are many.
+const SCORES: usize = 1 << 15;
+
+/// Vectors of exponentials in a partial sum.
+const PART: usize = 64;
+
+/// A distance of at least so many floats at which rows begin in different cache sets.
+fn apart(floats: usize) -> usize {
+    floats.next_multiple_of(16) | 16
+}
+
+fn steps(view: &View) -> Steps {
+    let rank = view.shape.rank();
+    Steps { row: view.strides[rank - 2], column: view.strides[rank - 1] }
+}
+
+/// How each operand's matrices lie.
+#[derive(Clone, Copy)]
+struct Matrices {
+    query: Steps,
+    key: Steps,
+    value: Steps,
+    mask: Option<Steps>,
+    output: Steps,
+}
+
+struct Attention {
+    /// Over the leading dimensions: output, queries, keys, values, mask.
+    nest: Nest<5>,
+    queries: usize,
+    keys: usize,
+    depth: usize,
+    /// Parts into which a head's queries are cut.
+    blocks: usize,
+    steps: Matrices,
+    key_panels: Panels,
+    value_panels: Panels,
+    query_step: usize,
+    score_step: usize,
+    scale: f32,
+    phases: Vec<usize>,
+    isa: Isa,
+}
+
+impl Attention {
+    /// Floats of each part of the scratch: keys, values, queries, scores, factors.
+    fn parts(&self) -> [usize; 5] {
+        let rows = self.queries.div_ceil(self.blocks.max(1));
+        let parts = [
+            self.key_panels.len(),
+            self.value_panels.len(),
+            rows * self.query_step,
+            rows * self.score_step,
+            rows,
+        ];
+        parts.map(|floats| floats.next_multiple_of(16))
+    }
+}
+
+const NAMES: [&str; 4] =
+    ["f32_attention_portable", "f32_attention_portable16", "f32_attention_avx2", "f32_attention_avx512"];
+
+impl Kernel for Attention {
+    fn name(&self) -> &'static str {
+        NAMES[self.isa as usize]
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.phases
+    }
+
+    fn scratch(&self) -> ScratchSize {
+        ScratchSize { shared: 0, local: self.parts().iter().sum() }
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        let items = self.nest.pieces() * self.blocks;
+        let mut at = scratch.local;
+        let mut parts = [at; 5];
+        for (part, floats) in parts.iter_mut().zip(self.parts()) {
+            *part = at;
+            at = at.wrapping_add(floats);
+        }
+        let [keys, values, queries, scores, factors] = parts;
+        self.isa.dispatch(Heads {
+            attention: self,
+            items: even_range(items, self.phases[phase], chunk),
+            io,
+            keys,
+            values,
+            queries,
+            scores,
+            factors,
+        });
+    }
+}
+
+/// One chunk: blocks of some heads.
+struct Heads<'a> {
+    attention: &'a Attention,
+    items: Range<usize>,
+    io: &'a Io<'a>,
+    keys: *mut f32,
+    values: *mut f32,
+    queries: *mut f32,
+    scores: *mut f32,
+    factors: *mut f32,
+}
+
+impl Vectorized for Heads<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Attention { nest, queries, blocks, steps, key_panels, value_panels, .. } = self.attention;
+        let heads = self.items.start / blocks..self.items.end.div_ceil(*blocks);
+        for (head, (at, _)) in (heads.start..).zip(nest.walk(heads)) {
+            let first = self.items.start.max(head * blocks) - head * blocks;
+            let end = self.items.end.min((head + 1) * blocks) - head * blocks;
+            // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its parts.
+            unsafe {
+                let [query, key, value] = [0, 1, 2].map(|i| self.io.inputs[i].add(at[i + 1]));
+                pack(s, key_panels, key, Steps { row: steps.key.column, column: steps.key.row }, self.keys);
+                pack(s, value_panels, value, steps.value, self.values);
+                for block in first..end {
+                    let rows = even_range(*queries, *blocks, block);
+                    let mask = steps.mask.map(|steps| Summands {
+                        at: self.io.inputs[3].add(at[4] + rows.start * steps.row),
+                        steps,
+                    });
+                    let query = query.add(rows.start * steps.query.row);
+                    let output = self.io.output.add(at[0] + rows.start * steps.output.row);
+                    self.block(s, rows.len(), query, mask, output);
+                }
+            }
+        }
+    }
+}
+
+impl Heads<'_> {
+    /// Some rows of a head whose keys and values are packed.
+    ///
+    /// # Safety
+    /// `query`, `mask` and `output` are at the first of `count` rows, at most as many as a block has.
+    #[inline(always)]
+    unsafe fn block<S: Simd>(
+        &self,
+        s: S,
+        count: usize,
+        query: *const f32,
+        mask: Option<Summands>,
+        output: *mut f32,
+    ) {
+        let Attention { keys, steps, depth, query_step, score_step, .. } = *self.attention;
+        // SAFETY: the scratch's parts are as large as a block needs.
+        unsafe {
+            let scale = s.splat(self.attention.scale);
+            for r in 0..count {
+                let (from, to) = (query.add(r * steps.query.row), self.queries.add(r * query_step));
+                for e in (0..depth).step_by(S::LANES) {
+                    let n = S::LANES.min(depth - e);
+                    if steps.query.column == 1 {
+                        let x = s.load_partial(from.add(e), n);
+                        s.store_partial(to.add(e), s.mul(x, scale), n);
+                    } else {
+                        for e in e..e + n {
+                            *to.add(e) = *from.add(e * steps.query.column) * self.attention.scale;
+                        }
+                    }
+                }
+            }
+            let scores = Block {
+                rows: self.queries,
+                row_step: query_step,
+                count,
+                panels: self.attention.key_panels,
+                packed: self.keys,
+                to: self.scores,
+                to_step: score_step,
+                padded: true,
+                factors: None,
+                summands: mask,
+            };
+            scores.multiply(s);
+            for r in 0..count {
+                *self.factors.add(r) = exponentials(s, self.scores.add(r * score_step), keys);
+            }
+            let results = Block {
+                rows: self.scores,
+                row_step: score_step,
+                count,
+                panels: self.attention.value_panels,
+                packed: self.values,
+                to: output,
+                to_step: steps.output.row,
+                padded: false,
+                factors: Some(self.factors),
+                summands: None,
+            };
+            results.multiply(s);
+        }
+    }
+}
+
+/// Make a row of scores their exponentials, relative to the largest, and return one over the sum.
+///
+/// # Safety
+/// `row` is valid for reading and writing `len` floats and those that fill up the last vector.
+#[inline(always)]
+unsafe fn exponentials<S: Simd>(s: S, row: *mut f32, len: usize) -> f32 {
+    let padded = len.next_multiple_of(S::LANES);
+    // SAFETY: below the padded length.
+    unsafe {
+        for i in len..padded {
+            *row.add(i) = f32::NEG_INFINITY;
+        }
+        let mut largest = s.splat(f32::NEG_INFINITY);
+        for i in (0..padded).step_by(S::LANES) {
+            largest = maximum(s, largest, s.load(row.add(i)));
+        }
+        let largest = s.reduce_max(largest);
+        if largest == f32::NEG_INFINITY {
+            for i in (0..padded).step_by(S::LANES) {
+                s.store(row.add(i), s.zero());
+            }
+            return 0.0;
+        }
+        let largest = s.splat(largest);
+        let (mut total, mut i) = (s.zero(), 0);
+        while i < padded {
+            let end = padded.min(i + PART * S::LANES);
+            let mut part = s.zero();
+            while i < end {
+                let e = exp_of_negative(s, s.sub(s.load(row.add(i)), largest));
+                s.store(row.add(i), e);
+                part = s.add(part, e);
+                i += S::LANES;
+            }
+            total = s.add(total, part);
+        }
+        1.0 / s.reduce_add(total)
+    }
+}
+
+#[cfg(test)]
+mod tests;
