@@ -215,6 +215,7 @@ def model_builder(
     *,
     name: str | None = None,
     forced: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., M]], Builder[M]]:
     """Turn a function that makes a network into a registered builder; see the module's introduction.
 
@@ -226,6 +227,8 @@ def model_builder(
         The name to register, the function's own by default.
     forced : callable, optional
         From the weights' `meta`, the arguments they decide besides `num_classes`.
+    defaults : mapping, optional
+        What other arguments are with published weights, unless the caller gives them.
     """
     enum = weights
 
@@ -241,6 +244,7 @@ def model_builder(
                 return fn(**kwargs)
             if isinstance(source, WeightsEnum):
                 _force(kwargs, _decided(source.meta, forced))
+                kwargs = {**(defaults or {}), **kwargs}
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
