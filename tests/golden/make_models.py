@@ -44,7 +44,9 @@ def shapes_of(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def load(model: nn.Module, values: dict[str, np.ndarray]) -> None:
-    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in values.items()})
+    state = model.state_dict()  # with its versions, which MNASNet asks for
+    state.update((name, torch.from_numpy(np.array(value))) for name, value in values.items())
+    model.load_state_dict(state)
 
 
 def measure_statistics(model: nn.Module, case: Case) -> np.ndarray:
