@@ -69,4 +69,32 @@ def _small() -> dict[str, Case]:
     return cases
 
 
-CASES = _plain() | _resnets() | _mobile() | _small()
+def _densenets() -> dict[str, Case]:
+    return {name: Case(name) for name in ("densenet121", "densenet161", "densenet169", "densenet201")}
+
+
+def _inceptions() -> dict[str, Case]:
+    # As with published weights; the auxiliary heads say nothing at inference.
+    kwargs = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    large = ((1, 3, 299, 299), (3, 3, 193, 161))
+    return {
+        "googlenet": Case("googlenet", kwargs),
+        "inception_v3": Case("inception_v3", kwargs, large),
+    }
+
+
+def _shufflenets() -> dict[str, Case]:
+    return {name: Case(name) for name in (f"shufflenet_v2_x{x}" for x in ("0_5", "1_0", "1_5", "2_0"))}
+
+
+def _mnasnets() -> dict[str, Case]:
+    # Of the blocks with a shortcut: all but the first of each stack.
+    end = r"layers\.(8|9|10|11|12)\.[1-9]\.layers\.7\."
+    return {
+        name: Case(name, branch_end=end) for name in (f"mnasnet{x}" for x in ("0_5", "0_75", "1_0", "1_3"))
+    }
+
+
+CASES = (
+    _plain() | _resnets() | _mobile() | _small() | _densenets() | _inceptions() | _shufflenets() | _mnasnets()
+)

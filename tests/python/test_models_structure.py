@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import re
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import rvision
 from models_cases import CASES
 from models_drawn import structure
 from rvision import models, nn
-from rvision.models import efficientnet_lite, mobilenetv2, resnet
+from rvision.models import efficientnet_lite, mobilenetv2, resnet, shufflenetv2
 from rvision.nn.parameter import Drawn
 
 # Of those that torchvision does not have; the others' stand with their weights.
@@ -78,6 +80,14 @@ VARIANTS = {
         {"inverted_residual_setting": [[1, 16, 1, 1], [4, 24, 2, 2]]},
     ],
     "squeezenet1_1": [{"num_classes": 5, "dropout": 0.1}],
+    "densenet121": [{"num_classes": 4, "drop_rate": 0.1, "memory_efficient": True}, {"bn_size": 2}],
+    "googlenet": [
+        {"init_weights": False},
+        {"init_weights": True, "num_classes": 3, "dropout": 0.1, "dropout_aux": 0.5},
+    ],
+    "inception_v3": [{"init_weights": False}, {"init_weights": True, "num_classes": 3, "dropout": 0.1}],
+    "shufflenet_v2_x1_0": [{"num_classes": 6}],
+    "mnasnet0_75": [{"num_classes": 6, "dropout": 0.3}],
     "alexnet": [{"num_classes": 2, "dropout": 0.2}],
     "vgg11_bn": [{"num_classes": 2, "init_weights": False, "dropout": 0.3}],
 }
@@ -146,6 +156,14 @@ def test_networks_of_ones_own():
         (lambda: models.resnet50(replace_stride_with_dilation=[True]), "three stages"),
         (lambda: models.resnext50_32x4d(groups=16), "groups.*32.*16"),
         (lambda: models.mobilenet_v2(inverted_residual_setting=[[1, 16, 1]]), "four numbers"),
+        (lambda: models.densenet121(growth_rate=12), "growth_rate.*32.*12"),
+        (lambda: models.GoogLeNet(blocks=[]), "three values.*got 0"),
+        (lambda: models.Inception3(inception_blocks=[]), "seven values.*got 0"),
+        (lambda: models.ShuffleNetV2([4, 8], [24, 48, 96, 192, 1024]), "three stages"),
+        (lambda: models.ShuffleNetV2([4, 8, 4], [24, 48]), "five values"),
+        (lambda: shufflenetv2.InvertedResidual(8, 8, 4), "stride must be 1, 2 or 3, got 4"),
+        (lambda: shufflenetv2.InvertedResidual(8, 16, 1), "inp=8 and oup=16"),
+        (lambda: models.MNASNet(0.0), "alpha must be positive, got 0.0"),
         (lambda: mobilenetv2.InvertedResidual(8, 8, 3, 6), "stride must be 1 or 2, got 3"),
     ],
 )
@@ -162,6 +180,61 @@ def test_blocks_are_reached_as_in_torchvision():
     assert model.layer2[0].conv1.stride == (1, 1)
     assert model.layer2[0].conv2.stride == (2, 2)
     assert model.get_submodule("layer2.0.downsample.1").num_features == 512
+
+
+def test_densenet_reads_the_keys_of_old_files():
+    model = models.densenet121(num_classes=3)
+    state = {key: value + 1 for key, value in model.state_dict().items()}
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): v for key, v in state.items()}
+    assert "features.denseblock1.denselayer1.norm.1.running_mean" in old
+    model.load_state_dict(old)
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, state[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "enum", "heads", "kept"),
+    [
+        ("googlenet", models.GoogLeNet_Weights, ("aux1", "aux2"), False),
+        ("inception_v3", models.Inception_V3_Weights, ("AuxLogits",), True),
+    ],
+)
+def test_auxiliary_heads_of_published_weights(monkeypatch, name, enum, heads, kept):
+    build = models.get_model_builder(name)
+    published = build(aux_logits=True).state_dict()
+    monkeypatch.setattr(enum, "get_state_dict", lambda self, *args, **kwargs: published)
+    weights = enum.DEFAULT
+    for kwargs, expected in (({}, kept), ({"aux_logits": True}, True), ({"aux_logits": False}, False)):
+        model = build(weights=weights, **kwargs)
+        assert model.transform_input
+        assert model.aux_logits is expected
+        assert all((getattr(model, head) is not None) is expected for head in heads)
+    assert build(weights=weights, transform_input=False).transform_input is False
+    assert build(aux_logits=True).transform_input is False
+    assert parameters_of(build(weights=weights)) == weights.meta["num_params"]
+
+
+@pytest.mark.parametrize("version", [1, None])
+def test_mnasnet_reads_its_first_version(version):
+    """Their stems have 32 and 16 channels whatever alpha is."""
+    model = models.mnasnet0_5(num_classes=3)
+    state = model.state_dict()
+    old = {}
+    for key, value in state.items():
+        wider = {16: 32, 8: 16} if re.match(r"layers\.[0-7]\.", key) else {}
+        wider = {24: 48, 8: 16} if key.startswith("layers.8.0.") else wider
+        old[key] = np.ones([wider.get(size, size) for size in value.shape], value.dtype)
+    old = OrderedDict(old)
+    if version is not None:
+        old._metadata = {"": {"version": version}}
+    model.load_state_dict(old)
+    assert model.layers[0].out_channels == 32
+    assert model.layers[8][0].layers[0].in_channels == 16
+    assert model.state_dict()._metadata[""]["version"] == 1
+    # And back.
+    model.load_state_dict(state)
+    assert model.layers[0].out_channels == 16
+    assert model.state_dict()._metadata[""]["version"] == 2
 
 
 def test_a_state_dict_of_another_network_is_named():

@@ -8,10 +8,15 @@
 from rvision.models._api import *
 from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
+from rvision.models.densenet import *
 from rvision.models.efficientnet_lite import *
+from rvision.models.googlenet import *
+from rvision.models.inception import *
 from rvision.models.lenet import *
+from rvision.models.mnasnet import *
 from rvision.models.mobilenetv2 import *
 from rvision.models.resnet import *
+from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *
 from rvision.models.vgg import *
 from rvision.weights import Weights as Weights
