@@ -57,6 +57,17 @@ def _mobile() -> dict[str, Case]:
     }
 
 
+def _mobile_v3() -> dict[str, Case]:
+    large = r"features\.(1\.block\.1|(3|8|9|10)\.block\.2|(5|6|12|14|15)\.block\.3)\.1\."
+    small = r"features\.(3\.block\.2|(5|6|8|10|11)\.block\.3)\.1\."
+    other = {"width_mult": 0.75, "reduced_tail": True, "dilated": True, "num_classes": 10}
+    return {
+        "mobilenet_v3_large": Case("mobilenet_v3_large", branch_end=large),
+        "mobilenet_v3_large-dilated": Case("mobilenet_v3_large", other, branch_end=large),
+        "mobilenet_v3_small": Case("mobilenet_v3_small", branch_end=small),
+    }
+
+
 def _small() -> dict[str, Case]:
     sizes = ((1, 3, 32, 32), (3, 3, 37, 45))
     cases = {}
@@ -69,4 +80,4 @@ def _small() -> dict[str, Case]:
     return cases
 
 
-CASES = _plain() | _resnets() | _mobile() | _small()
+CASES = _plain() | _resnets() | _mobile() | _mobile_v3() | _small()

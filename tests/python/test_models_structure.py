@@ -77,6 +77,8 @@ VARIANTS = {
         {"width_mult": 0.75, "round_nearest": 1},
         {"inverted_residual_setting": [[1, 16, 1, 1], [4, 24, 2, 2]]},
     ],
+    "mobilenet_v3_large": [{"width_mult": 0.75, "dropout": 0.1}, {"dilated": True}],
+    "mobilenet_v3_small": [{"reduced_tail": True, "num_classes": 3}, {"dilated": True, "width_mult": 0.5}],
     "squeezenet1_1": [{"num_classes": 5, "dropout": 0.1}],
     "alexnet": [{"num_classes": 2, "dropout": 0.2}],
     "vgg11_bn": [{"num_classes": 2, "init_weights": False, "dropout": 0.3}],
