@@ -10,8 +10,15 @@ import pytest
 import rvision
 from models_cases import CASES
 from models_drawn import structure
-from rvision import models, nn
-from rvision.models import efficientnet_lite, mobilenetv2, resnet
+from rvision import models, nn, ops
+from rvision.models import (
+    efficientnet,
+    efficientnet_lite,
+    mobilenetv2,
+    mobilenetv3,
+    regnet,
+    resnet,
+)
 from rvision.nn.parameter import Drawn
 
 # Of those that torchvision does not have; the others' stand with their weights.
@@ -79,6 +86,11 @@ VARIANTS = {
     ],
     "mobilenet_v3_large": [{"width_mult": 0.75, "dropout": 0.1}, {"dilated": True}],
     "mobilenet_v3_small": [{"reduced_tail": True, "num_classes": 3}, {"dilated": True, "width_mult": 0.5}],
+    "efficientnet_b0": [{"num_classes": 3, "dropout": 0.1, "stochastic_depth_prob": 0.4}],
+    "efficientnet_b5": [{"num_classes": 3}],
+    "efficientnet_v2_s": [{"num_classes": 3, "dropout": 0.1}],
+    "regnet_x_400mf": [{"num_classes": 3}],
+    "regnet_y_400mf": [{"num_classes": 3, "stem_width": 16}],
     "squeezenet1_1": [{"num_classes": 5, "dropout": 0.1}],
     "alexnet": [{"num_classes": 2, "dropout": 0.2}],
     "vgg11_bn": [{"num_classes": 2, "init_weights": False, "dropout": 0.3}],
@@ -90,8 +102,9 @@ VARIANTS = {
 )
 def test_arguments_live(torch, name, kwargs):
     import torchvision
+    from models_torch import without_values
 
-    with torch.device("meta"):
+    with without_values():
         theirs = getattr(torchvision.models, name)(**kwargs)
     ours = models.get_model(name, **kwargs)
     assert str(ours).splitlines() == str(theirs).splitlines()
@@ -99,13 +112,13 @@ def test_arguments_live(torch, name, kwargs):
 
 
 def test_structures_live(torch):
-    from models_torch import reference
+    from models_torch import reference, without_values
 
     for name, case in CASES.items():
         expected = structure(name)
         if expected["print"] is None:
             continue
-        with torch.device("meta"):
+        with without_values():
             theirs = reference(case)
         assert str(theirs) == expected["print"], name
         assert shapes_of(theirs) == expected["state_dict"], name
@@ -113,7 +126,11 @@ def test_structures_live(torch):
 
 def test_norm_layers_of_ones_own():
     norm = functools.partial(nn.BatchNorm2d, eps=1e-3)
-    for model in (models.resnet18(norm_layer=norm), models.mobilenet_v2(norm_layer=norm)):
+    for model in (
+        models.resnet18(norm_layer=norm),
+        models.mobilenet_v2(norm_layer=norm),
+        models.efficientnet_b6(norm_layer=norm),
+    ):
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert norms
         assert all(m.eps == 1e-3 for m in norms)
@@ -138,6 +155,37 @@ def test_networks_of_ones_own():
     assert isinstance(lite4.blocks[1][0], efficientnet_lite.InvertedResidual)
 
 
+def test_stages_of_ones_own():
+    model = models.EfficientNet(
+        [efficientnet.FusedMBConvConfig(2, 3, 2, 16, 24, 2), efficientnet.MBConvConfig(4, 5, 2, 24, 40, 3)],
+        dropout=0.1,
+        num_classes=5,
+        last_channel=64,
+    )
+    assert [len(stage) for stage in model.features[1:-1]] == [2, 3]
+    assert [block.use_res_connect for block in model.features[2]] == [False, True, True]
+    assert model.features[2][0].stochastic_depth.p == pytest.approx(0.2 * 2 / 5)
+    assert model.classifier[1].weight.shape == (5, 64)
+    params = regnet.BlockParams.from_init_params(13, 24, 36.44, 2.49, 8, se_ratio=0.25)
+    # The paper's RegNetY-200MF.
+    assert (params.depths, params.widths) == ([1, 1, 4, 7], [24, 56, 152, 368])
+    assert models.RegNet(params, num_classes=5).fc.weight.shape == (5, 368)
+
+
+def test_settings_of_another_kind_are_told():
+    for make in (
+        lambda: models.EfficientNet([(1, 3, 1, 32, 16, 1)], 0.2),
+        lambda: models.MobileNetV3([16], 8),
+    ):
+        with pytest.raises(TypeError, match="inverted_residual_setting must be a list of"):
+            make()
+
+
+def v3_block(activation="HS", stride=1):
+    cnf = mobilenetv3.InvertedResidualConfig(16, 3, 64, 16, True, activation, stride, 1, 1.0)
+    return mobilenetv3.InvertedResidual(cnf, nn.BatchNorm2d)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -149,6 +197,15 @@ def test_networks_of_ones_own():
         (lambda: models.resnext50_32x4d(groups=16), "groups.*32.*16"),
         (lambda: models.mobilenet_v2(inverted_residual_setting=[[1, 16, 1]]), "four numbers"),
         (lambda: mobilenetv2.InvertedResidual(8, 8, 3, 6), "stride must be 1 or 2, got 3"),
+        (lambda: models.MobileNetV3([], 1024), "at least one block"),
+        (lambda: v3_block(stride=3), "stride must be 1 or 2, got 3"),
+        (lambda: v3_block(activation="relu"), "'HS' or 'RE', got 'relu'"),
+        (lambda: models.EfficientNet([], 0.2), "at least one stage"),
+        (lambda: models.EfficientNet([efficientnet.MBConvConfig(1, 3, 4, 8, 8, 1)], 0.2), "stride .* got 4"),
+        (lambda: regnet.BlockParams.from_init_params(13, 24, 36.0, 1.0, 8), "w_m=1.0"),
+        (lambda: regnet.BlockParams.from_init_params(13, 25, 36.0, 2.5, 8), "w_0=25"),
+        (lambda: ops.StochasticDepth(0.1, "column"), "'batch' or 'row', got 'column'"),
+        (lambda: ops.StochasticDepth(1.5, "row"), "1.5"),
     ],
 )
 def test_arguments_that_make_no_sense(make, message):
