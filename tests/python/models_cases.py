@@ -11,14 +11,16 @@ class Case:
     """A network to compare.
 
     `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
-    norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
-    errors of those before it, and a sum of fifty branches would drown the first.
+    norm of each residual branch; they are scaled by `branch_scale`, which is less in deep networks. Without
+    that every block would amplify the rounding errors of those before it, and a sum of fifty branches would
+    drown the first.
     """
 
     builder: str
     kwargs: dict[str, Any] = field(default_factory=dict)
     sizes: tuple[tuple[int, ...], ...] = ((1, 3, 224, 224), (3, 3, 225, 193))
     branch_end: str | None = None
+    branch_scale: float = 0.3
 
 
 def _plain() -> dict[str, Case]:
@@ -55,6 +57,50 @@ def _mobile() -> dict[str, Case]:
         "mobilenet_v2-narrow": Case("mobilenet_v2", narrow, branch_end=inverted),
         "efficientnet_lite0": Case("efficientnet_lite0", branch_end=r"blocks\.\d\.[1-9]\.bn3\."),
     }
+
+
+def _mobile_v3() -> dict[str, Case]:
+    large = r"features\.(1\.block\.1|(3|8|9|10)\.block\.2|(5|6|12|14|15)\.block\.3)\.1\."
+    small = r"features\.(3\.block\.2|(5|6|8|10|11)\.block\.3)\.1\."
+    other = {"width_mult": 0.75, "reduced_tail": True, "dilated": True, "num_classes": 10}
+    return {
+        "mobilenet_v3_large": Case("mobilenet_v3_large", branch_end=large),
+        "mobilenet_v3_large-dilated": Case("mobilenet_v3_large", other, branch_end=large),
+        "mobilenet_v3_small": Case("mobilenet_v3_small", branch_end=small),
+    }
+
+
+def _efficientnets() -> dict[str, Case]:
+    first = r"features\.1\.[1-9]\d*\.block\.2\.1\."
+    v1 = rf"{first}|features\.[2-7]\.[1-9]\d*\.block\.3\.1\."
+    v2 = (
+        r"features\.1\.\d+\.block\.0\.1\.|features\.[23]\.[1-9]\d*\.block\.1\.1\."
+        r"|features\.[4-7]\.[1-9]\d*\.block\.3\.1\."
+    )
+    # B3 and larger, and V2, at less than their presets' sizes, for the time it takes.
+    sizes = {"b0": 224, "b1": 240, "b2": 288, "b3": 160, "b4": 160, "b5": 128, "b6": 128}
+    sizes |= {"v2_s": 192}
+    cases = {}
+    for variant, size in sizes.items():
+        name = f"efficientnet_{variant}"
+        shapes = ((1, 3, size, size), (3, 3, size - 31, size + 1))
+        deep = variant in ("b5", "b6", "b7", "v2_m", "v2_l")
+        end, scale = v2 if "v2" in name else v1, 0.15 if deep else 0.3
+        cases[name] = Case(name, sizes=shapes, branch_end=end, branch_scale=scale)
+    return cases
+
+
+def _regnets() -> dict[str, Case]:
+    end = r"trunk_output\.block\d\.block\d-\d+\.f\.c\.1\."
+    # The larger ones at less than their presets' 224, for the time it takes.
+    sizes = {"400mf": 224, "800mf": 224}
+    cases = {}
+    for kind, largest in (("x", {}), ("y", {})):
+        for variant, size in (sizes | largest).items():
+            name = f"regnet_{kind}_{variant}"
+            odd = (3, 3, 225, 193) if size == 224 else (3, 3, size - 31, size + 1)
+            cases[name] = Case(name, sizes=((1, 3, size, size), odd), branch_end=end)
+    return cases
 
 
 def _small() -> dict[str, Case]:
@@ -96,5 +142,15 @@ def _mnasnets() -> dict[str, Case]:
 
 
 CASES = (
-    _plain() | _resnets() | _mobile() | _small() | _densenets() | _inceptions() | _shufflenets() | _mnasnets()
+    _plain()
+    | _resnets()
+    | _mobile()
+    | _mobile_v3()
+    | _efficientnets()
+    | _regnets()
+    | _small()
+    | _densenets()
+    | _inceptions()
+    | _shufflenets()
+    | _mnasnets()
 )

@@ -76,7 +76,7 @@ def draw(
             values[name] = np.array(1, np.int64)
         elif f"{prefix}." in norms:
             low, high = (0.5, 1.5) if kind == "weight" else (-0.5, 0.5)
-            scale = 0.3 if case.branch_end and re.match(case.branch_end, name) else 1.0
+            scale = case.branch_scale if case.branch_end and re.match(case.branch_end, name) else 1.0
             values[name] = uniform(f"{case.builder}.{name}", shape, scale * low, scale * high)
         elif kind == "weight":
             bound = (6 / np.prod(shape[1:])) ** 0.5  # He's, for the second moment to stay

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest import mock
 
+import torch
 import torchvision
 from models_cases import Case
 from references.cifar_resnet import CifarResNet
 from references.lenet import LeNet5
 from torch import nn
+from torchvision.models.regnet import BlockParams
 
 # In timm, under its name.
 TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0"}
@@ -33,6 +37,20 @@ def reference(case: Case) -> nn.Module:
     else:
         model = getattr(torchvision.models, name)(**kwargs)
     return model.eval()
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Make networks of shapes alone, which takes no time."""
+    # RegNet computes its widths with tensors, and reads them.
+    compute = BlockParams.from_init_params
+
+    def with_values(*args: Any, **kwargs: Any) -> BlockParams:
+        with torch.device("cpu"):
+            return compute(*args, **kwargs)
+
+    with mock.patch.object(BlockParams, "from_init_params", with_values), torch.device("meta"):
+        yield
 
 
 def _timm(name: str, **kwargs: Any) -> nn.Module:

@@ -12,8 +12,16 @@ import pytest
 import rvision
 from models_cases import CASES
 from models_drawn import structure
-from rvision import models, nn
-from rvision.models import efficientnet_lite, mobilenetv2, resnet, shufflenetv2
+from rvision import models, nn, ops
+from rvision.models import (
+    efficientnet,
+    efficientnet_lite,
+    mobilenetv2,
+    mobilenetv3,
+    regnet,
+    resnet,
+    shufflenetv2,
+)
 from rvision.nn.parameter import Drawn
 
 # Of those that torchvision does not have; the others' stand with their weights.
@@ -79,6 +87,13 @@ VARIANTS = {
         {"width_mult": 0.75, "round_nearest": 1},
         {"inverted_residual_setting": [[1, 16, 1, 1], [4, 24, 2, 2]]},
     ],
+    "mobilenet_v3_large": [{"width_mult": 0.75, "dropout": 0.1}, {"dilated": True}],
+    "mobilenet_v3_small": [{"reduced_tail": True, "num_classes": 3}, {"dilated": True, "width_mult": 0.5}],
+    "efficientnet_b0": [{"num_classes": 3, "dropout": 0.1, "stochastic_depth_prob": 0.4}],
+    "efficientnet_b5": [{"num_classes": 3}],
+    "efficientnet_v2_s": [{"num_classes": 3, "dropout": 0.1}],
+    "regnet_x_400mf": [{"num_classes": 3}],
+    "regnet_y_400mf": [{"num_classes": 3, "stem_width": 16}],
     "squeezenet1_1": [{"num_classes": 5, "dropout": 0.1}],
     "densenet121": [{"num_classes": 4, "drop_rate": 0.1, "memory_efficient": True}, {"bn_size": 2}],
     "googlenet": [
@@ -98,8 +113,9 @@ VARIANTS = {
 )
 def test_arguments_live(torch, name, kwargs):
     import torchvision
+    from models_torch import without_values
 
-    with torch.device("meta"):
+    with without_values():
         theirs = getattr(torchvision.models, name)(**kwargs)
     ours = models.get_model(name, **kwargs)
     assert str(ours).splitlines() == str(theirs).splitlines()
@@ -107,13 +123,13 @@ def test_arguments_live(torch, name, kwargs):
 
 
 def test_structures_live(torch):
-    from models_torch import reference
+    from models_torch import reference, without_values
 
     for name, case in CASES.items():
         expected = structure(name)
         if expected["print"] is None:
             continue
-        with torch.device("meta"):
+        with without_values():
             theirs = reference(case)
         assert str(theirs) == expected["print"], name
         assert shapes_of(theirs) == expected["state_dict"], name
@@ -121,7 +137,11 @@ def test_structures_live(torch):
 
 def test_norm_layers_of_ones_own():
     norm = functools.partial(nn.BatchNorm2d, eps=1e-3)
-    for model in (models.resnet18(norm_layer=norm), models.mobilenet_v2(norm_layer=norm)):
+    for model in (
+        models.resnet18(norm_layer=norm),
+        models.mobilenet_v2(norm_layer=norm),
+        models.efficientnet_b6(norm_layer=norm),
+    ):
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert norms
         assert all(m.eps == 1e-3 for m in norms)
@@ -146,6 +166,37 @@ def test_networks_of_ones_own():
     assert isinstance(lite4.blocks[1][0], efficientnet_lite.InvertedResidual)
 
 
+def test_stages_of_ones_own():
+    model = models.EfficientNet(
+        [efficientnet.FusedMBConvConfig(2, 3, 2, 16, 24, 2), efficientnet.MBConvConfig(4, 5, 2, 24, 40, 3)],
+        dropout=0.1,
+        num_classes=5,
+        last_channel=64,
+    )
+    assert [len(stage) for stage in model.features[1:-1]] == [2, 3]
+    assert [block.use_res_connect for block in model.features[2]] == [False, True, True]
+    assert model.features[2][0].stochastic_depth.p == pytest.approx(0.2 * 2 / 5)
+    assert model.classifier[1].weight.shape == (5, 64)
+    params = regnet.BlockParams.from_init_params(13, 24, 36.44, 2.49, 8, se_ratio=0.25)
+    # The paper's RegNetY-200MF.
+    assert (params.depths, params.widths) == ([1, 1, 4, 7], [24, 56, 152, 368])
+    assert models.RegNet(params, num_classes=5).fc.weight.shape == (5, 368)
+
+
+def test_settings_of_another_kind_are_told():
+    for make in (
+        lambda: models.EfficientNet([(1, 3, 1, 32, 16, 1)], 0.2),
+        lambda: models.MobileNetV3([16], 8),
+    ):
+        with pytest.raises(TypeError, match="inverted_residual_setting must be a list of"):
+            make()
+
+
+def v3_block(activation="HS", stride=1):
+    cnf = mobilenetv3.InvertedResidualConfig(16, 3, 64, 16, True, activation, stride, 1, 1.0)
+    return mobilenetv3.InvertedResidual(cnf, nn.BatchNorm2d)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -165,6 +216,15 @@ def test_networks_of_ones_own():
         (lambda: shufflenetv2.InvertedResidual(8, 16, 1), "inp=8 and oup=16"),
         (lambda: models.MNASNet(0.0), "alpha must be positive, got 0.0"),
         (lambda: mobilenetv2.InvertedResidual(8, 8, 3, 6), "stride must be 1 or 2, got 3"),
+        (lambda: models.MobileNetV3([], 1024), "at least one block"),
+        (lambda: v3_block(stride=3), "stride must be 1 or 2, got 3"),
+        (lambda: v3_block(activation="relu"), "'HS' or 'RE', got 'relu'"),
+        (lambda: models.EfficientNet([], 0.2), "at least one stage"),
+        (lambda: models.EfficientNet([efficientnet.MBConvConfig(1, 3, 4, 8, 8, 1)], 0.2), "stride .* got 4"),
+        (lambda: regnet.BlockParams.from_init_params(13, 24, 36.0, 1.0, 8), "w_m=1.0"),
+        (lambda: regnet.BlockParams.from_init_params(13, 25, 36.0, 2.5, 8), "w_0=25"),
+        (lambda: ops.StochasticDepth(0.1, "column"), "'batch' or 'row', got 'column'"),
+        (lambda: ops.StochasticDepth(1.5, "row"), "1.5"),
     ],
 )
 def test_arguments_that_make_no_sense(make, message):

@@ -9,12 +9,15 @@ from rvision.models._api import *
 from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
 from rvision.models.densenet import *
+from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
 from rvision.models.inception import *
 from rvision.models.lenet import *
 from rvision.models.mnasnet import *
 from rvision.models.mobilenetv2 import *
+from rvision.models.mobilenetv3 import *
+from rvision.models.regnet import *
 from rvision.models.resnet import *
 from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *

@@ -1,12 +1,16 @@
-"""Convolution, normalisation and activation as one block (`torchvision.ops.misc`)."""
+"""Blocks of convolutions and activations (`torchvision.ops.misc`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rvision import nn
 
-__all__ = ["Conv2dNormActivation"]
+if TYPE_CHECKING:
+    from rvision.nn import Symbol
+
+__all__ = ["Conv2dNormActivation", "SqueezeExcitation"]
 
 
 class Conv2dNormActivation(nn.Sequential):
@@ -65,6 +69,42 @@ class Conv2dNormActivation(nn.Sequential):
             layers.append(activation_layer() if inplace is None else activation_layer(inplace=inplace))
         super().__init__(*layers)
         self.out_channels = out_channels
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel scaled by a factor that all channels' means decide: `torchvision.ops.SqueezeExcitation`.
+
+    Hu, Shen, Sun: "Squeeze-and-Excitation Networks" (arXiv:1709.01507), figure 1. (N, input_channels, H, W)
+    to the same shape.
+
+    Parameters
+    ----------
+    input_channels, squeeze_channels : int
+        Channels of the input, and between the two 1x1 convolutions.
+    activation : callable
+        Makes the activation between them.
+    scale_activation : callable
+        Makes the activation that gives the factors.
+    """
+
+    def __init__(
+        self,
+        input_channels: int,
+        squeeze_channels: int,
+        activation: Callable[..., nn.Module] = nn.ReLU,
+        scale_activation: Callable[..., nn.Module] = nn.Sigmoid,
+    ) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1 = nn.Conv2d(input_channels, squeeze_channels, 1)
+        self.fc2 = nn.Conv2d(squeeze_channels, input_channels, 1)
+        self.activation = activation()
+        self.scale_activation = scale_activation()
+
+    def forward(self, input: Symbol) -> Symbol:
+        """Return the scaled `input`."""
+        scale = self.fc2(self.activation(self.fc1(self.avgpool(input))))
+        return self.scale_activation(scale) * input
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
