@@ -69,4 +69,12 @@ def _small() -> dict[str, Case]:
     return cases
 
 
-CASES = _plain() | _resnets() | _mobile() | _small()
+def _before_resnet() -> dict[str, Case]:
+    """Networks of 2012 to 2015 that torchvision does not have."""
+    return {
+        "nin_imagenet": Case("nin_imagenet"),
+        "nin_cifar10": Case("nin_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45))),
+    }
+
+
+CASES = _plain() | _resnets() | _mobile() | _small() | _before_resnet()

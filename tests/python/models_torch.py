@@ -11,6 +11,7 @@ import torchvision
 from models_cases import Case
 from references.cifar_resnet import CifarResNet
 from references.lenet import LeNet5
+from references.nin import CIFAR10, IMAGENET, NiN
 from torch import nn
 
 # In timm, under its name.
@@ -19,6 +20,8 @@ TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0"}
 # In neither.
 OWN: dict[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
+    "nin_imagenet": partial(NiN, IMAGENET, "max max max"),
+    "nin_cifar10": partial(NiN, CIFAR10, "max avg"),
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

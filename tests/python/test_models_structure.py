@@ -23,6 +23,8 @@ NUM_PARAMS = {
     "cifar10_resnet44": 658_586,
     "cifar10_resnet56": 853_018,
     "cifar10_resnet110": 1_727_962,
+    "nin_imagenet": 7_595_176,
+    "nin_cifar10": 966_986,
 }
 
 
@@ -140,6 +142,8 @@ def test_networks_of_ones_own():
     ("make", "message"),
     [
         (lambda: models.SqueezeNet("2_0"), "1_0 or 1_1"),
+        (lambda: models.NiN("mnist"), "'imagenet' or 'cifar10'"),
+        (lambda: models.MLPConv(3, (96, 96), 5), "three numbers"),
         (lambda: models.CifarResNet(3, shortcut="C"), "'C'"),
         (lambda: models.resnet18(groups=2), "groups=1"),
         (lambda: models.resnet18(replace_stride_with_dilation=[False, True, True]), "dilation=1, got 2"),
