@@ -12,13 +12,15 @@ class Case:
 
     `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
     norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
-    errors of those before it, and a sum of fifty branches would drown the first.
+    errors of those before it, and a sum of fifty branches would drown the first. `any_size` is False where a
+    picture of half the size is an error.
     """
 
     builder: str
     kwargs: dict[str, Any] = field(default_factory=dict)
     sizes: tuple[tuple[int, ...], ...] = ((1, 3, 224, 224), (3, 3, 225, 193))
     branch_end: str | None = None
+    any_size: bool = True
 
 
 def _plain() -> dict[str, Case]:
@@ -74,6 +76,10 @@ def _before_resnet() -> dict[str, Case]:
     return {
         "nin_imagenet": Case("nin_imagenet"),
         "nin_cifar10": Case("nin_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45))),
+        "alexnet_lecture": Case(
+            "alexnet_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False
+        ),
+        "vgg19_lecture": Case("vgg19_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torchvision
 from models_cases import Case
+from references import lecture
 from references.cifar_resnet import CifarResNet
 from references.lenet import LeNet5
 from references.nin import CIFAR10, IMAGENET, NiN
@@ -22,6 +23,8 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
     "nin_imagenet": partial(NiN, IMAGENET, "max max max"),
     "nin_cifar10": partial(NiN, CIFAR10, "max avg"),
+    "alexnet_lecture": lecture.alexnet,
+    "vgg19_lecture": lecture.vgg19,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

@@ -1,10 +1,11 @@
 """AlexNet and VGG-19 as they are taught: features, flattened, and a classifier, with nothing between them.
 
-torchvision's networks of 2017, before it put an adaptive average pool in between, and the papers' own form:
-Krizhevsky: "One weird trick for parallelizing convolutional neural networks" (arXiv:1404.5997); Simonyan,
-Zisserman: "Very Deep Convolutional Networks for Large-Scale Image Recognition" (arXiv:1409.1556). The pool has
-no parameters, so names, shapes and published weights are those of today's `alexnet` and `vgg19`, and so are
-the logits at 224x224. A picture of another size is an error here unless the last maps are as large by chance.
+torchvision's networks of 2017, before it put an adaptive average pool in between, and the papers' own form.
+Krizhevsky: "One weird trick for parallelizing convolutional neural networks" (arXiv:1404.5997). Simonyan,
+Zisserman: "Very Deep Convolutional Networks for Large-Scale Image Recognition" (arXiv:1409.1556).
+
+The pool has no parameters, so names, shapes and published weights are those of `alexnet` and `vgg19`, and at
+224x224 so are the logits. A picture whose last maps have another size is an error.
 """
 
 from __future__ import annotations
