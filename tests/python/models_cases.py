@@ -80,6 +80,11 @@ def _before_resnet() -> dict[str, Case]:
             "alexnet_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False
         ),
         "vgg19_lecture": Case("vgg19_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False),
+        "overfeat_fast": Case("overfeat_fast", sizes=((1, 3, 231, 231), (3, 3, 233, 257)), any_size=False),
+        "overfeat_accurate": Case(
+            "overfeat_accurate", sizes=((1, 3, 221, 221), (3, 3, 223, 239)), any_size=False
+        ),
+        "zfnet": Case("zfnet", sizes=((1, 3, 224, 224), (3, 3, 227, 231)), any_size=False),
     }
 
 

@@ -13,6 +13,8 @@ from references import lecture
 from references.cifar_resnet import CifarResNet
 from references.lenet import LeNet5
 from references.nin import CIFAR10, IMAGENET, NiN
+from references.overfeat import ACCURATE, FAST, OverFeat
+from references.zfnet import ZFNet
 from torch import nn
 
 # In timm, under its name.
@@ -25,6 +27,9 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "nin_cifar10": partial(NiN, CIFAR10, "max avg"),
     "alexnet_lecture": lecture.alexnet,
     "vgg19_lecture": lecture.vgg19,
+    "overfeat_fast": partial(OverFeat, FAST, (36864, 3072, 4096, 1000)),
+    "overfeat_accurate": partial(OverFeat, ACCURATE, (25600, 4096, 4096, 1000)),
+    "zfnet": ZFNet,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

@@ -25,6 +25,9 @@ NUM_PARAMS = {
     "cifar10_resnet110": 1_727_962,
     "nin_imagenet": 7_595_176,
     "nin_cifar10": 966_986,
+    "overfeat_fast": 145_920_872,
+    "overfeat_accurate": 144_656_488,
+    "zfnet": 62_357_608,
 }
 
 
@@ -143,6 +146,7 @@ def test_networks_of_ones_own():
     [
         (lambda: models.SqueezeNet("2_0"), "1_0 or 1_1"),
         (lambda: models.NiN("mnist"), "'imagenet' or 'cifar10'"),
+        (lambda: models.OverFeat("exact"), "'fast' or 'accurate'"),
         (lambda: models.MLPConv(3, (96, 96), 5), "three numbers"),
         (lambda: models.CifarResNet(3, shortcut="C"), "'C'"),
         (lambda: models.resnet18(groups=2), "groups=1"),

@@ -13,8 +13,10 @@ from rvision.models.lecture import *
 from rvision.models.lenet import *
 from rvision.models.mobilenetv2 import *
 from rvision.models.nin import *
+from rvision.models.overfeat import *
 from rvision.models.resnet import *
 from rvision.models.squeezenet import *
 from rvision.models.vgg import *
+from rvision.models.zfnet import *
 from rvision.weights import Weights as Weights
 from rvision.weights import WeightsEnum as WeightsEnum

@@ -20,8 +20,8 @@ __all__ = ["OverFeat", "overfeat_accurate", "overfeat_fast"]
 class OverFeat(nn.Module):
     """OverFeat: (N, 3, H, W) to (N, num_classes).
 
-    H and W are usually 231 ("fast", up to 262 give maps of the same size) or 221 ("accurate", up to 256).
-    Unlike AlexNet it has neither contrast normalisation nor overlapping pools.
+    H and W are 231 ("fast", up to 262 leave maps of the same size) or 221 ("accurate", up to 256). Unlike
+    AlexNet it has neither contrast normalisation nor pools that overlap.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """ZFNet, the winner of ILSVRC 2013.
 
-Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks" (arXiv:1311.2901), figure 3. torchvision
-has none. It is AlexNet in one column with a first layer of 7x7 at stride 2, and contrast normalisation after
-the first two pools.
+Zeiler, Fergus: "Visualizing and Understanding Convolutional Networks" (arXiv:1311.2901), figure 3. It is
+AlexNet in one column with a first layer of 7x7 at stride 2, and contrast normalisation after the first two
+pools. torchvision has none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["ZFNet", "zfnet"]
 
 
 class ZFNet(nn.Module):
-    """ZFNet: (N, 3, H, W), H and W about 224, to (N, num_classes).
+    """ZFNet: (N, 3, H, W), H and W from 207 to 238, usually 224, to (N, num_classes).
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ class ZFNet(nn.Module):
 
     def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()
-        # The figure's 110, 55, 26, 13 and 6 come of one row of zeros around the picture and of pools that keep
-        # a last window over the edge.
+        # The figure's sizes, 110, 55, 26, 13 and 6, come of one row of zeros around the picture and of pools
+        # that keep a last window over the edge.
         self.features = nn.Sequential(
             nn.Conv2d(3, 96, kernel_size=7, stride=2, padding=1),
             nn.ReLU(inplace=True),
