@@ -13,7 +13,7 @@ class Case:
     `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
     norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
     errors of those before it, and a sum of fifty branches would drown the first. `any_size` is False where a
-    picture of half the size is an error.
+    picture of half the size is an error. `gain` multiplies the weights, for gates to differ by their input.
     """
 
     builder: str
@@ -21,6 +21,7 @@ class Case:
     sizes: tuple[tuple[int, ...], ...] = ((1, 3, 224, 224), (3, 3, 225, 193))
     branch_end: str | None = None
     any_size: bool = True
+    gain: float = 1.0
 
 
 def _plain() -> dict[str, Case]:
@@ -85,6 +86,8 @@ def _before_resnet() -> dict[str, Case]:
             "overfeat_accurate", sizes=((1, 3, 221, 221), (3, 3, 223, 239)), any_size=False
         ),
         "zfnet": Case("zfnet", sizes=((1, 3, 224, 224), (3, 3, 227, 231)), any_size=False),
+        "highway_cifar10": Case("highway_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45)), gain=1.1),
+        "mcdnn_mnist": Case("mcdnn_mnist", sizes=((1, 7, 29, 29), (3, 7, 29, 29))),
     }
 
 

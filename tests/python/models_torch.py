@@ -11,7 +11,9 @@ import torchvision
 from models_cases import Case
 from references import lecture
 from references.cifar_resnet import CifarResNet
+from references.highway import HighwayNet
 from references.lenet import LeNet5
+from references.mcdnn import MCDNN
 from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
 from references.zfnet import ZFNet
@@ -30,6 +32,8 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "overfeat_fast": partial(OverFeat, FAST, (36864, 3072, 4096, 1000)),
     "overfeat_accurate": partial(OverFeat, ACCURATE, (25600, 4096, 4096, 1000)),
     "zfnet": ZFNet,
+    "highway_cifar10": HighwayNet,
+    "mcdnn_mnist": MCDNN,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

@@ -9,8 +9,10 @@ from rvision.models._api import *
 from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
 from rvision.models.efficientnet_lite import *
+from rvision.models.highway import *
 from rvision.models.lecture import *
 from rvision.models.lenet import *
+from rvision.models.mcdnn import *
 from rvision.models.mobilenetv2 import *
 from rvision.models.nin import *
 from rvision.models.overfeat import *
