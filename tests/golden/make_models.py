@@ -97,7 +97,7 @@ def least_effect(model: nn.Module, case: Case) -> tuple[float, str]:
         elif re.match(case.branch_end, name) or re.search(r"\.(downsample|proj)\.1\.", name):
             groups.setdefault(layer, []).append(name)
     n, c, h, w = case.sizes[0]
-    x = pictures((n, c, h // 2, w // 2) if h == 224 else case.sizes[0])
+    x = pictures((n, c, h // 2, w // 2) if h == 224 and case.any_size else case.sizes[0])
     logits = run(model, x)
     parameters = dict(model.named_parameters())
     least = (np.inf, "")

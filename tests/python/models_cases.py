@@ -14,6 +14,9 @@ class Case:
     norm of each residual branch; they are scaled by `branch_scale`, which is less in deep networks. Without
     that every block would amplify the rounding errors of those before it, and a sum of fifty branches would
     drown the first.
+    norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
+    errors of those before it, and a sum of fifty branches would drown the first. `any_size` is False where a
+    picture of half the size is an error. `gain` multiplies the weights, for gates to differ by their input.
     """
 
     builder: str
@@ -21,6 +24,8 @@ class Case:
     sizes: tuple[tuple[int, ...], ...] = ((1, 3, 224, 224), (3, 3, 225, 193))
     branch_end: str | None = None
     branch_scale: float = 0.3
+    any_size: bool = True
+    gain: float = 1.0
 
 
 def _plain() -> dict[str, Case]:
@@ -141,6 +146,25 @@ def _mnasnets() -> dict[str, Case]:
     }
 
 
+def _before_resnet() -> dict[str, Case]:
+    """Networks of 2012 to 2015 that torchvision does not have."""
+    return {
+        "nin_imagenet": Case("nin_imagenet"),
+        "nin_cifar10": Case("nin_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45))),
+        "alexnet_lecture": Case(
+            "alexnet_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False
+        ),
+        "vgg19_lecture": Case("vgg19_lecture", sizes=((1, 3, 224, 224), (3, 3, 225, 251)), any_size=False),
+        "overfeat_fast": Case("overfeat_fast", sizes=((1, 3, 231, 231), (3, 3, 233, 257)), any_size=False),
+        "overfeat_accurate": Case(
+            "overfeat_accurate", sizes=((1, 3, 221, 221), (3, 3, 223, 239)), any_size=False
+        ),
+        "zfnet": Case("zfnet", sizes=((1, 3, 224, 224), (3, 3, 227, 231)), any_size=False),
+        "highway_cifar10": Case("highway_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45)), gain=1.1),
+        "mcdnn_mnist": Case("mcdnn_mnist", sizes=((1, 7, 29, 29), (3, 7, 29, 29))),
+    }
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -153,4 +177,5 @@ CASES = (
     | _inceptions()
     | _shufflenets()
     | _mnasnets()
+    | _before_resnet()
 )

@@ -78,8 +78,12 @@ def draw(
             low, high = (0.5, 1.5) if kind == "weight" else (-0.5, 0.5)
             scale = case.branch_scale if case.branch_end and re.match(case.branch_end, name) else 1.0
             values[name] = uniform(f"{case.builder}.{name}", shape, scale * low, scale * high)
+        elif kind == "weight" and len(shape) == 1:
+            # Slopes of a PReLU.
+            values[name] = uniform(f"{case.builder}.{name}", shape, 0.0, 0.5)
         elif kind == "weight":
-            bound = (6 / np.prod(shape[1:])) ** 0.5  # He's, for the second moment to stay
+            # He's, for the second moment to stay.
+            bound = case.gain * (6 / np.prod(shape[1:])) ** 0.5
             values[name] = uniform(f"{case.builder}.{name}", shape, -bound, bound)
         else:
             values[name] = uniform(f"{case.builder}.{name}", shape, -0.3, 0.3)

@@ -12,8 +12,14 @@ from unittest import mock
 import torch
 import torchvision
 from models_cases import Case
+from references import lecture
 from references.cifar_resnet import CifarResNet
+from references.highway import HighwayNet
 from references.lenet import LeNet5
+from references.mcdnn import MCDNN
+from references.nin import CIFAR10, IMAGENET, NiN
+from references.overfeat import ACCURATE, FAST, OverFeat
+from references.zfnet import ZFNet
 from torch import nn
 from torchvision.models.regnet import BlockParams
 
@@ -23,6 +29,15 @@ TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0"}
 # In neither.
 OWN: dict[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
+    "nin_imagenet": partial(NiN, IMAGENET, "max max max"),
+    "nin_cifar10": partial(NiN, CIFAR10, "max avg"),
+    "alexnet_lecture": lecture.alexnet,
+    "vgg19_lecture": lecture.vgg19,
+    "overfeat_fast": partial(OverFeat, FAST, (36864, 3072, 4096, 1000)),
+    "overfeat_accurate": partial(OverFeat, ACCURATE, (25600, 4096, 4096, 1000)),
+    "zfnet": ZFNet,
+    "highway_cifar10": HighwayNet,
+    "mcdnn_mnist": MCDNN,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

@@ -33,6 +33,13 @@ NUM_PARAMS = {
     "cifar10_resnet44": 658_586,
     "cifar10_resnet56": 853_018,
     "cifar10_resnet110": 1_727_962,
+    "nin_imagenet": 7_595_176,
+    "nin_cifar10": 966_986,
+    "overfeat_fast": 145_920_872,
+    "overfeat_accurate": 144_656_488,
+    "zfnet": 62_357_608,
+    "highway_cifar10": 2_342_406,
+    "mcdnn_mnist": 2_661_400,
 }
 
 
@@ -201,6 +208,12 @@ def v3_block(activation="HS", stride=1):
     ("make", "message"),
     [
         (lambda: models.SqueezeNet("2_0"), "1_0 or 1_1"),
+        (lambda: models.NiN("mnist"), "'imagenet' or 'cifar10'"),
+        (lambda: models.OverFeat("exact"), "'fast' or 'accurate'"),
+        (lambda: models.HighwayNet(stages=[[32], []]), "a layer at least"),
+        (lambda: models.HighwayConv2d(8, kernel_size=2), "odd"),
+        (lambda: models.MCDNN(blocks=0), "at least 1, got 0"),
+        (lambda: models.MLPConv(3, (96, 96), 5), "three numbers"),
         (lambda: models.CifarResNet(3, shortcut="C"), "'C'"),
         (lambda: models.resnet18(groups=2), "groups=1"),
         (lambda: models.resnet18(replace_stride_with_dilation=[False, True, True]), "dilation=1, got 2"),
@@ -302,3 +315,20 @@ def test_a_state_dict_of_another_network_is_named():
         models.cifar10_resnet20(shortcut="A").load_state_dict(
             models.cifar10_resnet20(shortcut="B").state_dict()
         )
+
+
+def test_digits_for_the_multi_column_network():
+    digits = np.zeros((2, 28, 28), np.uint8)
+    digits[0, 4:24, 10:16] = 255
+    prepared = models.normalize_widths(digits)
+    assert prepared.shape == (2, 7, 29, 29)
+    assert prepared.dtype == np.float32
+    ink = prepared[0] > -1
+    assert [int(channel.any(0).sum()) for channel in ink] == [10, 12, 14, 16, 18, 20, 6]
+    assert {int(channel.any(1).sum()) for channel in ink} == {20}
+    assert (prepared[1] == -1).all()
+    np.testing.assert_array_equal(models.normalize_widths(digits[0]), prepared[:1])
+    with pytest.raises(TypeError, match="uint8"):
+        models.normalize_widths(digits.astype(np.float32))
+    with pytest.raises(rvision.ShapeError, match="28, 28"):
+        models.normalize_widths(digits[:, :20])

@@ -12,15 +12,21 @@ from rvision.models.densenet import *
 from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
+from rvision.models.highway import *
 from rvision.models.inception import *
+from rvision.models.lecture import *
 from rvision.models.lenet import *
+from rvision.models.mcdnn import *
 from rvision.models.mnasnet import *
 from rvision.models.mobilenetv2 import *
 from rvision.models.mobilenetv3 import *
+from rvision.models.nin import *
+from rvision.models.overfeat import *
 from rvision.models.regnet import *
 from rvision.models.resnet import *
 from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *
 from rvision.models.vgg import *
+from rvision.models.zfnet import *
 from rvision.weights import Weights as Weights
 from rvision.weights import WeightsEnum as WeightsEnum
