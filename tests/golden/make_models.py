@@ -92,10 +92,12 @@ def least_effect(model: nn.Module, case: Case) -> tuple[float, str]:
         if case.branch_end is None:
             if name.endswith(".weight"):
                 groups[name] = [name]
-        elif re.match(case.branch_end, name) or ".downsample.1." in name:
+        elif re.match(case.branch_end, name) or re.search(r"\.(downsample|proj)\.1\.", name):
             groups.setdefault(layer, []).append(name)
     n, c, h, w = case.sizes[0]
-    x = pictures((n, c, h // 2, w // 2) if h == 224 else case.sizes[0])
+    # Half the size is enough, where the network takes another.
+    halved = h == 224 and case.sizes[1][2:] != (h, w)
+    x = pictures((n, c, h // 2, w // 2) if halved else case.sizes[0])
     logits = run(model, x)
     parameters = dict(model.named_parameters())
     least = (np.inf, "")

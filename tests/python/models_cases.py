@@ -11,8 +11,8 @@ class Case:
     """A network to compare.
 
     `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
-    norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
-    errors of those before it, and a sum of fifty branches would drown the first.
+    norm (or what else ends it) of each residual branch; they are scaled by 0.3. Without that every block
+    would amplify the rounding errors of those before it, and a sum of fifty branches would drown the first.
     """
 
     builder: str
@@ -69,4 +69,15 @@ def _small() -> dict[str, Case]:
     return cases
 
 
-CASES = _plain() | _resnets() | _mobile() | _small()
+def _convnexts() -> dict[str, Case]:
+    end = r"features\.\d\.\d+\.layer_scale$"
+    small = ((1, 3, 64, 64), (3, 3, 75, 53))
+    return {
+        "convnext_tiny": Case("convnext_tiny", branch_end=end),
+        "convnext_small": Case("convnext_small", sizes=((1, 3, 224, 224), (3, 3, 97, 75)), branch_end=end),
+        "convnext_base": Case("convnext_base", sizes=small, branch_end=end),
+        "convnext_large": Case("convnext_large", sizes=small, branch_end=end),
+    }
+
+
+CASES = _plain() | _resnets() | _mobile() | _small() | _convnexts()

@@ -74,16 +74,35 @@ def draw(
             values[name] = np.full(shape, float(kind == "running_var"), np.float32)
         elif kind == "num_batches_tracked":
             values[name] = np.array(1, np.int64)
-        elif f"{prefix}." in norms:
-            low, high = (0.5, 1.5) if kind == "weight" else (-0.5, 0.5)
+        elif kind == "relative_position_index":
+            values[name] = position_index(shape)
+        else:
+            low, high = _range(kind, shape, f"{prefix}." in norms)
             scale = 0.3 if case.branch_end and re.match(case.branch_end, name) else 1.0
             values[name] = uniform(f"{case.builder}.{name}", shape, scale * low, scale * high)
-        elif kind == "weight":
-            bound = (6 / np.prod(shape[1:])) ** 0.5  # He's, for the second moment to stay
-            values[name] = uniform(f"{case.builder}.{name}", shape, -bound, bound)
-        else:
-            values[name] = uniform(f"{case.builder}.{name}", shape, -0.3, 0.3)
     return values
+
+
+def _range(kind: str, shape: tuple[int, ...], batch_norm: bool) -> tuple[float, float]:
+    if kind == "logit_scale":
+        return 1.5, 5.0  # about 10 to beyond 100, where it is cut off
+    if kind.endswith("weight"):
+        if len(shape) == 1:
+            return 0.5, 1.5
+        bound = (6 / np.prod(shape[1:])) ** 0.5  # He's, for the second moment to stay
+        return -bound, bound
+    if kind in ("layer_scale", "class_token", "pos_embedding", "relative_position_bias_table"):
+        return -1.0, 1.0
+    return (-0.5, 0.5) if batch_norm else (-0.3, 0.3)
+
+
+def position_index(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the number of each pair's offset in a square window, counted row by row: not a drawn value."""
+    side = round(float(np.prod(shape)) ** 0.25)
+    row, column = np.divmod(np.arange(side * side), side)
+    across = column[:, None] - column + side - 1
+    down = row[:, None] - row + side - 1
+    return (down * (2 * side - 1) + across).astype(np.int64).reshape(shape)
 
 
 # ---- statistics on a grid ----

@@ -1,5 +1,6 @@
 """Blocks that networks share (`torchvision.ops`)."""
 
-from rvision.ops.misc import Conv2dNormActivation
+from rvision.ops.misc import MLP, Conv2dNormActivation, Permute, SqueezeExcitation
+from rvision.ops.stochastic_depth import StochasticDepth
 
-__all__ = ["Conv2dNormActivation"]
+__all__ = ["MLP", "Conv2dNormActivation", "Permute", "SqueezeExcitation", "StochasticDepth"]
