@@ -80,4 +80,10 @@ def _convnexts() -> dict[str, Case]:
     }
 
 
-CASES = _plain() | _resnets() | _mobile() | _small() | _convnexts()
+def _maxvit() -> dict[str, Case]:
+    attention = r"\w+_attention\.(attn_layer\.1\.merge|mlp_layer\.3)"
+    end = rf"blocks\.\d\.layers\.\d\.layers\.(MBconv\.layers\.conv_c|{attention})\."
+    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end)}
+
+
+CASES = _plain() | _resnets() | _mobile() | _small() | _convnexts() | _maxvit()
