@@ -11,12 +11,10 @@ class Case:
     """A network to compare.
 
     `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
-    norm of each residual branch; they are scaled by `branch_scale`, which is less in deep networks. Without
-    that every block would amplify the rounding errors of those before it, and a sum of fifty branches would
-    drown the first.
-    norm of each residual branch; they are scaled by 0.3. Without that every block would amplify the rounding
-    errors of those before it, and a sum of fifty branches would drown the first. `any_size` is False where a
-    picture of half the size is an error. `gain` multiplies the weights, for gates to differ by their input.
+    norm (or what else ends it) of each residual branch; they are scaled by `branch_scale`, which is less in
+    deep networks. Without that every block would amplify the rounding errors of those before it, and a sum of
+    fifty branches would drown the first. `any_size` is False where a picture of half the size is an error.
+    `gain` multiplies the weights, for gates to differ by their input.
     """
 
     builder: str
@@ -165,6 +163,23 @@ def _before_resnet() -> dict[str, Case]:
     }
 
 
+def _convnexts() -> dict[str, Case]:
+    end = r"features\.\d\.\d+\.layer_scale$"
+    small = ((1, 3, 64, 64), (3, 3, 75, 53))
+    return {
+        "convnext_tiny": Case("convnext_tiny", branch_end=end),
+        "convnext_small": Case("convnext_small", sizes=((1, 3, 224, 224), (3, 3, 97, 75)), branch_end=end),
+        "convnext_base": Case("convnext_base", sizes=small, branch_end=end),
+        "convnext_large": Case("convnext_large", sizes=small, branch_end=end),
+    }
+
+
+def _maxvit() -> dict[str, Case]:
+    attention = r"\w+_attention\.(attn_layer\.1\.merge|mlp_layer\.3)"
+    end = rf"blocks\.\d\.layers\.\d\.layers\.(MBconv\.layers\.conv_c|{attention})\."
+    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end)}
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -178,4 +193,6 @@ CASES = (
     | _shufflenets()
     | _mnasnets()
     | _before_resnet()
+    | _convnexts()
+    | _maxvit()
 )

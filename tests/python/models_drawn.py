@@ -64,6 +64,7 @@ def draw(
     """
     shapes = list(shapes)
     norms = {name.removesuffix("running_mean") for name, _ in shapes if name.endswith(".running_mean")}
+    names = dict(shapes)
     values = {}
     for name, shape in shapes:
         prefix, _, kind = name.rpartition(".")
@@ -74,20 +75,40 @@ def draw(
             values[name] = np.full(shape, float(kind == "running_var"), np.float32)
         elif kind == "num_batches_tracked":
             values[name] = np.array(1, np.int64)
-        elif f"{prefix}." in norms:
-            low, high = (0.5, 1.5) if kind == "weight" else (-0.5, 0.5)
-            scale = case.branch_scale if case.branch_end and re.match(case.branch_end, name) else 1.0
-            values[name] = uniform(f"{case.builder}.{name}", shape, scale * low, scale * high)
-        elif kind == "weight" and len(shape) == 1:
-            # Slopes of a PReLU.
-            values[name] = uniform(f"{case.builder}.{name}", shape, 0.0, 0.5)
-        elif kind == "weight":
-            # He's, for the second moment to stay.
-            bound = case.gain * (6 / np.prod(shape[1:])) ** 0.5
-            values[name] = uniform(f"{case.builder}.{name}", shape, -bound, bound)
+        elif kind == "relative_position_index":
+            values[name] = position_index(shape)
         else:
-            values[name] = uniform(f"{case.builder}.{name}", shape, -0.3, 0.3)
+            slopes = kind == "weight" and f"{prefix}.bias" not in names and f"{prefix}." not in norms
+            low, high = (
+                (0.0, 0.5) if slopes and len(shape) == 1 else _range(kind, shape, f"{prefix}." in norms)
+            )
+            scale = case.gain if kind.endswith("weight") and len(shape) > 1 else 1.0
+            if case.branch_end and re.match(case.branch_end, name):
+                scale *= case.branch_scale
+            values[name] = uniform(f"{case.builder}.{name}", shape, scale * low, scale * high)
     return values
+
+
+def _range(kind: str, shape: tuple[int, ...], batch_norm: bool) -> tuple[float, float]:
+    if kind == "logit_scale":
+        return 1.5, 5.0  # about 10 to beyond 100, where it is cut off
+    if kind.endswith("weight"):
+        if len(shape) == 1:
+            return 0.5, 1.5
+        bound = (6 / np.prod(shape[1:])) ** 0.5  # He's, for the second moment to stay
+        return -bound, bound
+    if kind in ("layer_scale", "class_token", "pos_embedding", "relative_position_bias_table"):
+        return -1.0, 1.0
+    return (-0.5, 0.5) if batch_norm else (-0.3, 0.3)
+
+
+def position_index(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the number of each pair's offset in a square window, counted row by row: not a drawn value."""
+    side = round(float(np.prod(shape)) ** 0.25)
+    row, column = np.divmod(np.arange(side * side), side)
+    across = column[:, None] - column + side - 1
+    down = row[:, None] - row + side - 1
+    return (down * (2 * side - 1) + across).astype(np.int64).reshape(shape)
 
 
 # ---- statistics on a grid ----

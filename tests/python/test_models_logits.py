@@ -13,7 +13,10 @@ from rvision import models
 # Of the largest logit. torch's own float32 error is below 2e-5 in all of these.
 TOLERANCE = 5e-5
 # Too slow to run live at a second size.
-LARGE = ("vgg", "wide_resnet", "resnext101", "resnet101", "resnet152")
+LARGE = (
+    *("vgg", "wide_resnet", "resnext101", "resnet101", "resnet152"),
+    *("convnext_base", "convnext_large", "vit_b_16", "vit_l", "vit_h", "swin_b", "swin_v2_b", "maxvit"),
+)
 
 
 @pytest.fixture(autouse=True)

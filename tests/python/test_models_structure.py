@@ -111,6 +111,8 @@ VARIANTS = {
     "shufflenet_v2_x1_0": [{"num_classes": 6}],
     "mnasnet0_75": [{"num_classes": 6, "dropout": 0.3}],
     "alexnet": [{"num_classes": 2, "dropout": 0.2}],
+    "convnext_tiny": [{"num_classes": 3, "stochastic_depth_prob": 0.3, "layer_scale": 0.1}],
+    "maxvit_t": [{"num_classes": 3, "input_size": (448, 448), "mlp_ratio": 2, "mlp_dropout": 0.1}],
     "vgg11_bn": [{"num_classes": 2, "init_weights": False, "dropout": 0.3}],
 }
 

@@ -8,6 +8,7 @@
 from rvision.models._api import *
 from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
+from rvision.models.convnext import *
 from rvision.models.densenet import *
 from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
@@ -16,6 +17,7 @@ from rvision.models.highway import *
 from rvision.models.inception import *
 from rvision.models.lecture import *
 from rvision.models.lenet import *
+from rvision.models.maxvit import *
 from rvision.models.mcdnn import *
 from rvision.models.mnasnet import *
 from rvision.models.mobilenetv2 import *

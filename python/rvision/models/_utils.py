@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["settled"]
 
@@ -31,3 +36,11 @@ def _make_divisible(v: float, divisor: int, min_value: int | None = None) -> int
     """
     rounded = max(divisor if min_value is None else min_value, int(v + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * v else rounded
+
+
+def _relative_position_index(height: int, width: int) -> NDArray[np.int64]:
+    """Return for each pair of a window's T pixels the number of its offset, row by row: (T, T)."""
+    row, column = np.divmod(np.arange(height * width), width)
+    down = row[:, None] - row + height - 1
+    across = column[:, None] - column + width - 1
+    return (down * (2 * width - 1) + across).astype(np.int64)

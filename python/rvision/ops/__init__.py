@@ -1,6 +1,6 @@
 """Blocks that networks share (`torchvision.ops`)."""
 
-from rvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
+from rvision.ops.misc import MLP, Conv2dNormActivation, Permute, SqueezeExcitation
 from rvision.ops.stochastic_depth import StochasticDepth
 
-__all__ = ["Conv2dNormActivation", "SqueezeExcitation", "StochasticDepth"]
+__all__ = ["MLP", "Conv2dNormActivation", "Permute", "SqueezeExcitation", "StochasticDepth"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rvision import nn
@@ -10,7 +10,7 @@ from rvision import nn
 if TYPE_CHECKING:
     from rvision.nn import Symbol
 
-__all__ = ["Conv2dNormActivation", "SqueezeExcitation"]
+__all__ = ["MLP", "Conv2dNormActivation", "Permute", "SqueezeExcitation"]
 
 
 class Conv2dNormActivation(nn.Sequential):
@@ -105,6 +105,71 @@ class SqueezeExcitation(nn.Module):
         """Return the scaled `input`."""
         scale = self.fc2(self.activation(self.fc1(self.avgpool(input))))
         return self.scale_activation(scale) * input
+
+
+class MLP(nn.Sequential):
+    """Fully connected layers, (..., in_channels) to (..., hidden_channels[-1]): `torchvision.ops.MLP`.
+
+    Behind each but the last stand a normalisation, an activation and a dropout; behind the last a dropout.
+
+    Parameters
+    ----------
+    in_channels : int
+        Features of the input.
+    hidden_channels : sequence of int
+        Features behind each layer.
+    norm_layer : callable, optional
+        Makes a normalisation from a feature count. None leaves it out.
+    activation_layer : callable
+        Makes an activation.
+    inplace : bool, optional
+        Handed to `activation_layer` and the dropouts, unless None. It has no meaning here but in
+        `print(model)`.
+    bias : bool
+        Whether the layers have biases.
+    dropout : float
+        Probability of the dropouts, which do nothing at inference.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: Sequence[int],
+        norm_layer: Callable[..., nn.Module] | None = None,
+        activation_layer: Callable[..., nn.Module] = nn.ReLU,
+        inplace: bool | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        named = {} if inplace is None else {"inplace": inplace}
+        layers: list[nn.Module] = []
+        *inner, last = hidden_channels
+        for channels in inner:
+            layers.append(nn.Linear(in_channels, channels, bias=bias))
+            if norm_layer is not None:
+                layers.append(norm_layer(channels))
+            layers += [activation_layer(**named), nn.Dropout(dropout, **named)]
+            in_channels = channels
+        layers += [nn.Linear(in_channels, last, bias=bias), nn.Dropout(dropout, **named)]
+        super().__init__(*layers)
+
+
+class Permute(nn.Module):
+    """The dimensions in another order: `torchvision.ops.Permute`.
+
+    Parameters
+    ----------
+    dims : sequence of int
+        For each dimension of the output, the input's that it is.
+    """
+
+    def __init__(self, dims: Sequence[int]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Symbol) -> Symbol:
+        """Return `x` with its dimensions permuted."""
+        return x.permute(*self.dims)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
