@@ -86,7 +86,20 @@ def test_same_padding_follows_the_input_live(torch, size):
     assert distance(model(x), expected) <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "mobilenet_v2",
+        "squeezenet1_1",
+        "efficientnet_lite0",
+        "densenet121",
+        "googlenet",
+        "inception_v3",
+        "shufflenet_v2_x0_5",
+        "mnasnet0_5",
+    ],
+)
 def test_a_picture_does_not_depend_on_its_batch(name):
     model, _, _ = drawn(name)
     x = pictures((3, 3, 97, 120))
@@ -94,6 +107,7 @@ def test_a_picture_does_not_depend_on_its_batch(name):
     for i in (2, 0, 1):
         np.testing.assert_array_equal(model(x[i]), together[i])
         np.testing.assert_array_equal(model(x[i : i + 1])[0], together[i])
+    assert not any(trace.size_bound for trace in model._links.traces)
 
 
 @pytest.mark.parametrize(
