@@ -15,6 +15,8 @@ from rvision.models.maxvit import *
 from rvision.models.mobilenetv2 import *
 from rvision.models.resnet import *
 from rvision.models.squeezenet import *
+from rvision.models.swin_transformer import *
 from rvision.models.vgg import *
+from rvision.models.vision_transformer import *
 from rvision.weights import Weights as Weights
 from rvision.weights import WeightsEnum as WeightsEnum
