@@ -174,6 +174,33 @@ def _convnexts() -> dict[str, Case]:
     }
 
 
+def _vits() -> dict[str, Case]:
+    def case(builder: str, size: int, **kwargs: Any) -> Case:
+        # One size only: the position embeddings decide it.
+        end = r"encoder\.layers\.encoder_layer_\d+\.(self_attention\.out_proj|mlp\.3)\."
+        return Case(builder, kwargs, ((1, 3, size, size), (3, 3, size, size)), end)
+
+    return {
+        "vit_b_32": case("vit_b_32", 224),
+        "vit_b_32-representation": case(
+            "vit_b_32", 96, image_size=96, num_classes=10, representation_size=40
+        ),
+    }
+
+
+def _swins() -> dict[str, Case]:
+    # The second size pads the windows, the deepest stage has less than one.
+    large, small = ((1, 3, 224, 224), (3, 3, 133, 151)), ((1, 3, 112, 112), (3, 3, 75, 101))
+    first = r"features\.\d\.\d+\.(attn\.proj|mlp\.3)\."
+    second = r"features\.\d\.\d+\.norm[12]\."
+    return {
+        "swin_t": Case("swin_t", {}, large, first),
+        "swin_s": Case("swin_s", {}, small, first),
+        "swin_v2_t": Case("swin_v2_t", {}, ((1, 3, 256, 256), (3, 3, 133, 151)), second),
+        "swin_v2_s": Case("swin_v2_s", {}, small, second),
+    }
+
+
 def _maxvit() -> dict[str, Case]:
     attention = r"\w+_attention\.(attn_layer\.1\.merge|mlp_layer\.3)"
     end = rf"blocks\.\d\.layers\.\d\.layers\.(MBconv\.layers\.conv_c|{attention})\."
@@ -194,5 +221,7 @@ CASES = (
     | _mnasnets()
     | _before_resnet()
     | _convnexts()
+    | _vits()
+    | _swins()
     | _maxvit()
 )

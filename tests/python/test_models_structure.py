@@ -112,6 +112,12 @@ VARIANTS = {
     "mnasnet0_75": [{"num_classes": 6, "dropout": 0.3}],
     "alexnet": [{"num_classes": 2, "dropout": 0.2}],
     "convnext_tiny": [{"num_classes": 3, "stochastic_depth_prob": 0.3, "layer_scale": 0.1}],
+    "vit_b_32": [
+        {"image_size": 64, "dropout": 0.1, "attention_dropout": 0.2},
+        {"representation_size": 24, "num_classes": 4},
+    ],
+    "swin_t": [{"num_classes": 3, "mlp_ratio": 2.0, "dropout": 0.1, "attention_dropout": 0.2}],
+    "swin_v2_t": [{"num_classes": 3, "dropout": 0.1}],
     "maxvit_t": [{"num_classes": 3, "input_size": (448, 448), "mlp_ratio": 2, "mlp_dropout": 0.1}],
     "vgg11_bn": [{"num_classes": 2, "init_weights": False, "dropout": 0.3}],
 }

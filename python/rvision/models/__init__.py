@@ -28,7 +28,9 @@ from rvision.models.regnet import *
 from rvision.models.resnet import *
 from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *
+from rvision.models.swin_transformer import *
 from rvision.models.vgg import *
+from rvision.models.vision_transformer import *
 from rvision.models.zfnet import *
 from rvision.weights import Weights as Weights
 from rvision.weights import WeightsEnum as WeightsEnum
