@@ -81,8 +81,8 @@ def _efficientnets() -> dict[str, Case]:
         r"|features\.[4-7]\.[1-9]\d*\.block\.3\.1\."
     )
     # B3 and larger, and V2, at less than their presets' sizes, for the time it takes.
-    sizes = {"b0": 224, "b1": 240, "b2": 288, "b3": 160, "b4": 160, "b5": 128, "b6": 128}
-    sizes |= {"v2_s": 192}
+    sizes = {"b0": 224, "b1": 240, "b2": 288, "b3": 160, "b4": 160, "b5": 128, "b6": 128, "b7": 96}
+    sizes |= {"v2_s": 192, "v2_m": 96, "v2_l": 96}
     cases = {}
     for variant, size in sizes.items():
         name = f"efficientnet_{variant}"
@@ -96,10 +96,10 @@ def _efficientnets() -> dict[str, Case]:
 def _regnets() -> dict[str, Case]:
     end = r"trunk_output\.block\d\.block\d-\d+\.f\.c\.1\."
     # The larger ones at less than their presets' 224, for the time it takes.
-    sizes = {"400mf": 224, "800mf": 224}
+    sizes = {"400mf": 224, "800mf": 224, "1_6gf": 128, "3_2gf": 96}
     cases = {}
-    for kind, largest in (("x", {}), ("y", {})):
-        for variant, size in (sizes | largest).items():
+    for kind in "xy":
+        for variant, size in sizes.items():
             name = f"regnet_{kind}_{variant}"
             odd = (3, 3, 225, 193) if size == 224 else (3, 3, size - 31, size + 1)
             cases[name] = Case(name, sizes=((1, 3, size, size), odd), branch_end=end)
