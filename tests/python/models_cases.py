@@ -160,6 +160,7 @@ def _before_resnet() -> dict[str, Case]:
         "zfnet": Case("zfnet", sizes=((1, 3, 224, 224), (3, 3, 227, 231)), any_size=False),
         "highway_cifar10": Case("highway_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45)), gain=1.1),
         "mcdnn_mnist": Case("mcdnn_mnist", sizes=((1, 7, 29, 29), (3, 7, 29, 29))),
+        "prelu_net_a": Case("prelu_net_a", sizes=((1, 3, 112, 112), (3, 3, 97, 81))),
     }
 
 

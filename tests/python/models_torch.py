@@ -19,6 +19,7 @@ from references.lenet import LeNet5
 from references.mcdnn import MCDNN
 from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
+from references.prelu_net import ModelA
 from references.zfnet import ZFNet
 from torch import nn
 from torchvision.models.regnet import BlockParams
@@ -38,6 +39,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "zfnet": ZFNet,
     "highway_cifar10": HighwayNet,
     "mcdnn_mnist": MCDNN,
+    "prelu_net_a": ModelA,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
 }
 

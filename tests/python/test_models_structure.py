@@ -40,6 +40,7 @@ NUM_PARAMS = {
     "zfnet": 62_357_608,
     "highway_cifar10": 2_342_406,
     "mcdnn_mnist": 2_661_400,
+    "prelu_net_a": 178_032_072,
 }
 
 
@@ -221,6 +222,7 @@ def v3_block(activation="HS", stride=1):
         (lambda: models.HighwayNet(stages=[[32], []]), "a layer at least"),
         (lambda: models.HighwayConv2d(8, kernel_size=2), "odd"),
         (lambda: models.MCDNN(blocks=0), "at least 1, got 0"),
+        (lambda: models.SpatialPyramidPool([]), "one grid at least"),
         (lambda: models.MLPConv(3, (96, 96), 5), "three numbers"),
         (lambda: models.CifarResNet(3, shortcut="C"), "'C'"),
         (lambda: models.resnet18(groups=2), "groups=1"),
