@@ -31,7 +31,7 @@ pub unsafe fn pack<S: Simd>(s: S, panels: &Panels, from: *const f32, steps: Step
             if steps.column == 1 {
                 pack_rows(s, panels.depth, panel, from, steps.row, to);
             } else {
-                pack_columns::<S>(panels.depth, panel, from, steps, to);
+                pack_columns(s, panels.depth, panel, from, steps, to);
             }
         }
     }
@@ -57,12 +57,19 @@ unsafe fn pack_rows<S: Simd>(s: S, depth: usize, panel: Panel, from: *const f32,
     }
 }
 
-/// One panel of any matrix, in square blocks: those of a matrix with dense columns become shuffles.
+/// One panel of any matrix, in square blocks, which are transposed where columns lie densely.
 ///
 /// # Safety
 /// As [`pack`].
 #[inline(always)]
-unsafe fn pack_columns<S: Simd>(depth: usize, panel: Panel, from: *const f32, steps: Steps, to: *mut f32) {
+unsafe fn pack_columns<S: Simd>(
+    s: S,
+    depth: usize,
+    panel: Panel,
+    from: *const f32,
+    steps: Steps,
+    to: *mut f32,
+) {
     const BLOCK: usize = 8;
     let width = panel.vectors * S::LANES;
     let full = if steps.row == 1 { depth / BLOCK * BLOCK } else { 0 };
@@ -74,19 +81,7 @@ unsafe fn pack_columns<S: Simd>(depth: usize, panel: Panel, from: *const f32, st
             let from = from.add(first.min(panel.channels) * steps.column);
             let to = to.add(first);
             for k in (0..whole).step_by(BLOCK) {
-                let mut block = [[0.0_f32; BLOCK]; BLOCK];
-                for (c, column) in block.iter_mut().enumerate() {
-                    *column = from.add(c * steps.column + k).cast::<[f32; BLOCK]>().read_unaligned();
-                }
-                let mut turned = [[0.0_f32; BLOCK]; BLOCK];
-                for c in 0..BLOCK {
-                    for r in 0..BLOCK {
-                        turned[r][c] = block[c][r];
-                    }
-                }
-                for (r, row) in turned.into_iter().enumerate() {
-                    to.add((k + r) * width).cast::<[f32; BLOCK]>().write_unaligned(row);
-                }
+                s.transpose8(from.add(k), to.add(k * width), [steps.column, width]);
             }
             for k in whole..depth {
                 for c in 0..BLOCK {
