@@ -224,14 +224,29 @@ impl Vectorized for Heads<'_> {
     fn run<S: Simd>(self, s: S) {
         let Attention { nest, queries, blocks, steps, key_panels, value_panels, .. } = self.attention;
         let heads = self.items.start / blocks..self.items.end.div_ceil(*blocks);
+        let mut next = nest.walk(heads.clone()).skip(1);
         for (head, (at, _)) in (heads.start..).zip(nest.walk(heads)) {
+            let ahead = next.next().map_or([0; 5], |(next, _)| {
+                let mut ahead = next;
+                for (ahead, at) in ahead.iter_mut().zip(at) {
+                    *ahead = ahead.wrapping_sub(at);
+                }
+                ahead
+            });
             let first = self.items.start.max(head * blocks) - head * blocks;
             let end = self.items.end.min((head + 1) * blocks) - head * blocks;
             // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its parts.
             unsafe {
                 let [query, key, value] = [0, 1, 2].map(|i| self.io.inputs[i].add(at[i + 1]));
-                pack(s, key_panels, key, Steps { row: steps.key.column, column: steps.key.row }, self.keys);
-                pack(s, value_panels, value, steps.value, self.values);
+                pack(
+                    s,
+                    key_panels,
+                    key,
+                    Steps { row: steps.key.column, column: steps.key.row },
+                    ahead[2],
+                    self.keys,
+                );
+                pack(s, value_panels, value, steps.value, ahead[3], self.values);
                 for block in first..end {
                     let rows = even_range(*queries, *blocks, block);
                     let mask = steps.mask.map(|steps| Summands {
@@ -240,7 +255,7 @@ impl Vectorized for Heads<'_> {
                     });
                     let query = query.add(rows.start * steps.query.row);
                     let output = self.io.output.add(at[0] + rows.start * steps.output.row);
-                    self.block(s, rows.len(), query, mask, output);
+                    self.block(s, rows.len(), query, ahead[1], mask, output);
                 }
             }
         }
@@ -252,12 +267,14 @@ impl Heads<'_> {
     ///
     /// # Safety
     /// `query`, `mask` and `output` are at the first of `count` rows, at most as many as a block has.
+    /// The next head's queries lie `ahead` floats behind these.
     #[inline(always)]
     unsafe fn block<S: Simd>(
         &self,
         s: S,
         count: usize,
         query: *const f32,
+        ahead: usize,
         mask: Option<Summands>,
         output: *mut f32,
     ) {
@@ -270,6 +287,7 @@ impl Heads<'_> {
                 for e in (0..depth).step_by(S::LANES) {
                     let n = S::LANES.min(depth - e);
                     if steps.query.column == 1 {
+                        s.prefetch(from.add(e).wrapping_add(ahead));
                         let x = s.load_partial(from.add(e), n);
                         s.store_partial(to.add(e), s.mul(x, scale), n);
                     } else {
