@@ -23,6 +23,12 @@ NUM_PARAMS = {
     "cifar10_resnet44": 658_586,
     "cifar10_resnet56": 853_018,
     "cifar10_resnet110": 1_727_962,
+    "preact_resnet20": 272_282,
+    "preact_resnet110": 1_730_522,
+    "preact_resnet164": 1_703_258,
+    "wrn_16_8": 10_961_370,
+    "wrn_28_10": 36_479_194,
+    "wrn_40_4": 8_949_210,
 }
 
 

@@ -11,6 +11,7 @@ from rvision.models.cifar_resnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.lenet import *
 from rvision.models.mobilenetv2 import *
+from rvision.models.preact_resnet import *
 from rvision.models.resnet import *
 from rvision.models.squeezenet import *
 from rvision.models.vgg import *
