@@ -208,6 +208,18 @@ def _maxvit() -> dict[str, Case]:
     return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end)}
 
 
+def _preact() -> dict[str, Case]:
+    sizes, small = ((1, 3, 32, 32), (3, 3, 37, 45)), ((1, 3, 32, 32), (3, 3, 21, 25))
+    # A branch ends in a convolution here; the norm before it scales it as well.
+    end = r"layer\d\.\d+\.bn2\."
+    cases = {f"preact_resnet{depth}": Case(f"preact_resnet{depth}", {}, sizes, end) for depth in (20, 110)}
+    cases["preact_resnet164"] = Case("preact_resnet164", {}, small, r"layer\d\.\d+\.bn3\.")
+    cases |= {name: Case(name, {}, small, end) for name in ("wrn_16_8", "wrn_40_4")}
+    # Five billion multiply-adds a picture of 32x32.
+    cases["wrn_28_10"] = Case("wrn_28_10", {}, ((1, 3, 32, 32), (3, 3, 13, 17)), end)
+    return cases
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -225,4 +237,5 @@ CASES = (
     | _vits()
     | _swins()
     | _maxvit()
+    | _preact()
 )

@@ -19,6 +19,7 @@ from references.lenet import LeNet5
 from references.mcdnn import MCDNN
 from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
+from references.preact_resnet import PreActResNet
 from references.prelu_net import ModelA
 from references.zfnet import ZFNet
 from torch import nn
@@ -41,6 +42,9 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "mcdnn_mnist": MCDNN,
     "prelu_net_a": ModelA,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
+    **{f"preact_resnet{depth}": partial(PreActResNet, depth) for depth in (20, 110)},
+    "preact_resnet164": partial(PreActResNet, 164, bottleneck=True),
+    **{f"wrn_{depth}_{k}": partial(PreActResNet, depth, k) for depth, k in ((16, 8), (28, 10), (40, 4))},
 }
 
 

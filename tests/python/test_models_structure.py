@@ -41,6 +41,12 @@ NUM_PARAMS = {
     "highway_cifar10": 2_342_406,
     "mcdnn_mnist": 2_661_400,
     "prelu_net_a": 178_032_072,
+    "preact_resnet20": 272_282,
+    "preact_resnet110": 1_730_522,
+    "preact_resnet164": 1_703_258,
+    "wrn_16_8": 10_961_370,
+    "wrn_28_10": 36_479_194,
+    "wrn_40_4": 8_949_210,
 }
 
 

@@ -24,6 +24,7 @@ from rvision.models.mobilenetv2 import *
 from rvision.models.mobilenetv3 import *
 from rvision.models.nin import *
 from rvision.models.overfeat import *
+from rvision.models.preact_resnet import *
 from rvision.models.prelu_net import *
 from rvision.models.regnet import *
 from rvision.models.resnet import *
