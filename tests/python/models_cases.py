@@ -81,4 +81,8 @@ def _preact() -> dict[str, Case]:
     return cases
 
 
-CASES = _plain() | _resnets() | _mobile() | _small() | _preact()
+def _cifar_dense() -> dict[str, Case]:
+    return {"densenet_bc_100_12": Case("densenet_bc_100_12", sizes=((1, 3, 32, 32), (3, 3, 37, 45)))}
+
+
+CASES = _plain() | _resnets() | _mobile() | _small() | _preact() | _cifar_dense()

@@ -8,6 +8,7 @@
 from rvision.models._api import *
 from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
+from rvision.models.densenet_cifar import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.lenet import *
 from rvision.models.mobilenetv2 import *
