@@ -220,6 +220,10 @@ def _preact() -> dict[str, Case]:
     return cases
 
 
+def _cifar_dense() -> dict[str, Case]:
+    return {"densenet_bc_100_12": Case("densenet_bc_100_12", sizes=((1, 3, 32, 32), (3, 3, 37, 45)))}
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -238,4 +242,5 @@ CASES = (
     | _swins()
     | _maxvit()
     | _preact()
+    | _cifar_dense()
 )

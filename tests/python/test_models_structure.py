@@ -44,6 +44,7 @@ NUM_PARAMS = {
     "preact_resnet20": 272_282,
     "preact_resnet110": 1_730_522,
     "preact_resnet164": 1_703_258,
+    "densenet_bc_100_12": 769_162,
     "wrn_16_8": 10_961_370,
     "wrn_28_10": 36_479_194,
     "wrn_40_4": 8_949_210,

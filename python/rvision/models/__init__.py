@@ -10,6 +10,7 @@ from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
 from rvision.models.convnext import *
 from rvision.models.densenet import *
+from rvision.models.densenet_cifar import *
 from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
