@@ -96,10 +96,10 @@ def _efficientnets() -> dict[str, Case]:
 def _regnets() -> dict[str, Case]:
     end = r"trunk_output\.block\d\.block\d-\d+\.f\.c\.1\."
     # The larger ones at less than their presets' 224, for the time it takes.
-    sizes = {"400mf": 224, "800mf": 224, "1_6gf": 128, "3_2gf": 96}
+    sizes = {"400mf": 224, "800mf": 224, "1_6gf": 128, "3_2gf": 96, "8gf": 96, "16gf": 64, "32gf": 64}
     cases = {}
-    for kind in "xy":
-        for variant, size in sizes.items():
+    for kind, largest in (("x", {}), ("y", {"128gf": 64})):
+        for variant, size in (sizes | largest).items():
             name = f"regnet_{kind}_{variant}"
             odd = (3, 3, 225, 193) if size == 224 else (3, 3, size - 31, size + 1)
             cases[name] = Case(name, sizes=((1, 3, size, size), odd), branch_end=end)

@@ -20,10 +20,17 @@ from rvision.ops import Conv2dNormActivation, SqueezeExcitation
 from rvision.weights import (
     RegNet_X_1_6GF_Weights,
     RegNet_X_3_2GF_Weights,
+    RegNet_X_8GF_Weights,
+    RegNet_X_16GF_Weights,
+    RegNet_X_32GF_Weights,
     RegNet_X_400MF_Weights,
     RegNet_X_800MF_Weights,
     RegNet_Y_1_6GF_Weights,
     RegNet_Y_3_2GF_Weights,
+    RegNet_Y_8GF_Weights,
+    RegNet_Y_16GF_Weights,
+    RegNet_Y_32GF_Weights,
+    RegNet_Y_128GF_Weights,
     RegNet_Y_400MF_Weights,
     RegNet_Y_800MF_Weights,
 )
@@ -35,18 +42,32 @@ __all__ = [
     "RegNet",
     "RegNet_X_1_6GF_Weights",
     "RegNet_X_3_2GF_Weights",
+    "RegNet_X_8GF_Weights",
+    "RegNet_X_16GF_Weights",
+    "RegNet_X_32GF_Weights",
     "RegNet_X_400MF_Weights",
     "RegNet_X_800MF_Weights",
     "RegNet_Y_1_6GF_Weights",
     "RegNet_Y_3_2GF_Weights",
+    "RegNet_Y_8GF_Weights",
+    "RegNet_Y_16GF_Weights",
+    "RegNet_Y_32GF_Weights",
+    "RegNet_Y_128GF_Weights",
     "RegNet_Y_400MF_Weights",
     "RegNet_Y_800MF_Weights",
     "regnet_x_1_6gf",
     "regnet_x_3_2gf",
+    "regnet_x_8gf",
+    "regnet_x_16gf",
+    "regnet_x_32gf",
     "regnet_x_400mf",
     "regnet_x_800mf",
     "regnet_y_1_6gf",
     "regnet_y_3_2gf",
+    "regnet_y_8gf",
+    "regnet_y_16gf",
+    "regnet_y_32gf",
+    "regnet_y_128gf",
     "regnet_y_400mf",
     "regnet_y_800mf",
 ]
@@ -393,6 +414,42 @@ def regnet_y_3_2gf(**kwargs: Any) -> RegNet:
     return RegNet(params, **kwargs)
 
 
+@model_builder(RegNet_Y_8GF_Weights)
+def regnet_y_8gf(**kwargs: Any) -> RegNet:
+    """RegNetY-8GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=17, w_0=192, w_a=76.82, w_m=2.19, group_width=56, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_Y_16GF_Weights)
+def regnet_y_16gf(**kwargs: Any) -> RegNet:
+    """RegNetY-16GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=18, w_0=200, w_a=106.23, w_m=2.48, group_width=112, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_Y_32GF_Weights)
+def regnet_y_32gf(**kwargs: Any) -> RegNet:
+    """RegNetY-32GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=20, w_0=232, w_a=115.89, w_m=2.53, group_width=232, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_Y_128GF_Weights)
+def regnet_y_128gf(**kwargs: Any) -> RegNet:
+    """RegNetY-128GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=27, w_0=456, w_a=160.83, w_m=2.52, group_width=264, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
 @model_builder(RegNet_X_400MF_Weights)
 def regnet_x_400mf(**kwargs: Any) -> RegNet:
     """RegNetX-400MF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
@@ -418,4 +475,25 @@ def regnet_x_1_6gf(**kwargs: Any) -> RegNet:
 def regnet_x_3_2gf(**kwargs: Any) -> RegNet:
     """RegNetX-3.2GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
     params = BlockParams.from_init_params(depth=25, w_0=88, w_a=26.31, w_m=2.25, group_width=48)
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_X_8GF_Weights)
+def regnet_x_8gf(**kwargs: Any) -> RegNet:
+    """RegNetX-8GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(depth=23, w_0=80, w_a=49.56, w_m=2.88, group_width=120)
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_X_16GF_Weights)
+def regnet_x_16gf(**kwargs: Any) -> RegNet:
+    """RegNetX-16GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(depth=22, w_0=216, w_a=55.59, w_m=2.1, group_width=128)
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_X_32GF_Weights)
+def regnet_x_32gf(**kwargs: Any) -> RegNet:
+    """RegNetX-32GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(depth=23, w_0=320, w_a=69.86, w_m=2.0, group_width=168)
     return RegNet(params, **kwargs)
