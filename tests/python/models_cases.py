@@ -129,6 +129,7 @@ def _inceptions() -> dict[str, Case]:
     return {
         "googlenet": Case("googlenet", kwargs),
         "inception_v3": Case("inception_v3", kwargs, large),
+        "googlenet_lrn": Case("googlenet_lrn"),
     }
 
 

@@ -15,6 +15,7 @@ from models_cases import Case
 from references import lecture
 from references.cifar_resnet import CifarResNet
 from references.densenet_cifar import CifarDenseNet
+from references.googlenet_lrn import GoogLeNet
 from references.highway import HighwayNet
 from references.lenet import LeNet5
 from references.mcdnn import MCDNN
@@ -39,6 +40,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "overfeat_fast": partial(OverFeat, FAST, (36864, 3072, 4096, 1000)),
     "overfeat_accurate": partial(OverFeat, ACCURATE, (25600, 4096, 4096, 1000)),
     "zfnet": ZFNet,
+    "googlenet_lrn": GoogLeNet,
     "highway_cifar10": HighwayNet,
     "mcdnn_mnist": MCDNN,
     "prelu_net_a": ModelA,

@@ -14,6 +14,7 @@ from rvision.models.densenet_cifar import *
 from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
+from rvision.models.googlenet_lrn import *
 from rvision.models.highway import *
 from rvision.models.inception import *
 from rvision.models.lecture import *
