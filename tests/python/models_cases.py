@@ -126,9 +126,16 @@ def _inceptions() -> dict[str, Case]:
     # As with published weights; the auxiliary heads say nothing at inference.
     kwargs = {"aux_logits": False, "transform_input": True, "init_weights": False}
     large = ((1, 3, 299, 299), (3, 3, 193, 161))
+    # The later ones at less than their 299, for the time it takes.
+    sizes = ((1, 3, 171, 171), (3, 3, 155, 139))
+    residual = r"(repeat(_[12])?\.\d+|block8)\.conv2d\."
     return {
         "googlenet": Case("googlenet", kwargs),
         "inception_v3": Case("inception_v3", kwargs, large),
+        "inception_v4": Case("inception_v4", sizes=sizes),
+        "inception_resnet_v2": Case(
+            "inception_resnet_v2", sizes=sizes, branch_end=residual, branch_scale=1.0
+        ),
     }
 
 

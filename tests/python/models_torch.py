@@ -27,7 +27,11 @@ from torch import nn
 from torchvision.models.regnet import BlockParams
 
 # In timm, under its name.
-TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+TIMM = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+}
 
 # In neither.
 OWN: dict[str, Callable[..., nn.Module]] = {

@@ -39,6 +39,8 @@ NUM_PARAMS = {
     "overfeat_accurate": 144_656_488,
     "zfnet": 62_357_608,
     "highway_cifar10": 2_342_406,
+    "inception_v4": 42_679_816,
+    "inception_resnet_v2": 55_843_464,
     "mcdnn_mnist": 2_661_400,
     "prelu_net_a": 178_032_072,
     "preact_resnet20": 272_282,

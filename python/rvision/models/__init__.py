@@ -16,6 +16,8 @@ from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
 from rvision.models.highway import *
 from rvision.models.inception import *
+from rvision.models.inception_resnet_v2 import *
+from rvision.models.inception_v4 import *
 from rvision.models.lecture import *
 from rvision.models.lenet import *
 from rvision.models.maxvit import *
