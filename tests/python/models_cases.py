@@ -231,6 +231,15 @@ def _cifar_dense() -> dict[str, Case]:
     return {"densenet_bc_100_12": Case("densenet_bc_100_12", sizes=((1, 3, 32, 32), (3, 3, 37, 45)))}
 
 
+def _cifar_resnext() -> dict[str, Case]:
+    # Five and ten billion multiply-adds a picture of 32x32.
+    sizes = {8: ((1, 3, 32, 32), (3, 3, 13, 17)), 16: ((1, 3, 16, 16), (3, 3, 11, 13))}
+    return {
+        f"resnext29_{groups}x64d": Case(f"resnext29_{groups}x64d", {}, shapes, r"layer\d\.\d+\.bn3\.")
+        for groups, shapes in sizes.items()
+    }
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -250,4 +259,5 @@ CASES = (
     | _maxvit()
     | _preact()
     | _cifar_dense()
+    | _cifar_resnext()
 )

@@ -22,6 +22,7 @@ from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
 from references.preact_resnet import PreActResNet
 from references.prelu_net import ModelA
+from references.resnext_cifar import ResNeXt29
 from references.zfnet import ZFNet
 from torch import nn
 from torchvision.models.regnet import BlockParams
@@ -48,6 +49,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "prelu_net_a": ModelA,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
     "densenet_bc_100_12": partial(CifarDenseNet, 100, 12),
+    **{f"resnext29_{groups}x64d": partial(ResNeXt29, groups) for groups in (8, 16)},
     **{f"preact_resnet{depth}": partial(PreActResNet, depth) for depth in (20, 110)},
     "preact_resnet164": partial(PreActResNet, 164, bottleneck=True),
     **{f"wrn_{depth}_{k}": partial(PreActResNet, depth, k) for depth, k in ((16, 8), (28, 10), (40, 4))},

@@ -31,6 +31,7 @@ from rvision.models.preact_resnet import *
 from rvision.models.prelu_net import *
 from rvision.models.regnet import *
 from rvision.models.resnet import *
+from rvision.models.resnext_cifar import *
 from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *
 from rvision.models.swin_transformer import *
