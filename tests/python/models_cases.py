@@ -126,10 +126,17 @@ def _inceptions() -> dict[str, Case]:
     # As with published weights; the auxiliary heads say nothing at inference.
     kwargs = {"aux_logits": False, "transform_input": True, "init_weights": False}
     large = ((1, 3, 299, 299), (3, 3, 193, 161))
+    # The later ones at less than their 299, for the time it takes.
+    sizes = ((1, 3, 171, 171), (3, 3, 155, 139))
+    residual = r"(repeat(_[12])?\.\d+|block8)\.conv2d\."
     return {
         "googlenet": Case("googlenet", kwargs),
         "inception_v3": Case("inception_v3", kwargs, large),
         "googlenet_lrn": Case("googlenet_lrn"),
+        "inception_v4": Case("inception_v4", sizes=sizes),
+        "inception_resnet_v2": Case(
+            "inception_resnet_v2", sizes=sizes, branch_end=residual, branch_scale=1.0
+        ),
     }
 
 
@@ -225,6 +232,15 @@ def _cifar_dense() -> dict[str, Case]:
     return {"densenet_bc_100_12": Case("densenet_bc_100_12", sizes=((1, 3, 32, 32), (3, 3, 37, 45)))}
 
 
+def _cifar_resnext() -> dict[str, Case]:
+    # Five and ten billion multiply-adds a picture of 32x32.
+    sizes = {8: ((1, 3, 32, 32), (3, 3, 13, 17)), 16: ((1, 3, 16, 16), (3, 3, 11, 13))}
+    return {
+        f"resnext29_{groups}x64d": Case(f"resnext29_{groups}x64d", {}, shapes, r"layer\d\.\d+\.bn3\.")
+        for groups, shapes in sizes.items()
+    }
+
+
 CASES = (
     _plain()
     | _resnets()
@@ -244,4 +260,5 @@ CASES = (
     | _maxvit()
     | _preact()
     | _cifar_dense()
+    | _cifar_resnext()
 )

@@ -23,12 +23,17 @@ from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
 from references.preact_resnet import PreActResNet
 from references.prelu_net import ModelA
+from references.resnext_cifar import ResNeXt29
 from references.zfnet import ZFNet
 from torch import nn
 from torchvision.models.regnet import BlockParams
 
 # In timm, under its name.
-TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+TIMM = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+}
 
 # In neither.
 OWN: dict[str, Callable[..., nn.Module]] = {
@@ -46,6 +51,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "prelu_net_a": ModelA,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
     "densenet_bc_100_12": partial(CifarDenseNet, 100, 12),
+    **{f"resnext29_{groups}x64d": partial(ResNeXt29, groups) for groups in (8, 16)},
     **{f"preact_resnet{depth}": partial(PreActResNet, depth) for depth in (20, 110)},
     "preact_resnet164": partial(PreActResNet, 164, bottleneck=True),
     **{f"wrn_{depth}_{k}": partial(PreActResNet, depth, k) for depth, k in ((16, 8), (28, 10), (40, 4))},

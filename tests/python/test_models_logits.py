@@ -1,4 +1,4 @@
-"""Logits against torchvision's (timm's for EfficientNet-Lite), every value drawn; see `models_drawn`."""
+"""Logits against torchvision's (timm's where it has none), every value drawn; see `models_drawn`."""
 
 from __future__ import annotations
 

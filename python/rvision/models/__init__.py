@@ -17,6 +17,8 @@ from rvision.models.googlenet import *
 from rvision.models.googlenet_lrn import *
 from rvision.models.highway import *
 from rvision.models.inception import *
+from rvision.models.inception_resnet_v2 import *
+from rvision.models.inception_v4 import *
 from rvision.models.lecture import *
 from rvision.models.lenet import *
 from rvision.models.maxvit import *
@@ -30,6 +32,7 @@ from rvision.models.preact_resnet import *
 from rvision.models.prelu_net import *
 from rvision.models.regnet import *
 from rvision.models.resnet import *
+from rvision.models.resnext_cifar import *
 from rvision.models.shufflenetv2 import *
 from rvision.models.squeezenet import *
 from rvision.models.swin_transformer import *
