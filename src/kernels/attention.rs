@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::gemm::Panels;
 use super::gemm::block::{Block, Steps, Summands, pack};
 use super::gemm::tile::most_rows;
-use super::math::{exp_of_negative, maximum};
+use super::math::exp_of_negative;
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -107,6 +107,9 @@ const ROWS: usize = 48;
 
 /// Floats of scores in a block (128 KiB), where keys are many.
 const SCORES: usize = 1 << 15;
+
+/// Rows whose exponentials are computed at once: enough chains of instructions to hide their latency.
+const SIDE_BY_SIDE: usize = 4;
 
 /// Vectors of exponentials in a partial sum.
 const PART: usize = 64;
@@ -221,14 +224,29 @@ impl Vectorized for Heads<'_> {
     fn run<S: Simd>(self, s: S) {
         let Attention { nest, queries, blocks, steps, key_panels, value_panels, .. } = self.attention;
         let heads = self.items.start / blocks..self.items.end.div_ceil(*blocks);
+        let mut next = nest.walk(heads.clone()).skip(1);
         for (head, (at, _)) in (heads.start..).zip(nest.walk(heads)) {
+            let ahead = next.next().map_or([0; 5], |(next, _)| {
+                let mut ahead = next;
+                for (ahead, at) in ahead.iter_mut().zip(at) {
+                    *ahead = ahead.wrapping_sub(at);
+                }
+                ahead
+            });
             let first = self.items.start.max(head * blocks) - head * blocks;
             let end = self.items.end.min((head + 1) * blocks) - head * blocks;
             // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its parts.
             unsafe {
                 let [query, key, value] = [0, 1, 2].map(|i| self.io.inputs[i].add(at[i + 1]));
-                pack(s, key_panels, key, Steps { row: steps.key.column, column: steps.key.row }, self.keys);
-                pack(s, value_panels, value, steps.value, self.values);
+                pack(
+                    s,
+                    key_panels,
+                    key,
+                    Steps { row: steps.key.column, column: steps.key.row },
+                    ahead[2],
+                    self.keys,
+                );
+                pack(s, value_panels, value, steps.value, ahead[3], self.values);
                 for block in first..end {
                     let rows = even_range(*queries, *blocks, block);
                     let mask = steps.mask.map(|steps| Summands {
@@ -237,7 +255,7 @@ impl Vectorized for Heads<'_> {
                     });
                     let query = query.add(rows.start * steps.query.row);
                     let output = self.io.output.add(at[0] + rows.start * steps.output.row);
-                    self.block(s, rows.len(), query, mask, output);
+                    self.block(s, rows.len(), query, ahead[1], mask, output);
                 }
             }
         }
@@ -249,12 +267,14 @@ impl Heads<'_> {
     ///
     /// # Safety
     /// `query`, `mask` and `output` are at the first of `count` rows, at most as many as a block has.
+    /// The next head's queries lie `ahead` floats behind these.
     #[inline(always)]
     unsafe fn block<S: Simd>(
         &self,
         s: S,
         count: usize,
         query: *const f32,
+        ahead: usize,
         mask: Option<Summands>,
         output: *mut f32,
     ) {
@@ -267,6 +287,7 @@ impl Heads<'_> {
                 for e in (0..depth).step_by(S::LANES) {
                     let n = S::LANES.min(depth - e);
                     if steps.query.column == 1 {
+                        s.prefetch(from.add(e).wrapping_add(ahead));
                         let x = s.load_partial(from.add(e), n);
                         s.store_partial(to.add(e), s.mul(x, scale), n);
                     } else {
@@ -289,8 +310,16 @@ impl Heads<'_> {
                 summands: mask,
             };
             scores.multiply(s);
-            for r in 0..count {
-                *self.factors.add(r) = exponentials(s, self.scores.add(r * score_step), keys);
+            let mut r = 0;
+            while r < count {
+                let (row, factors) = (self.scores.add(r * score_step), self.factors.add(r));
+                if count - r >= SIDE_BY_SIDE {
+                    exponentials::<S, SIDE_BY_SIDE>(s, row, score_step, keys, factors);
+                    r += SIDE_BY_SIDE;
+                } else {
+                    exponentials::<S, 1>(s, row, score_step, keys, factors);
+                    r += 1;
+                }
             }
             let results = Block {
                 rows: self.scores,
@@ -309,43 +338,70 @@ impl Heads<'_> {
     }
 }
 
-/// Make a row of scores their exponentials, relative to the largest, and return one over the sum.
+/// Make some rows of scores their exponentials, relative to each row's largest, and write one over
+/// each sum to `factors`.
 ///
 /// # Safety
-/// `row` is valid for reading and writing `len` floats and those that fill up the last vector.
+/// The rows, `step` apart, are valid for reading and writing `len` floats and those that fill up the
+/// last vector; `factors` for writing one for each.
 #[inline(always)]
-unsafe fn exponentials<S: Simd>(s: S, row: *mut f32, len: usize) -> f32 {
+unsafe fn exponentials<S: Simd, const ROWS: usize>(
+    s: S,
+    rows: *mut f32,
+    step: usize,
+    len: usize,
+    factors: *mut f32,
+) {
     let padded = len.next_multiple_of(S::LANES);
-    // SAFETY: below the padded length.
-    unsafe {
-        for i in len..padded {
-            *row.add(i) = f32::NEG_INFINITY;
-        }
-        let mut largest = s.splat(f32::NEG_INFINITY);
-        for i in (0..padded).step_by(S::LANES) {
-            largest = maximum(s, largest, s.load(row.add(i)));
-        }
-        let largest = s.reduce_max(largest);
-        if largest == f32::NEG_INFINITY {
-            for i in (0..padded).step_by(S::LANES) {
-                s.store(row.add(i), s.zero());
+    if padded > len {
+        // What fills up the last vector weighs nothing.
+        let mut nothing = [0.0_f32; 16];
+        nothing[S::LANES - (padded - len)..].fill(f32::NEG_INFINITY);
+        for r in 0..ROWS {
+            // SAFETY: the row's last vector.
+            unsafe {
+                let last = rows.add(r * step + padded - S::LANES);
+                let count = S::LANES - (padded - len);
+                s.store(last, s.add(s.load_partial(last, count), s.load(nothing.as_ptr())));
             }
-            return 0.0;
         }
-        let largest = s.splat(largest);
-        let (mut total, mut i) = (s.zero(), 0);
-        while i < padded {
-            let end = padded.min(i + PART * S::LANES);
-            let mut part = s.zero();
-            while i < end {
-                let e = exp_of_negative(s, s.sub(s.load(row.add(i)), largest));
-                s.store(row.add(i), e);
-                part = s.add(part, e);
-                i += S::LANES;
+    }
+    // The order of the operands passes over NaN, which comes back in the sum.
+    let mut largest = [s.splat(f32::NEG_INFINITY); ROWS];
+    for i in (0..padded).step_by(S::LANES) {
+        for (r, largest) in largest.iter_mut().enumerate() {
+            // SAFETY: below the padded length.
+            *largest = s.max(unsafe { s.load(rows.add(r * step + i)) }, *largest);
+        }
+    }
+    for largest in &mut largest {
+        // Relative to anything finite, the exponentials of negative infinity are zero.
+        *largest = s.splat(s.reduce_max(*largest).max(f32::MIN));
+    }
+    let (mut total, mut i) = ([s.zero(); ROWS], 0);
+    while i < padded {
+        let end = padded.min(i + PART * S::LANES);
+        let mut part = [s.zero(); ROWS];
+        while i < end {
+            for r in 0..ROWS {
+                // SAFETY: below the padded length.
+                unsafe {
+                    let at = rows.add(r * step + i);
+                    let e = exp_of_negative(s, s.sub(s.load(at), largest[r]));
+                    s.store(at, e);
+                    part[r] = s.add(part[r], e);
+                }
             }
-            total = s.add(total, part);
+            i += S::LANES;
         }
-        1.0 / s.reduce_add(total)
+        for r in 0..ROWS {
+            total[r] = s.add(total[r], part[r]);
+        }
+    }
+    for (r, total) in total.into_iter().enumerate() {
+        let sum = s.reduce_add(total);
+        // SAFETY: one for each row.
+        unsafe { *factors.add(r) = if sum == 0.0 { 0.0 } else { 1.0 / sum } };
     }
 }
 

@@ -114,7 +114,7 @@ impl Vectorized for Products<'_> {
             // SAFETY: the nest's offsets are those of the views' matrices; the scratch holds the
             // panels.
             unsafe {
-                pack(s, panels, self.io.inputs[1].add(right), *right_steps, self.packed);
+                pack(s, panels, self.io.inputs[1].add(right), *right_steps, 0, self.packed);
                 let block = Block {
                     rows: self.io.inputs[0].add(left + rows.start * left_steps.row),
                     row_step: left_steps.row,

@@ -35,6 +35,41 @@ fn mask(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
 }
 
+/// [`Simd::transpose8`] in three rounds of shuffles: of neighbours, of pairs, of halves.
+///
+/// # Safety
+/// That of the method; the processor must have AVX.
+#[inline(always)]
+pub(super) unsafe fn transpose8(from: *const f32, to: *mut f32, [from_step, to_step]: [usize; 2]) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut rows = [_mm256_setzero_ps(); 8];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = _mm256_loadu_ps(from.add(r * from_step));
+        }
+        let mut pairs = rows;
+        for i in 0..4 {
+            pairs[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+            pairs[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+        }
+        let mut quads = pairs;
+        for i in 0..2 {
+            let [a, b, c, d] = [pairs[4 * i], pairs[4 * i + 1], pairs[4 * i + 2], pairs[4 * i + 3]];
+            quads[4 * i] = _mm256_shuffle_ps::<0x44>(a, c);
+            quads[4 * i + 1] = _mm256_shuffle_ps::<0xEE>(a, c);
+            quads[4 * i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            quads[4 * i + 3] = _mm256_shuffle_ps::<0xEE>(b, d);
+        }
+        for i in 0..4 {
+            _mm256_storeu_ps(to.add(i * to_step), _mm256_permute2f128_ps::<0x20>(quads[i], quads[i + 4]));
+            _mm256_storeu_ps(
+                to.add((i + 4) * to_step),
+                _mm256_permute2f128_ps::<0x31>(quads[i], quads[i + 4]),
+            );
+        }
+    }
+}
+
 // SAFETY: the only constructor detects the features. Each intrinsic below without a
 // pointer is sound with them; those with a pointer have the trait method's contract.
 unsafe impl Simd for Avx2 {
@@ -139,10 +174,15 @@ unsafe impl Simd for Avx2 {
     }
     #[inline(always)]
     fn reduce_max(self, a: __m256) -> f32 {
-        let mut lanes = [0.0; 8];
-        // SAFETY: the token proves AVX; the array holds eight floats.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), a) };
-        lanes.iter().fold(f32::NEG_INFINITY, |m, &x| if m.is_nan() || m > x { m } else { x })
+        // SAFETY: the token proves AVX.
+        unsafe {
+            if _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(a, a)) != 0 {
+                return f32::NAN;
+            }
+            let v = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+        }
     }
     #[inline(always)]
     unsafe fn load(self, ptr: *const f32) -> __m256 {
@@ -168,6 +208,11 @@ unsafe impl Simd for Avx2 {
     unsafe fn broadcast(self, ptr: *const f32) -> __m256 {
         // SAFETY: the token proves AVX; the pointer is the caller's contract.
         unsafe { _mm256_broadcast_ss(&*ptr) }
+    }
+    #[inline(always)]
+    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+        // SAFETY: the token proves AVX; the pointers are the caller's contract.
+        unsafe { transpose8(from, to, steps) }
     }
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {

@@ -142,10 +142,16 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     fn reduce_max(self, a: __m512) -> f32 {
-        let mut lanes = [0.0; 16];
-        // SAFETY: the token proves AVX-512; the array holds sixteen floats.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
-        lanes.iter().fold(f32::NEG_INFINITY, |m, &x| if m.is_nan() || m > x { m } else { x })
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            if _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a) != 0 {
+                return f32::NAN;
+            }
+            let half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a));
+            let v = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+        }
     }
     #[inline(always)]
     unsafe fn load(self, ptr: *const f32) -> __m512 {
@@ -171,6 +177,11 @@ unsafe impl Simd for Avx512 {
     unsafe fn broadcast(self, ptr: *const f32) -> __m512 {
         // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_set1_ps(*ptr) }
+    }
+    #[inline(always)]
+    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+        // SAFETY: the token proves AVX; the pointers are the caller's contract.
+        unsafe { super::avx2::transpose8(from, to, steps) }
     }
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {

@@ -118,6 +118,20 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `ptr` must be valid for reading one float.
     unsafe fn broadcast(self, ptr: *const f32) -> Self::F32;
+    /// Copy an 8x8 block so that its rows become columns; `steps` are from a row to the next, of
+    /// `from` and of `to`.
+    ///
+    /// # Safety
+    /// Eight rows of eight floats must be valid for reading at `from`, and for writing at `to`.
+    #[inline(always)]
+    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+        for r in 0..8 {
+            for c in 0..8 {
+                // SAFETY: the caller's contract.
+                unsafe { *to.add(c * steps[1] + r) = *from.add(r * steps[0] + c) };
+            }
+        }
+    }
     /// Ask for the cache line at `ptr`, which may be any address.
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {

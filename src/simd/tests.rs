@@ -48,6 +48,20 @@ impl Vectorized for Everything {
         assert!(get(s.max(s.zero(), nan)).iter().all(|x| x.is_nan()));
         assert!(get(s.min(s.zero(), nan)).iter().all(|x| x.is_nan()));
         assert!(s.reduce_max(nan).is_nan());
+        for lane in 0..n {
+            let mut some = a.clone();
+            some[lane] = f32::NAN;
+            // SAFETY: LANES floats.
+            assert!(s.reduce_max(unsafe { s.load(some.as_ptr()) }).is_nan());
+        }
+        let block: Vec<f32> = (0..8 * 9).map(|i| i as f32).collect();
+        let mut turned = vec![-1.0; 7 * 10 + 8];
+        // SAFETY: eight rows of eight floats at these steps.
+        unsafe { s.transpose8(block.as_ptr(), turned.as_mut_ptr(), [9, 10]) };
+        for (i, &x) in turned.iter().enumerate() {
+            let (c, r) = (i / 10, i % 10);
+            assert_eq!(x, if r < 8 { block[r * 9 + c] } else { -1.0 });
+        }
         for part in 0..=n {
             // SAFETY: part <= LANES floats are there to read, and LANES to write.
             let v = unsafe { s.load_partial(a.as_ptr(), part) };

@@ -81,8 +81,8 @@ def _efficientnets() -> dict[str, Case]:
         r"|features\.[4-7]\.[1-9]\d*\.block\.3\.1\."
     )
     # B3 and larger, and V2, at less than their presets' sizes, for the time it takes.
-    sizes = {"b0": 224, "b1": 240, "b2": 288, "b3": 160, "b4": 160, "b5": 128, "b6": 128}
-    sizes |= {"v2_s": 192}
+    sizes = {"b0": 224, "b1": 240, "b2": 288, "b3": 160, "b4": 160, "b5": 128, "b6": 128, "b7": 96}
+    sizes |= {"v2_s": 192, "v2_m": 96, "v2_l": 96}
     cases = {}
     for variant, size in sizes.items():
         name = f"efficientnet_{variant}"
@@ -96,10 +96,10 @@ def _efficientnets() -> dict[str, Case]:
 def _regnets() -> dict[str, Case]:
     end = r"trunk_output\.block\d\.block\d-\d+\.f\.c\.1\."
     # The larger ones at less than their presets' 224, for the time it takes.
-    sizes = {"400mf": 224, "800mf": 224}
+    sizes = {"400mf": 224, "800mf": 224, "1_6gf": 128, "3_2gf": 96}
     cases = {}
-    for kind, largest in (("x", {}), ("y", {})):
-        for variant, size in (sizes | largest).items():
+    for kind in "xy":
+        for variant, size in sizes.items():
             name = f"regnet_{kind}_{variant}"
             odd = (3, 3, 225, 193) if size == 224 else (3, 3, size - 31, size + 1)
             cases[name] = Case(name, sizes=((1, 3, size, size), odd), branch_end=end)
@@ -160,6 +160,7 @@ def _before_resnet() -> dict[str, Case]:
         "zfnet": Case("zfnet", sizes=((1, 3, 224, 224), (3, 3, 227, 231)), any_size=False),
         "highway_cifar10": Case("highway_cifar10", sizes=((1, 3, 32, 32), (3, 3, 37, 45)), gain=1.1),
         "mcdnn_mnist": Case("mcdnn_mnist", sizes=((1, 7, 29, 29), (3, 7, 29, 29))),
+        "prelu_net_a": Case("prelu_net_a", sizes=((1, 3, 112, 112), (3, 3, 97, 81))),
     }
 
 
@@ -178,7 +179,7 @@ def _vits() -> dict[str, Case]:
     def case(builder: str, size: int, **kwargs: Any) -> Case:
         # One size only: the position embeddings decide it.
         end = r"encoder\.layers\.encoder_layer_\d+\.(self_attention\.out_proj|mlp\.3)\."
-        return Case(builder, kwargs, ((1, 3, size, size), (3, 3, size, size)), end)
+        return Case(builder, kwargs, ((1, 3, size, size), (3, 3, size, size)), end, any_size=False)
 
     return {
         "vit_b_16": case("vit_b_16", 224),
@@ -210,7 +211,23 @@ def _swins() -> dict[str, Case]:
 def _maxvit() -> dict[str, Case]:
     attention = r"\w+_attention\.(attn_layer\.1\.merge|mlp_layer\.3)"
     end = rf"blocks\.\d\.layers\.\d\.layers\.(MBconv\.layers\.conv_c|{attention})\."
-    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end)}
+    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end, any_size=False)}
+
+
+def _preact() -> dict[str, Case]:
+    sizes, small = ((1, 3, 32, 32), (3, 3, 37, 45)), ((1, 3, 32, 32), (3, 3, 21, 25))
+    # A branch ends in a convolution here; the norm before it scales it as well.
+    end = r"layer\d\.\d+\.bn2\."
+    cases = {f"preact_resnet{depth}": Case(f"preact_resnet{depth}", {}, sizes, end) for depth in (20, 110)}
+    cases["preact_resnet164"] = Case("preact_resnet164", {}, small, r"layer\d\.\d+\.bn3\.")
+    cases |= {name: Case(name, {}, small, end) for name in ("wrn_16_8", "wrn_40_4")}
+    # Five billion multiply-adds a picture of 32x32.
+    cases["wrn_28_10"] = Case("wrn_28_10", {}, ((1, 3, 32, 32), (3, 3, 13, 17)), end)
+    return cases
+
+
+def _cifar_dense() -> dict[str, Case]:
+    return {"densenet_bc_100_12": Case("densenet_bc_100_12", sizes=((1, 3, 32, 32), (3, 3, 37, 45)))}
 
 
 CASES = (
@@ -230,4 +247,6 @@ CASES = (
     | _vits()
     | _swins()
     | _maxvit()
+    | _preact()
+    | _cifar_dense()
 )

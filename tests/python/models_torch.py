@@ -14,11 +14,14 @@ import torchvision
 from models_cases import Case
 from references import lecture
 from references.cifar_resnet import CifarResNet
+from references.densenet_cifar import CifarDenseNet
 from references.highway import HighwayNet
 from references.lenet import LeNet5
 from references.mcdnn import MCDNN
 from references.nin import CIFAR10, IMAGENET, NiN
 from references.overfeat import ACCURATE, FAST, OverFeat
+from references.preact_resnet import PreActResNet
+from references.prelu_net import ModelA
 from references.zfnet import ZFNet
 from torch import nn
 from torchvision.models.regnet import BlockParams
@@ -38,7 +41,12 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "zfnet": ZFNet,
     "highway_cifar10": HighwayNet,
     "mcdnn_mnist": MCDNN,
+    "prelu_net_a": ModelA,
     **{f"cifar10_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
+    "densenet_bc_100_12": partial(CifarDenseNet, 100, 12),
+    **{f"preact_resnet{depth}": partial(PreActResNet, depth) for depth in (20, 110)},
+    "preact_resnet164": partial(PreActResNet, 164, bottleneck=True),
+    **{f"wrn_{depth}_{k}": partial(PreActResNet, depth, k) for depth, k in ((16, 8), (28, 10), (40, 4))},
 }
 
 

@@ -40,6 +40,14 @@ NUM_PARAMS = {
     "zfnet": 62_357_608,
     "highway_cifar10": 2_342_406,
     "mcdnn_mnist": 2_661_400,
+    "prelu_net_a": 178_032_072,
+    "preact_resnet20": 272_282,
+    "preact_resnet110": 1_730_522,
+    "preact_resnet164": 1_703_258,
+    "densenet_bc_100_12": 769_162,
+    "wrn_16_8": 10_961_370,
+    "wrn_28_10": 36_479_194,
+    "wrn_40_4": 8_949_210,
 }
 
 
@@ -221,6 +229,7 @@ def v3_block(activation="HS", stride=1):
         (lambda: models.HighwayNet(stages=[[32], []]), "a layer at least"),
         (lambda: models.HighwayConv2d(8, kernel_size=2), "odd"),
         (lambda: models.MCDNN(blocks=0), "at least 1, got 0"),
+        (lambda: models.SpatialPyramidPool([]), "one grid at least"),
         (lambda: models.MLPConv(3, (96, 96), 5), "three numbers"),
         (lambda: models.CifarResNet(3, shortcut="C"), "'C'"),
         (lambda: models.resnet18(groups=2), "groups=1"),

@@ -10,6 +10,7 @@ from rvision.models.alexnet import *
 from rvision.models.cifar_resnet import *
 from rvision.models.convnext import *
 from rvision.models.densenet import *
+from rvision.models.densenet_cifar import *
 from rvision.models.efficientnet import *
 from rvision.models.efficientnet_lite import *
 from rvision.models.googlenet import *
@@ -24,6 +25,8 @@ from rvision.models.mobilenetv2 import *
 from rvision.models.mobilenetv3 import *
 from rvision.models.nin import *
 from rvision.models.overfeat import *
+from rvision.models.preact_resnet import *
+from rvision.models.prelu_net import *
 from rvision.models.regnet import *
 from rvision.models.resnet import *
 from rvision.models.shufflenetv2 import *

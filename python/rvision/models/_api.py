@@ -15,8 +15,9 @@ signature ``(*, weights=None, progress=True, **kwargs)`` and the rest of its doc
 forces `num_classes` to what the weights were trained on, and loads them. A network without published
 weights passes none: ``@model_builder()``; it still takes a file or a state dict. Where the weights decide
 more than `num_classes`, such as a vision transformer's `image_size`, ``forced=`` says what (a function from
-`meta` to a dict). Names in published files that differ from the module's are the module's own matter, since
-`load_state_dict` meets them too.
+`meta` to a dict); what they only set where the caller says nothing, such as GoogLeNet's `transform_input`,
+stands in ``defaults=``. Names in published files that differ from the module's are the module's own matter,
+since `load_state_dict` meets them too.
 
 A user's own builder, which handles `weights` itself, is registered with torchvision's `register_model`.
 """

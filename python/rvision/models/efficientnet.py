@@ -26,6 +26,9 @@ from rvision.weights import (
     EfficientNet_B4_Weights,
     EfficientNet_B5_Weights,
     EfficientNet_B6_Weights,
+    EfficientNet_B7_Weights,
+    EfficientNet_V2_L_Weights,
+    EfficientNet_V2_M_Weights,
     EfficientNet_V2_S_Weights,
 )
 
@@ -41,6 +44,9 @@ __all__ = [
     "EfficientNet_B4_Weights",
     "EfficientNet_B5_Weights",
     "EfficientNet_B6_Weights",
+    "EfficientNet_B7_Weights",
+    "EfficientNet_V2_L_Weights",
+    "EfficientNet_V2_M_Weights",
     "EfficientNet_V2_S_Weights",
     "efficientnet_b0",
     "efficientnet_b1",
@@ -49,6 +55,9 @@ __all__ = [
     "efficientnet_b4",
     "efficientnet_b5",
     "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_v2_l",
+    "efficientnet_v2_m",
     "efficientnet_v2_s",
 ]
 
@@ -268,7 +277,7 @@ class EfficientNet(nn.Module):
 
     def __init__(
         self,
-        inverted_residual_setting: Sequence[MBConvConfig | FusedMBConvConfig],
+        inverted_residual_setting: Sequence[_MBConvConfig],
         dropout: float,
         stochastic_depth_prob: float = 0.2,
         num_classes: int = 1000,
@@ -332,9 +341,7 @@ def _v1(width_mult: float, depth_mult: float, kwargs: dict[str, Any], **defaults
     return EfficientNet(setting, **{**defaults, **kwargs})
 
 
-def _v2(
-    setting: Sequence[MBConvConfig | FusedMBConvConfig], kwargs: dict[str, Any], dropout: float
-) -> EfficientNet:
+def _v2(setting: Sequence[_MBConvConfig], kwargs: dict[str, Any], dropout: float) -> EfficientNet:
     norm_layer = partial(nn.BatchNorm2d, eps=0.001)
     return EfficientNet(
         setting, last_channel=1280, **{"dropout": dropout, "norm_layer": norm_layer, **kwargs}
@@ -383,6 +390,12 @@ def efficientnet_b6(**kwargs: Any) -> EfficientNet:
     return _v1(1.8, 2.6, kwargs, dropout=0.5, norm_layer=_TF_NORM)
 
 
+@model_builder(EfficientNet_B7_Weights)
+def efficientnet_b7(**kwargs: Any) -> EfficientNet:
+    """EfficientNet-B7 of "EfficientNet: Rethinking Model Scaling" (arXiv:1905.11946)."""
+    return _v1(2.0, 3.1, kwargs, dropout=0.5, norm_layer=_TF_NORM)
+
+
 @model_builder(EfficientNet_V2_S_Weights)
 def efficientnet_v2_s(**kwargs: Any) -> EfficientNet:
     """EfficientNetV2-S of "EfficientNetV2: Smaller Models and Faster Training" (arXiv:2104.00298)."""
@@ -395,3 +408,33 @@ def efficientnet_v2_s(**kwargs: Any) -> EfficientNet:
         MBConvConfig(6, 3, 2, 160, 256, 15),
     ]
     return _v2(setting, kwargs, dropout=0.2)
+
+
+@model_builder(EfficientNet_V2_M_Weights)
+def efficientnet_v2_m(**kwargs: Any) -> EfficientNet:
+    """EfficientNetV2-M of "EfficientNetV2: Smaller Models and Faster Training" (arXiv:2104.00298)."""
+    setting = [
+        FusedMBConvConfig(1, 3, 1, 24, 24, 3),
+        FusedMBConvConfig(4, 3, 2, 24, 48, 5),
+        FusedMBConvConfig(4, 3, 2, 48, 80, 5),
+        MBConvConfig(4, 3, 2, 80, 160, 7),
+        MBConvConfig(6, 3, 1, 160, 176, 14),
+        MBConvConfig(6, 3, 2, 176, 304, 18),
+        MBConvConfig(6, 3, 1, 304, 512, 5),
+    ]
+    return _v2(setting, kwargs, dropout=0.3)
+
+
+@model_builder(EfficientNet_V2_L_Weights)
+def efficientnet_v2_l(**kwargs: Any) -> EfficientNet:
+    """EfficientNetV2-L of "EfficientNetV2: Smaller Models and Faster Training" (arXiv:2104.00298)."""
+    setting = [
+        FusedMBConvConfig(1, 3, 1, 32, 32, 4),
+        FusedMBConvConfig(4, 3, 2, 32, 64, 7),
+        FusedMBConvConfig(4, 3, 2, 64, 96, 7),
+        MBConvConfig(4, 3, 2, 96, 192, 10),
+        MBConvConfig(6, 3, 1, 192, 224, 19),
+        MBConvConfig(6, 3, 2, 224, 384, 25),
+        MBConvConfig(6, 3, 1, 384, 640, 7),
+    ]
+    return _v2(setting, kwargs, dropout=0.4)

@@ -18,8 +18,12 @@ from rvision.models._api import model_builder
 from rvision.models._utils import _make_divisible
 from rvision.ops import Conv2dNormActivation, SqueezeExcitation
 from rvision.weights import (
+    RegNet_X_1_6GF_Weights,
+    RegNet_X_3_2GF_Weights,
     RegNet_X_400MF_Weights,
     RegNet_X_800MF_Weights,
+    RegNet_Y_1_6GF_Weights,
+    RegNet_Y_3_2GF_Weights,
     RegNet_Y_400MF_Weights,
     RegNet_Y_800MF_Weights,
 )
@@ -29,12 +33,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RegNet",
+    "RegNet_X_1_6GF_Weights",
+    "RegNet_X_3_2GF_Weights",
     "RegNet_X_400MF_Weights",
     "RegNet_X_800MF_Weights",
+    "RegNet_Y_1_6GF_Weights",
+    "RegNet_Y_3_2GF_Weights",
     "RegNet_Y_400MF_Weights",
     "RegNet_Y_800MF_Weights",
+    "regnet_x_1_6gf",
+    "regnet_x_3_2gf",
     "regnet_x_400mf",
     "regnet_x_800mf",
+    "regnet_y_1_6gf",
+    "regnet_y_3_2gf",
     "regnet_y_400mf",
     "regnet_y_800mf",
 ]
@@ -363,6 +375,24 @@ def regnet_y_800mf(**kwargs: Any) -> RegNet:
     return RegNet(params, **kwargs)
 
 
+@model_builder(RegNet_Y_1_6GF_Weights)
+def regnet_y_1_6gf(**kwargs: Any) -> RegNet:
+    """RegNetY-1.6GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=27, w_0=48, w_a=20.71, w_m=2.65, group_width=24, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_Y_3_2GF_Weights)
+def regnet_y_3_2gf(**kwargs: Any) -> RegNet:
+    """RegNetY-3.2GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(
+        depth=21, w_0=80, w_a=42.63, w_m=2.66, group_width=24, se_ratio=0.25
+    )
+    return RegNet(params, **kwargs)
+
+
 @model_builder(RegNet_X_400MF_Weights)
 def regnet_x_400mf(**kwargs: Any) -> RegNet:
     """RegNetX-400MF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
@@ -374,4 +404,18 @@ def regnet_x_400mf(**kwargs: Any) -> RegNet:
 def regnet_x_800mf(**kwargs: Any) -> RegNet:
     """RegNetX-800MF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
     params = BlockParams.from_init_params(depth=16, w_0=56, w_a=35.73, w_m=2.28, group_width=16)
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_X_1_6GF_Weights)
+def regnet_x_1_6gf(**kwargs: Any) -> RegNet:
+    """RegNetX-1.6GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(depth=18, w_0=80, w_a=34.01, w_m=2.25, group_width=24)
+    return RegNet(params, **kwargs)
+
+
+@model_builder(RegNet_X_3_2GF_Weights)
+def regnet_x_3_2gf(**kwargs: Any) -> RegNet:
+    """RegNetX-3.2GF of "Designing Network Design Spaces" (arXiv:2003.13678)."""
+    params = BlockParams.from_init_params(depth=25, w_0=88, w_a=26.31, w_m=2.25, group_width=48)
     return RegNet(params, **kwargs)

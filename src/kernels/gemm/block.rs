@@ -15,13 +15,22 @@ pub struct Steps {
     pub column: usize,
 }
 
-/// Pack a matrix of `panels.depth` rows and `panels.group_outputs` columns.
+/// Pack a matrix of `panels.depth` rows and `panels.group_outputs` columns. What lies `ahead` floats
+/// behind it (0 for nothing else) is asked for on the way: the matrix that comes next, since rows that
+/// lie far apart are fetched by no processor on its own.
 ///
 /// # Safety
 /// `from` is valid for reading such a matrix with these steps, `to` for writing
 /// [`Panels::len`] floats.
 #[inline(always)]
-pub unsafe fn pack<S: Simd>(s: S, panels: &Panels, from: *const f32, steps: Steps, to: *mut f32) {
+pub unsafe fn pack<S: Simd>(
+    s: S,
+    panels: &Panels,
+    from: *const f32,
+    steps: Steps,
+    ahead: usize,
+    to: *mut f32,
+) {
     for panel in 0..panels.count() {
         let panel = panels.panel(panel);
         // SAFETY: the panel's columns are the matrix's, its place is in the packed floats.
@@ -29,9 +38,9 @@ pub unsafe fn pack<S: Simd>(s: S, panels: &Panels, from: *const f32, steps: Step
             let from = from.add(panel.channel * steps.column);
             let to = to.add(panel.offset);
             if steps.column == 1 {
-                pack_rows(s, panels.depth, panel, from, steps.row, to);
+                pack_rows(s, panels.depth, panel, from, steps.row, ahead, to);
             } else {
-                pack_columns::<S>(panels.depth, panel, from, steps, to);
+                pack_columns(s, panels.depth, panel, from, steps, ahead, to);
             }
         }
     }
@@ -42,7 +51,15 @@ pub unsafe fn pack<S: Simd>(s: S, panels: &Panels, from: *const f32, steps: Step
 /// # Safety
 /// As [`pack`].
 #[inline(always)]
-unsafe fn pack_rows<S: Simd>(s: S, depth: usize, panel: Panel, from: *const f32, step: usize, to: *mut f32) {
+unsafe fn pack_rows<S: Simd>(
+    s: S,
+    depth: usize,
+    panel: Panel,
+    from: *const f32,
+    step: usize,
+    ahead: usize,
+    to: *mut f32,
+) {
     let width = panel.vectors * S::LANES;
     for k in 0..depth {
         for v in 0..panel.vectors {
@@ -50,6 +67,7 @@ unsafe fn pack_rows<S: Simd>(s: S, depth: usize, panel: Panel, from: *const f32,
             // SAFETY: a panel has no vector without a column.
             unsafe {
                 let from = from.add(k * step + v * S::LANES);
+                s.prefetch(from.wrapping_add(ahead));
                 let x = if count >= S::LANES { s.load(from) } else { s.load_partial(from, count) };
                 s.store(to.add(k * width + v * S::LANES), x);
             }
@@ -57,12 +75,20 @@ unsafe fn pack_rows<S: Simd>(s: S, depth: usize, panel: Panel, from: *const f32,
     }
 }
 
-/// One panel of any matrix, in square blocks: those of a matrix with dense columns become shuffles.
+/// One panel of any matrix, in square blocks, which are transposed where columns lie densely.
 ///
 /// # Safety
 /// As [`pack`].
 #[inline(always)]
-unsafe fn pack_columns<S: Simd>(depth: usize, panel: Panel, from: *const f32, steps: Steps, to: *mut f32) {
+unsafe fn pack_columns<S: Simd>(
+    s: S,
+    depth: usize,
+    panel: Panel,
+    from: *const f32,
+    steps: Steps,
+    ahead: usize,
+    to: *mut f32,
+) {
     const BLOCK: usize = 8;
     let width = panel.vectors * S::LANES;
     let full = if steps.row == 1 { depth / BLOCK * BLOCK } else { 0 };
@@ -74,19 +100,11 @@ unsafe fn pack_columns<S: Simd>(depth: usize, panel: Panel, from: *const f32, st
             let from = from.add(first.min(panel.channels) * steps.column);
             let to = to.add(first);
             for k in (0..whole).step_by(BLOCK) {
-                let mut block = [[0.0_f32; BLOCK]; BLOCK];
-                for (c, column) in block.iter_mut().enumerate() {
-                    *column = from.add(c * steps.column + k).cast::<[f32; BLOCK]>().read_unaligned();
-                }
-                let mut turned = [[0.0_f32; BLOCK]; BLOCK];
+                let from = from.add(k);
                 for c in 0..BLOCK {
-                    for r in 0..BLOCK {
-                        turned[r][c] = block[c][r];
-                    }
+                    s.prefetch(from.add(c * steps.column).wrapping_add(ahead));
                 }
-                for (r, row) in turned.into_iter().enumerate() {
-                    to.add((k + r) * width).cast::<[f32; BLOCK]>().write_unaligned(row);
-                }
+                s.transpose8(from, to.add(k * width), [steps.column, width]);
             }
             for k in whole..depth {
                 for c in 0..BLOCK {
