@@ -187,13 +187,17 @@ def _vits() -> dict[str, Case]:
     def case(builder: str, size: int, **kwargs: Any) -> Case:
         # One size only: the position embeddings decide it.
         end = r"encoder\.layers\.encoder_layer_\d+\.(self_attention\.out_proj|mlp\.3)\."
-        return Case(builder, kwargs, ((1, 3, size, size), (3, 3, size, size)), end)
+        return Case(builder, kwargs, ((1, 3, size, size), (3, 3, size, size)), end, any_size=False)
 
     return {
+        "vit_b_16": case("vit_b_16", 224),
         "vit_b_32": case("vit_b_32", 224),
         "vit_b_32-representation": case(
             "vit_b_32", 96, image_size=96, num_classes=10, representation_size=40
         ),
+        "vit_l_16": case("vit_l_16", 48, image_size=48),
+        "vit_l_32": case("vit_l_32", 64, image_size=64),
+        "vit_h_14": case("vit_h_14", 28, image_size=28),
     }
 
 
@@ -205,15 +209,17 @@ def _swins() -> dict[str, Case]:
     return {
         "swin_t": Case("swin_t", {}, large, first),
         "swin_s": Case("swin_s", {}, small, first),
+        "swin_b": Case("swin_b", {}, small, first),
         "swin_v2_t": Case("swin_v2_t", {}, ((1, 3, 256, 256), (3, 3, 133, 151)), second),
         "swin_v2_s": Case("swin_v2_s", {}, small, second),
+        "swin_v2_b": Case("swin_v2_b", {}, small, second),
     }
 
 
 def _maxvit() -> dict[str, Case]:
     attention = r"\w+_attention\.(attn_layer\.1\.merge|mlp_layer\.3)"
     end = rf"blocks\.\d\.layers\.\d\.layers\.(MBconv\.layers\.conv_c|{attention})\."
-    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end)}
+    return {"maxvit_t": Case("maxvit_t", {}, ((1, 3, 224, 224), (3, 3, 224, 224)), end, any_size=False)}
 
 
 def _preact() -> dict[str, Case]:

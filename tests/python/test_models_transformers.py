@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import rvision
 from models_drawn import pictures, position_index, uniform
 from rvision import models, nn
 from rvision.errors import ShapeError
@@ -61,19 +60,19 @@ def test_another_picture_size_is_refused(size):
 
 
 def test_pictures_must_consist_of_patches():
-    with pytest.raises(ValueError, match="multiple of patch_size 32, got 100"):
-        models.vit_b_32(image_size=100)
+    with pytest.raises(ValueError, match="multiple of patch_size 16, got 100"):
+        models.vit_b_16(image_size=100)
 
 
 def test_weights_decide_the_picture_size():
-    meta = rvision.weights.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1.meta
+    meta = models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1.meta
     assert vision_transformer._image_size(meta) == {"image_size": 384}
-    with pytest.raises(ValueError, match=r"image_size.*224.*96"):
-        models.vit_b_32(weights="IMAGENET1K_V1", image_size=96)
+    with pytest.raises(ValueError, match=r"image_size.*384.*224"):
+        models.vit_b_16(weights="IMAGENET1K_SWAG_E2E_V1", image_size=224)
 
 
 def test_every_published_file_fits_in_parameters():
-    for name in ("vit_b_32",):
+    for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
         for weights in models.get_model_weights(name):
             model = models.get_model(name, image_size=weights.meta["min_size"][0])
             assert sum(math.prod(p.shape) for p in model.parameters()) == weights.meta["num_params"]

@@ -22,8 +22,10 @@ from rvision.nn import functional as F
 from rvision.nn.parameter import Drawn
 from rvision.ops import MLP, Permute, StochasticDepth
 from rvision.weights import (
+    Swin_B_Weights,
     Swin_S_Weights,
     Swin_T_Weights,
+    Swin_V2_B_Weights,
     Swin_V2_S_Weights,
     Swin_V2_T_Weights,
 )
@@ -35,12 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SwinTransformer",
+    "Swin_B_Weights",
     "Swin_S_Weights",
     "Swin_T_Weights",
+    "Swin_V2_B_Weights",
     "Swin_V2_S_Weights",
     "Swin_V2_T_Weights",
+    "swin_b",
     "swin_s",
     "swin_t",
+    "swin_v2_b",
     "swin_v2_s",
     "swin_v2_t",
 ]
@@ -463,6 +469,7 @@ class SwinTransformer(nn.Module):
 
 _TINY: dict[str, Any] = {"embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24]}
 _SMALL: dict[str, Any] = {"embed_dim": 96, "depths": [2, 2, 18, 2], "num_heads": [3, 6, 12, 24]}
+_BASE: dict[str, Any] = {"embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32]}
 _V1: dict[str, Any] = {"patch_size": [4, 4], "window_size": [7, 7]}
 _V2: dict[str, Any] = {
     "patch_size": [4, 4],
@@ -491,6 +498,12 @@ def swin_s(**kwargs: Any) -> SwinTransformer:
     return _swin(_V1, _SMALL, 0.3, kwargs)
 
 
+@model_builder(Swin_B_Weights)
+def swin_b(**kwargs: Any) -> SwinTransformer:
+    """Swin-B of "Hierarchical Vision Transformer using Shifted Windows" (arXiv:2103.14030)."""
+    return _swin(_V1, _BASE, 0.5, kwargs)
+
+
 @model_builder(Swin_V2_T_Weights)
 def swin_v2_t(**kwargs: Any) -> SwinTransformer:
     """SwinV2-T of "Swin Transformer V2: Scaling Up Capacity and Resolution" (arXiv:2111.09883)."""
@@ -501,3 +514,9 @@ def swin_v2_t(**kwargs: Any) -> SwinTransformer:
 def swin_v2_s(**kwargs: Any) -> SwinTransformer:
     """SwinV2-S of "Swin Transformer V2: Scaling Up Capacity and Resolution" (arXiv:2111.09883)."""
     return _swin(_V2, _SMALL, 0.3, kwargs)
+
+
+@model_builder(Swin_V2_B_Weights)
+def swin_v2_b(**kwargs: Any) -> SwinTransformer:
+    """SwinV2-B of "Swin Transformer V2: Scaling Up Capacity and Resolution" (arXiv:2111.09883)."""
+    return _swin(_V2, _BASE, 0.5, kwargs)

@@ -21,7 +21,11 @@ from rvision.models._api import model_builder
 from rvision.nn.parameter import Drawn
 from rvision.ops import MLP, Conv2dNormActivation
 from rvision.weights import (
+    ViT_B_16_Weights,
     ViT_B_32_Weights,
+    ViT_H_14_Weights,
+    ViT_L_16_Weights,
+    ViT_L_32_Weights,
 )
 
 if TYPE_CHECKING:
@@ -30,10 +34,18 @@ if TYPE_CHECKING:
     from rvision.nn import Symbol
 
 __all__ = [
+    "ViT_B_16_Weights",
     "ViT_B_32_Weights",
+    "ViT_H_14_Weights",
+    "ViT_L_16_Weights",
+    "ViT_L_32_Weights",
     "VisionTransformer",
     "interpolate_embeddings",
+    "vit_b_16",
     "vit_b_32",
+    "vit_h_14",
+    "vit_l_16",
+    "vit_l_32",
 ]
 
 
@@ -372,9 +384,41 @@ def _vision_transformer(kwargs: dict[str, Any], **sizes: Any) -> VisionTransform
     return VisionTransformer(**sizes, **kwargs)
 
 
+@model_builder(ViT_B_16_Weights, forced=_image_size)
+def vit_b_16(**kwargs: Any) -> VisionTransformer:
+    """ViT-B/16 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
+    return _vision_transformer(
+        kwargs, patch_size=16, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072
+    )
+
+
 @model_builder(ViT_B_32_Weights, forced=_image_size)
 def vit_b_32(**kwargs: Any) -> VisionTransformer:
     """ViT-B/32 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(
         kwargs, patch_size=32, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072
+    )
+
+
+@model_builder(ViT_L_16_Weights, forced=_image_size)
+def vit_l_16(**kwargs: Any) -> VisionTransformer:
+    """ViT-L/16 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
+    return _vision_transformer(
+        kwargs, patch_size=16, num_layers=24, num_heads=16, hidden_dim=1024, mlp_dim=4096
+    )
+
+
+@model_builder(ViT_L_32_Weights, forced=_image_size)
+def vit_l_32(**kwargs: Any) -> VisionTransformer:
+    """ViT-L/32 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
+    return _vision_transformer(
+        kwargs, patch_size=32, num_layers=24, num_heads=16, hidden_dim=1024, mlp_dim=4096
+    )
+
+
+@model_builder(ViT_H_14_Weights, forced=_image_size)
+def vit_h_14(**kwargs: Any) -> VisionTransformer:
+    """ViT-H/14 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
+    return _vision_transformer(
+        kwargs, patch_size=14, num_layers=32, num_heads=16, hidden_dim=1280, mlp_dim=5120
     )
