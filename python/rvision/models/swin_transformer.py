@@ -181,14 +181,14 @@ class ShiftedWindowAttention(nn.Module):
         """Add the place of each pair of pixels in the table, (T * T,)."""
         self.register_buffer("relative_position_index", _relative_position_index(*self.window_size).ravel())
 
-    def _table(self) -> NDArray[Any]:
-        """Return the bias of each offset and head."""
+    def _table(self, x: Symbol) -> NDArray[Any]:
+        """Return the bias of each offset and head; `x` is what the trace has at hand."""
         return self.relative_position_bias_table.data
 
-    def get_relative_position_bias(self) -> NDArray[np.float32]:
+    def _position_bias(self, x: Symbol) -> NDArray[np.float32]:
         """Return the bias of each pair of pixels, (1, num_heads, T, T) with T pixels in a window."""
         pixels = self.window_size[0] * self.window_size[1]
-        bias = self._table()[self.relative_position_index].reshape(pixels, pixels, self.num_heads)
+        bias = self._table(x)[self.relative_position_index].reshape(pixels, pixels, self.num_heads)
         return bias.transpose(2, 0, 1)[None].astype(np.float32)
 
     def _project(self, x: Symbol) -> Symbol:
@@ -208,7 +208,7 @@ class ShiftedWindowAttention(nn.Module):
         shift_h = self.shift_size[0] if rows > 1 else 0
         shift_w = self.shift_size[1] if columns > 1 else 0
         shifted = shift_h + shift_w > 0
-        bias = self.get_relative_position_bias()
+        bias = self._position_bias(x)
         if shifted:
             bias = bias + _shift_mask((padded_h, padded_w), self.window_size, (shift_h, shift_w))
 
@@ -266,12 +266,9 @@ class ShiftedWindowAttentionV2(ShiftedWindowAttention):
         offsets = np.sign(offsets) * np.log2(np.abs(offsets) + 1) / 3
         self.register_buffer("relative_coords_table", offsets.astype(np.float32))
 
-    def _table(self) -> NDArray[Any]:
-        # Only parameters decide it, so it is computed once a trace and not once a run.
-        first, last = self.cpb_mlp[0], self.cpb_mlp[2]
-        offsets = self.relative_coords_table.data.reshape(-1, 2).astype(np.float64)
-        hidden = np.maximum(offsets @ first.weight.data.T + first.bias.data, 0)
-        return 16 / (1 + np.exp(-(hidden @ last.weight.data.T)))
+    def _table(self, x: Symbol) -> NDArray[Any]:
+        logits = x.tracer.evaluate(self.cpb_mlp, self.relative_coords_table)
+        return 16 / (1 + np.exp(-logits.reshape(-1, self.num_heads)))
 
     def _project(self, x: Symbol) -> Symbol:
         bias = self.qkv.bias
