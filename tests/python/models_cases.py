@@ -130,6 +130,7 @@ def _inceptions() -> dict[str, Case]:
         "googlenet": Case("googlenet", kwargs),
         "inception_v3": Case("inception_v3", kwargs, large),
         "googlenet_lrn": Case("googlenet_lrn"),
+        "bn_inception": Case("bn_inception"),
     }
 
 

@@ -41,6 +41,7 @@ NUM_PARAMS = {
     "highway_cifar10": 2_342_406,
     "mcdnn_mnist": 2_661_400,
     "googlenet_lrn": 6_998_552,
+    "bn_inception": 11_188_288,
     "prelu_net_a": 178_032_072,
     "preact_resnet20": 272_282,
     "preact_resnet110": 1_730_522,
