@@ -137,6 +137,7 @@ def _inceptions() -> dict[str, Case]:
         "inception_resnet_v2": Case(
             "inception_resnet_v2", sizes=sizes, branch_end=residual, branch_scale=1.0
         ),
+        "bn_inception": Case("bn_inception"),
     }
 
 

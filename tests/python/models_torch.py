@@ -13,6 +13,7 @@ import torch
 import torchvision
 from models_cases import Case
 from references import lecture
+from references.bn_inception import BNInception
 from references.cifar_resnet import CifarResNet
 from references.densenet_cifar import CifarDenseNet
 from references.googlenet_lrn import GoogLeNet
@@ -46,6 +47,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "overfeat_accurate": partial(OverFeat, ACCURATE, (25600, 4096, 4096, 1000)),
     "zfnet": ZFNet,
     "googlenet_lrn": GoogLeNet,
+    "bn_inception": BNInception,
     "highway_cifar10": HighwayNet,
     "mcdnn_mnist": MCDNN,
     "prelu_net_a": ModelA,

@@ -1,4 +1,4 @@
-"""Inception modules on their own, and what the published GoogLeNet can do besides its logits."""
+"""Inception modules on their own, and what their networks do besides the cases of `models_cases`."""
 
 from __future__ import annotations
 
@@ -140,3 +140,22 @@ def test_contrast_normalisation_live(torch):
 def test_the_least_picture():
     model = models.googlenet_lrn(num_classes=3)
     assert model(pictures((1, 3, 31, 31))).shape == (1, 3)
+
+
+def test_bn_inception_has_the_papers_channels():
+    model = models.bn_inception(num_classes=5)
+    channels = {name: m.out_channels for name, m in model.named_children() if name.startswith("inception")}
+    assert list(channels.values()) == [256, 320, 576, 576, 576, 576, 576, 1024, 1024, 1024]
+    assert parameters_of(models.bn_inception(separable=False)) == 11_194_984
+    with pytest.raises(ValueError, match="'avg' or 'max', got 'sum'"):
+        models.InceptionBN(8, 4, 4, 4, 4, 4, "sum", 4)
+
+
+def test_bn_inception_with_an_ordinary_first_convolution_live(torch):
+    from references.bn_inception import BNInception
+
+    model, values = drawn(models.bn_inception(separable=False), CASES["bn_inception"])
+    theirs = load(torch, BNInception(separable=False), values)
+    x = pictures((2, 3, 97, 75), "live")
+    with torch.inference_mode():
+        assert_close(model(x), theirs(torch.from_numpy(x)).numpy())

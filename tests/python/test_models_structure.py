@@ -43,6 +43,7 @@ NUM_PARAMS = {
     "inception_resnet_v2": 55_843_464,
     "mcdnn_mnist": 2_661_400,
     "googlenet_lrn": 6_998_552,
+    "bn_inception": 11_188_288,
     "prelu_net_a": 178_032_072,
     "preact_resnet20": 272_282,
     "preact_resnet110": 1_730_522,

@@ -7,6 +7,7 @@
 
 from rvision.models._api import *
 from rvision.models.alexnet import *
+from rvision.models.bn_inception import *
 from rvision.models.cifar_resnet import *
 from rvision.models.convnext import *
 from rvision.models.densenet import *

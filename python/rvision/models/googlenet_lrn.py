@@ -222,27 +222,27 @@ class GoogLeNetLRN(nn.Module):
         ValueError
             If `return_aux` is set and the network was made without them.
         """
-        if return_aux and not self.aux_logits:
-            raise ValueError(
-                "GoogLeNetLRN: return_aux=True needs the auxiliary classifiers, and this network has none; "
-                "make it with aux_logits=True"
-            )
         x = self.norm1(self.maxpool1(self.conv1(x)))
         x = self.maxpool2(self.norm2(self.conv3(self.conv2(x))))
 
         x = self.inception3b(self.inception3a(x))
-        x = self.inception4a(self.maxpool3(x))
-        aux1 = self.aux1(x) if return_aux else None
-        x = self.inception4d(self.inception4c(self.inception4b(x)))
-        aux2 = self.aux2(x) if return_aux else None
-        x = self.inception4e(x)
+        maps1 = self.inception4a(self.maxpool3(x))
+        maps2 = self.inception4d(self.inception4c(self.inception4b(maps1)))
+        x = self.inception4e(maps2)
         x = self.inception5b(self.inception5a(self.maxpool4(x)))
 
         x = self.avgpool(x)
         x = x.flatten(1)
         x = self.dropout(x)
         logits = self.fc(x)
-        return GoogLeNetOutputs(logits, aux2, aux1) if return_aux else logits
+        if not return_aux:
+            return logits
+        if self.aux1 is None or self.aux2 is None:
+            raise ValueError(
+                "GoogLeNetLRN: return_aux=True needs the auxiliary classifiers, and this network has none; "
+                "make it with aux_logits=True"
+            )
+        return GoogLeNetOutputs(logits, aux_logits1=self.aux1(maps1), aux_logits2=self.aux2(maps2))
 
 
 @model_builder()
