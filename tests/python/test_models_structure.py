@@ -82,8 +82,9 @@ def test_structure(name):
     if case.builder in NUM_PARAMS:
         assert NUM_PARAMS[case.builder] == expected["num_params"] or case.kwargs.get("shortcut") == "B"
     elif not case.kwargs:
-        published = {w.meta["num_params"] for w in models.get_model_weights(case.builder)}
-        assert published == {expected["num_params"]}
+        # Other weights of a network may be for larger pictures; test_summary.py counts every entry.
+        published = models.get_model_weights(case.builder).DEFAULT.meta["num_params"]
+        assert published == expected["num_params"]
 
 
 def test_every_builder_is_compared_with_its_reference():
