@@ -133,6 +133,61 @@ const X: NodeId = NodeId(0);
 // --- what is fused ---------------------------------------------------------------------
 
 #[test]
+fn a_linear_layer_takes_scale_and_sum_behind_a_permutation() {
+    let mut net = Net::new(&[PICTURE]);
+    let x = net.conv("stem", X, 6, 1, false);
+    let y = net.node("to_last", Op::Permute { dims: vec![0, 2, 3, 1] }, &[x]);
+    let y = net.linear("fc", y, 6);
+    let y = net.node("to_first", Op::Permute { dims: vec![0, 3, 1, 2] }, &[y]);
+    let scale = net.param(&[6, 1, 1], 0.5, 1.5);
+    let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
+    let y = net.node("mul", Op::Binary(Binary::Mul), &[scale, y]);
+    let y = net.node("add", ADD, &[y, x]);
+    assert_eq!(
+        summary(&net.finish(&[y])),
+        ["x", "stem", "to_last", "to_first of add", "add <- fc mul", "to_first"]
+    );
+}
+
+#[test]
+fn a_factor_that_is_not_per_channel_stays() {
+    for shape in [&[1, 1, 5][..], &[6, 5, 1], &[1, 2, 6, 1, 1], &[5]] {
+        let mut net = Net::new(&[PICTURE]);
+        let x = net.conv("conv", X, 6, 1, false);
+        let scale = net.param(shape, 0.5, 1.5);
+        let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
+        let y = net.node("mul", Op::Binary(Binary::Mul), &[x, scale]);
+        assert_eq!(summary(&net.finish(&[y])), ["x", "conv", "gamma", "mul"], "{shape:?}");
+    }
+    let mut net = Net::new(&[&[2, 3, 4]]);
+    let x = net.linear("fc", X, 6);
+    let scale = net.param(&[6], 0.5, 1.5);
+    let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
+    let y = net.node("mul", Op::Binary(Binary::Mul), &[x, scale]);
+    let relu = net.node("relu", RELU, &[y]);
+    assert_eq!(summary(&net.finish(&[relu])), ["x", "relu <- fc mul"]);
+}
+
+#[test]
+fn a_linear_layer_takes_the_sum_behind_it() {
+    let mut net = Net::new(&[&[2, 3, 4]]);
+    let x = net.node("tanh", Op::Activation(Activation::Tanh), &[X]);
+    let y = net.linear("fc", x, 4);
+    let y = net.node("add", ADD, &[x, y]);
+    let graph = net.finish(&[y]);
+    assert_eq!(summary(&graph), ["x", "tanh", "add <- fc"]);
+    // A position embedding has one row for all pictures.
+    let mut net = Net::new(&[&[2, 3, 4]]);
+    let y = net.linear("fc", X, 4);
+    let embedding = net.param(&[1, 3, 4], -1.0, 1.0);
+    let embedding = net.builder.add("embedding", Op::Constant, &[], vec![embedding]).unwrap();
+    let y = net.node("add", ADD, &[y, embedding]);
+    let graph = net.finish(&[y]);
+    let split = split_broadcast_residuals(&graph, &[Shape::new(&[2, 3, 4])]).unwrap();
+    assert_eq!(summary(&split), ["x", "embedding", "fc", "add"]);
+}
+
+#[test]
 fn a_residual_block_becomes_its_convolutions() {
     let mut net = Net::new(&[PICTURE]);
     let c1 = net.conv("conv1", X, 4, 3, false);

@@ -83,8 +83,71 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             activate(node.fused.activation, y)
         })
     };
+    if matches!(node.op, Op::Constant) {
+        let data = node.param(0).unwrap().data().iter().map(|&v| f64::from(v)).collect();
+        return Value { shape, data };
+    }
     let x = read[0];
     match &node.op {
+        Op::LayerNorm { shape: normalized, eps } => {
+            let size: usize = normalized.iter().product();
+            let rows = x.data.chunks(size).flat_map(|row| {
+                let mean = row.iter().sum::<f64>() / size as f64;
+                let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / size as f64;
+                let normed = move |v: &f64| (v - mean) / (variance + eps).sqrt();
+                row.iter().map(normed).enumerate().map(|(c, y)| y * param(0, c, 1.0) + param(1, c, 0.0))
+            });
+            Value { shape, data: rows.collect() }
+        }
+        Op::Normalize { dim, eps } => Value::of(shape, |index| {
+            let mut other = index.to_vec();
+            let squares = (0..shape[*dim]).map(|i| {
+                other[*dim] = i;
+                x.at(&other).powi(2)
+            });
+            x.at(index) / squares.sum::<f64>().sqrt().max(f64::from(*eps))
+        }),
+        Op::Attention { scale, .. } => {
+            let rank = shape.rank();
+            let (keys, depth) = (read[1].shape[rank - 2], x.shape[rank - 1]);
+            let scale = scale.map_or(1.0 / (depth as f64).sqrt(), f64::from);
+            let mut scores = shape;
+            scores[rank - 1] = keys;
+            let scores = Value::of(scores, |index| {
+                let at = |row: usize, e: usize| [&index[..rank - 2], &[row, e]].concat();
+                let products = (0..depth).map(|e| {
+                    x.broadcast_at(&at(index[rank - 2], e)) * read[1].broadcast_at(&at(index[rank - 1], e))
+                });
+                let mask = read.get(3).map_or(0.0, |mask| mask.broadcast_at(index));
+                products.sum::<f64>() * scale + mask
+            });
+            Value::of(shape, |index| {
+                let at = |row: usize, column: usize| [&index[..rank - 2], &[row, column]].concat();
+                let score = |s: usize| scores.at(&at(index[rank - 2], s));
+                let largest = (0..keys).map(score).fold(f64::NEG_INFINITY, f64::max);
+                let weight = |s: usize| (score(s) - largest).exp();
+                let sum: f64 = (0..keys).map(weight).sum();
+                let value = |s: usize| read[2].broadcast_at(&at(s, index[rank - 1]));
+                (0..keys).map(|s| weight(s) / sum * value(s)).sum()
+            })
+        }
+        Op::MatMul => Value::of(shape, |index| {
+            let rank = shape.rank();
+            let at = |row: usize, column: usize| [&index[..rank - 2], &[row, column]].concat();
+            let depth = x.shape[x.shape.rank() - 1];
+            let product = |k: usize| {
+                x.broadcast_at(&at(index[rank - 2], k)) * read[1].broadcast_at(&at(k, index[rank - 1]))
+            };
+            (0..depth).map(product).sum()
+        }),
+        Op::Expand { .. } | Op::ExpandAs => Value::of(shape, |index| x.broadcast_at(index)),
+        Op::Roll { shifts } => Value::of(shape, |index| {
+            let mut from = index.to_vec();
+            for &(dim, shift) in shifts {
+                from[dim] = (from[dim] as i64 - shift).rem_euclid(shape[dim] as i64) as usize;
+            }
+            x.at(&from)
+        }),
         Op::Conv2d(conv) => finish(&convolve(node, conv, x), 1),
         Op::Linear => {
             let weight = node.param(0).unwrap();
@@ -118,7 +181,9 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             let all: Vec<_> = (0..x.data.len()).filter(|&i| kept(i)).map(|i| x.data[i]).collect();
             all.iter().sum::<f64>() / all.len() as f64
         }),
-        Op::Flatten { .. } | Op::Reshape { .. } => Value { shape, data: x.data.clone() },
+        Op::Flatten { .. } | Op::Reshape { .. } | Op::Unflatten { .. } => {
+            Value { shape, data: x.data.clone() }
+        }
         Op::Permute { dims } => Value::of(shape, |index| {
             let mut from = vec![0; dims.len()];
             dims.iter().zip(index).for_each(|(&d, &i)| from[d] = i);
