@@ -73,3 +73,43 @@ fn a_line_says_what_differs_from_torchs_defaults() {
 return %19, %0"
     );
 }
+
+#[test]
+fn lines_of_token_operations() {
+    let param = |shape: &[usize]| {
+        let shape = Shape::new(shape);
+        Param::new(shape, &vec![1.0; shape.numel()]).ok().map(Arc::new)
+    };
+    let mut builder = GraphBuilder::new();
+    let x = builder.input("x", &[2, 3, 4]).unwrap();
+    let bias = builder.add("bias", Op::Constant, &[], vec![param(&[3, 3])]).unwrap();
+    let norm = Op::LayerNorm { shape: vec![4], eps: 1e-5 };
+    let y = builder.add("norm", norm, &[x], vec![param(&[4]), None]).unwrap();
+    let attention = Op::Attention { scale: Some(0.5), masked: true };
+    builder.add("attention", attention, &[y, y, x, bias], vec![]).unwrap();
+    builder.add("matmul", Op::MatMul, &[bias, x], vec![]).unwrap();
+    builder.normalize("normalize", x, -1, 0.5).unwrap();
+    builder.unflatten("unflatten", x, -1, vec![2, -1]).unwrap();
+    builder.roll("roll", x, &[1, -2], &[0, 2]).unwrap();
+    let one = builder.slice("first", x, 0, [None, Some(1)], 1).unwrap();
+    builder.add("expand", Op::Expand { sizes: vec![-1, 1, 3, 4] }, &[one], vec![]).unwrap_err();
+    builder.add("expand", Op::Expand { sizes: vec![5, 1, -1, 4] }, &[one], vec![]).unwrap();
+    let last = builder.add("expand_as", Op::ExpandAs, &[one, x], vec![]).unwrap();
+    builder.output(last).unwrap();
+    assert_eq!(
+        builder.traced().describe(),
+        "\
+%0  x          input
+%1  bias       constant value (3, 3)
+%2  norm       layer_norm(%0) weight (4,) over [4] eps 0.00001
+%3  attention  attention(%2, %2, %0, %1) scale 0.5
+%4  matmul     matmul(%1, %0)
+%5  normalize  normalize(%0) dim 2 eps 0.5
+%6  unflatten  unflatten(%0) dim 2 to [2, -1]
+%7  roll       roll(%0) dim 0 by 1 dim 2 by -2
+%8  first      slice(%0) dim 0 [:1]
+%9  expand     expand(%8) to [5, 1, -1, 4]
+%10 expand_as  expand_as(%8, %0)
+return %10"
+    );
+}

@@ -40,10 +40,10 @@ impl Draw {
         self.below(2001) as f32 / 1000.0 - 1.0
     }
 
-    fn param(&mut self, shape: &[usize], scale: f32) -> Option<Arc<Param>> {
+    fn param(&mut self, shape: &[usize], scale: f32) -> Arc<Param> {
         let shape = Shape::new(shape);
         let data: Vec<f32> = (0..shape.numel()).map(|_| scale * self.number()).collect();
-        Some(Arc::new(Param::new(shape, &data).unwrap()))
+        Arc::new(Param::new(shape, &data).unwrap())
     }
 
     fn add(&mut self, op: Op, inputs: &[NodeId], params: Vec<Option<Arc<Param>>>) -> NodeId {
@@ -57,14 +57,14 @@ impl Draw {
 
     fn constant(&mut self, shape: &[usize]) -> NodeId {
         let value = self.param(shape, 1.0);
-        self.add(Op::Constant, &[], vec![value])
+        self.add(Op::Constant, &[], vec![Some(value)])
     }
 
     fn linear(&mut self, x: NodeId, outputs: usize) -> NodeId {
         let inputs = *self.shape(x).last().unwrap();
         let weight = self.param(&[outputs, inputs], (3.0 / inputs as f32).sqrt());
-        let bias = if self.below(2) == 0 { self.param(&[outputs], 1.0) } else { None };
-        self.add(Op::Linear, &[x], vec![weight, bias])
+        let bias = (self.below(2) == 0).then(|| self.param(&[outputs], 1.0));
+        self.add(Op::Linear, &[x], vec![Some(weight), bias])
     }
 
     fn conv(&mut self, x: NodeId, outputs: usize, kernel: usize) -> NodeId {
@@ -76,15 +76,13 @@ impl Draw {
             groups: 1,
         };
         let weight = self.param(&[outputs, inputs, kernel, kernel], (3.0 / (inputs * kernel) as f32).sqrt());
-        self.add(Op::Conv2d(conv), &[x], vec![weight, None])
+        self.add(Op::Conv2d(conv), &[x], vec![Some(weight), None])
     }
 
     fn layer_norm(&mut self, x: NodeId, trailing: usize) -> NodeId {
         let shape = self.shape(x);
         let shape = shape[shape.rank() - trailing..].to_vec();
-        let params = (0..2)
-            .map(|_| if self.below(3) == 0 { None } else { self.param(&shape, 1.0) })
-            .collect::<Vec<_>>();
+        let params = (0..2).map(|_| (self.below(3) > 0).then(|| self.param(&shape, 1.0))).collect::<Vec<_>>();
         self.add(Op::LayerNorm { shape, eps: 0.1 }, &[x], params)
     }
 

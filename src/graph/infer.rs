@@ -313,7 +313,7 @@ impl Infer<'_> {
     fn unflatten(&self, dim: usize, sizes: &[i64], x: Shape) -> Result<Shape> {
         self.at_least_1d(x)?;
         self.has_dims(x, &[dim])?;
-        let fail = || self.attribute("sizes", format!("{} elements, as dim {dim} of {x}", x[dim]), sizes);
+        let fail = || self.attribute("sizes", format!("of {} elements, as dim {dim} of {x}", x[dim]), sizes);
         let known = sizes
             .iter()
             .filter(|&&size| size != -1)
@@ -331,7 +331,7 @@ impl Infer<'_> {
     }
 
     fn expand(&self, sizes: &[i64], x: Shape) -> Result<Shape> {
-        let fail = || self.attribute("sizes", format!("sizes that {x} broadcasts to, or -1"), sizes);
+        let fail = || self.attribute("sizes", format!("such that {x} broadcasts to them, or -1"), sizes);
         let missing = sizes.len().checked_sub(x.rank()).ok_or_else(fail)?;
         let mut dims = Vec::with_capacity(sizes.len());
         for (d, &size) in sizes.iter().enumerate() {

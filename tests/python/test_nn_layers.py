@@ -19,6 +19,22 @@ from rvision.nn import functional as F
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nn_layers.json"
 
+
+def attending(nn, needs: dict | None = None, **arguments):
+    """Return a module whose output is self-attention's, or its weights."""
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, **arguments)
+
+        def forward(self, x):
+            output, weights = self.attention(x, x, x, **(needs or {"need_weights": False}))
+            return output if weights is None else weights
+
+    return Attending()
+
+
 # Name: layer and the shape of its input.
 CASES = {
     "conv": (lambda nn: nn.Conv2d(3, 5, 3), (2, 3, 7, 6)),
@@ -78,6 +94,23 @@ CASES = {
     "adaptive max pool upwards": (lambda nn: nn.AdaptiveMaxPool2d((7, 3)), (1, 2, 3, 2)),
     "local response norm": (lambda nn: nn.LocalResponseNorm(5, alpha=0.5, beta=0.75, k=2.0), (1, 7, 3, 2)),
     "local response norm even": (lambda nn: nn.LocalResponseNorm(2), (2, 3, 2, 2)),
+    "layer norm": (lambda nn: nn.LayerNorm(19), (2, 3, 19)),
+    "layer norm of two dimensions": (lambda nn: nn.LayerNorm((3, 5), eps=1e-3), (2, 2, 3, 5)),
+    "layer norm plain": (lambda nn: nn.LayerNorm(8, elementwise_affine=False), (4, 8)),
+    "layer norm without bias": (lambda nn: nn.LayerNorm(8, bias=False), (4, 8)),
+    "attention": (lambda nn: attending(nn), (5, 3, 8)),
+    "attention of batches": (lambda nn: attending(nn, batch_first=True), (3, 5, 8)),
+    "attention of one sequence": (lambda nn: attending(nn, bias=False), (5, 8)),
+    "attention's weights": (lambda nn: attending(nn, {"need_weights": True}, batch_first=True), (3, 5, 8)),
+    "attention's weights by head": (
+        lambda nn: attending(nn, {"average_attn_weights": False}),
+        (5, 3, 8),
+    ),
+    "linear and sum": (
+        lambda nn: nn.Sequential(nn.Linear(6, 24), nn.GELU(), nn.Linear(24, 6), nn.LayerNorm(6)),
+        (2, 3, 4, 6),
+    ),
+    "unflatten": (lambda nn: nn.Sequential(nn.Unflatten(1, (2, -1)), nn.LayerNorm(3)), (2, 8, 3)),
     "flatten": (lambda nn: nn.Flatten(), (2, 3, 2, 2)),
     "flatten some": (lambda nn: nn.Flatten(0, 2), (2, 3, 2, 2)),
     "zero pad": (lambda nn: nn.ZeroPad2d((1, 2, 0, 3)), (1, 2, 2, 3)),
@@ -243,6 +276,18 @@ CALLS = {
     "dropout": [((3, 4), 0.5, False), {}],
     "dropout2d": [((1, 2, 3, 4),), {"training": False}],
     "pad": [((1, 2, 3, 4), (1, 0, 2, 3)), {"value": 1.5}],
+    "layer_norm": [((2, 3, 4), (3, 4), (3, 4), (3, 4), 1e-3), {}],
+    "layer_norm plain": [((2, 3, 4), [4]), {}],
+    "normalize": [((2, 3, 4, 2),), {}],
+    "normalize last": [((2, 3, 19),), {"p": 2, "dim": -1}],
+    "normalize with a floor": [((2, 3),), {"dim": 0, "eps": 1.0}],
+    "scaled_dot_product_attention": [((2, 3, 7, 4), (2, 3, 5, 4), (2, 3, 5, 6)), {}],
+    "scaled_dot_product_attention masked": [((2, 7, 4), (2, 5, 4), (2, 5, 6), (7, 5)), {"scale": 0.3}],
+    "scaled_dot_product_attention by head": [
+        ((2, 3, 7, 4), (2, 3, 5, 4), (2, 3, 5, 4), (3, 1, 5), 0.0, False),
+        {},
+    ],
+    "scaled_dot_product_attention causal": [((7, 4), (5, 4), (5, 4)), {"is_causal": True}],
 }
 
 
@@ -256,8 +301,9 @@ def call(functions, name: str, convert) -> np.ndarray:
 
 
 def is_shape(name: str, position: int) -> bool:
-    weights = {"conv2d": 3, "linear": 3, "prelu": 2}
-    return position < weights.get(name.split()[0], 1)
+    weights = {"conv2d": 3, "linear": 3, "prelu": 2, "layer_norm": 4, "scaled_dot_product_attention": 4}
+    sizes = name.split()[0] == "layer_norm" and position == 1
+    return position < weights.get(name.split()[0], 1) and not sizes
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -304,6 +350,19 @@ def test_functions_of_arrays():
     np.testing.assert_allclose(rvision.mean(x, 1), x.mean(1), rtol=1e-6)
     assert np.array_equal(rvision.permute(x, (1, 0)), x.T)
     assert np.array_equal(rvision.relu(x), np.maximum(x, 0))
+    assert np.array_equal(rvision.transpose(x, 0, 1), x.T)
+    assert np.array_equal(rvision.unsqueeze(x, -1), x[..., None])
+    assert np.array_equal(rvision.unflatten(x, 1, (-1, 1)), x[..., None])
+    assert np.array_equal(rvision.roll(x, (1, -4), (0, 1)), np.roll(x, (1, -4), (0, 1)))
+    assert np.array_equal(rvision.roll(x, 2, 1), np.roll(x, 2, 1))
+    for found, expected in zip(rvision.chunk(x, 2, 1), (x[:, :2], x[:, 2:]), strict=True):
+        assert np.array_equal(found, expected)
+    for found, expected in zip(rvision.split(x, [1, 2], dim=1), (x[:, :1], x[:, 1:]), strict=True):
+        assert np.array_equal(found, expected)
+    for found, expected in zip(rvision.unbind(x, 1), x.T, strict=True):
+        assert np.array_equal(found, expected)
+    assert_close(rvision.matmul(x, y.T), x.astype(float) @ y.T)
+    assert_close(rvision.matmul(ramp((4, 2, 3), 3), y.T), ramp((4, 2, 3), 3).astype(float) @ y.T)
     with pytest.raises(rvision.ArgumentError, match="at least one array"):
         rvision.cat([])
     with pytest.raises(rvision.ShapeError, match="cat"):
@@ -334,6 +393,33 @@ WRONG = {
     "softmax": (lambda: F.softmax(ramp((2, 2), 0), 2), "dimension 2 is out of range"),
     "output size": (lambda: F.adaptive_avg_pool2d(ramp((1, 1, 4, 4), 0), (1, 2, 3)), "output_size must be"),
     "weight": (lambda: F.conv2d(ramp((1, 1, 4, 4), 0), ramp((3, 3), 0)), r"shape \(C', C / groups, kH, kW\)"),
+    "heads": (lambda: nn.MultiheadAttention(8, 3), "a multiple of num_heads, got 8 and 3"),
+    "keys": (lambda: nn.MultiheadAttention(8, 2, kdim=4), "kdim and vdim"),
+    "sequences": (lambda: nn.MultiheadAttention(8, 2)(*[ramp((1, 2, 3, 8), 0)] * 3), "3 dimensions"),
+    "normalized": (lambda: nn.LayerNorm(3)(ramp((2, 4), 0)), r"normalized_shape must be the last sizes"),
+    "norm": (lambda: F.normalize(ramp((2, 4), 0), p=1), "p=1 is not supported, only 2"),
+    "attention dropout": (
+        lambda: F.scaled_dot_product_attention(*[ramp((2, 4), 0)] * 3, dropout_p=0.5),
+        "pass 0.0",
+    ),
+    "two masks": (
+        lambda: F.scaled_dot_product_attention(*[ramp((2, 4), 0)] * 3, ramp((2, 2), 1), is_causal=True),
+        "exclude each other",
+    ),
+    "queries": (
+        lambda: F.scaled_dot_product_attention(ramp((2, 4), 0), *[ramp((2, 5), 0)] * 2),
+        r"queries \(..., L, E\)",
+    ),
+    "mask": (
+        lambda: F.scaled_dot_product_attention(*[ramp((2, 4), 0)] * 3, ramp((3, 2), 1)),
+        r"shapes \(3, 2\) and \(2, 2\) cannot be a mask",
+    ),
+    "matrices": (lambda: rvision.matmul(ramp((2, 3), 0), ramp((2, 3), 0)), "cannot be multiplied as"),
+    "unflattened": (
+        lambda: rvision.unflatten(ramp((2, 6), 0), 1, (4, -1)),
+        "sizes must be of 6 elements, as dim 1",
+    ),
+    "rolled": (lambda: rvision.roll(ramp((2, 6), 0), (1, 2), (0,)), "one for each of the dims"),
     "window": (lambda: nn.Conv2d(1, 1, 5)(ramp((1, 1, 4, 4), 0)), "larger than the padded input"),
 }
 

@@ -214,6 +214,14 @@ FREE = {
     "printed": lambda x: x * len(str(x.shape)) * len(repr(x)),
     "chunked channels": lambda x: rvision.cat(x.split([1, 2], dim=1)[::-1], 1),
     "first row dropped": lambda x: x[:, 0],
+    "inserted": lambda x: x.unsqueeze(0).unsqueeze(-1),
+    "new axes": lambda x: x[:, None, :, None],
+    "shuffled channels": lambda x: x.unflatten(1, (3, -1)).transpose(1, 2).flatten(1, 2),
+    "rolled": lambda x: x.roll((1, -1), (2, 3)),
+    "expanded": lambda x: x[:, :1].expand(-1, 2, -1, -1) * x[:, :1].expand_as(x[:, :2]),
+    "attended": lambda x: F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3),
+    "multiplied": lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2),
+    "its channels": lambda x: x * (x.flatten(2) @ x.flatten(2).transpose(1, 2)).shape[1],
 }
 
 
@@ -365,6 +373,8 @@ def test_without_inputs():
 EXPRESSIONS = {
     "arithmetic": lambda x: (2 - x) * 3 + x / 2 - x * x + 1 / (x * x + 1),
     "negation": lambda x: -x + 1,
+    "product": lambda x: x @ np.arange(10, dtype=np.float32).reshape(5, 2),
+    "product on the left": lambda x: np.arange(8, dtype=np.float32).reshape(2, 4) @ x,
     "numpy scalars": lambda x: np.float32(2) * x - np.float64(1) + x * np.float32(3),
     "array on the left": lambda x: np.arange(1, 6, dtype=np.float32) * x,
     "array on the right": lambda x: x - np.arange(12, dtype=np.float64).reshape(3, 4, 1),
@@ -399,6 +409,17 @@ def test_methods_equal_numpys():
         (lambda x: x.permute(0, 3, 1, 2), x.transpose(0, 3, 1, 2)),
         (lambda x: x.transpose(1, -1), x.swapaxes(1, -1)),
         (lambda x: x.unsqueeze(1), x[:, None]),
+        (lambda x: x.unsqueeze(-1), x[..., None]),
+        (lambda x: x.unflatten(2, (2, -1)), x.reshape(2, 3, 2, 2, 5)),
+        (lambda x: x.unflatten(-1, (5, 1)).flatten(3), x),
+        (lambda x: x.matmul(x.transpose(-2, -1)), x @ x.swapaxes(2, 3)),
+        (lambda x: x[:1, :, :, :4] @ x[..., 1:], x[:1, :, :, :4] @ x[..., 1:]),
+        (lambda x: x.roll((1, -2), (0, 3)), np.roll(x, (1, -2), (0, 3))),
+        (lambda x: x.roll(9, -1), np.roll(x, 9, -1)),
+        (lambda x: x[:, :1].expand(-1, 6, 4, -1), np.broadcast_to(x[:, :1], (2, 6, 4, 5))),
+        (lambda x: x[0].expand(7, -1, -1, -1), np.broadcast_to(x[0], (7, 3, 4, 5))),
+        (lambda x: x[:, :1].expand_as(x) * x, x[:, :1] * x),
+        (lambda x: x.unbind(1)[2], x[:, 2]),
         (lambda x: x.unsqueeze(-1).squeeze(-1), x),
         (lambda x: x.relu(), np.maximum(x, 0)),
         (lambda x: x.clamp(-0.5, 0.5), x.clip(-0.5, 0.5)),
@@ -411,6 +432,40 @@ def test_methods_equal_numpys():
         _, got = traced(ours, x)
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+
+
+class Tokens(nn.Module):
+    """A class token before the pixels, and a scale."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(np.arange(3.0).reshape(1, 1, 3))
+        self.scale = nn.Parameter(np.ones(3))
+
+    def forward(self, x):
+        x = x.flatten(2).permute(0, 2, 1)
+        return rvision.cat([self.token.expand_as(x[:, :1]), x], dim=1) * self.scale
+
+
+def test_a_class_token_serves_every_batch_and_follows_the_state_dict():
+    tokens = Tokens()
+    for seed in range(3):
+        state = {"token": array(1, 1, 3, seed=seed), "scale": array(3, seed=seed + 9)}
+        tokens.load_state_dict(state)
+        for shape in [(1, 3, 2, 4), (5, 3, 2, 4), (2, 3, 1, 1)]:
+            x = array(*shape)
+            rows = np.moveaxis(x, 1, -1).reshape(shape[0], -1, 3)
+            first = np.broadcast_to(state["token"], (shape[0], 1, 3))
+            assert np.array_equal(tokens(x), np.concatenate([first, rows], 1) * state["scale"])
+        (trace,) = tokens._links.traces
+        assert not trace.size_bound
+
+
+def test_a_constant_repeats_like_an_array():
+    token = nn.Parameter(array(1, 2, 1))
+    assert np.array_equal(token.expand(3, -1, 4), np.broadcast_to(token.data, (3, 2, 4)))
+    assert np.array_equal(token.expand((2, 1, 2, 5)), np.broadcast_to(token.data, (2, 1, 2, 5)))
+    assert np.array_equal(token.expand_as(array(3, 2, 4)), np.broadcast_to(token.data, (3, 2, 4)))
 
 
 def test_a_parameter_in_an_expression():
