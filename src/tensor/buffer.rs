@@ -17,6 +17,8 @@ const HUGE_PAGE: usize = 2 << 20;
 pub struct AlignedBuf {
     ptr: NonNull<f32>,
     len: usize,
+    /// What was allocated: as much as it takes to find an aligned place in it.
+    base: NonNull<u8>,
     layout: Layout,
 }
 
@@ -26,7 +28,7 @@ unsafe impl Send for AlignedBuf {}
 unsafe impl Sync for AlignedBuf {}
 
 impl AlignedBuf {
-    /// `len` zeros.
+    /// `len` zeros. The system hands out large ones as they are first written or read.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], naming `what` the buffer is for.
@@ -34,17 +36,20 @@ impl AlignedBuf {
         let out_of_memory = || Error::OutOfMemory { bytes: len.saturating_mul(size_of::<f32>()), what };
         let bytes = len.checked_mul(size_of::<f32>()).ok_or_else(out_of_memory)?;
         let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        let layout = Layout::from_size_align(bytes.max(ALIGNMENT), align).map_err(|_| out_of_memory())?;
+        // Not by the layout's alignment: the standard library then writes the zeros itself, which takes
+        // time and memory, and pages that have been written before the advice stay small.
+        let room = bytes.checked_add(align).ok_or_else(out_of_memory)?;
+        let layout = Layout::from_size_align(room, align_of::<f32>()).map_err(|_| out_of_memory())?;
         // SAFETY: the layout's size is not zero.
-        let raw = unsafe { alloc_zeroed(layout) };
-        #[expect(clippy::cast_ptr_alignment, reason = "the layout's alignment is at least 64")]
-        let ptr = NonNull::new(raw.cast::<f32>()).ok_or_else(out_of_memory)?;
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
+        // SAFETY: the offset is below `align`, so that `bytes` are left behind it.
+        let aligned = unsafe { base.add(base.align_offset(align)) };
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // SAFETY: the range was just allocated and is ours; the advice changes no content.
-            unsafe { libc::madvise(raw.cast(), bytes, libc::MADV_HUGEPAGE) };
+            unsafe { libc::madvise(aligned.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
         }
-        Ok(Self { ptr, len, layout })
+        Ok(Self { ptr: aligned.cast(), len, base, layout })
     }
 
     /// A copy of `data`.
@@ -61,7 +66,7 @@ impl AlignedBuf {
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout in `zeroed`.
-        unsafe { dealloc(self.ptr.as_ptr().cast(), self.layout) }
+        unsafe { dealloc(self.base.as_ptr(), self.layout) }
     }
 }
 
