@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{Param, Shape};
 
 use super::check::check;
+use super::count::multiply_adds;
 use super::infer::node_shape;
 use super::{Graph, Node, NodeId, Op, passes};
 
@@ -190,6 +191,17 @@ impl GraphBuilder {
     pub fn name(&self, value: NodeId) -> Result<&str> {
         self.shape(value)?;
         Ok(&self.graph.nodes[value.0].name)
+    }
+
+    /// What computing a value takes for the inputs at hand; see [`multiply_adds`].
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such value.
+    pub fn multiply_adds(&self, value: NodeId) -> Result<u64> {
+        let shape = self.shape(value)?;
+        let node = &self.graph.nodes[value.0];
+        let inputs: Vec<_> = node.inputs.iter().map(|id| self.shapes[id.0]).collect();
+        Ok(multiply_adds(node, &inputs, shape))
     }
 
     /// The next output. A value may be one twice.

@@ -74,7 +74,8 @@ impl Display for Line<'_> {
     }
 }
 
-fn op_name(op: &Op) -> &'static str {
+/// An operation's name, torch's where torch has it: `conv2d`, `max_pool2d`, `relu`.
+pub fn op_name(op: &Op) -> &'static str {
     match op {
         Op::Input => "input",
         Op::Conv2d(_) => "conv2d",

@@ -9,12 +9,15 @@ use crate::tensor::Activation;
 
 mod builder;
 mod check;
+mod count;
 mod display;
 mod infer;
 mod op;
 pub mod passes;
 
 pub use builder::GraphBuilder;
+pub use count::multiply_adds;
+pub use display::op_name;
 pub use infer::{conv_geometry, infer_shapes, pool_geometry, slice_bounds};
 pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window};
 

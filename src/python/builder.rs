@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::graph::{self, Binary, Conv2d, ConvPadding, NodeId, Op, Window};
 use crate::tensor::{Activation, Param};
 
+/// A node of a traced graph.
+type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
 type Pair = (i64, i64);
 type Sides = (i64, i64, i64, i64);
 
@@ -138,6 +140,17 @@ impl GraphBuilder {
     /// The shape a value has for the inputs' shapes given to `input`.
     fn shape<'py>(&self, py: Python<'py>, value: usize) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.builder.shape(NodeId(value))?.iter())
+    }
+
+    /// The nodes so far, before any pass: name, operation, shape and multiply-adds of each.
+    fn nodes<'py>(&self, py: Python<'py>) -> PyResult<Vec<NodeRow<'py>>> {
+        let nodes = &self.builder.traced().nodes;
+        let row = |(index, node): (usize, &graph::Node)| {
+            let id = NodeId(index);
+            let shape = PyTuple::new(py, self.builder.shape(id)?.iter())?;
+            Ok((node.name.clone(), graph::op_name(&node.op), shape, self.builder.multiply_adds(id)?))
+        };
+        nodes.iter().enumerate().map(row).collect()
     }
 
     /// Make a value the next output.

@@ -47,6 +47,16 @@ impl Parameter {
         Ok(Self { param: Arc::new(param) })
     }
 
+    /// A parameter of zeros, which take no memory until they are read.
+    #[staticmethod]
+    fn zeros(shape: Vec<usize>) -> PyResult<Self> {
+        let shape = Shape::try_new(&shape).ok_or_else(|| Error::TooLarge {
+            node: "Parameter".into(),
+            found: format!("the shape {shape:?}"),
+        })?;
+        Ok(Self { param: Arc::new(Param::zeros(shape)?) })
+    }
+
     /// Sizes of its dimensions.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

@@ -41,6 +41,16 @@ impl Param {
         Ok(Self { shape, data: AlignedBuf::from_slice(data, "a parameter")?, forms: Mutex::new(Vec::new()) })
     }
 
+    /// A parameter of zeros. Their memory is the system's to give when somebody reads it, so that even a
+    /// large network's parameters can be described for nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn zeros(shape: Shape) -> Result<Self> {
+        let data = AlignedBuf::zeroed(shape.numel(), "a parameter")?;
+        Ok(Self { shape, data, forms: Mutex::new(Vec::new()) })
+    }
+
     /// Logical sizes.
     pub fn shape(&self) -> Shape {
         self.shape
