@@ -22,8 +22,10 @@ from rvision.errors import (
 
 if TYPE_CHECKING:
     from rvision import hub, models, nn, ops, transforms, weights
+    from rvision._ensemble import Ensemble
     from rvision._evaluate import Evaluation, evaluate
     from rvision._rvision import build_info, get_num_threads, set_num_threads
+    from rvision._summary import Summary, SummaryRow, summary
     from rvision.nn._functions import (
         add,
         cat,
@@ -50,10 +52,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "DownloadError",
+    "Ensemble",
     "Evaluation",
     "RVisionError",
     "ShapeError",
     "StateDictError",
+    "Summary",
+    "SummaryRow",
     "UnsupportedError",
     "WeightFileError",
     "__version__",
@@ -81,6 +86,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "split",
+    "summary",
     "tanh",
     "transforms",
     "transpose",
@@ -95,7 +101,9 @@ _MODULES = {"hub", "models", "nn", "ops", "transforms", "weights"}
 # Where the other names are to be found.
 _HOMES = {
     **dict.fromkeys(("build_info", "get_num_threads", "set_num_threads"), "rvision._rvision"),
+    "Ensemble": "rvision._ensemble",
     **dict.fromkeys(("Evaluation", "evaluate"), "rvision._evaluate"),
+    **dict.fromkeys(("Summary", "SummaryRow", "summary"), "rvision._summary"),
     **dict.fromkeys(("load", "save"), "rvision.weights._files"),
     **dict.fromkeys(
         (

@@ -31,7 +31,7 @@ from rvision.nn._inputs import as_input, is_array
 if TYPE_CHECKING:
     from rvision.nn.module import Module
 
-__all__ = ["Links", "call_function", "call_module"]
+__all__ = ["Links", "call_function", "call_module", "takes_pictures"]
 
 # Traces a module keeps: one for each rank and channel count, or for each size of a network that reads sizes.
 # Their graphs keep plans and workspaces, so more of them cost memory.
@@ -170,7 +170,7 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
         tuple((name, _take(value, arrays, where)) for name, value in kwargs.items()),
     )
     links = module._links
-    unbatched = any(array.ndim == 3 for array in arrays) and _takes_pictures(module)
+    unbatched = any(array.ndim == 3 for array in arrays) and takes_pictures(module)
     key = (form, tuple(_open(array, unbatched) for array in arrays))
     try:
         trace = links.find(key, arrays)
@@ -213,7 +213,8 @@ def call_function(
     return output[0] if unbatched else output
 
 
-def _takes_pictures(module: Module) -> bool:
+def takes_pictures(module: Module) -> bool:
+    """Return whether (C, H, W) is one picture to a module, rather than a batch of rows."""
     links = module._links
     if links.pictures is None:
         links.pictures = any(child._spatial for child in module.modules())

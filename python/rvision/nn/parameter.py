@@ -46,9 +46,18 @@ class Constant(np.ndarray):
             handle = data._handle
         else:
             handle = _rvision.Parameter(to_float32(data))
+        return cls._of(handle)
+
+    @classmethod
+    def _of(cls, handle: _rvision.Parameter) -> Any:
         self = np.asarray(handle).view(cls)
         self._handle = handle
         return self
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...]) -> Any:
+        """Return a constant of zeros, which take no memory until they are read."""
+        return cls._of(_rvision.Parameter.zeros(shape))
 
     def __array_finalize__(self, source: Any) -> None:
         # What NumPy derives from a constant (a view, a stacked copy) is not the constant.

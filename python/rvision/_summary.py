@@ -1,0 +1,230 @@
+"""What a network consists of and costs, layer by layer: `rvision.summary`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rvision._trace import Tracer
+from rvision.errors import ArgumentError
+from rvision.nn import Module
+from rvision.nn._run import takes_pictures
+from rvision.nn._state import undrawn
+
+__all__ = ["Summary", "SummaryRow", "summary"]
+
+_HEADER = ("layer", "type", "output", "parameters", "multiply-adds")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A layer, an operation between layers, or a parameter that belongs to none.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name in the network, ``layer1.0.conv2``; that of an operation in a `forward` as in
+        torchvision's feature extraction, ``layer1.0.add``.
+    type : str
+        A layer's class, the name of an operation, or ``Parameter``.
+    output_shape : tuple of int, or None
+        What comes out, or a parameter's shape; None for a layer that did not run.
+    num_params : int
+        Values in its parameters; 0 where they have been counted in an earlier row.
+    multiply_adds : int
+        Products of its convolutions and matrices.
+    """
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...] | None
+    num_params: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `summary` counted; `str` of it is a table.
+
+    Attributes
+    ----------
+    rows : tuple of SummaryRow
+        In the order of running. Layers with parameters that did not run stand at the end.
+    """
+
+    rows: tuple[SummaryRow, ...]
+
+    @property
+    def num_params(self) -> int:
+        """Values in all parameters."""
+        return sum(row.num_params for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products of all convolutions and matrices."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def gflops(self) -> float:
+        """Multiply-adds in units of 1e9, which torchvision's tables call GFLOPS."""
+        return self.multiply_adds / 1e9
+
+    def __str__(self) -> str:
+        cells = [
+            (row.name, row.type, _shown(row.output_shape), f"{row.num_params:,}", f"{row.multiply_adds:,}")
+            for row in self.rows
+        ]
+        cells.append(("total", "", "", f"{self.num_params:,}", f"{self.multiply_adds:,}"))
+        widths = [max(map(len, column)) for column in zip(_HEADER, *cells, strict=True)]
+        lines = [_line(line, widths) for line in (_HEADER, *cells)]
+        rule = "-" * max(map(len, lines))
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    __repr__ = __str__
+
+
+def _shown(shape: tuple[int, ...] | None) -> str:
+    return "-" if shape is None else str(shape)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    pairs = zip(cells, widths, strict=True)
+    aligned = [
+        cell.ljust(width) if place < 3 else cell.rjust(width) for place, (cell, width) in enumerate(pairs)
+    ]
+    return "  ".join(aligned)
+
+
+def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
+    """List a network's layers with their output shapes, parameters and multiply-adds.
+
+    The network is not run, and weights that have not been looked at are not initialised: large networks
+    take milliseconds. What is counted is the network as it is written, before layers are fused.
+
+    Parameters
+    ----------
+    model : Module
+        A network or a part of one.
+    input_size : sequence of int, or a sequence of these
+        The input's shape, (N, C, H, W) or (C, H, W) for one picture; several for a `forward` with several
+        arguments.
+
+    Returns
+    -------
+    Summary
+        Its `rows`, and the totals `num_params`, `multiply_adds` and `gflops`. Multiply-adds are those of
+        convolutions, linear layers, and products of matrices as in attention, of the whole batch; zeros of
+        the padding count, and biases, normalisations, pooling and pointwise functions do not. So they are
+        the "GFLOPS" of torchvision's table (``weights.meta["_ops"]``).
+
+    Raises
+    ------
+    ArgumentError
+        If `input_size` is something else.
+    ShapeError
+        If a layer can not take the shape that reaches it.
+
+    Examples
+    --------
+    >>> info = rvision.summary(resnet50(), (1, 3, 224, 224))
+    >>> info.num_params, round(info.gflops, 2)
+    (25557032, 4.09)
+    """
+    twin = undrawn(model)
+    tracer = _Recorder({id(child): name for name, child in twin.named_modules()}, type(model).__name__)
+    symbols = [tracer.input("input", size, (True,) * len(size)) for size in _sizes(twin, input_size)]
+    twin(*symbols)
+    return Summary(tuple(_rows(twin, tracer)))
+
+
+def _sizes(model: Module, input_size: Any) -> list[tuple[int, ...]]:
+    try:
+        several = not isinstance(input_size[0], int | np.integer)
+        sizes = [tuple(map(int, size)) for size in (input_size if several else [input_size])]
+    except (TypeError, ValueError, LookupError):
+        sizes = []
+    if not sizes or any(size < 0 for each in sizes for size in each):
+        raise ArgumentError(
+            f"summary: input_size: expected sizes such as (1, 3, 224, 224), got {input_size!r}"
+        )
+    return [(1, *size) if len(size) == 3 and takes_pictures(model) else size for size in sizes]
+
+
+@dataclass(eq=False)
+class _Call:
+    """A call of a module; `nodes` are those that a layer adds itself."""
+
+    path: str
+    module: Module
+    leaf: bool
+    nodes: list[str] = field(default_factory=list)
+
+
+class _Recorder(Tracer):
+    """A tracer that remembers which module's `forward` each node comes from.
+
+    `events` are calls, and nodes of networks and blocks, in their order.
+    """
+
+    def __init__(self, paths: Mapping[int, str], owner: str) -> None:
+        super().__init__(paths, owner)
+        self.events: list[_Call | str] = []
+        self._open: list[_Call] = []
+
+    @contextmanager
+    def inside(self, module: Any, leaf: bool) -> Iterator[None]:
+        with super().inside(module, leaf):
+            call = _Call(self.path, module, leaf)
+            self.events.append(call)
+            self._open.append(call)
+            try:
+                yield
+            finally:
+                self._open.pop()
+
+    def name(self, label: str) -> str:
+        name = super().name(label)
+        call = self._open[-1]
+        (call.nodes if call.leaf else self.events).append(name)
+        return name
+
+
+def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
+    nodes = {name: node for name, *node in tracer.builder.nodes()}
+    counted: set[int] = set()
+
+    def new_params(module: Module) -> dict[str, Any]:
+        """Return the parameters of a module itself that have not been counted."""
+        own = {
+            name: value for name, value in module.named_parameters(recurse=False) if id(value) not in counted
+        }
+        counted.update(map(id, own.values()))
+        return own
+
+    def size_of(params: dict[str, Any]) -> int:
+        return sum(value.size for value in params.values())
+
+    for event in tracer.events:
+        if isinstance(event, str):
+            op, shape, multiply_adds = nodes[event]
+            yield SummaryRow(event, op, tuple(shape), 0, multiply_adds)
+            continue
+        params = new_params(event.module)
+        if not event.leaf:
+            # Such as a class token or a layer's scale: parameters of a network or block itself.
+            for name, value in params.items():
+                full = f"{event.path}.{name}" if event.path else name
+                yield SummaryRow(full, "Parameter", tuple(value.shape), value.size, 0)
+        elif event.nodes:
+            costs = [nodes[name] for name in event.nodes]
+            total = sum(multiply_adds for *_, multiply_adds in costs)
+            kind = type(event.module).__name__
+            yield SummaryRow(event.nodes[0], kind, tuple(costs[-1][1]), size_of(params), total)
+    for path, module in model.named_modules():
+        params = new_params(module)
+        if params:
+            yield SummaryRow(path, type(module).__name__, None, size_of(params), 0)
