@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rvision._pictures import PictureError, Source, find_pictures, outputs
+from rvision._pictures import PictureError, Prepared, Source, find_pictures, outputs
 from rvision.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ class Labelled:
 
 
 def evaluate(
-    model: Callable[[NDArray[np.float32]], Any],
+    model: Callable[[Any], Any],
     data: str | os.PathLike[str] | Sequence[Source] | NDArray[Any],
     labels: str | os.PathLike[str] | ArrayLike | None = None,
     *,
-    transforms: Callable[[Any], NDArray[np.float32]] | None = None,
+    transforms: Callable[[Any], Prepared] | None = None,
     categories: Sequence[str] | None = None,
     topk: Sequence[int] = (1, 5),
     batch_size: int = 16,
@@ -84,7 +84,7 @@ def evaluate(
     Parameters
     ----------
     model : callable
-        A module, or any function from float32 (N, C, H, W) to (N, K).
+        A module, an `Ensemble`, or any function from float32 (N, C, H, W) to (N, K).
     data : path, sequence or numpy.ndarray
         * an array (N, C, H, W): without `transforms` of floats, as the network takes them; with it, of
           anything that `transforms` takes one of;
@@ -95,7 +95,8 @@ def evaluate(
         The index of each picture's class; or a CSV file with columns ``file`` and ``class_index`` (a folder's
         own ``labels.csv`` is found).
     transforms : callable, optional
-        From a picture to float32 (C, H, W), such as ``weights.transforms()``. Files need it.
+        From a picture to float32 (C, H, W), such as ``weights.transforms()``, or ``ensemble.transforms``.
+        Files need it. What it returns in a tuple, the model is given in a tuple.
     categories : sequence of str, optional
         Names of the classes in the order of the outputs, ``weights.meta["categories"]``. They decide which
         class a folder stands for: where there are as many folders as categories, or no categories are given,

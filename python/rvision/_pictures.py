@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["PictureError", "Source", "find_pictures", "outputs", "read_picture"]
+__all__ = ["PictureError", "Prepared", "Source", "find_pictures", "outputs", "read_picture"]
 
 # A file to read, or a picture that is in memory already.
 Source: TypeAlias = "str | os.PathLike[str] | Image | NDArray[Any]"
+# What transforms make of it; several arrays for an ensemble whose members need different ones.
+Prepared: TypeAlias = "NDArray[np.float32] | tuple[NDArray[np.float32], ...]"
 
 # What is taken for a picture in a folder. A file that is named itself may end as it likes.
 _ENDINGS = {
@@ -82,9 +84,9 @@ def read_picture(path: str | os.PathLike[str]) -> Image:
 
 
 def outputs(
-    model: Callable[[NDArray[np.float32]], Any],
+    model: Callable[[Any], Any],
     sources: Sequence[Source],
-    transforms: Callable[[Any], NDArray[np.float32]] | None,
+    transforms: Callable[[Any], Prepared] | None,
     batch_size: int,
 ) -> Iterator[NDArray[np.float32] | PictureError]:
     """Run pictures through a network in batches and yield for each its row of outputs, in order.
@@ -92,11 +94,11 @@ def outputs(
     Parameters
     ----------
     model : callable
-        From float32 (N, C, H, W) to (N, K).
+        From float32 (N, C, H, W), or a tuple of these if `transforms` returns tuples, to (N, K).
     sources : sequence
         Files, Pillow images or arrays.
     transforms : callable, optional
-        From a picture to float32 (C, H, W). Without it, sources are such arrays.
+        From a picture to float32 (C, H, W), or a tuple of these. Without it, sources are such arrays.
     batch_size : int
         Pictures a run; those of different shapes run apart.
 
@@ -113,7 +115,7 @@ def outputs(
     if batch_size < 1:
         raise ArgumentError(f"batch size: expected 1 or more, got {batch_size}")
 
-    def prepare(source: Source) -> NDArray[np.float32] | PictureError:
+    def prepare(source: Source) -> Prepared | PictureError:
         picture: Any = source
         if isinstance(source, str | os.PathLike):
             try:
@@ -130,15 +132,15 @@ def outputs(
 
 
 def _run(
-    model: Callable[[NDArray[np.float32]], Any], prepared: list[NDArray[np.float32] | PictureError]
+    model: Callable[[Any], Any], prepared: Sequence[Prepared | PictureError]
 ) -> list[NDArray[np.float32] | PictureError]:
-    results = list(prepared)
-    places: dict[tuple[int, ...], list[int]] = {}
+    results: list[Any] = list(prepared)
+    places: dict[Any, list[int]] = {}
     for place, item in enumerate(prepared):
         if not isinstance(item, PictureError):
-            places.setdefault(item.shape, []).append(place)
+            places.setdefault(_shape(item), []).append(place)
     for group in places.values():
-        rows = np.asarray(model(np.stack([np.asarray(prepared[place]) for place in group])))
+        rows = np.asarray(model(_stacked([results[place] for place in group])))
         if rows.ndim != 2 or len(rows) != len(group):
             raise ArgumentError(
                 f"a classifier gives one row a picture: expected ({len(group)}, classes), got {rows.shape}"
@@ -146,3 +148,13 @@ def _run(
         for place, row in zip(group, rows, strict=True):
             results[place] = row
     return results
+
+
+def _shape(item: Prepared) -> Any:
+    return tuple(array.shape for array in item) if isinstance(item, tuple) else item.shape
+
+
+def _stacked(items: Sequence[Prepared]) -> Any:
+    if isinstance(items[0], tuple):
+        return tuple(map(_stacked, zip(*items, strict=True)))
+    return np.stack([np.asarray(item) for item in items])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from rvision._trace import Tracer
 from rvision.errors import ArgumentError
@@ -143,8 +142,8 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) 
 
 def _sizes(model: Module, input_size: Any) -> list[tuple[int, ...]]:
     try:
-        several = not isinstance(input_size[0], int | np.integer)
-        sizes = [tuple(map(int, size)) for size in (input_size if several else [input_size])]
+        several = isinstance(input_size[0], Sequence)
+        sizes = [tuple(map(operator.index, size)) for size in (input_size if several else [input_size])]
     except (TypeError, ValueError, LookupError):
         sizes = []
     if not sizes or any(size < 0 for each in sizes for size in each):
