@@ -116,11 +116,8 @@ class Ensemble(Module):
         arrays = list(x) if isinstance(x, tuple | list) else [x]
         expected = max(self._prepared) + 1
         if len(arrays) != expected:
-            raise ArgumentError(
-                f"Ensemble: its models' pictures are prepared in {expected} ways: expected "
-                f"{'a tuple of that many arrays' if expected > 1 else 'an array'} as ensemble.transforms "
-                f"returns, got {len(arrays)}"
-            )
+            wanted = f"a tuple of {expected} arrays" if expected > 1 else "one array for all models"
+            raise ArgumentError(f"Ensemble: expected {wanted}, as its transforms return, got {len(arrays)}")
         outputs = [model(arrays[place]) for model, place in zip(self, self._prepared, strict=True)]
         self._check(outputs)
         if self.average == "probs":

@@ -399,6 +399,42 @@ def test_models_lists_every_network(run):
     assert_one_line_error(run("models", "nothing"), "no network matches 'nothing'")
 
 
+# --- summary ---
+
+
+def test_summary_lists_layers(run):
+    result = run("summary", "alexnet")
+    assert result.status == 0
+    assert result.lines[2].split() == [
+        "features.0",
+        "Conv2d",
+        "(1,",
+        "64,",
+        "55,",
+        "55)",
+        "23,296",
+        "70,276,800",
+    ]
+    assert result.lines[-1].split() == ["total", "61,100,840", "714,188,480"]
+    report = json.loads(run("summary", "lenet5", "--input", "1,28,28", "--json").out)
+    assert report["input"] == [1, 1, 28, 28]
+    assert (report["num_params"], report["multiply_adds"]) == (61706, 416520)
+    assert report["rows"][-1] == {
+        "name": "classifier.4",
+        "type": "Linear",
+        "output_shape": [1, 10],
+        "num_params": 850,
+        "multiply_adds": 840,
+    }
+
+
+def test_summary_says_what_is_wrong(run):
+    assert_one_line_error(run("summary", "lenet5"), "no weights are published for lenet5.*--input C,H,W")
+    assert_one_line_error(run("summary", "resnet19"), "Unknown model resnet19; did you mean")
+    assert_one_line_error(run("summary", "resnet18", "--input", "224"), "channels, height and width.*'224'")
+    assert_one_line_error(run("summary", "resnet18", "--input", "1,28,28"), "conv1: .*3 input channels")
+
+
 # --- inspect ---
 
 

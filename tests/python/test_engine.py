@@ -224,6 +224,29 @@ def test_the_environment_sets_the_threads():
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_threads_without_work_use_no_processor(threads):
+    result = python(
+        """
+        import time
+        import numpy as np
+        from rvision import models
+
+        model = models.resnet18()
+        for _ in range(3):
+            model(np.zeros((1, 3, 96, 96), np.float32))
+        time.sleep(0.2)  # Threads look for more work before they go to sleep.
+        before = time.process_time()
+        time.sleep(1)
+        print(time.process_time() - before)
+        """,
+        RVISION_NUM_THREADS=str(threads),
+    )
+    assert result.returncode == 0, result.stderr
+    # Of all threads together. One that span or polled would use the whole second, or milliseconds of it.
+    assert float(result.stdout) < 0.05
+
+
 def test_no_more_threads_than_allowed_processors():
     code = """
         import os, rvision

@@ -45,6 +45,14 @@ def test_a_parameter_is_a_read_only_view_of_a_copy():
     assert again.__array_interface__["data"] == view.__array_interface__["data"]
 
 
+def test_zeros_are_a_parameter_like_others():
+    held = _rvision.Parameter.zeros((2, 3))
+    assert held.shape == (2, 3)
+    np.testing.assert_array_equal(np.asarray(held), np.zeros((2, 3), np.float32))
+    with pytest.raises(ShapeError, match="Parameter"):
+        _rvision.Parameter.zeros((1 << 40, 1 << 40))
+
+
 def test_a_view_outlives_its_parameter():
     view = np.asarray(_rvision.Parameter(np.full(100_000, 7, np.float32)))
     gc.collect()

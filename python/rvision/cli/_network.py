@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rvision.nn import Module
 
-__all__ = ["Network", "accuracy", "network", "published", "say"]
+__all__ = ["Network", "accuracy", "members", "network", "published", "say"]
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,12 @@ def _guessed(path: str, shapes: dict[str, tuple[int, ...]]) -> Fit:
 
 def _like(name: str, file: str) -> WeightsEnum | None:
     """Return the published weights that a file's name says it is, or the first ones of its network."""
-    members = _members(name)
+    candidates = members(name)
     digits = expected_hash(file)
-    for member in members:
+    for member in candidates:
         if digits and digits == expected_hash(member.url.rpartition("/")[2]):
             return member
-    return members[0] if members else None
+    return candidates[0] if candidates else None
 
 
 def _categories(args: Any, known: list[str]) -> list[str]:
@@ -174,12 +174,13 @@ def _categories(args: Any, known: list[str]) -> list[str]:
 def published() -> Iterator[tuple[str, WeightsEnum | None]]:
     """Yield every network with each of its published weights; one without any, once with None."""
     for name in models.list_models():
-        members: list[WeightsEnum | None] = [*_members(name)]
-        for member in members or [None]:
+        each: list[WeightsEnum | None] = [*members(name)]
+        for member in each or [None]:
             yield name, member
 
 
-def _members(name: str) -> list[WeightsEnum]:
+def members(name: str) -> list[WeightsEnum]:
+    """Return the weights that are published for a network; none, or several."""
     try:
         return list(models.get_model_weights(name))
     except ValueError:
@@ -197,7 +198,7 @@ def _member(model: str | None, weights: str | None) -> WeightsEnum | None:
     if weights is None:
         return None
     if model is not None:
-        for own in _members(model):
+        for own in members(model):
             if weights in type(own).__members__:
                 return type(own)[weights]
     class_name, _, name = weights.partition(".")
@@ -215,7 +216,7 @@ def _member(model: str | None, weights: str | None) -> WeightsEnum | None:
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         if model is None:
             raise ArgumentError(f"--weights {weights}: no such file; published weights by name need --model")
-        names = ", ".join(type(_members(model)[0]).__members__) if _members(model) else "none are published"
+        names = ", ".join(type(members(model)[0]).__members__) if members(model) else "none are published"
         raise ArgumentError(f"--weights {weights}: no such file, and no weights of {model} ({names})")
     return None
 

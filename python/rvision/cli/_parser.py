@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _classify(commands)
     _evaluate(commands)
     _models(commands)
+    _summary(commands)
     _inspect(commands)
     return parser
 
@@ -101,6 +102,23 @@ def _models(commands: Any) -> None:
     command.add_argument(
         "--json", action="store_true", help="print a JSON object a line for each set of weights"
     )
+
+
+def _summary(commands: Any) -> None:
+    command = commands.add_parser(
+        "summary",
+        help="list a network's layers",
+        description="List a network's layers in the order of running, with the shape of what comes out of "
+        "each, its parameters and its multiply-adds (products of convolutions and matrices).",
+    )
+    command.add_argument("model", metavar="MODEL", help="the network ('rvision models' lists them)")
+    command.add_argument(
+        "--input",
+        type=_sizes,
+        metavar="C,H,W",
+        help="channels, height and width of a picture; by default those of its published weights",
+    )
+    command.add_argument("--json", action="store_true", help="print a JSON object")
 
 
 def _inspect(commands: Any) -> None:
@@ -169,6 +187,13 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from None
+
+
+def _sizes(text: str) -> list[int]:
+    parts = text.split(",")
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"expected channels, height and width (3,224,224), got {text!r}")
+    return [_positive(part) for part in parts]
 
 
 def _crop(text: str) -> int | str:
