@@ -191,6 +191,11 @@ class _Recorder(Tracer):
         (call.nodes if call.leaf else self.events).append(name)
         return name
 
+    def evaluate(self, module: Any, value: Any) -> Any:
+        # It is part of the network as it is written.
+        module(self.input("constant", value.shape, (True,) * value.ndim))
+        return super().evaluate(module, value)
+
 
 def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
     nodes = {name: node for name, *node in tracer.builder.nodes()}

@@ -113,6 +113,23 @@ class Tracer:
         name = self._unique(f"{path}.constant" if path else "constant")
         return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape))
 
+    def evaluate(self, module: Callable[[Any], Any], value: Any) -> Any:
+        """Run a part of the network that sees constants only, once a trace and not once a run.
+
+        Parameters
+        ----------
+        module : Module
+            The part, such as the one that makes Swin V2's position biases from a table of offsets.
+        value : array_like
+            What it is called with.
+
+        Returns
+        -------
+        numpy.ndarray
+            What it returns; in the graph it is a constant.
+        """
+        return module(value)
+
     def finish(self, outputs: Sequence[Symbol]) -> _rvision.Graph:
         """Return the graph that computes `outputs`."""
         for symbol in outputs:

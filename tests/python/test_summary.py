@@ -141,6 +141,25 @@ def test_attention_is_one_layer_with_both_its_products():
     assert rows[0].output_shape == rows[1].output_shape == (2, 5, 12)
 
 
+def test_what_sees_only_constants_counts_too():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Buffer(np.eye(3, dtype=np.float32))
+            self.bias = nn.Sequential(nn.Linear(3, 5, bias=False))
+
+        def forward(self, x: Any) -> Any:
+            return x + x.tracer.evaluate(self.bias, self.table).sum(0)
+
+    net = Net()
+    np.testing.assert_allclose(net(np.zeros((2, 5), np.float32))[0], net.bias[0].weight.sum(1), atol=1e-6)
+    rows = rvision.summary(net, (2, 5)).rows
+    assert [(row.name, row.num_params, row.multiply_adds) for row in rows] == [
+        ("bias.0", 15, 45),
+        ("add", 0, 0),
+    ]
+
+
 def test_a_layer_alone_and_a_function():
     class Scale(nn.Module):
         def forward(self, x: Any) -> Any:
