@@ -1,4 +1,4 @@
-"""Every published entry: what its name leads to, that its network takes it, its preset beside torchvision's."""
+"""Every published entry: what its name leads to, who takes it, and its preset beside torchvision's."""
 
 from __future__ import annotations
 
