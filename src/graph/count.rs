@@ -67,8 +67,8 @@ mod tests {
     use crate::graph::{Conv2d, ConvPadding, GraphBuilder};
     use crate::tensor::Param;
 
-    fn zeros(dims: &[usize]) -> Option<Arc<Param>> {
-        Some(Arc::new(Param::zeros(Shape::new(dims)).unwrap()))
+    fn zeros(dims: &[usize]) -> Arc<Param> {
+        Arc::new(Param::zeros(Shape::new(dims)).unwrap())
     }
 
     #[test]
@@ -77,12 +77,12 @@ mod tests {
         let x = builder.input("x", &[2, 8, 9, 7]).unwrap();
         let conv =
             Conv2d { stride: [2, 1], padding: ConvPadding::Explicit([1; 4]), dilation: [1, 1], groups: 2 };
-        let params = vec![zeros(&[6, 4, 3, 3]), zeros(&[6])];
+        let params = vec![Some(zeros(&[6, 4, 3, 3])), Some(zeros(&[6]))];
         let conv = builder.add("conv", Op::Conv2d(conv), &[x], params).unwrap();
         assert_eq!(builder.multiply_adds(conv).unwrap(), 2 * 6 * 5 * 7 * (4 * 3 * 3));
 
         let flat = builder.flatten("flatten", conv, 1, -1).unwrap();
-        let linear = builder.add("fc", Op::Linear, &[flat], vec![zeros(&[10, 210]), None]).unwrap();
+        let linear = builder.add("fc", Op::Linear, &[flat], vec![Some(zeros(&[10, 210])), None]).unwrap();
         assert_eq!(builder.multiply_adds(linear).unwrap(), 2 * 10 * 210);
 
         let queries = builder.input("q", &[2, 3, 5, 4]).unwrap();
