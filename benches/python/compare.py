@@ -40,6 +40,35 @@ NETWORKS = [
     "squeezenet1_1",
     "mobilenet_v2",
 ]
+# One or two of each of torchvision's families.
+FAMILIES = [
+    "alexnet",
+    "vgg16",
+    "squeezenet1_1",
+    "googlenet",
+    "inception_v3",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "densenet121",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "shufflenet_v2_x1_0",
+    "mnasnet1_0",
+    "efficientnet_b0",
+    "efficientnet_b3",
+    "efficientnet_v2_s",
+    "regnet_x_400mf",
+    "regnet_y_1_6gf",
+    "convnext_tiny",
+    "vit_b_16",
+    "vit_b_32",
+    "swin_t",
+    "swin_v2_t",
+    "maxvit_t",
+]
 # Larger differences than this between two engines' logits mean that one computes another network.
 AGREEMENT = 1e-3
 
@@ -68,8 +97,10 @@ def measure(name: str, args: argparse.Namespace, engines: list[str], folder: str
     """Interleaved rounds of all engines on one network."""
     users = {"onnx": {"onnxruntime", "openvino"}, "ncnn": {"ncnn"}}
     exports = [form for form, engine in users.items() if engine & {*engines}]
-    shape = [args.batch, 3, args.size, args.size]
-    files = answer(ask({"prepare": name, "folder": folder, "shape": shape, "exports": exports}))
+    files = answer(
+        ask({"prepare": name, "folder": folder, "size": args.size, "batch": args.batch, "exports": exports})
+    )
+    shape = files.pop("shape")
     workers, results = {}, {}
     for engine in engines:
         worker = ask(
@@ -160,11 +191,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--networks", nargs="+", default=NETWORKS)
+    which.add_argument(
+        "--families",
+        dest="networks",
+        action="store_const",
+        const=FAMILIES,
+        help="one or two networks of each family",
+    )
     parser.add_argument("--engines", nargs="+", default=PEERS, choices=PEERS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--size", type=int, help="height and width; default: those of each network's preset")
     parser.add_argument("--rounds", type=int, default=10, help="times that all engines take their turn")
     parser.add_argument("--runs", type=int, default=5, help="timed runs in one turn")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds of rest before each turn")
@@ -189,7 +228,8 @@ def main() -> None:
         fastest, factor = ratio(report["networks"][name])
         print(f"{name}: {factor:.2f} of {fastest}", file=sys.stderr)
     report["geometric_mean"] = statistics.geometric_mean(ratio(r)[1] for r in report["networks"].values())
-    setting = f"{args.threads} threads, batch {args.batch}, {args.size} x {args.size}, median milliseconds"
+    size = "the presets' sizes" if args.size is None else f"{args.size} x {args.size}"
+    setting = f"{args.threads} threads, batch {args.batch}, {size}, median milliseconds"
     print(f"{report['machine']}, {setting}\n\n{table(report, engines)}\n")
     print(f"geometric mean of the last column: {report['geometric_mean']:.2f}")
     if args.json:

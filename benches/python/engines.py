@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,8 +109,11 @@ def ncnn(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
 ENGINES = {f.__name__: f for f in (rvision, torch_eager, torch_channels_last, onnxruntime, openvino, ncnn)}
 
 
-def prepare(name: str, folder: str, shape: list[int], exports: list[str]) -> dict[str, str]:
-    """Write a network's weights (drawn, seeded) and the peers' own formats into `folder`."""
+def prepare(name: str, folder: str, size: int | None, batch: int, exports: list[str]) -> dict[str, Any]:
+    """Write a network's weights (drawn, seeded) and the peers' own formats into `folder`.
+
+    Returns their paths by format, and the input's `shape`.
+    """
     import torch
     import torchvision
 
@@ -120,8 +124,16 @@ def prepare(name: str, folder: str, shape: list[int], exports: list[str]) -> dic
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.uniform_(0.5, 1.5)
             module.running_mean.normal_(0, 0.1)
+    with torch.no_grad():
+        # Parameters that begin all alike would leave some networks' logits at zero.
+        for parameter in model.parameters():
+            if parameter.numel() > 1 and parameter.std() == 0:
+                parameter.add_(0.02 * torch.randn_like(parameter))
+    if size is None:
+        size = torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+    shape = [batch, 3, size, size]
     base = Path(folder) / name
-    files = {"pth": f"{base}.pth"}
+    files: dict[str, Any] = {"pth": f"{base}.pth", "shape": shape}
     torch.save(model.state_dict(), files["pth"])
     example = torch.zeros(*shape)
     if "onnx" in exports:
@@ -169,7 +181,15 @@ def main() -> None:
     request = json.loads(parser.parse_args().request)
     if "prepare" in request:
         print(
-            json.dumps(prepare(request["prepare"], request["folder"], request["shape"], request["exports"]))
+            json.dumps(
+                prepare(
+                    request["prepare"],
+                    request["folder"],
+                    request["size"],
+                    request["batch"],
+                    request["exports"],
+                )
+            )
         )
     else:
         serve(**request)
