@@ -180,17 +180,8 @@ def main() -> None:
     parser.add_argument("request", help="JSON: {engine, name, files, threads, shape} or {prepare, ...}")
     request = json.loads(parser.parse_args().request)
     if "prepare" in request:
-        print(
-            json.dumps(
-                prepare(
-                    request["prepare"],
-                    request["folder"],
-                    request["size"],
-                    request["batch"],
-                    request["exports"],
-                )
-            )
-        )
+        name = request.pop("prepare")
+        print(json.dumps(prepare(name, **request)))
     else:
         serve(**request)
 
