@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use super::epilogue::activate_cheap;
-use super::math::{activate_row, maximum, minimum};
+use super::math::{StoredRows, activate_rows, maximum, minimum};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
@@ -371,7 +371,7 @@ unsafe fn finish_row<S: Simd>(
             each_op::<S, true>(s, op, out, lanes, len);
         } else {
             each_op::<S, false>(s, op, out, lanes, len);
-            activate_row(S::ISA, out, len, activation);
+            activate_rows(S::ISA, StoredRows::Every { first: out, stride: 0, count: 1 }, len, activation);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::gemm::tile::Tile;
-use super::math::activate_row;
+use super::math::{StoredRows, activate_rows};
 use crate::error::Result;
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
@@ -117,10 +117,9 @@ impl Epilogue {
     /// # Safety
     /// As [`Self::store_tile`].
     pub unsafe fn activate_stored(&self, isa: Isa, columns: Columns, to: &[*mut f32]) {
-        for to in to {
-            // SAFETY: within the pixel's channels, by contract.
-            unsafe { activate_row(isa, to.add(columns.channel), columns.channels, self.activation) };
-        }
+        let rows = StoredRows::At { addresses: to, skip: columns.channel };
+        // SAFETY: within the pixels' channels, by contract.
+        unsafe { activate_rows(isa, rows, columns.channels, self.activation) };
     }
 }
 

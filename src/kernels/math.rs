@@ -50,11 +50,12 @@ pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.mul(s.mul(power, s.pow2n(half)), s.pow2n(s.sub(n, half)))
 }
 
-/// e^x for x of at most 0; zero where it is below 2^-125, which no sum of such numbers with e^0 feels.
+/// e^x for x of at most 0; zero where it is below 1.03 times 2^-126, the least number that is not
+/// denormal, which no sum of such numbers with e^0 feels.
 #[inline(always)]
 pub fn exp_of_negative<S: Simd>(s: S, x: S::F32) -> S::F32 {
     /// e to this is above 2^-126, so that one power of two without denormals will do.
-    const LOWEST: f32 = -86.5;
+    const LOWEST: f32 = -87.3;
     // The order of the operands lets NaN through.
     let clamped = s.max(s.splat(LOWEST), x);
     let (power, n) = exp_parts(s, clamped);
@@ -102,7 +103,21 @@ pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// x sigmoid(x)
 #[inline(always)]
 pub fn silu<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    s.mul(x, sigmoid(s, x))
+    times_sigmoid(s, x, x)
+}
+
+/// x sigmoid(u), for which the small results of a sigmoid alone need not be exact.
+#[inline(always)]
+fn times_sigmoid<S: Simd>(s: S, x: S::F32, u: S::F32) -> S::F32 {
+    /// Between these, e^u and e^-u are neither denormal nor infinite, and one power of two will do.
+    const LOWEST: f32 = -87.3;
+    const HIGHEST: f32 = 88.0;
+    let minus = s.sub(s.zero(), u);
+    // The order of the operands lets NaN through.
+    let (power, n) = exp_parts(s, s.min(s.splat(HIGHEST), s.max(s.splat(LOWEST), minus)));
+    let e = s.mul(power, s.pow2n(n));
+    let e = s.select_gt(minus, s.splat(HIGHEST), s.splat(f32::INFINITY), e);
+    s.div(x, s.add(s.splat(1.0), e))
 }
 
 /// x Phi(x) with the normal distribution's function Phi.
@@ -126,7 +141,7 @@ pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let t = s.min(s.splat(HIGHEST), s.mul(abs(s, x), s.splat(std::f32::consts::FRAC_1_SQRT_2)));
     let w = s.div(s.splat(1.0), s.fma(t, s.splat(19.0 / 64.0), s.splat(1.0)));
     let scaled = s.mul(w, polynomial(s, w, TAIL));
-    let tail = s.mul(s.mul(s.splat(0.5), scaled), exp(s, s.sub(s.zero(), s.mul(t, t))));
+    let tail = s.mul(s.mul(s.splat(0.5), scaled), exp_of_negative(s, s.sub(s.zero(), s.mul(t, t))));
     s.mul(x, s.select_gt(x, s.zero(), s.sub(s.splat(1.0), tail), tail))
 }
 
@@ -136,11 +151,11 @@ pub fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
     /// 2 sqrt(2 / pi)
     const FACTOR: f32 = 1.595_769;
     let cubic = s.fma(s.mul(s.mul(x, x), s.splat(0.044_715)), x, x);
-    s.mul(x, sigmoid(s, s.mul(cubic, s.splat(FACTOR))))
+    times_sigmoid(s, x, s.mul(cubic, s.splat(FACTOR)))
 }
 
 /// Any activation on a vector. Inside a loop the activation should be a constant, see
-/// [`activate_row`].
+/// [`activate_rows`].
 #[inline(always)]
 pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F32 {
     match activation {
@@ -153,70 +168,113 @@ pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::
     }
 }
 
-/// Any activation in place over `len` floats, such as a finished tile's row. A value's result does
-/// not depend on its place in the row.
-///
-/// This enters the instruction set anew, which costs a few nanoseconds, so that its dozen loops are
-/// compiled once for all kernels and not once in each.
-///
-/// # Safety
-/// `row` must be valid for reading and writing `len` floats.
-#[inline]
-pub unsafe fn activate_row(isa: Isa, row: *mut f32, len: usize, activation: Activation) {
-    if activation != Activation::Identity {
-        isa.dispatch(ActivateRow { row, len, activation });
+/// Rows of floats in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum StoredRows<'a> {
+    /// At these addresses, `skip` floats further on.
+    At {
+        /// Of the pixels.
+        addresses: &'a [*mut f32],
+        /// To the first channel.
+        skip: usize,
+    },
+    /// At equal distances.
+    Every {
+        /// The first row.
+        first: *mut f32,
+        /// Floats from row to row.
+        stride: usize,
+        /// Rows.
+        count: usize,
+    },
+}
+
+impl StoredRows<'_> {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        match *self {
+            Self::At { addresses, .. } => addresses.len(),
+            Self::Every { count, .. } => count,
+        }
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize) -> *mut f32 {
+        match *self {
+            Self::At { addresses, skip } => addresses[i].wrapping_add(skip),
+            Self::Every { first, stride, .. } => first.wrapping_add(i * stride),
+        }
     }
 }
 
-/// The arguments of [`activate_row`], under its contract.
-struct ActivateRow {
-    row: *mut f32,
+/// Any activation in place over rows of `len` floats, such as a finished tile's. A value's result
+/// does not depend on its place.
+///
+/// This enters the instruction set anew, which costs as much as some vectors do, so that its dozen
+/// loops are compiled once for all kernels and not once in each: give it many rows at once. Beside
+/// each other their long chains of instructions also hide each other's latency.
+///
+/// # Safety
+/// The rows must be valid for reading and writing `len` floats.
+#[inline]
+pub unsafe fn activate_rows(isa: Isa, rows: StoredRows<'_>, len: usize, activation: Activation) {
+    if activation != Activation::Identity {
+        isa.dispatch(ActivateRows { rows, len, activation });
+    }
+}
+
+/// The arguments of [`activate_rows`], under its contract.
+struct ActivateRows<'a> {
+    rows: StoredRows<'a>,
     len: usize,
     activation: Activation,
 }
 
-impl Vectorized for ActivateRow {
+impl Vectorized for ActivateRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { row, len, activation } = self;
+        let Self { rows, len, activation } = self;
         // One loop each, in which the activation is known.
-        // SAFETY: the contract of `activate_row`.
+        // SAFETY: the contract of `activate_rows`.
         unsafe {
             match activation {
                 Activation::Identity => {}
-                Activation::Relu => map_row(s, row, len, Activation::Relu),
-                Activation::Clamp { lo, hi } => map_row(s, row, len, Activation::Clamp { lo, hi }),
-                Activation::LeakyRelu { slope } => map_row(s, row, len, Activation::LeakyRelu { slope }),
-                Activation::Hardswish => map_row(s, row, len, Activation::Hardswish),
-                Activation::Hardsigmoid => map_row(s, row, len, Activation::Hardsigmoid),
-                Activation::Tanh => map_row(s, row, len, Activation::Tanh),
-                Activation::Sigmoid => map_row(s, row, len, Activation::Sigmoid),
-                Activation::Silu => map_row(s, row, len, Activation::Silu),
-                Activation::Gelu => map_row(s, row, len, Activation::Gelu),
-                Activation::GeluTanh => map_row(s, row, len, Activation::GeluTanh),
+                Activation::Relu => map_rows(s, rows, len, Activation::Relu),
+                Activation::Clamp { lo, hi } => map_rows(s, rows, len, Activation::Clamp { lo, hi }),
+                Activation::LeakyRelu { slope } => map_rows(s, rows, len, Activation::LeakyRelu { slope }),
+                Activation::Hardswish => map_rows(s, rows, len, Activation::Hardswish),
+                Activation::Hardsigmoid => map_rows(s, rows, len, Activation::Hardsigmoid),
+                Activation::Tanh => map_rows(s, rows, len, Activation::Tanh),
+                Activation::Sigmoid => map_rows(s, rows, len, Activation::Sigmoid),
+                Activation::Silu => map_rows(s, rows, len, Activation::Silu),
+                Activation::Gelu => map_rows(s, rows, len, Activation::Gelu),
+                Activation::GeluTanh => map_rows(s, rows, len, Activation::GeluTanh),
             }
         }
     }
 }
 
 /// # Safety
-/// `row` must be valid for reading and writing `len` floats.
+/// The rows must be valid for reading and writing `len` floats.
 #[inline(always)]
-unsafe fn map_row<S: Simd>(s: S, row: *mut f32, len: usize, activation: Activation) {
-    let mut i = 0;
-    while i < len {
-        let n = S::LANES.min(len - i);
-        // SAFETY: n floats are left from i on. One body serves full vectors and the rest: its
-        // arithmetic is long, the two loads and stores are not.
-        unsafe {
-            let at = row.add(i);
-            let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
-            let y = apply_activation(s, activation, x);
-            if n == S::LANES { s.store(at, y) } else { s.store_partial(at, y, n) }
+unsafe fn map_rows<S: Simd>(s: S, rows: StoredRows<'_>, len: usize, activation: Activation) {
+    for i in 0..rows.count() {
+        let row = rows.row(i);
+        let mut at = 0;
+        while at < len {
+            let n = S::LANES.min(len - at);
+            // SAFETY: n floats are left from here on. One body serves full vectors and the rest:
+            // its arithmetic is long, the two loads and stores are not.
+            unsafe {
+                let to = row.add(at);
+                let x = if n == S::LANES { s.load(to) } else { s.load_partial(to, n) };
+                let y = apply_activation(s, activation, x);
+                if n == S::LANES { s.store(to, y) } else { s.store_partial(to, y, n) }
+            }
+            at += n;
         }
-        i += n;
     }
 }
 

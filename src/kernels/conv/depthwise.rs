@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
+use crate::kernels::math::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
@@ -73,7 +74,7 @@ fn prepare<const I: usize>(
     };
     let items = desc.output.batch
         * match &way {
-            Way::Rows { blocks, .. } => desc.output.height * blocks,
+            Way::StoredRows { blocks, .. } => desc.output.height * blocks,
             Way::Bands { bands, .. } => vectors * bands,
         };
     let phases = if desc.output.pixels() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
@@ -104,7 +105,7 @@ const CACHED_ROWS: usize = 48 << 10;
 /// How a convolution is cut into items.
 enum Way {
     /// An item is one output row of a block of channels, read from where the input lies.
-    Rows {
+    StoredRows {
         /// Parts that the vectors of channels are cut into.
         blocks: usize,
         /// The output columns whose taps are all inside the picture.
@@ -128,7 +129,7 @@ impl Way {
         let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
         let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
         let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
-        Self::Rows {
+        Self::StoredRows {
             blocks: row_bytes.div_ceil(CACHED_ROWS).clamp(1, vectors),
             interior: first..inside.clamp(first, desc.output.width),
         }
@@ -171,7 +172,7 @@ impl Kernel for Depthwise {
 
     fn scratch(&self) -> ScratchSize {
         match self.way {
-            Way::Rows { .. } => ScratchSize::default(),
+            Way::StoredRows { .. } => ScratchSize::default(),
             Way::Bands { length, rows, .. } => {
                 ScratchSize { shared: 0, local: rows * length * self.isa.lanes() }
             }
@@ -229,7 +230,7 @@ impl Items<'_> {
         let width = self.conv.desc.input.width;
         let vectors = output.channels.div_ceil(S::LANES);
         match &self.conv.way {
-            Way::Rows { blocks, interior } => {
+            Way::StoredRows { blocks, interior } => {
                 for item in self.range.clone() {
                     let (n, rest) = (item / (blocks * output.height), item % (blocks * output.height));
                     let (block, oy) = (rest / output.height, rest % output.height);
@@ -528,10 +529,9 @@ impl<S: Simd> Row<'_, S> {
     #[inline(always)]
     unsafe fn rest(&self, width: usize) {
         if self.finish.has_rest() {
-            for ox in 0..width {
-                // SAFETY: the pixel's channels were written.
-                unsafe { self.finish.rest(S::ISA, self.output.add(ox * self.output_stride), self.channels) };
-            }
+            let rows = StoredRows::Every { first: self.output, stride: self.output_stride, count: width };
+            // SAFETY: the pixels' channels were written.
+            unsafe { self.finish.rest(S::ISA, rows, self.channels) };
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::Epilogue;
-use crate::kernels::math::activate_row;
+use crate::kernels::math::{StoredRows, activate_rows};
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
@@ -59,13 +59,13 @@ impl Finish {
         self.rest != Activation::Identity
     }
 
-    /// What of the activation is left to do over `len` finished channels.
+    /// What of the activation is left to do over rows of `len` finished channels.
     ///
     /// # Safety
-    /// `channels` must be valid for reading and writing `len` floats.
+    /// The rows must be valid for reading and writing `len` floats.
     #[inline(always)]
-    pub(super) unsafe fn rest(&self, isa: Isa, channels: *mut f32, len: usize) {
+    pub(super) unsafe fn rest(&self, isa: Isa, rows: StoredRows<'_>, len: usize) {
         // SAFETY: the caller's contract.
-        unsafe { activate_row(isa, channels, len, self.rest) }
+        unsafe { activate_rows(isa, rows, len, self.rest) }
     }
 }

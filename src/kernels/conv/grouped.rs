@@ -8,6 +8,7 @@
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
+use crate::kernels::math::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
@@ -246,8 +247,9 @@ impl Tiles<'_> {
                 for &at in &outputs.at[..outputs.count] {
                     // SAFETY: these channels were written above.
                     unsafe {
-                        let at = self.output.add(at + units.start * unit);
-                        self.conv.finish.rest(S::ISA, at, units.len() * unit);
+                        let first = self.output.add(at + units.start * unit);
+                        let row = StoredRows::Every { first, stride: 0, count: 1 };
+                        self.conv.finish.rest(S::ISA, row, units.len() * unit);
                     }
                 }
             }

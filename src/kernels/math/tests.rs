@@ -27,7 +27,10 @@ fn apply(isa: Isa, function: Function, x: &[f32]) -> Vec<f32> {
     match function {
         Function::Exp => isa.dispatch(Exp(&mut row)),
         // SAFETY: the row is a slice.
-        Function::Activation(a) => unsafe { activate_row(isa, row.as_mut_ptr(), row.len(), a) },
+        Function::Activation(a) => unsafe {
+            let rows = StoredRows::Every { first: row.as_mut_ptr(), stride: 0, count: 1 };
+            activate_rows(isa, rows, x.len(), a);
+        },
     }
     row.to_vec()
 }
