@@ -10,6 +10,7 @@
 mod count;
 mod fork;
 mod job;
+mod placement;
 mod turns;
 
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -20,6 +21,7 @@ use crate::error::Result;
 pub use fork::{ForkGuard, hold_fork};
 use job::SIGNAL_INTERVAL;
 pub use job::{Phase, Work};
+use placement::Placement;
 use turns::Turns;
 
 /// The workers of this process: its own threads, and whoever calls.
@@ -28,14 +30,22 @@ pub struct Pool {
     others: Option<rayon::ThreadPool>,
     threads: usize,
     turns: Turns,
+    placement: Arc<Placement>,
 }
 
 impl Pool {
     fn new(threads: usize) -> Result<Self> {
+        let placement = Arc::new(Placement::default());
         let others = rayon::ThreadPoolBuilder::new()
             .num_threads(threads - 1)
             .thread_name(|index| format!("rvision-{}", index + 1))
-            .start_handler(|_| std::mem::forget(FlushDenormals::enter()));
+            .start_handler({
+                let placement = Arc::clone(&placement);
+                move |_| {
+                    std::mem::forget(FlushDenormals::enter());
+                    placement.join();
+                }
+            });
         // Zero would mean as many as there are cores.
         let others = if threads > 1 { Some(others.build()) } else { None };
         let others = others.transpose().map_err(|error| crate::Error::Environment {
@@ -43,7 +53,7 @@ impl Pool {
             value: threads.to_string(),
             expected: format!("a number of threads that the system can start ({error})"),
         })?;
-        Ok(Self { others, threads, turns: Turns::default() })
+        Ok(Self { others, threads, turns: Turns::default(), placement })
     }
 
     /// How many workers.
@@ -66,6 +76,7 @@ impl Pool {
     ) -> Result<()> {
         let _turn = self.turns.wait(SIGNAL_INTERVAL, interrupted)?;
         let _mode = FlushDenormals::enter();
+        self.placement.make_way();
         job::run(self.others.as_ref(), work, phases, interrupted)
     }
 }
