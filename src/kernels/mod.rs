@@ -85,12 +85,11 @@ pub fn chunks_for(items: usize, threads: usize) -> usize {
     items.min(if threads == 1 { 1 } else { threads * CHUNKS_PER_THREAD }).max(1)
 }
 
-/// The `index`-th of `parts` nearly equal ranges of `0..total`: lengths differ by at most one.
+/// The `index`-th of `parts` nearly equal ranges of `0..total`: lengths differ by at most one, and so
+/// do the sums of lengths of consecutive parts, such as a worker's share.
 #[inline]
 pub fn even_range(total: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
-    let (size, rest) = (total / parts, total % parts);
-    let start = index * size + index.min(rest);
-    start..start + size + usize::from(index < rest)
+    index * total / parts..(index + 1) * total / parts
 }
 
 /// Run a prepared kernel on this thread, chunk after chunk: for tests and benches.

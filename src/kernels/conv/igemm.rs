@@ -111,8 +111,9 @@ impl Igemm {
             [chunks_for(pixels.div_ceil(rows), threads), 1]
         } else {
             let across = chunks_for(count, threads);
-            // Too few panels for all threads: pixels help.
-            [chunks_for(pixels.div_ceil(rows), (threads / across).max(1)), across]
+            // Few panels that do not go round evenly: each thread takes its part of the pixels too.
+            let along = if across.is_multiple_of(threads) { 1 } else { threads };
+            [pixels.div_ceil(rows).min(along), across]
         };
         let tiles = (TABLE_LIMIT / (runs.count() * rows)).clamp(1, TILES_PER_BLOCK);
         let zeros = AlignedBuf::zeroed(runs.reach, "padding").expect("a few zeros");
