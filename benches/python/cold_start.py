@@ -4,6 +4,9 @@ Every measurement is a fresh Python process that imports an engine, loads weight
 the system, prepares a picture with Pillow and numpy, and runs once. Engines take turns.
 
     python benches/python/cold_start.py --rounds 7
+
+Bytecode must be there for all engines alike, as `pip install` writes it: not with an editable install under
+PYTHONDONTWRITEBYTECODE.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ def main() -> None:
     args = parser.parse_args()
     engines = [e for e in CODE if find_spec(NEEDS.get(e, e)) is not None]
     with tempfile.TemporaryDirectory() as folder:
-        request = {"prepare": "resnet50", "folder": folder, "shape": [1, 3, 224, 224], "exports": ["onnx"]}
+        request = {"prepare": "resnet50", "folder": folder, "size": 224, "batch": 1, "exports": ["onnx"]}
         files = answer(ask(request))
         times: dict[str, list[tuple[float, float]]] = {engine: [] for engine in engines}
         # A round that is not counted brings every library into the system's cache.
