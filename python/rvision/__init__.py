@@ -21,11 +21,12 @@ from rvision.errors import (
 )
 
 if TYPE_CHECKING:
-    from rvision import hub, models, nn, ops, transforms, weights
+    from rvision import dense, hub, models, nn, ops, transforms, weights
     from rvision._ensemble import Ensemble
     from rvision._evaluate import Evaluation, evaluate
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision._summary import Summary, SummaryRow, summary
+    from rvision.dense._convolutionize import convolutionize
     from rvision.nn._functions import (
         add,
         cat,
@@ -67,6 +68,8 @@ __all__ = [
     "cat",
     "chunk",
     "concat",
+    "convolutionize",
+    "dense",
     "evaluate",
     "flatten",
     "get_num_threads",
@@ -96,12 +99,13 @@ __all__ = [
     "weights",
 ]
 
-_MODULES = {"hub", "models", "nn", "ops", "transforms", "weights"}
+_MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "weights"}
 
 # Where the other names are to be found.
 _HOMES = {
     **dict.fromkeys(("build_info", "get_num_threads", "set_num_threads"), "rvision._rvision"),
     "Ensemble": "rvision._ensemble",
+    "convolutionize": "rvision.dense._convolutionize",
     **dict.fromkeys(("Evaluation", "evaluate"), "rvision._evaluate"),
     **dict.fromkeys(("Summary", "SummaryRow", "summary"), "rvision._summary"),
     **dict.fromkeys(("load", "save"), "rvision.weights._files"),

@@ -214,6 +214,34 @@ impl GraphBuilder {
         Ok(())
     }
 
+    /// Add the nodes of a graph with one input and one output, which reads `x` in place of its input.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such value or the graph has other inputs and outputs; a node whose
+    /// input does not fit.
+    pub fn inline(&mut self, graph: &Graph, x: NodeId) -> Result<NodeId> {
+        self.shape(x)?;
+        let ([_], [output]) = (&graph.inputs[..], &graph.outputs[..]) else {
+            return Err(Error::Input {
+                what: "graph".into(),
+                expected: "one input and one output".into(),
+                found: format!("{} and {}", graph.inputs.len(), graph.outputs.len()),
+            });
+        };
+        let mut now: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            if matches!(node.op, Op::Input) {
+                now.push(x);
+                continue;
+            }
+            let inputs: Vec<_> = node.inputs.iter().map(|id| now[id.0]).collect();
+            let read: Vec<_> = inputs.iter().map(|id| self.shapes[id.0]).collect();
+            let shape = node_shape(node, &read)?;
+            now.push(self.push(Node { inputs, ..node.clone() }, shape));
+        }
+        Ok(now[output.0])
+    }
+
     /// The graph as it was traced, without passes.
     pub fn traced(&self) -> &Graph {
         &self.graph

@@ -10,6 +10,7 @@ use crate::tensor::Activation;
 mod builder;
 mod check;
 mod count;
+pub mod dense;
 mod display;
 mod infer;
 mod op;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::dense::DenseGraph;
 use super::graph::Graph;
 use super::param::Parameter;
 use crate::error::{Error, Result};
+use crate::graph::dense::{self, Squeeze};
 use crate::graph::{self, Binary, Conv2d, ConvPadding, NodeId, Op, Window};
-use crate::tensor::{Activation, Param};
+use crate::tensor::{Activation, Param, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
@@ -436,6 +438,30 @@ impl GraphBuilder {
     /// The value itself under another name: dropout at inference, `Identity`.
     fn identity(&mut self, name: &str, x: usize) -> Result<usize> {
         self.add(name, Op::Identity, &[x], vec![])
+    }
+
+    /// The dense predictor of the classifier that was traced, for windows of the input's size.
+    fn convolutionize(&self, stride: Option<Pair>, squeeze: &str) -> Result<DenseGraph> {
+        let squeeze = match squeeze {
+            "refused" => Squeeze::Refused,
+            "global" => Squeeze::Global,
+            _ => {
+                let found = format!("{squeeze:?}");
+                return Err(wrong("convolutionize", "squeeze", "'refused' or 'global'", found));
+            }
+        };
+        let stride = stride.map(|stride| sizes("convolutionize", "stride", stride.into())).transpose()?;
+        let graph = self.builder.traced();
+        let input = match graph.inputs[..] {
+            [input] => self.builder.shape(input)?,
+            _ => Shape::default(),
+        };
+        Ok(DenseGraph(dense::convolutionize(graph, input, stride, squeeze)?))
+    }
+
+    /// The nodes of a dense predictor, which reads `x`; returns its map.
+    fn inline(&mut self, dense: &DenseGraph, x: usize) -> Result<usize> {
+        Ok(self.builder.inline(&dense.0.graph, NodeId(x))?.0)
     }
 
     fn __repr__(&self) -> String {

@@ -2,6 +2,7 @@
 //! that knows of Python.
 
 mod builder;
+mod dense;
 mod errors;
 mod formats;
 mod graph;
@@ -17,6 +18,8 @@ mod extension {
 
     #[pymodule_export]
     use super::builder::GraphBuilder;
+    #[pymodule_export]
+    use super::dense::DenseGraph;
     #[pymodule_export]
     use super::formats::{NotLoaded, PyCheckpoint, PyStateDict, write_safetensors_py};
     #[pymodule_export]

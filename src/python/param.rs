@@ -63,6 +63,17 @@ impl Parameter {
         PyTuple::new(py, self.param.shape().iter())
     }
 
+    /// The same values under another shape of as many elements; memory and packed forms are shared.
+    fn reshaped(&self, shape: Vec<usize>) -> Result<Self, Error> {
+        let new = Shape::try_new(&shape).filter(|new| new.numel() == self.param.shape().numel());
+        let new = new.ok_or_else(|| Error::Reshape {
+            node: "Parameter".into(),
+            input: self.param.shape(),
+            to: shape.iter().map(|&size| size as i64).collect(),
+        })?;
+        Ok(Self { param: Arc::new(self.param.reshaped(new)) })
+    }
+
     /// Numpy's protocol: a read-only view, which keeps this object alive.
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -22,8 +22,14 @@ pub type Packed = Arc<AlignedBuf>;
 ///
 /// A parameter never changes: assigning a new value to a layer makes a new `Param`, so identity
 /// serves as version, and forms can never be stale.
+#[derive(Clone)]
 pub struct Param {
     shape: Shape,
+    memory: Arc<Memory>,
+}
+
+/// What every shape of a parameter shares.
+struct Memory {
     data: AlignedBuf,
     forms: Mutex<Vec<(Form, Packed)>>,
 }
@@ -38,7 +44,7 @@ impl Param {
     /// If `data.len()` is not the shape's number of elements.
     pub fn new(shape: Shape, data: &[f32]) -> Result<Self> {
         assert_eq!(shape.numel(), data.len(), "parameter data of shape {shape}");
-        Ok(Self { shape, data: AlignedBuf::from_slice(data, "a parameter")?, forms: Mutex::new(Vec::new()) })
+        Ok(Self::with(shape, AlignedBuf::from_slice(data, "a parameter")?))
     }
 
     /// A parameter of zeros. Their memory is the system's to give when somebody reads it, so that even a
@@ -47,8 +53,22 @@ impl Param {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn zeros(shape: Shape) -> Result<Self> {
-        let data = AlignedBuf::zeroed(shape.numel(), "a parameter")?;
-        Ok(Self { shape, data, forms: Mutex::new(Vec::new()) })
+        Ok(Self::with(shape, AlignedBuf::zeroed(shape.numel(), "a parameter")?))
+    }
+
+    fn with(shape: Shape, data: AlignedBuf) -> Self {
+        Self { shape, memory: Arc::new(Memory { data, forms: Mutex::default() }) }
+    }
+
+    /// The same values under another shape; memory and packed forms are shared. So a linear layer's
+    /// weight is that of a convolution whose kernel is the map in front of it.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    #[must_use]
+    pub fn reshaped(&self, shape: Shape) -> Self {
+        assert_eq!(shape.numel(), self.shape.numel(), "{} under another shape", self.shape);
+        Self { shape, memory: Arc::clone(&self.memory) }
     }
 
     /// Logical sizes.
@@ -58,7 +78,7 @@ impl Param {
 
     /// The values in C order.
     pub fn data(&self) -> &[f32] {
-        &self.data
+        &self.memory.data
     }
 
     /// The packed form for `form`, made by `pack` the first time it is asked for.
@@ -67,18 +87,18 @@ impl Param {
     /// What `pack` returns.
     pub fn form(&self, form: Form, pack: impl FnOnce(&[f32]) -> Result<AlignedBuf>) -> Result<Packed> {
         // Held while packing, so that two threads do not pack the same form twice.
-        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, packed)) = forms.iter().find(|(f, _)| *f == form) {
             return Ok(Arc::clone(packed));
         }
-        let packed = Arc::new(pack(&self.data)?);
+        let packed = Arc::new(pack(&self.memory.data)?);
         forms.push((form, Arc::clone(&packed)));
         Ok(packed)
     }
 
     /// The forms that exist, with their sizes in elements.
     pub fn forms(&self) -> Vec<(Form, usize)> {
-        let forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         forms.iter().map(|(form, packed)| (*form, packed.len())).collect()
     }
 }

@@ -8,7 +8,6 @@ from typing import Any
 
 from rvision import models
 from rvision._summary import summary
-from rvision.cli._network import members
 from rvision.errors import ArgumentError
 
 __all__ = ["run"]
@@ -17,7 +16,9 @@ __all__ = ["run"]
 def run(args: Any) -> int:
     """Print a network's layers."""
     model = models.get_model(args.model)
-    size = args.input or _published_size(args.model)
+    size = args.input or model.input_size
+    if size is None:
+        raise ArgumentError(f"summary: {args.model} does not say which pictures it takes: --input C,H,W")
     info = summary(model, (1, *size))
     if args.json:
         totals = {"num_params": info.num_params, "multiply_adds": info.multiply_adds}
@@ -26,13 +27,3 @@ def run(args: Any) -> int:
     else:
         print(info)
     return 0
-
-
-def _published_size(name: str) -> tuple[int, int, int]:
-    """Return the size of picture that a network is made for: the smallest that weights were evaluated at."""
-    crops = [member.transforms().crop_size[0] for member in members(name)]
-    if not crops:
-        raise ArgumentError(
-            f"summary: no weights are published for {name}, so say what it takes: --input C,H,W"
-        )
-    return (3, min(crops), min(crops))

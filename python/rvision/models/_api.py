@@ -217,6 +217,7 @@ def model_builder(
     name: str | None = None,
     forced: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    input_size: tuple[int, int, int] | None = None,
 ) -> Callable[[Callable[..., M]], Builder[M]]:
     """Turn a function that makes a network into a registered builder; see the module's introduction.
 
@@ -230,6 +231,9 @@ def model_builder(
         From the weights' `meta`, the arguments they decide besides `num_classes`.
     defaults : mapping, optional
         What other arguments are with published weights, unless the caller gives them.
+    input_size : tuple of int, optional
+        (C, H, W) of the pictures that the network is made for, its attribute `input_size`. By default what
+        its weights were evaluated with, those given or the published ones.
     """
     enum = weights
 
@@ -241,8 +245,9 @@ def model_builder(
             progress = kwargs.pop("progress", True)
             source = _legacy(fn.__name__, enum, kwargs)
             source = _resolve(fn.__name__, enum, source)
+            size = input_size or _evaluated_size(enum, source)
             if source is None:
-                return fn(**kwargs)
+                return _sized(fn(**kwargs), size)
             if isinstance(source, WeightsEnum):
                 _force(kwargs, _decided(source.meta, forced))
                 kwargs = {**(defaults or {}), **kwargs}
@@ -250,7 +255,7 @@ def model_builder(
             state_dict = _read(source, progress)
             model = fn(**kwargs)
             model.load_state_dict(state_dict)  # type: ignore[attr-defined]
-            return model
+            return _sized(model, size)
 
         signature = _signature(fn, enum)
         build.__signature__ = signature  # type: ignore[attr-defined]
@@ -262,6 +267,19 @@ def model_builder(
         return register_model(name)(build)  # type: ignore[return-value]
 
     return decorate
+
+
+def _evaluated_size(enum: type[WeightsEnum] | None, source: Any) -> tuple[int, int, int] | None:
+    """Return (C, H, W) of what given or else published weights were evaluated with, the smallest of several."""
+    members = [source] if isinstance(source, WeightsEnum) else list(enum or [])
+    sides = [crop[0] for member in members if (crop := getattr(member.transforms(), "crop_size", None))]
+    return (3, min(sides), min(sides)) if sides else None
+
+
+def _sized(model: M, size: tuple[int, int, int] | None) -> M:
+    if size is not None:
+        model.input_size = size  # type: ignore[attr-defined]
+    return model
 
 
 def _named(builder: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

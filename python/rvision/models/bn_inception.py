@@ -213,7 +213,7 @@ class BNInception(nn.Module):
         return self.fc(x)
 
 
-@model_builder()
+@model_builder(input_size=(3, 224, 224))
 def bn_inception(**kwargs: Any) -> BNInception:
     """BN-Inception of "Batch Normalization" (arXiv:1502.03167, figure 5) for pictures of 224x224."""
     return BNInception(**kwargs)

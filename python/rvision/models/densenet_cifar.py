@@ -127,7 +127,7 @@ class CifarDenseNet(nn.Module):
         return self.classifier(x.flatten(1))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def densenet_bc_100_12(**kwargs: Any) -> CifarDenseNet:
     """DenseNet-BC of 100 layers and growth rate 12, "Densely Connected" (arXiv:1608.06993)."""
     return CifarDenseNet(**settled(kwargs, depth=100, growth_rate=12))

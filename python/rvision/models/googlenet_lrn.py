@@ -245,7 +245,7 @@ class GoogLeNetLRN(nn.Module):
         return GoogLeNetOutputs(logits, aux_logits1=self.aux1(maps1), aux_logits2=self.aux2(maps2))
 
 
-@model_builder()
+@model_builder(input_size=(3, 224, 224))
 def googlenet_lrn(**kwargs: Any) -> GoogLeNetLRN:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842), as published.
 

@@ -120,7 +120,7 @@ class HighwayNet(nn.Module):
         return self.classifier(x)
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def highway_cifar10(**kwargs: Any) -> HighwayNet:
     """Highway network, convolutional, of 19 layers for CIFAR-10 (arXiv:1507.06228), as wide as FitNet 4."""
     return HighwayNet(**kwargs)

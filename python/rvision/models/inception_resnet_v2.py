@@ -172,7 +172,7 @@ class InceptionResnetV2(nn.Module):
         return self.classif(self.head_drop(x))
 
 
-@model_builder()
+@model_builder(input_size=(3, 299, 299))
 def inception_resnet_v2(**kwargs: Any) -> InceptionResnetV2:
     """Inception-ResNet v2 of "Inception-v4, Inception-ResNet" (arXiv:1602.07261)."""
     return InceptionResnetV2(**kwargs)

@@ -195,7 +195,7 @@ class InceptionV4(nn.Module):
         return self.last_linear(self.head_drop(x))
 
 
-@model_builder()
+@model_builder(input_size=(3, 299, 299))
 def inception_v4(**kwargs: Any) -> InceptionV4:
     """Inception v4 of "Inception-v4, Inception-ResNet" (arXiv:1602.07261)."""
     return InceptionV4(**kwargs)

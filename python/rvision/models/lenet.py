@@ -53,7 +53,7 @@ class LeNet5(nn.Module):
         return self.classifier(x)
 
 
-@model_builder()
+@model_builder(input_size=(1, 28, 28))
 def lenet5(**kwargs: Any) -> LeNet5:
     """LeNet-5 for digits of 1 x 28 x 28, of "Gradient-Based Learning Applied to Document Recognition"."""
     return LeNet5(**kwargs)

@@ -145,7 +145,7 @@ def normalize_widths(digits: ArrayLike) -> NDArray[np.float32]:
     return out.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
-@model_builder()
+@model_builder(input_size=(7, 29, 29))
 def mcdnn_mnist(**kwargs: Any) -> MCDNN:
     """Multi-column network for MNIST (arXiv:1202.2745): 35 columns, five for each of seven preparations."""
     return MCDNN(**kwargs)

@@ -111,13 +111,13 @@ class NiN(nn.Module):
         return x.flatten(1)
 
 
-@model_builder()
+@model_builder(input_size=(3, 224, 224))
 def nin_imagenet(**kwargs: Any) -> NiN:
     """Network in Network for ImageNet (arXiv:1312.4400), with the layers of its authors' Caffe model."""
     return NiN("imagenet", **kwargs)
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def nin_cifar10(**kwargs: Any) -> NiN:
     """Network in Network for CIFAR-10 (arXiv:1312.4400), with the layers of its authors' Caffe model."""
     return NiN("cifar10", **{"num_classes": 10, **kwargs})

@@ -95,13 +95,13 @@ class OverFeat(nn.Module):
         return self.classifier(x)
 
 
-@model_builder()
+@model_builder(input_size=(3, 231, 231))
 def overfeat_fast(**kwargs: Any) -> OverFeat:
     """OverFeat's fast network for pictures of 231x231 (arXiv:1312.6229, table 1)."""
     return OverFeat("fast", **kwargs)
 
 
-@model_builder()
+@model_builder(input_size=(3, 221, 221))
 def overfeat_accurate(**kwargs: Any) -> OverFeat:
     """OverFeat's accurate network for pictures of 221x221 (arXiv:1312.6229, table 3)."""
     return OverFeat("accurate", **kwargs)

@@ -194,37 +194,37 @@ class PreActResNet(nn.Module):
         return self.fc(x.flatten(1))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def preact_resnet20(**kwargs: Any) -> PreActResNet:
     """Pre-activation ResNet-20 of basic blocks, "Identity Mappings" (arXiv:1603.05027)."""
     return PreActResNet(PreActBasicBlock, 3, **kwargs)
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def preact_resnet110(**kwargs: Any) -> PreActResNet:
     """Pre-activation ResNet-110 of basic blocks, "Identity Mappings" (arXiv:1603.05027)."""
     return PreActResNet(PreActBasicBlock, 18, **kwargs)
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def preact_resnet164(**kwargs: Any) -> PreActResNet:
     """Pre-activation ResNet-164 of bottlenecks, "Identity Mappings" (arXiv:1603.05027)."""
     return PreActResNet(PreActBottleneck, 18, **kwargs)
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def wrn_16_8(**kwargs: Any) -> PreActResNet:
     """WRN-16-8 of "Wide Residual Networks" (arXiv:1605.07146): 16 layers, 8 times as wide."""
     return PreActResNet(PreActBasicBlock, 2, **settled(kwargs, width=8))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def wrn_28_10(**kwargs: Any) -> PreActResNet:
     """WRN-28-10 of "Wide Residual Networks" (arXiv:1605.07146): 28 layers, 10 times as wide."""
     return PreActResNet(PreActBasicBlock, 4, **settled(kwargs, width=10))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def wrn_40_4(**kwargs: Any) -> PreActResNet:
     """WRN-40-4 of "Wide Residual Networks" (arXiv:1605.07146): 40 layers, 4 times as wide."""
     return PreActResNet(PreActBasicBlock, 6, **settled(kwargs, width=4))

@@ -105,7 +105,7 @@ class PReLUNet(nn.Module):
         return self.classifier(x)
 
 
-@model_builder()
+@model_builder(input_size=(3, 224, 224))
 def prelu_net_a(**kwargs: Any) -> PReLUNet:
     """PReLU-net, model A of "Delving Deep into Rectifiers" (arXiv:1502.01852): 19 layers."""
     return PReLUNet(**kwargs)

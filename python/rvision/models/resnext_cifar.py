@@ -236,13 +236,13 @@ class CifarResNeXt(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def resnext29_8x64d(**kwargs: Any) -> CifarResNeXt:
     """ResNeXt-29 8x64d for CIFAR, "Aggregated Residual Transformations" (arXiv:1611.05431)."""
     return CifarResNeXt(**settled(kwargs, depth=29, cardinality=8, width=64))
 
 
-@model_builder()
+@model_builder(input_size=(3, 32, 32))
 def resnext29_16x64d(**kwargs: Any) -> CifarResNeXt:
     """ResNeXt-29 16x64d for CIFAR, "Aggregated Residual Transformations" (arXiv:1611.05431)."""
     return CifarResNeXt(**settled(kwargs, depth=29, cardinality=16, width=64))

@@ -73,7 +73,7 @@ def _contrast() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
 
 
-@model_builder()
+@model_builder(input_size=(3, 224, 224))
 def zfnet(**kwargs: Any) -> ZFNet:
     """ZFNet for pictures of 224x224 (arXiv:1311.2901, figure 3)."""
     return ZFNet(**kwargs)

@@ -41,13 +41,15 @@ _MAX_TRACES = 16
 class Links:
     """What a module remembers for running: its parents, its state, its traces. Never copied or pickled."""
 
-    __slots__ = ("_locks", "_parents", "_state", "_traces", "pictures")
+    __slots__ = ("_locks", "_parents", "_state", "_traces", "derived", "pictures")
 
     def __init__(self) -> None:
         self._parents: list[weakref.ref[Module]] = []
         self._state = object()
         self._traces: OrderedDict[Hashable, Trace | None] = OrderedDict()
         self._locks: dict[int, Any] = {}
+        # What others have made of the module, such as its dense forms; they look at the state themselves.
+        self.derived: dict[Hashable, Any] = {}
         # Whether (C, H, W) is a picture to this module; None until somebody asks.
         self.pictures: bool | None = None
 

@@ -61,6 +61,9 @@ class Module:
     _spatial: bool = False
     """Whether the layer is one for pictures, (N, C, H, W)."""
 
+    input_size: tuple[int, int, int] | None = None
+    """(C, H, W) of the pictures that a network is made for, where that is known."""
+
     training: bool
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,20 +73,38 @@ class ImageClassification:
         TypeError
             If it is neither, or a tensor of another dtype.
         """
+        return self._prepared(img, self._crop)
+
+    def _prepared(self, img: Any, crop: Callable[[Any], Any]) -> np.ndarray:
         if isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint8:
             img = to_pil(img)
         img = picture_or_tensor(img)
         if not isinstance(img, np.ndarray):
-            return self._finish(F.to_tensor(self._crop(to_rgb(img))))
+            return self._finish(F.to_tensor(crop(to_rgb(img))))
         if img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
             raise TypeError(
                 "Expected a picture, or a tensor of uint8 or of floats between 0 and 1, "
                 f"got an array of {img.dtype}"
             )
-        tensor: np.ndarray = self._crop(img)
+        tensor: np.ndarray = crop(img)
         if tensor.dtype == np.uint8:
             return self._finish(np.divide(tensor, np.float32(255), dtype=np.float32))
         return self._finish(tensor.astype(np.float32))
+
+    def normalized(self, img: Image | np.ndarray) -> np.ndarray:
+        """Prepare one picture in its own size: without resizing and cropping it.
+
+        Parameters
+        ----------
+        img : PIL.Image.Image or numpy.ndarray
+            As for a call.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, (C, H, W).
+        """
+        return self._prepared(img, lambda picture: picture)
 
     def _crop(self, img: Any) -> Any:
         return F.center_crop(F.resize(img, self.resize_size, self.interpolation), self.crop_size)

@@ -1,0 +1,20 @@
+"""Trained classifiers as dense predictors: exact about what each cell of a map means.
+
+`convolutionize` makes of a classifier a network for pictures of any size, `predict` runs it at any stride and
+several scales and says which window of the picture each cell stands for, `receptive_field` says what a cell
+depends on.
+"""
+
+from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
+from rvision.dense._map import Box, Map, ReceptiveField
+from rvision.dense._predict import predict
+
+__all__ = [
+    "Box",
+    "Convolutionized",
+    "Map",
+    "ReceptiveField",
+    "convolutionize",
+    "predict",
+    "receptive_field",
+]

@@ -1,0 +1,103 @@
+"""Convolutionization of a list of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rvision import nn
+from rvision._trace import Symbol, Tracer
+from rvision.errors import ShapeError, UnsupportedError
+from rvision.nn import Module
+from rvision.nn.parameter import Parameter
+
+__all__ = ["convolutionize_layers"]
+
+
+def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) -> list[Module]:
+    """Return as many layers that are convolutional, given the size (C, H, W) of the classifier's window."""
+    tracer = Tracer({}, "convolutionize")
+    x = tracer.input("x", (1, *size), (True,) * 4)
+    # The distance of a map's positions that belong to one window, behind a pool whose stride was taken out.
+    spread = (1, 1)
+    result: list[Module] = []
+    for place, layer in enumerate(layers):
+        where = f"convolutionize: layer {place} ({type(layer).__name__})"
+        if x.ndim != 4:
+            raise UnsupportedError(
+                f"{where}: expected a map (N, C, H, W) from the layers before it, got {x.traced_shape}; "
+                "give the whole model instead of its layers"
+            )
+        new, spread = _converted(layer, x, spread, where)
+        result.append(new)
+        # What the layer makes of a window, which the new one makes at each place.
+        x = _seen(layer, x, where)
+    return result
+
+
+def _converted(
+    layer: Module, x: Symbol, spread: tuple[int, int], where: str
+) -> tuple[Module, tuple[int, int]]:
+    _, channels, height, width = x.traced_shape
+    if isinstance(layer, nn.Linear):
+        if layer.in_features != channels * height * width:
+            raise ShapeError(
+                f"{where}: its weight expects {layer.in_features} features, and a window's map has "
+                f"{channels} x {height} x {width}; is input_size the classifier's?"
+            )
+        return _convolution(layer, (height, width), spread), (1, 1)
+    if isinstance(layer, nn.Flatten):
+        return nn.Identity(), spread
+    if isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        return _pool(layer, (height, width), spread, where)
+    if spread != (1, 1) and any(hasattr(child, "kernel_size") for child in layer.modules()):
+        raise UnsupportedError(
+            f"{where}: a window over maps behind an adaptive pool needs a dilation; "
+            "give the whole model instead of its layers"
+        )
+    return layer, spread
+
+
+def _convolution(layer: nn.Linear, size: tuple[int, int], spread: tuple[int, int]) -> nn.Conv2d:
+    """Return the convolution that is a linear layer of a map of this size, with the layer's own memory."""
+    outputs = layer.out_features
+    channels = layer.in_features // (size[0] * size[1])
+    new = nn.Conv2d(channels, outputs, size, dilation=spread, bias=layer.bias is not None)
+    handle = layer.weight._handle
+    assert handle is not None, "a layer's weight is a whole constant"
+    new.weight = Parameter._of(handle.reshaped((outputs, channels, *size)))
+    if layer.bias is not None:
+        new.bias = layer.bias
+    return new
+
+
+def _pool(
+    layer: nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d,
+    size: tuple[int, int],
+    spread: tuple[int, int],
+    where: str,
+) -> tuple[Module, tuple[int, int]]:
+    wanted = layer.output_size
+    pair = wanted if isinstance(wanted, Sequence) else (wanted, wanted)
+    target = tuple(own if goal is None else goal for goal, own in zip(pair, size, strict=True))
+    if target == size:
+        return nn.Identity(), spread
+    if any(own % goal for own, goal in zip(size, target, strict=True)) or spread != (1, 1):
+        raise UnsupportedError(
+            f"{where}: a pool from {size[0]} x {size[1]} to {target[0]} x {target[1]} has areas of different "
+            "sizes, which no window that slides has; give the whole model instead of its layers"
+        )
+    window = (size[0] // target[0], size[1] // target[1])
+    kind: Callable[..., Module] = nn.AvgPool2d if isinstance(layer, nn.AdaptiveAvgPool2d) else nn.MaxPool2d
+    return kind(window, stride=1), (1, 1) if target == (1, 1) else window
+
+
+def _seen(layer: Module, x: Symbol, where: str) -> Symbol:
+    """Return what a layer makes of a window, as a map."""
+    if isinstance(layer, nn.Flatten):
+        return x
+    if isinstance(layer, nn.Linear):
+        return layer(x.flatten(1)).unflatten(1, (-1, 1, 1))
+    output = layer(x)
+    if not isinstance(output, Symbol):
+        raise UnsupportedError(f"{where}: returns {type(output).__name__}, not one value")
+    return output

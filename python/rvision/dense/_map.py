@@ -1,0 +1,107 @@
+"""What a dense prediction is: scores, and where on the picture their windows lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Box", "Map", "ReceptiveField"]
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels, torchvision's ``xyxy``: left, top, right, bottom."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+class ReceptiveField(NamedTuple):
+    """What a cell depends on, vertically and horizontally, in pixels.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Height and width.
+    start : tuple of int
+        Top and left of the first cell's, relative to the picture; negative where it begins in the padding.
+    stride : tuple of int
+        From a cell's to the next.
+    """
+
+    size: tuple[int, int]
+    start: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A classifier's outputs for windows all over a picture.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray, (classes, rows, columns), float32
+        The classifier's outputs, logits for most.
+    window_size : tuple of int
+        Height and width of a cell's window in pixels of the picture as it was scaled.
+    stride : tuple of int
+        From a cell's window to the next, vertically and horizontally, in the same pixels.
+    image_size : tuple of int
+        Height and width of the picture before scaling.
+    scale : tuple of float
+        Size of the scaled picture over `image_size`.
+    """
+
+    scores: NDArray[np.float32]
+    window_size: tuple[int, int]
+    stride: tuple[int, int]
+    image_size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.scores.shape[1], self.scores.shape[2]
+
+    def window(self, row: int, column: int) -> Box:
+        """Return the box, in pixels of the picture before scaling, that the classifier would have been given.
+
+        Parameters
+        ----------
+        row, column : int
+            The cell; negative ones count from the end.
+
+        Raises
+        ------
+        IndexError
+            If there is no such cell.
+        """
+        rows, columns = self.shape
+        top = range(rows)[row] * self.stride[0]
+        left = range(columns)[column] * self.stride[1]
+        down, across = self.scale
+        height, width = self.window_size
+        return Box(left / across, top / down, (left + width) / across, (top + height) / down)
+
+    def windows(self) -> NDArray[np.float32]:
+        """Return all boxes, (rows, columns, 4) float32, as `window` gives them."""
+        rows, columns = self.shape
+        boxes = np.empty((rows, columns, 4), np.float64)
+        boxes[..., 0] = np.arange(columns)[None, :] * self.stride[1]
+        boxes[..., 1] = np.arange(rows)[:, None] * self.stride[0]
+        boxes[..., 2] = boxes[..., 0] + self.window_size[1]
+        boxes[..., 3] = boxes[..., 1] + self.window_size[0]
+        boxes[..., 0::2] /= self.scale[1]
+        boxes[..., 1::2] /= self.scale[0]
+        return boxes.astype(np.float32)
+
+    def probabilities(self) -> NDArray[np.float32]:
+        """Return the softmax of the scores over the classes, (classes, rows, columns) float32."""
+        shifted = self.scores - self.scores.max(axis=0, keepdims=True)
+        np.exp(shifted, out=shifted)
+        shifted /= shifted.sum(axis=0, keepdims=True)
+        return shifted

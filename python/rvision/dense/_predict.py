@@ -1,0 +1,250 @@
+"""Running a classifier densely: at any stride, on several scales, on shared maps or window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from rvision.dense._convolutionize import Convolutionized, Size, convolutionize, stride_pair, window_size
+from rvision.dense._map import Map
+from rvision.dense._pictures import OVERFEAT_SIZES, Scale, as_picture, prepared, scaled
+from rvision.errors import ArgumentError, UnsupportedError
+from rvision.nn import Module
+
+__all__ = ["predict"]
+
+_PADDINGS = ("shared", "per_window")
+
+# Windows that are run at a time: enough that weights are read seldom, few enough for their maps to stay small.
+_BATCH = 16
+
+# Dense forms that a classifier keeps.
+_MAX_FORMS = 8
+
+
+@overload
+def predict(
+    model: Module,
+    image: Any,
+    stride: Size | None = None,
+    *,
+    input_size: Size | None = None,
+    padding: str = "shared",
+    squeeze: str | None = None,
+    scales: None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> Map: ...
+
+
+@overload
+def predict(
+    model: Module,
+    image: Any,
+    stride: Size | None = None,
+    *,
+    input_size: Size | None = None,
+    padding: str = "shared",
+    squeeze: str | None = None,
+    scales: Sequence[Scale] | str,
+    transform: Callable[[Any], Any] | None = None,
+) -> list[Map]: ...
+
+
+def predict(
+    model: Module,
+    image: Any,
+    stride: Size | None = None,
+    *,
+    input_size: Size | None = None,
+    padding: str = "shared",
+    squeeze: str | None = None,
+    scales: Sequence[Scale] | str | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> Map | list[Map]:
+    """Classify the windows all over a picture, at every `stride` pixels.
+
+    Parameters
+    ----------
+    model : Module
+        A classifier, or what `convolutionize` made of one (then without `stride`, `input_size`, `squeeze`).
+    image : array_like or PIL.Image.Image
+        A prepared picture (C, H, W), float32, as `weights.transforms()` returns them but of any size; or a
+        Pillow image or uint8 pixels (H, W, C), which `transform` prepares.
+    stride : int or (vertical, horizontal), optional
+        Pixels from a window to the next; by default the network's own.
+    input_size : int, (H, W) or (C, H, W), optional
+        The classifier's window, as for `convolutionize`.
+    padding : str
+        What a padded network sees at the edges of a window:
+
+        ``"shared"``
+            The picture's pixels, where there are any: layers are computed once for all windows. At the
+            picture's edges there are zeros.
+        ``"per_window"``
+            Zeros, as if the window were cut out: each cell is the classifier's output for its window, exactly.
+            Where the network has padding (or has no dense form), it is run on each window.
+    squeeze : str, optional
+        ``"global"`` for networks with squeeze and excitation, as for `convolutionize`.
+    scales : sequence, or "overfeat", optional
+        Factors by which the picture is resized, or sizes (height, width); the six of OverFeat's table 5 by
+        name. For Pillow images and uint8 pixels.
+    transform : callable, optional
+        Prepares a picture. Of a preset (`weights.transforms()`) resizing and cropping is left out; any other
+        callable must return (C, H, W) of the picture's height and width.
+
+    Returns
+    -------
+    Map, or list of Map
+        With a cell for every window that lies inside the picture: ``(H - window) // stride + 1`` rows, and
+        columns alike. With `scales` one for each of them.
+
+    Raises
+    ------
+    ArgumentError
+        If the picture is smaller than the window, or an argument lies outside its range.
+    UnsupportedError
+        If a layer has no dense form, and `padding` is not ``"per_window"``.
+
+    Notes
+    -----
+    A map at a stride finer than the network's own equals the maps of all shifted pictures, interleaved:
+    everywhere, for networks without padding, and else for cells whose receptive field lies inside the picture.
+    At the border zeros stand around the picture, where the shifted pictures would have them at their own edges.
+    """
+    where = "dense.predict"
+    if padding not in _PADDINGS:
+        raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
+    forms = _Forms(model, stride, input_size, squeeze, where)
+    picture = as_picture(image)
+    if scales is None:
+        array = prepared(image, transform, picture, where)
+        return _run(forms, array, padding, array.shape[1:], where)
+    if picture is None:
+        raise ArgumentError(
+            f"{where}: scales: a picture is resized before it is prepared; give a Pillow image or uint8 pixels "
+            "(H, W, C), and transform="
+        )
+    if isinstance(scales, str):
+        if scales != "overfeat":
+            raise ArgumentError(f"{where}: scales: expected factors, sizes or 'overfeat', got {scales!r}")
+        scales = OVERFEAT_SIZES
+    maps = []
+    for scale in scales:
+        resized = scaled(picture, scale, where)
+        array = prepared(resized, transform, resized, where)
+        maps.append(_run(forms, array, padding, (picture.height, picture.width), where))
+    return maps
+
+
+class _Forms:
+    """A classifier and its dense form for a stride."""
+
+    def __init__(
+        self, model: Module, stride: Size | None, input_size: Size | None, squeeze: str | None, where: str
+    ) -> None:
+        self.dense: Convolutionized | None
+        self.refusal: UnsupportedError | None = None
+        if isinstance(model, Convolutionized):
+            if stride is not None or input_size is not None or squeeze is not None:
+                raise ArgumentError(
+                    f"{where}: stride, input_size and squeeze belong to convolutionize(), which has been called"
+                )
+            self.classifier, self.dense = model.model, model
+            self.window, self.stride = model.window_size, model.stride
+            return
+        self.classifier = model
+        _, self.window = window_size(model, input_size)
+        self.stride = None if stride is None else stride_pair(stride)
+        try:
+            self.dense = dense_form(model, input_size, stride, squeeze)
+            self.stride = self.dense.stride
+        except UnsupportedError as refusal:
+            self.dense, self.refusal = None, refusal
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no cell sees anything outside of its window."""
+        if self.dense is None:
+            return False
+        reach = self.dense.geometry().receptive_field
+        return all(
+            start >= 0 and start + size <= side for (start, size), side in zip(reach, self.window, strict=True)
+        )
+
+
+def dense_form(
+    model: Module, input_size: Size | None, stride: Size | None, squeeze: str | None
+) -> Convolutionized:
+    """Return a classifier's dense form, the one that an earlier call made if there is one."""
+    forms = model._links.derived
+    key = ("dense", _hashable(input_size), _hashable(stride), squeeze)
+    form = forms.get(key)
+    if form is None:
+        form = convolutionize(model, input_size, stride=stride, squeeze=squeeze)
+        while len(forms) >= _MAX_FORMS:
+            forms.pop(next(iter(forms)), None)
+        forms[key] = form
+    return form
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _run(
+    forms: _Forms, array: NDArray[np.float32], padding: str, image_size: tuple[int, ...], where: str
+) -> Map:
+    size = array.shape[1:]
+    if any(side < window for side, window in zip(size, forms.window, strict=True)):
+        raise ArgumentError(
+            f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window of "
+            f"{forms.window[0]} x {forms.window[1]}; resize it"
+        )
+    if padding == "per_window" and not forms.is_exact:
+        scores = _each_window(forms, array, where)
+    else:
+        if forms.dense is None:
+            assert forms.refusal is not None
+            raise forms.refusal
+        rows, columns = cells(size, forms.window, forms.dense.stride)
+        # Further cells stand for windows that reach over the picture's edge.
+        scores = np.ascontiguousarray(forms.dense(array[None])[0, :, :rows, :columns])
+    assert forms.stride is not None
+    scale = (size[0] / image_size[0], size[1] / image_size[1])
+    return Map(scores, forms.window, forms.stride, (image_size[0], image_size[1]), scale)
+
+
+def cells(size: Sequence[int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of windows that lie inside a picture."""
+    return (size[0] - window[0]) // stride[0] + 1, (size[1] - window[1]) // stride[1] + 1
+
+
+def _each_window(forms: _Forms, array: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """Run the classifier on every window."""
+    if forms.stride is None:
+        assert forms.refusal is not None
+        raise ArgumentError(f"{where}: stride: this network has none of its own, so give it ({forms.refusal})")
+    windows = sliding_window_view(array, forms.window, axis=(1, 2))[:, :: forms.stride[0], :: forms.stride[1]]
+    rows, columns = windows.shape[1:3]
+    outputs = [_logits(forms.classifier(batch), where) for batch in _batches(windows)]
+    scores = np.concatenate(outputs).reshape(rows, columns, -1)
+    return np.ascontiguousarray(scores.transpose(2, 0, 1))
+
+
+def _batches(windows: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    columns = windows.shape[2]
+    count = windows.shape[1] * columns
+    for start in range(0, count, _BATCH):
+        places = np.arange(start, min(start + _BATCH, count))
+        yield np.ascontiguousarray(windows[:, places // columns, places % columns].swapaxes(0, 1))
+
+
+def _logits(output: Any, where: str) -> NDArray[np.float32]:
+    if not isinstance(output, np.ndarray) or output.ndim not in (2, 4) or output[0, 0].size != 1:
+        found = output.shape if isinstance(output, np.ndarray) else type(output).__name__
+        raise UnsupportedError(f"{where}: a classifier returns logits (N, classes), got {found}")
+    return output.reshape(output.shape[:2])

@@ -1,0 +1,41 @@
+//! An average over uneven areas and the linear layer behind it, as one convolution.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::tensor::{Param, Shape};
+
+/// The kernel `[out, channels, h, w]` that gives what a linear layer of weight `[out, channels * areas]`
+/// gives behind `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in f64, rounded once.
+///
+/// # Errors
+/// If its memory cannot be had.
+pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
+    let [height, width] = size;
+    let outputs = weight.shape()[0];
+    let channels = weight.shape()[1] / (areas[0] * areas[1]);
+    let shares = [0, 1].map(|axis| shares(areas[axis], size[axis]));
+    let mut kernel = vec![0.0; outputs * channels * height * width];
+    let mut plane = vec![0.0_f64; height * width];
+    for (from, to) in
+        weight.data().chunks_exact(areas[0] * areas[1]).zip(kernel.chunks_exact_mut(height * width))
+    {
+        plane.fill(0.0);
+        for (area, &value) in from.iter().enumerate() {
+            let (rows, columns) = (&shares[0][area / areas[1]], &shares[1][area % areas[1]]);
+            let share = f64::from(value) / (rows.len() * columns.len()) as f64;
+            for row in rows.clone() {
+                plane[row * width..][columns.clone()].iter_mut().for_each(|sum| *sum += share);
+            }
+        }
+        for (to, &sum) in to.iter_mut().zip(&plane) {
+            *to = sum as f32;
+        }
+    }
+    Ok(Arc::new(Param::new(Shape::new(&[outputs, channels, height, width]), &kernel)?))
+}
+
+/// Which of `size` positions each of the areas of torch's adaptive pools covers.
+fn shares(areas: usize, size: usize) -> Vec<std::ops::Range<usize>> {
+    (0..areas).map(|i| i * size / areas..((i + 1) * size).div_ceil(areas)).collect()
+}

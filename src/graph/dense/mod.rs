@@ -1,0 +1,103 @@
+//! A classifier becomes a dense predictor: convolutionization.
+//!
+//! The classifier is given as a graph and the size of the picture that it classifies, its *window*. The
+//! dense graph computes, for a picture of any size at least as large, the classifier's output for a window
+//! at every multiple of a *stride* (Sermanet et al., arXiv:1312.6229; Long, Shelhamer and Darrell,
+//! arXiv:1411.4038). It uses the same parameters:
+//!
+//! * a linear layer becomes a convolution whose kernel is the map that it saw, or a pixel;
+//! * what looks at its whole map (global and adaptive pools, means) becomes a window of that size that slides;
+//! * a stride that is coarser than the one asked for is taken out, and everything behind is dilated by it
+//!   ("filter rarefaction", a trous): the map then holds all shifted maps, interleaved.
+//!
+//! Padding belongs to the map: cells of a padded network see the picture's pixels where the classifier,
+//! shown the window alone, sees zeros.
+
+mod fold;
+mod rewrite;
+mod slide;
+mod squeeze;
+mod value;
+
+pub use value::Reach;
+
+use super::Graph;
+use crate::error::{Error, Result};
+use crate::tensor::Shape;
+
+use rewrite::Rewriter;
+
+/// What to do with networks whose layers look at their whole window in between (squeeze and excitation,
+/// Hu et al., arXiv:1709.01507), which windows cannot share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Squeeze {
+    /// Refuse them.
+    Refused,
+    /// Squeeze the whole picture's map: all cells share one excitation.
+    Global,
+}
+
+/// A dense predictor: one input (N, C, H, W), one output (N, classes, rows, columns).
+#[derive(Clone, Debug)]
+pub struct Dense {
+    /// As traced, without passes.
+    pub graph: Graph,
+    /// What its cells mean.
+    pub geometry: Geometry,
+}
+
+/// What a map's cells see, vertically and horizontally, in pixels of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// The size of the picture that the classifier would be given.
+    pub window: [usize; 2],
+    /// From a cell's window to its neighbour's.
+    pub stride: [usize; 2],
+    /// The stride if none is taken out.
+    pub native_stride: [usize; 2],
+    /// What the first cell's value depends on, its zeros outside of the picture included.
+    pub receptive_field: [Reach; 2],
+}
+
+/// The dense predictor of a classifier for windows of the size that `input` (N, C, H, W) has.
+///
+/// `stride` is the distance of windows in pixels; `None` is the network's own.
+///
+/// # Errors
+/// [`Error::Unsupported`] where a layer has no dense form, with the reason; [`Error::Input`] if the graph is
+/// no classifier of pictures; what shape inference finds.
+pub fn convolutionize(
+    graph: &Graph,
+    input: Shape,
+    stride: Option<[usize; 2]>,
+    squeeze: Squeeze,
+) -> Result<Dense> {
+    let wrong = |what: &str, expected: &str, found: String| Error::Input {
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found,
+    };
+    let [_, _, height, width] = *input else {
+        return Err(wrong("convolutionize", "a classifier of pictures (N, C, H, W)", format!("{input}")));
+    };
+    let ([_], [_]) = (&graph.inputs[..], &graph.outputs[..]) else {
+        let found = format!("{} and {}", graph.inputs.len(), graph.outputs.len());
+        return Err(wrong("convolutionize", "a classifier with one input and one output", found));
+    };
+    if stride.is_some_and(|stride| stride.contains(&0)) {
+        return Err(Error::Attribute {
+            node: "convolutionize".into(),
+            attribute: "stride",
+            expected: "positive".into(),
+            found: format!("{stride:?}"),
+        });
+    }
+    let graph = super::passes::dead_code(graph);
+    let (_, native) = Rewriter::new(&graph, input, None, squeeze)?.run()?;
+    let native_stride = native.native;
+    let stride = stride.unwrap_or(native_stride);
+    let (dense, cell) = Rewriter::new(&graph, input, Some(stride), squeeze)?.run()?;
+    let geometry = Geometry { window: [height, width], stride, native_stride, receptive_field: cell.reach };
+    debug_assert_eq!(dense.validate(), Ok(()));
+    Ok(Dense { graph: dense, geometry })
+}

@@ -1,0 +1,603 @@
+//! The classifier node by node: what stays, what becomes a window that slides, what has no dense form.
+
+use super::fold::averaged_kernel;
+use super::slide::Slide;
+use super::squeeze::{self, Squeezed};
+use super::value::{Computed, Grid, Value, reshaped};
+use super::{Error, Result, Squeeze};
+use crate::graph::{Conv2d, ConvPadding, Graph, Node, NodeId, Op, infer_shapes, slice_bounds};
+use crate::tensor::Shape;
+
+/// Rows and columns of (N, C, H, W).
+const PICTURE: [usize; 2] = [2, 3];
+
+/// What can be done where there is no dense form.
+const PER_WINDOW: &str = "; choose padding='per_window', which runs the classifier on each window";
+
+/// One rewriting of a classifier.
+pub struct Rewriter<'g> {
+    old: &'g Graph,
+    /// The classifier's shapes for a picture of the window's size.
+    shapes: Vec<Shape>,
+    squeezed: Squeezed,
+    /// The stride asked for; `None` takes all of them out.
+    pub stride: Option<[usize; 2]>,
+    new: Graph,
+    /// What each old node became.
+    values: Vec<Computed>,
+}
+
+impl<'g> Rewriter<'g> {
+    /// A rewriting of `graph` for windows of the size of `input`.
+    pub fn new(graph: &'g Graph, input: Shape, stride: Option<[usize; 2]>, squeeze: Squeeze) -> Result<Self> {
+        let shapes = infer_shapes(graph, &[input])?;
+        let squeezed = squeeze::find(graph, &shapes);
+        let (new, values) = (Graph::default(), Vec::with_capacity(graph.nodes.len()));
+        let this = Self { old: graph, shapes, squeezed, stride, new, values };
+        let whole = |pool: &NodeId| {
+            let op = &graph.nodes[pool.0].op;
+            matches!(op, Op::AdaptiveAvgPool2d { .. } | Op::AdaptiveMaxPool2d { .. } | Op::Mean { .. })
+        };
+        if let Some(pool) = this.squeezed.pools.iter().find(|pool| !whole(pool)) {
+            return Err(this.mixed(&graph.nodes[pool.0]));
+        }
+        match this.squeezed.pools.first() {
+            Some(pool) if squeeze == Squeeze::Refused => Err(this.refuse(
+                &graph.nodes[pool.0],
+                "squeeze and excitation, which looks at the whole window, in maps that windows share",
+                "; choose padding='per_window' for exact windows, or squeeze='global' to squeeze the whole picture",
+            )),
+            _ => Ok(this),
+        }
+    }
+
+    /// The dense graph, and where its output's cells lie.
+    pub fn run(mut self) -> Result<(Graph, Grid)> {
+        for node in &self.old.nodes {
+            let computed = self.node(node)?;
+            self.values.push(computed);
+        }
+        let output = &self.old.nodes[self.old.outputs[0].0];
+        let last = self.values[self.old.outputs[0].0].clone();
+        let grid = match last.value {
+            Value::Vector(grid) => grid,
+            Value::Map { axes: PICTURE, grid } if grid.is_point() => grid,
+            Value::Constant | Value::Global => {
+                return Err(self.refuse(output, "an output that does not depend on the window's place", ""));
+            }
+            _ => {
+                let found = self.shapes[self.old.outputs[0].0];
+                let what = format!("an output {found}, which is no vector of classes, in a dense form");
+                return Err(self.refuse(output, &what, "; give the whole classifier, or another input_size"));
+            }
+        };
+        // Where nothing looked at the whole map there was no window whose stride could be larger.
+        let target = self.stride.unwrap_or(grid.kept);
+        let mut id = last.id;
+        for axis in 0..2 {
+            let step = target[axis] / grid.kept[axis];
+            if step > 1 {
+                let op = Op::Slice { dim: PICTURE[axis], start: None, stop: None, step };
+                id = self.push(Node::new(self.free_name(&output.name), op, vec![id], vec![]));
+            }
+        }
+        self.new.outputs.push(id);
+        Ok((self.new, grid))
+    }
+
+    fn node(&mut self, node: &Node) -> Result<Computed> {
+        if matches!(node.op, Op::Input) {
+            let id = self.push(node.clone());
+            self.new.inputs.push(id);
+            let shape = self.size();
+            return Ok(Computed { id, value: Value::Map { axes: PICTURE, grid: Grid::pixels(shape) } });
+        }
+        let inputs: Vec<Computed> = node.inputs.iter().map(|id| self.values[id.0].clone()).collect();
+        let reads: Vec<&Computed> = inputs.iter().collect();
+        if self.squeezed.nodes.contains(&self.at()) || reads.iter().all(|x| x.value.is_shared()) {
+            let constant = reads.iter().all(|x| matches!(x.value, Value::Constant));
+            let id = self.append(node.clone(), &reads);
+            let pool = self.squeezed.nodes.contains(&self.at());
+            return Ok(Computed {
+                id,
+                value: if constant && !pool { Value::Constant } else { Value::Global },
+            });
+        }
+        match &node.op {
+            Op::Binary(_) => return self.binary(node, &reads),
+            Op::Concat { dim } => return self.concat(node, *dim, &reads),
+            _ => {}
+        }
+        let [x] = reads[..] else {
+            return Err(match node.op {
+                Op::Attention { .. } | Op::MatMul => self.refuse(
+                    node,
+                    "attention, which relates each part of the picture to all others, in a dense form",
+                    PER_WINDOW,
+                ),
+                _ => self.mixed(node),
+            });
+        };
+        self.unary(node, x)
+    }
+
+    fn unary(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        match &node.op {
+            Op::Identity | Op::Activation(_) | Op::BinaryScalar { .. } => Ok(self.keep(node, x)),
+            Op::Conv2d(conv) => self.conv2d(node, conv, x),
+            Op::MaxPool2d(window) => self.pool(node, window, x, Op::MaxPool2d),
+            &Op::AvgPool2d { ref window, count_include_pad, divisor_override } => {
+                if window.ceil_mode && count_include_pad && window.padding != [0; 4] {
+                    // Such a divisor depends on where the edge is.
+                    let what = "an average that counts its padding, with ceil_mode, in a dense form";
+                    return Err(self.refuse(node, what, ""));
+                }
+                let count_include_pad = count_include_pad && window.padding != [0; 4];
+                self.pool(node, window, x, |window| Op::AvgPool2d {
+                    window,
+                    count_include_pad,
+                    divisor_override,
+                })
+            }
+            Op::AdaptiveAvgPool2d { output } => self.adaptive(node, *output, x, false),
+            Op::AdaptiveMaxPool2d { output } => self.adaptive(node, *output, x, true),
+            Op::LocalResponseNorm { .. } => {
+                self.pictures(node, x)?;
+                Ok(self.keep(node, x))
+            }
+            Op::Linear => self.linear(node, x),
+            Op::BatchNorm { .. } | Op::PRelu => self.per_channel(node, x),
+            Op::LayerNorm { shape, .. } => self.layer_norm(node, shape.len(), x),
+            Op::Softmax { dim, .. } | Op::Normalize { dim, .. } => self.along(node, *dim, x),
+            Op::Mean { dims, keepdim } => self.mean(node, dims, *keepdim, x),
+            Op::Flatten { start, end } => self.flatten(node, *start, *end, x),
+            Op::Unflatten { dim, sizes } => self.unflatten(node, *dim, sizes.len(), x),
+            Op::Reshape { .. } => self.reshape(node, x),
+            Op::Permute { dims } => self.permute(node, dims, x),
+            Op::Slice { dim, start, stop, step } => self.slice(node, *dim, [*start, *stop], *step, x),
+            Op::Pad { pads, value } => self.pad(node, pads, *value, x),
+            Op::Roll { .. } => Err(self.refuse(
+                node,
+                "a map that is rolled, as for windows of attention, in a dense form",
+                PER_WINDOW,
+            )),
+            Op::Input
+            | Op::Constant
+            | Op::Attention { .. }
+            | Op::MatMul
+            | Op::Binary(_)
+            | Op::Concat { .. }
+            | Op::Expand { .. }
+            | Op::ExpandAs => Err(self.refuse(node, "this operation in a dense form", "")),
+        }
+    }
+
+    // --- what stays as it is ------------------------------------------------------------
+
+    /// Element by element.
+    fn keep(&mut self, node: &Node, x: &Computed) -> Computed {
+        let id = self.append(node.clone(), &[x]);
+        Computed { id, value: x.value.clone() }
+    }
+
+    fn per_channel(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            Value::Map { axes, .. } if !axes.contains(&1) => Ok(self.keep(node, x)),
+            Value::Vector(_) => Ok(self.keep(node, x)),
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    /// Along one dimension that is none of the picture's.
+    fn along(&mut self, node: &Node, dim: usize, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            Value::Map { axes, .. } if !axes.contains(&dim) => Ok(self.keep(node, x)),
+            Value::Vector(_) => Ok(self.keep(node, x)),
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    fn layer_norm(&mut self, node: &Node, trailing: usize, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            Value::Map { axes, .. } => {
+                let first = self.rank() - trailing;
+                if axes.iter().any(|&axis| axis >= first) {
+                    Err(self.mixed(node))
+                } else {
+                    Ok(self.keep(node, x))
+                }
+            }
+            Value::Vector(_) if trailing == 1 => {
+                // The features are not the last dimension here.
+                let last = self.moved(node, x, [0, 2, 3, 1]);
+                let id = self.append(node.clone(), &[&last]);
+                let normed = Computed { id, value: x.value.clone() };
+                Ok(self.moved(node, &normed, [0, 3, 1, 2]))
+            }
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    fn moved(&mut self, node: &Node, x: &Computed, dims: [usize; 4]) -> Computed {
+        let name = self.free_name(&format!("{}.permute", node.name));
+        let id = self.push(Node::new(name, Op::Permute { dims: dims.to_vec() }, vec![x.id], vec![]));
+        Computed { id, value: x.value.clone() }
+    }
+
+    // --- several inputs -----------------------------------------------------------------
+
+    fn binary(&mut self, node: &Node, reads: &[&Computed]) -> Result<Computed> {
+        let (left, right) = (reads[0], reads[1]);
+        match (&left.value, &right.value) {
+            (_, Value::Constant) => self.with_constant(node, left, right, 1),
+            (Value::Constant, _) => self.with_constant(node, right, left, 0),
+            (Value::Map { axes: PICTURE, .. }, Value::Global) => {
+                let id = self.append(node.clone(), reads);
+                Ok(Computed { id, value: left.value.clone() })
+            }
+            (Value::Global, Value::Map { axes: PICTURE, .. }) => {
+                let id = self.append(node.clone(), reads);
+                Ok(Computed { id, value: right.value.clone() })
+            }
+            _ => {
+                let value = self.joined(node, &left.value, &right.value)?;
+                let id = self.append(node.clone(), reads);
+                Ok(Computed { id, value })
+            }
+        }
+    }
+
+    /// A parameter that is combined with a value of the picture: one number for all positions.
+    fn with_constant(
+        &mut self,
+        node: &Node,
+        x: &Computed,
+        constant: &Computed,
+        place: usize,
+    ) -> Result<Computed> {
+        let old = node.inputs[place];
+        let shape = self.shapes[old.0];
+        let rank = self.rank();
+        // The constant's size along a dimension of the result.
+        let size = |dim: usize| (dim + shape.rank()).checked_sub(rank).map_or(1, |dim| shape[dim]);
+        let (mut x, mut constant) = (x.clone(), constant.clone());
+        match &x.value {
+            Value::Map { axes, .. } if axes.iter().all(|&axis| size(axis) == 1) && shape.rank() <= rank => {}
+            Value::Vector(_) if shape.rank() <= rank => {
+                let (Op::Constant, Some(param)) = (&self.old.nodes[old.0].op, self.old.nodes[old.0].param(0))
+                else {
+                    return Err(self.mixed(node));
+                };
+                let dims = [&shape[..], &[1, 1]].concat();
+                let name = self.free_name(&self.old.nodes[old.0].name);
+                constant.id =
+                    self.push(Node::new(name, Op::Constant, vec![], vec![reshaped(Some(param), &dims)]));
+            }
+            Value::Flat(_) | Value::Uneven { .. } if shape.numel() == 1 && shape.rank() <= rank => {}
+            _ => {
+                let what = "a parameter with a value for each position, in maps that windows share";
+                return Err(self.refuse(node, what, ""));
+            }
+        }
+        let value = x.value.clone();
+        if place == 0 {
+            std::mem::swap(&mut x, &mut constant);
+        }
+        let id = self.append(node.clone(), &[&x, &constant]);
+        Ok(Computed { id, value })
+    }
+
+    fn concat(&mut self, node: &Node, dim: usize, reads: &[&Computed]) -> Result<Computed> {
+        let mut value = reads[0].value.clone();
+        for other in &reads[1..] {
+            value = self.joined(node, &value, &other.value)?;
+        }
+        let along_picture = match &value {
+            Value::Map { axes, .. } => axes.contains(&dim),
+            Value::Vector(_) => dim != 1,
+            _ => true,
+        };
+        if along_picture {
+            return Err(self.mixed(node));
+        }
+        let id = self.append(node.clone(), reads);
+        Ok(Computed { id, value })
+    }
+
+    /// What two values are together, position by position.
+    fn joined(&self, node: &Node, left: &Value, right: &Value) -> Result<Value> {
+        let join = |a: &Grid, b: &Grid| {
+            let same = (a.size, a.jump, a.kept, a.native) == (b.size, b.jump, b.kept, b.native);
+            let reach = [0, 1].map(|axis| a.reach[axis].union(b.reach[axis]));
+            same.then_some(Grid { reach, ..*a })
+        };
+        let joined = match (left, right) {
+            (Value::Map { axes, grid: a }, Value::Map { axes: others, grid: b }) if axes == others => {
+                join(a, b).map(|grid| Value::Map { axes: *axes, grid })
+            }
+            (Value::Vector(a), Value::Vector(b)) => join(a, b).map(Value::Vector),
+            (Value::Flat(a), Value::Flat(b)) => join(a, b).map(Value::Flat),
+            _ => None,
+        };
+        joined.ok_or_else(|| {
+            self.refuse(node, "maps of different sizes or strides together in a dense form", "")
+        })
+    }
+
+    // --- the window ends here -----------------------------------------------------------
+
+    fn linear(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        let weight = node.param(0).expect("a linear layer's weight").clone();
+        let [outputs, features] = [weight.shape()[0], weight.shape()[1]];
+        let (grid, kernel, weight) = match &x.value {
+            Value::Map { axes, .. } if !axes.contains(&(self.rank() - 1)) => return Ok(self.keep(node, x)),
+            Value::Vector(grid) => (*grid, [1, 1], weight),
+            Value::Flat(grid) => (*grid, grid.size, weight),
+            Value::Uneven { grid, areas, flat: true } => {
+                (*grid, grid.size, averaged_kernel(&weight, *areas, grid.size)?)
+            }
+            _ => return Err(self.mixed(node)),
+        };
+        let channels = if kernel == [1, 1] {
+            features
+        } else {
+            weight.shape().numel() / outputs / (kernel[0] * kernel[1])
+        };
+        let dims = [outputs, channels, kernel[0], kernel[1]];
+        let dilation = self.dilation_for(node, &grid, kernel)?;
+        let (grid, stride) = self.slide(&grid, kernel.map(Slide::whole));
+        let op = Op::Conv2d(Conv2d { stride, padding: ConvPadding::Explicit([0; 4]), dilation, groups: 1 });
+        let params = vec![reshaped(Some(&weight), &dims), node.params[1].clone()];
+        let id = self.append(Node { op, params, ..node.clone() }, &[x]);
+        Ok(Computed { id, value: Value::Vector(grid) })
+    }
+
+    fn mean(&mut self, node: &Node, dims: &[usize], keepdim: bool, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            Value::Map { axes: PICTURE, .. } if dims == PICTURE => {
+                let point = self.whole(node, x, false)?;
+                let Value::Map { grid, .. } = point.value else { unreachable!("a pool of a map") };
+                Ok(if keepdim { point } else { Computed { value: Value::Vector(grid), ..point } })
+            }
+            Value::Map { axes, grid } if !axes.iter().any(|axis| dims.contains(axis)) => {
+                let shift = |axis: usize| {
+                    axis - if keepdim { 0 } else { dims.iter().filter(|&&dim| dim < axis).count() }
+                };
+                let value = Value::Map { axes: axes.map(shift), grid: *grid };
+                let id = self.append(node.clone(), &[x]);
+                Ok(Computed { id, value })
+            }
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    fn flatten(&mut self, node: &Node, start: usize, end: usize, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            &Value::Map { axes, grid } if axes.iter().all(|axis| !(start..=end).contains(axis)) => {
+                let shift = |axis: usize| if axis > end { axis - (end - start) } else { axis };
+                let id = self.append(node.clone(), &[x]);
+                Ok(Computed { id, value: Value::Map { axes: axes.map(shift), grid } })
+            }
+            Value::Map { axes: PICTURE, .. } | Value::Uneven { .. } if (start, end) == (1, 3) => {
+                self.flat(node, x)
+            }
+            Value::Vector(_) | Value::Flat(_) if start == end => Ok(self.same(node, x, x.value.clone())),
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    /// (N, C, H, W) becomes (N, C H W).
+    fn flat(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        let value = match x.value {
+            Value::Map { axes: PICTURE, grid } if grid.is_point() => Value::Vector(grid),
+            Value::Map { axes: PICTURE, grid } => Value::Flat(grid),
+            Value::Uneven { grid, areas, flat: false } => Value::Uneven { grid, areas, flat: true },
+            _ => return Err(self.mixed(node)),
+        };
+        Ok(self.same(node, x, value))
+    }
+
+    // --- the order of dimensions --------------------------------------------------------
+
+    fn unflatten(&mut self, node: &Node, dim: usize, count: usize, x: &Computed) -> Result<Computed> {
+        match &x.value {
+            &Value::Map { axes, grid } if !axes.contains(&dim) => {
+                let shift = |axis: usize| if axis > dim { axis + count - 1 } else { axis };
+                let id = self.append(node.clone(), &[x]);
+                Ok(Computed { id, value: Value::Map { axes: axes.map(shift), grid } })
+            }
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    /// A reshape that the sizes of the window show to be a flattening, or one of channels alone.
+    fn reshape(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        let from = self.shapes[node.inputs[0].0];
+        let to = self.shapes[self.at().0];
+        if from == to {
+            return Ok(self.same(node, x, x.value.clone()));
+        }
+        match &x.value {
+            Value::Map { axes: PICTURE, .. } | Value::Uneven { .. }
+                if to[..] == [from[0], from[1..].iter().product()] =>
+            {
+                self.flat(node, x)
+            }
+            &Value::Map { axes: [row, column], grid } => {
+                let (inner, outer) = (from.rank() - 2, to.rank().saturating_sub(2));
+                let channels_only = [row, column] == [inner, inner + 1]
+                    && outer >= 1
+                    && to[outer..] == from[inner..]
+                    && to[0] == from[0];
+                if !channels_only {
+                    return Err(self.mixed(node));
+                }
+                // All channels as one dimension, and that cut anew.
+                let mut id = x.id;
+                if inner > 2 {
+                    let name = self.free_name(&format!("{}.flatten", node.name));
+                    id = self.push(Node::new(
+                        name,
+                        Op::Flatten { start: 1, end: inner - 1 },
+                        vec![id],
+                        vec![],
+                    ));
+                }
+                let sizes = to[1..outer].iter().map(|&size| size as i64).collect();
+                let op = if outer == 2 { Op::Identity } else { Op::Unflatten { dim: 1, sizes } };
+                let id = self.push(Node { op, inputs: vec![id], ..node.clone() });
+                Ok(Computed { id, value: Value::Map { axes: [outer, outer + 1], grid } })
+            }
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    fn permute(&mut self, node: &Node, dims: &[usize], x: &Computed) -> Result<Computed> {
+        match &x.value {
+            &Value::Map { axes, grid } => {
+                let now = |axis: usize| dims.iter().position(|&dim| dim == axis).expect("a permutation");
+                let id = self.append(node.clone(), &[x]);
+                Ok(Computed { id, value: Value::Map { axes: axes.map(now), grid } })
+            }
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    fn slice(
+        &mut self,
+        node: &Node,
+        dim: usize,
+        bounds: [Option<i64>; 2],
+        step: usize,
+        x: &Computed,
+    ) -> Result<Computed> {
+        let (axes, grid) = match &x.value {
+            Value::Vector(_) if dim == 1 => return Ok(self.keep(node, x)),
+            &Value::Map { axes, grid } => (axes, grid),
+            _ => return Err(self.mixed(node)),
+        };
+        let Some(axis) = axes.iter().position(|&axis| axis == dim) else { return Ok(self.keep(node, x)) };
+        let (start, end) = slice_bounds(bounds[0], bounds[1], grid.size[axis]);
+        // What is cut off behind is counted from the map's end, which moves with the picture.
+        let behind = grid.size[axis] - end;
+        let output = (end - start).div_ceil(step);
+        if output == 0 {
+            return Err(self.mixed(node));
+        }
+        let mut windows = grid.size.map(|size| Slide { output: size, ..Slide::whole(1) });
+        windows[axis] = Slide { stride: step, output, ..Slide::whole(1) };
+        let dilation = if start + behind > 0 { self.dilation(node, &grid)?[axis] } else { 1 };
+        let (mut out, stride) = self.slide(&grid, windows);
+        out.reach[axis].start += (start * grid.jump[axis]) as i64;
+        let (start, behind) = ((start * dilation) as i64, (behind * dilation) as i64);
+        let op = Op::Slice {
+            dim,
+            start: (start > 0).then_some(start),
+            stop: (behind > 0).then_some(-behind),
+            step: stride[axis],
+        };
+        let id = self.append(Node { op, ..node.clone() }, &[x]);
+        Ok(Computed { id, value: Value::Map { axes, grid: out } })
+    }
+
+    fn pad(&mut self, node: &Node, pads: &[[usize; 2]], value: f32, x: &Computed) -> Result<Computed> {
+        let &Value::Map { axes, mut grid } = &x.value else { return Err(self.mixed(node)) };
+        let mut pads = pads.to_vec();
+        for (axis, &dim) in axes.iter().enumerate() {
+            let [before, after] = pads[dim];
+            if before + after > 0 {
+                let dilation = self.dilation(node, &grid)?[axis];
+                pads[dim] = [before * dilation, after * dilation];
+                grid.reach[axis].start -= (before * grid.jump[axis]) as i64;
+                grid.size[axis] += before + after;
+            }
+        }
+        let id = self.append(Node { op: Op::Pad { pads, value }, ..node.clone() }, &[x]);
+        Ok(Computed { id, value: Value::Map { axes, grid } })
+    }
+
+    // --- what the rules share -----------------------------------------------------------
+
+    /// A node whose result is the map (N, C, H, W) of that grid.
+    pub fn map(&mut self, node: Node, reads: &[&Computed], grid: Grid) -> Computed {
+        let id = self.append(node, reads);
+        Computed { id, value: Value::Map { axes: PICTURE, grid } }
+    }
+
+    /// A node that only gives the value another shape in the classifier.
+    fn same(&mut self, node: &Node, x: &Computed, value: Value) -> Computed {
+        let id = self.append(Node { op: Op::Identity, ..node.clone() }, &[x]);
+        Computed { id, value }
+    }
+
+    /// Add a node that reads these values.
+    pub fn append(&mut self, node: Node, reads: &[&Computed]) -> NodeId {
+        let inputs = reads.iter().map(|x| x.id).collect();
+        self.push(Node { inputs, ..node })
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.new.nodes.push(node);
+        NodeId(self.new.nodes.len() - 1)
+    }
+
+    /// A name that neither graph has.
+    fn free_name(&self, base: &str) -> String {
+        let taken = |name: &str| self.old.nodes.iter().chain(&self.new.nodes).any(|node| node.name == name);
+        let mut suffixed = (1..).map(|i| format!("{base}_{i}"));
+        if taken(base) { suffixed.find(|name| !taken(name)).expect("a free suffix") } else { base.to_owned() }
+    }
+
+    /// Rows and columns of a node's result in the classifier.
+    pub fn size(&self) -> [usize; 2] {
+        let shape = self.shapes[self.at().0];
+        [shape[2], shape[3]]
+    }
+
+    fn rank(&self) -> usize {
+        self.shapes[self.at().0].rank()
+    }
+
+    /// The node that is being rewritten: values come in the graph's order.
+    fn at(&self) -> NodeId {
+        NodeId(self.values.len())
+    }
+
+    /// The grid of a value that must be a map (N, C, H, W).
+    pub fn pictures(&self, node: &Node, x: &Computed) -> Result<Grid> {
+        match x.value {
+            Value::Map { axes: PICTURE, grid } => Ok(grid),
+            _ => Err(self.mixed(node)),
+        }
+    }
+
+    /// Dense positions from one of the classifier's to the next.
+    pub fn dilation(&self, node: &Node, grid: &Grid) -> Result<[usize; 2]> {
+        grid.dilation().ok_or_else(|| {
+            self.refuse(
+                node,
+                "a window over single positions behind a larger stride",
+                "; choose a smaller stride",
+            )
+        })
+    }
+
+    /// The same for a kernel, where one position needs none.
+    pub fn dilation_for(&self, node: &Node, grid: &Grid, kernel: [usize; 2]) -> Result<[usize; 2]> {
+        if kernel == [1, 1] { Ok([1, 1]) } else { self.dilation(node, grid) }
+    }
+
+    /// A node with no dense form.
+    pub fn refuse(&self, node: &Node, what: &str, advice: &str) -> Error {
+        Error::Unsupported { node: node.name.clone(), what: what.to_owned(), advice: advice.to_owned() }
+    }
+
+    /// A node that mixes positions of the picture with something else.
+    fn mixed(&self, node: &Node) -> Error {
+        self.refuse(
+            node,
+            "an operation that mixes rows and columns with other dimensions in a dense form",
+            PER_WINDOW,
+        )
+    }
+}
