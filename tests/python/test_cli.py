@@ -429,7 +429,6 @@ def test_summary_lists_layers(run):
 
 
 def test_summary_says_what_is_wrong(run):
-    assert_one_line_error(run("summary", "lenet5"), "no weights are published for lenet5.*--input C,H,W")
     assert_one_line_error(run("summary", "resnet19"), "Unknown model resnet19; did you mean")
     assert_one_line_error(run("summary", "resnet18", "--input", "224"), "channels, height and width.*'224'")
     assert_one_line_error(run("summary", "resnet18", "--input", "1,28,28"), "conv1: .*3 input channels")

@@ -44,11 +44,12 @@ def convolutionize(
 ) -> Convolutionized | list[Module]:
     """Turn a classifier into a fully convolutional network with the same parameters.
 
-    The result takes pictures (N, C, H, W) of any size from `input_size` on and returns a map (N, classes, rows,
-    columns): cell (i, j) is the output for the window that begins at pixel (i, j) * stride. For a picture of
-    `input_size` it is the classifier's output, (N, classes, 1, 1). Linear layers become convolutions, what
-    looks at a whole map becomes a window that slides. Rows and columns beyond ``(H - window) // stride + 1``
-    stand for windows that reach over the picture's edge; `dense.predict` leaves them out.
+    The result takes pictures (N, C, H, W) of any size from `input_size` on and returns a map (N, classes,
+    rows, columns): cell (i, j) is the output for the window that begins at pixel (i, j) * stride. For a
+    picture of `input_size` it is the classifier's output, (N, classes, 1, 1). Linear layers become
+    convolutions, what looks at a whole map becomes a window that slides. Rows and columns beyond
+    ``(H - window) // stride + 1`` stand for windows that reach over the picture's edge; `dense.predict`
+    leaves them out.
 
     A network with padding gives a window's cell the picture's pixels where the classifier, shown the window
     alone, sees zeros; see `dense.predict` for exact windows.
@@ -67,8 +68,9 @@ def convolutionize(
         Pixels from a window to the next, by default the network's own (32 for most). Any number from 1 on:
         where it is finer than the network's, strides are taken out and what follows is dilated.
     squeeze : str, optional
-        For networks with squeeze and excitation (MobileNetV3, EfficientNet, RegNetY), which look at their whole
-        window in between: ``"global"`` lets them look at the whole picture instead. They are refused otherwise.
+        For networks with squeeze and excitation (MobileNetV3, EfficientNet, RegNetY), which look at their
+        whole window in between: ``"global"`` lets them look at the whole picture instead. They are refused
+        otherwise.
 
     Returns
     -------
@@ -250,7 +252,8 @@ def window_size(model: Module, input_size: Size | None) -> tuple[int | None, tup
         sizes = []
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise ArgumentError(
-            f"convolutionize: input_size: expected pixels such as 224, (H, W) or (C, H, W), got {input_size!r}"
+            "convolutionize: input_size: expected pixels such as 224, (H, W) or (C, H, W), got "
+            f"{input_size!r}"
         )
     known_channels = model.input_size[0] if model.input_size is not None else None
     channels = sizes[0] if len(sizes) == 3 else known_channels
@@ -294,7 +297,8 @@ def _trace(
     output = model(symbol)
     if not isinstance(output, Symbol):
         raise UnsupportedError(
-            f"convolutionize: {owner} returns {type(output).__name__}; a classifier returns logits (N, classes)"
+            f"convolutionize: {owner} returns {type(output).__name__}; a classifier returns logits "
+            "(N, classes)"
         )
     tracer.builder.output(output.value_of(tracer))
     return tracer.builder.convolutionize(stride, "refused" if squeeze is None else "global")

@@ -22,11 +22,11 @@ __all__ = ["OVERFEAT_SIZES", "Scale", "prepared", "scaled"]
 Scale = float | Sequence[int]
 
 OVERFEAT_SIZES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (461, 569))
-"""Height and width of the six scales of OverFeat's table 5 (arXiv:1312.6229), for its windows of 221 pixels."""
+"""Height and width of the six scales of OverFeat's table 5 (arXiv:1312.6229), for windows of 221 pixels."""
 
 
 def as_picture(image: Any) -> Image | None:
-    """Return a Pillow image as it is, uint8 pixels (H, W) or (H, W, C) as one, and None for what is prepared."""
+    """Return a Pillow image, made of uint8 pixels (H, W) or (H, W, C) too, or None for what is prepared."""
     if is_pil(image):
         return image
     if is_pixels(image) or (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2):

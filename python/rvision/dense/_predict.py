@@ -19,7 +19,7 @@ __all__ = ["predict"]
 
 _PADDINGS = ("shared", "per_window")
 
-# Windows that are run at a time: enough that weights are read seldom, few enough for their maps to stay small.
+# Windows that are run at a time: enough that weights are read seldom, few enough for small maps.
 _BATCH = 16
 
 # Dense forms that a classifier keeps.
@@ -85,8 +85,8 @@ def predict(
             The picture's pixels, where there are any: layers are computed once for all windows. At the
             picture's edges there are zeros.
         ``"per_window"``
-            Zeros, as if the window were cut out: each cell is the classifier's output for its window, exactly.
-            Where the network has padding (or has no dense form), it is run on each window.
+            Zeros, as if the window were cut out: each cell is the classifier's output for its window,
+            exactly. Where the network has padding (or no dense form), it is run on each window.
     squeeze : str, optional
         ``"global"`` for networks with squeeze and excitation, as for `convolutionize`.
     scales : sequence, or "overfeat", optional
@@ -112,8 +112,9 @@ def predict(
     Notes
     -----
     A map at a stride finer than the network's own equals the maps of all shifted pictures, interleaved:
-    everywhere, for networks without padding, and else for cells whose receptive field lies inside the picture.
-    At the border zeros stand around the picture, where the shifted pictures would have them at their own edges.
+    everywhere, for networks without padding, and else for cells whose receptive field lies inside the
+    picture. At the border zeros stand around the picture, where the shifted pictures would have them at their
+    own edges.
     """
     where = "dense.predict"
     if padding not in _PADDINGS:
@@ -125,8 +126,8 @@ def predict(
         return _run(forms, array, padding, array.shape[1:], where)
     if picture is None:
         raise ArgumentError(
-            f"{where}: scales: a picture is resized before it is prepared; give a Pillow image or uint8 pixels "
-            "(H, W, C), and transform="
+            f"{where}: scales: a picture is resized before it is prepared; give a Pillow image or uint8 "
+            "pixels (H, W, C), and transform="
         )
     if isinstance(scales, str):
         if scales != "overfeat":
@@ -151,7 +152,7 @@ class _Forms:
         if isinstance(model, Convolutionized):
             if stride is not None or input_size is not None or squeeze is not None:
                 raise ArgumentError(
-                    f"{where}: stride, input_size and squeeze belong to convolutionize(), which has been called"
+                    f"{where}: stride, input_size and squeeze belong to convolutionize(), which made this"
                 )
             self.classifier, self.dense = model.model, model
             self.window, self.stride = model.window_size, model.stride
@@ -172,7 +173,8 @@ class _Forms:
             return False
         reach = self.dense.geometry().receptive_field
         return all(
-            start >= 0 and start + size <= side for (start, size), side in zip(reach, self.window, strict=True)
+            start >= 0 and start + size <= side
+            for (start, size), side in zip(reach, self.window, strict=True)
         )
 
 
@@ -201,8 +203,8 @@ def _run(
     size = array.shape[1:]
     if any(side < window for side, window in zip(size, forms.window, strict=True)):
         raise ArgumentError(
-            f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window of "
-            f"{forms.window[0]} x {forms.window[1]}; resize it"
+            f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window "
+            f"of {forms.window[0]} x {forms.window[1]}; resize it"
         )
     if padding == "per_window" and not forms.is_exact:
         scores = _each_window(forms, array, where)
@@ -227,7 +229,9 @@ def _each_window(forms: _Forms, array: NDArray[np.float32], where: str) -> NDArr
     """Run the classifier on every window."""
     if forms.stride is None:
         assert forms.refusal is not None
-        raise ArgumentError(f"{where}: stride: this network has none of its own, so give it ({forms.refusal})")
+        raise ArgumentError(
+            f"{where}: stride: this network has none of its own, so give it ({forms.refusal})"
+        )
     windows = sliding_window_view(array, forms.window, axis=(1, 2))[:, :: forms.stride[0], :: forms.stride[1]]
     rows, columns = windows.shape[1:3]
     outputs = [_logits(forms.classifier(batch), where) for batch in _batches(windows)]

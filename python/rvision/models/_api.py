@@ -270,7 +270,7 @@ def model_builder(
 
 
 def _evaluated_size(enum: type[WeightsEnum] | None, source: Any) -> tuple[int, int, int] | None:
-    """Return (C, H, W) of what given or else published weights were evaluated with, the smallest of several."""
+    """Return (C, H, W) of what given or else published weights were evaluated with, the smallest."""
     members = [source] if isinstance(source, WeightsEnum) else list(enum or [])
     sides = [crop[0] for member in members if (crop := getattr(member.transforms(), "crop_size", None))]
     return (3, min(sides), min(sides)) if sides else None

@@ -39,10 +39,10 @@ impl<'g> Rewriter<'g> {
             matches!(op, Op::AdaptiveAvgPool2d { .. } | Op::AdaptiveMaxPool2d { .. } | Op::Mean { .. })
         };
         if let Some(pool) = this.squeezed.pools.iter().find(|pool| !whole(pool)) {
-            return Err(this.mixed(&graph.nodes[pool.0]));
+            return Err(Self::mixed(&graph.nodes[pool.0]));
         }
         match this.squeezed.pools.first() {
-            Some(pool) if squeeze == Squeeze::Refused => Err(this.refuse(
+            Some(pool) if squeeze == Squeeze::Refused => Err(Self::refuse(
                 &graph.nodes[pool.0],
                 "squeeze and excitation, which looks at the whole window, in maps that windows share",
                 "; choose padding='per_window' for exact windows, or squeeze='global' to squeeze the whole picture",
@@ -63,12 +63,16 @@ impl<'g> Rewriter<'g> {
             Value::Vector(grid) => grid,
             Value::Map { axes: PICTURE, grid } if grid.is_point() => grid,
             Value::Constant | Value::Global => {
-                return Err(self.refuse(output, "an output that does not depend on the window's place", ""));
+                return Err(Self::refuse(output, "an output that does not depend on the window's place", ""));
             }
             _ => {
                 let found = self.shapes[self.old.outputs[0].0];
                 let what = format!("an output {found}, which is no vector of classes, in a dense form");
-                return Err(self.refuse(output, &what, "; give the whole classifier, or another input_size"));
+                return Err(Self::refuse(
+                    output,
+                    &what,
+                    "; give the whole classifier, or another input_size",
+                ));
             }
         };
         // Where nothing looked at the whole map there was no window whose stride could be larger.
@@ -110,12 +114,12 @@ impl<'g> Rewriter<'g> {
         }
         let [x] = reads[..] else {
             return Err(match node.op {
-                Op::Attention { .. } | Op::MatMul => self.refuse(
+                Op::Attention { .. } | Op::MatMul => Self::refuse(
                     node,
                     "attention, which relates each part of the picture to all others, in a dense form",
                     PER_WINDOW,
                 ),
-                _ => self.mixed(node),
+                _ => Self::mixed(node),
             });
         };
         self.unary(node, x)
@@ -123,6 +127,14 @@ impl<'g> Rewriter<'g> {
 
     fn unary(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
         match &node.op {
+            Op::Activation(_) | Op::BinaryScalar { .. } if matches!(x.value, Value::Uneven { .. }) => {
+                Err(Self::refuse(
+                    node,
+                    "a pool to areas of different sizes, which no window that slides has, before anything but \
+                     a linear layer",
+                    "; choose an input_size whose map is a multiple of the pool's",
+                ))
+            }
             Op::Identity | Op::Activation(_) | Op::BinaryScalar { .. } => Ok(self.keep(node, x)),
             Op::Conv2d(conv) => self.conv2d(node, conv, x),
             Op::MaxPool2d(window) => self.pool(node, window, x, Op::MaxPool2d),
@@ -130,7 +142,7 @@ impl<'g> Rewriter<'g> {
                 if window.ceil_mode && count_include_pad && window.padding != [0; 4] {
                     // Such a divisor depends on where the edge is.
                     let what = "an average that counts its padding, with ceil_mode, in a dense form";
-                    return Err(self.refuse(node, what, ""));
+                    return Err(Self::refuse(node, what, ""));
                 }
                 let count_include_pad = count_include_pad && window.padding != [0; 4];
                 self.pool(node, window, x, |window| Op::AvgPool2d {
@@ -142,7 +154,7 @@ impl<'g> Rewriter<'g> {
             Op::AdaptiveAvgPool2d { output } => self.adaptive(node, *output, x, false),
             Op::AdaptiveMaxPool2d { output } => self.adaptive(node, *output, x, true),
             Op::LocalResponseNorm { .. } => {
-                self.pictures(node, x)?;
+                Self::pictures(node, x)?;
                 Ok(self.keep(node, x))
             }
             Op::Linear => self.linear(node, x),
@@ -156,7 +168,7 @@ impl<'g> Rewriter<'g> {
             Op::Permute { dims } => self.permute(node, dims, x),
             Op::Slice { dim, start, stop, step } => self.slice(node, *dim, [*start, *stop], *step, x),
             Op::Pad { pads, value } => self.pad(node, pads, *value, x),
-            Op::Roll { .. } => Err(self.refuse(
+            Op::Roll { .. } => Err(Self::refuse(
                 node,
                 "a map that is rolled, as for windows of attention, in a dense form",
                 PER_WINDOW,
@@ -168,7 +180,7 @@ impl<'g> Rewriter<'g> {
             | Op::Binary(_)
             | Op::Concat { .. }
             | Op::Expand { .. }
-            | Op::ExpandAs => Err(self.refuse(node, "this operation in a dense form", "")),
+            | Op::ExpandAs => Err(Self::refuse(node, "this operation in a dense form", "")),
         }
     }
 
@@ -184,7 +196,7 @@ impl<'g> Rewriter<'g> {
         match &x.value {
             Value::Map { axes, .. } if !axes.contains(&1) => Ok(self.keep(node, x)),
             Value::Vector(_) => Ok(self.keep(node, x)),
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -193,7 +205,7 @@ impl<'g> Rewriter<'g> {
         match &x.value {
             Value::Map { axes, .. } if !axes.contains(&dim) => Ok(self.keep(node, x)),
             Value::Vector(_) => Ok(self.keep(node, x)),
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -202,7 +214,7 @@ impl<'g> Rewriter<'g> {
             Value::Map { axes, .. } => {
                 let first = self.rank() - trailing;
                 if axes.iter().any(|&axis| axis >= first) {
-                    Err(self.mixed(node))
+                    Err(Self::mixed(node))
                 } else {
                     Ok(self.keep(node, x))
                 }
@@ -214,7 +226,7 @@ impl<'g> Rewriter<'g> {
                 let normed = Computed { id, value: x.value.clone() };
                 Ok(self.moved(node, &normed, [0, 3, 1, 2]))
             }
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -240,7 +252,7 @@ impl<'g> Rewriter<'g> {
                 Ok(Computed { id, value: right.value.clone() })
             }
             _ => {
-                let value = self.joined(node, &left.value, &right.value)?;
+                let value = Self::joined(node, &left.value, &right.value)?;
                 let id = self.append(node.clone(), reads);
                 Ok(Computed { id, value })
             }
@@ -266,17 +278,17 @@ impl<'g> Rewriter<'g> {
             Value::Vector(_) if shape.rank() <= rank => {
                 let (Op::Constant, Some(param)) = (&self.old.nodes[old.0].op, self.old.nodes[old.0].param(0))
                 else {
-                    return Err(self.mixed(node));
+                    return Err(Self::mixed(node));
                 };
                 let dims = [&shape[..], &[1, 1]].concat();
                 let name = self.free_name(&self.old.nodes[old.0].name);
                 constant.id =
                     self.push(Node::new(name, Op::Constant, vec![], vec![reshaped(Some(param), &dims)]));
             }
-            Value::Flat(_) | Value::Uneven { .. } if shape.numel() == 1 && shape.rank() <= rank => {}
+            Value::Flat(_) if shape.numel() == 1 && shape.rank() <= rank => {}
             _ => {
                 let what = "a parameter with a value for each position, in maps that windows share";
-                return Err(self.refuse(node, what, ""));
+                return Err(Self::refuse(node, what, ""));
             }
         }
         let value = x.value.clone();
@@ -290,7 +302,7 @@ impl<'g> Rewriter<'g> {
     fn concat(&mut self, node: &Node, dim: usize, reads: &[&Computed]) -> Result<Computed> {
         let mut value = reads[0].value.clone();
         for other in &reads[1..] {
-            value = self.joined(node, &value, &other.value)?;
+            value = Self::joined(node, &value, &other.value)?;
         }
         let along_picture = match &value {
             Value::Map { axes, .. } => axes.contains(&dim),
@@ -298,14 +310,14 @@ impl<'g> Rewriter<'g> {
             _ => true,
         };
         if along_picture {
-            return Err(self.mixed(node));
+            return Err(Self::mixed(node));
         }
         let id = self.append(node.clone(), reads);
         Ok(Computed { id, value })
     }
 
     /// What two values are together, position by position.
-    fn joined(&self, node: &Node, left: &Value, right: &Value) -> Result<Value> {
+    fn joined(node: &Node, left: &Value, right: &Value) -> Result<Value> {
         let join = |a: &Grid, b: &Grid| {
             let same = (a.size, a.jump, a.kept, a.native) == (b.size, b.jump, b.kept, b.native);
             let reach = [0, 1].map(|axis| a.reach[axis].union(b.reach[axis]));
@@ -320,7 +332,7 @@ impl<'g> Rewriter<'g> {
             _ => None,
         };
         joined.ok_or_else(|| {
-            self.refuse(node, "maps of different sizes or strides together in a dense form", "")
+            Self::refuse(node, "maps of different sizes or strides together in a dense form", "")
         })
     }
 
@@ -336,7 +348,7 @@ impl<'g> Rewriter<'g> {
             Value::Uneven { grid, areas, flat: true } => {
                 (*grid, grid.size, averaged_kernel(&weight, *areas, grid.size)?)
             }
-            _ => return Err(self.mixed(node)),
+            _ => return Err(Self::mixed(node)),
         };
         let channels = if kernel == [1, 1] {
             features
@@ -344,7 +356,7 @@ impl<'g> Rewriter<'g> {
             weight.shape().numel() / outputs / (kernel[0] * kernel[1])
         };
         let dims = [outputs, channels, kernel[0], kernel[1]];
-        let dilation = self.dilation_for(node, &grid, kernel)?;
+        let dilation = Self::dilation_for(node, &grid, kernel)?;
         let (grid, stride) = self.slide(&grid, kernel.map(Slide::whole));
         let op = Op::Conv2d(Conv2d { stride, padding: ConvPadding::Explicit([0; 4]), dilation, groups: 1 });
         let params = vec![reshaped(Some(&weight), &dims), node.params[1].clone()];
@@ -367,7 +379,7 @@ impl<'g> Rewriter<'g> {
                 let id = self.append(node.clone(), &[x]);
                 Ok(Computed { id, value })
             }
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -382,7 +394,7 @@ impl<'g> Rewriter<'g> {
                 self.flat(node, x)
             }
             Value::Vector(_) | Value::Flat(_) if start == end => Ok(self.same(node, x, x.value.clone())),
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -392,7 +404,7 @@ impl<'g> Rewriter<'g> {
             Value::Map { axes: PICTURE, grid } if grid.is_point() => Value::Vector(grid),
             Value::Map { axes: PICTURE, grid } => Value::Flat(grid),
             Value::Uneven { grid, areas, flat: false } => Value::Uneven { grid, areas, flat: true },
-            _ => return Err(self.mixed(node)),
+            _ => return Err(Self::mixed(node)),
         };
         Ok(self.same(node, x, value))
     }
@@ -406,7 +418,7 @@ impl<'g> Rewriter<'g> {
                 let id = self.append(node.clone(), &[x]);
                 Ok(Computed { id, value: Value::Map { axes: axes.map(shift), grid } })
             }
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -430,7 +442,7 @@ impl<'g> Rewriter<'g> {
                     && to[outer..] == from[inner..]
                     && to[0] == from[0];
                 if !channels_only {
-                    return Err(self.mixed(node));
+                    return Err(Self::mixed(node));
                 }
                 // All channels as one dimension, and that cut anew.
                 let mut id = x.id;
@@ -448,7 +460,7 @@ impl<'g> Rewriter<'g> {
                 let id = self.push(Node { op, inputs: vec![id], ..node.clone() });
                 Ok(Computed { id, value: Value::Map { axes: [outer, outer + 1], grid } })
             }
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -459,7 +471,7 @@ impl<'g> Rewriter<'g> {
                 let id = self.append(node.clone(), &[x]);
                 Ok(Computed { id, value: Value::Map { axes: axes.map(now), grid } })
             }
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
@@ -474,7 +486,7 @@ impl<'g> Rewriter<'g> {
         let (axes, grid) = match &x.value {
             Value::Vector(_) if dim == 1 => return Ok(self.keep(node, x)),
             &Value::Map { axes, grid } => (axes, grid),
-            _ => return Err(self.mixed(node)),
+            _ => return Err(Self::mixed(node)),
         };
         let Some(axis) = axes.iter().position(|&axis| axis == dim) else { return Ok(self.keep(node, x)) };
         let (start, end) = slice_bounds(bounds[0], bounds[1], grid.size[axis]);
@@ -482,11 +494,11 @@ impl<'g> Rewriter<'g> {
         let behind = grid.size[axis] - end;
         let output = (end - start).div_ceil(step);
         if output == 0 {
-            return Err(self.mixed(node));
+            return Err(Self::mixed(node));
         }
         let mut windows = grid.size.map(|size| Slide { output: size, ..Slide::whole(1) });
         windows[axis] = Slide { stride: step, output, ..Slide::whole(1) };
-        let dilation = if start + behind > 0 { self.dilation(node, &grid)?[axis] } else { 1 };
+        let dilation = if start + behind > 0 { Self::dilation(node, &grid)?[axis] } else { 1 };
         let (mut out, stride) = self.slide(&grid, windows);
         out.reach[axis].start += (start * grid.jump[axis]) as i64;
         let (start, behind) = ((start * dilation) as i64, (behind * dilation) as i64);
@@ -501,12 +513,12 @@ impl<'g> Rewriter<'g> {
     }
 
     fn pad(&mut self, node: &Node, pads: &[[usize; 2]], value: f32, x: &Computed) -> Result<Computed> {
-        let &Value::Map { axes, mut grid } = &x.value else { return Err(self.mixed(node)) };
+        let &Value::Map { axes, mut grid } = &x.value else { return Err(Self::mixed(node)) };
         let mut pads = pads.to_vec();
         for (axis, &dim) in axes.iter().enumerate() {
             let [before, after] = pads[dim];
             if before + after > 0 {
-                let dilation = self.dilation(node, &grid)?[axis];
+                let dilation = Self::dilation(node, &grid)?[axis];
                 pads[dim] = [before * dilation, after * dilation];
                 grid.reach[axis].start -= (before * grid.jump[axis]) as i64;
                 grid.size[axis] += before + after;
@@ -564,17 +576,17 @@ impl<'g> Rewriter<'g> {
     }
 
     /// The grid of a value that must be a map (N, C, H, W).
-    pub fn pictures(&self, node: &Node, x: &Computed) -> Result<Grid> {
+    pub fn pictures(node: &Node, x: &Computed) -> Result<Grid> {
         match x.value {
             Value::Map { axes: PICTURE, grid } => Ok(grid),
-            _ => Err(self.mixed(node)),
+            _ => Err(Self::mixed(node)),
         }
     }
 
     /// Dense positions from one of the classifier's to the next.
-    pub fn dilation(&self, node: &Node, grid: &Grid) -> Result<[usize; 2]> {
+    pub fn dilation(node: &Node, grid: &Grid) -> Result<[usize; 2]> {
         grid.dilation().ok_or_else(|| {
-            self.refuse(
+            Self::refuse(
                 node,
                 "a window over single positions behind a larger stride",
                 "; choose a smaller stride",
@@ -583,18 +595,18 @@ impl<'g> Rewriter<'g> {
     }
 
     /// The same for a kernel, where one position needs none.
-    pub fn dilation_for(&self, node: &Node, grid: &Grid, kernel: [usize; 2]) -> Result<[usize; 2]> {
-        if kernel == [1, 1] { Ok([1, 1]) } else { self.dilation(node, grid) }
+    pub fn dilation_for(node: &Node, grid: &Grid, kernel: [usize; 2]) -> Result<[usize; 2]> {
+        if kernel == [1, 1] { Ok([1, 1]) } else { Self::dilation(node, grid) }
     }
 
     /// A node with no dense form.
-    pub fn refuse(&self, node: &Node, what: &str, advice: &str) -> Error {
+    pub fn refuse(node: &Node, what: &str, advice: &str) -> Error {
         Error::Unsupported { node: node.name.clone(), what: what.to_owned(), advice: advice.to_owned() }
     }
 
     /// A node that mixes positions of the picture with something else.
-    fn mixed(&self, node: &Node) -> Error {
-        self.refuse(
+    pub fn mixed(node: &Node) -> Error {
+        Self::refuse(
             node,
             "an operation that mixes rows and columns with other dimensions in a dense form",
             PER_WINDOW,

@@ -64,10 +64,10 @@ impl Rewriter<'_> {
 
     /// A convolution of a map (N, C, H, W).
     pub fn conv2d(&mut self, node: &Node, conv: &Conv2d, x: &Computed) -> Result<Computed> {
-        let grid = self.pictures(node, x)?;
+        let grid = Self::pictures(node, x)?;
         let weight = node.param(0).expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];
-        let dilation = self.dilation_for(node, &grid, kernel)?;
+        let dilation = Self::dilation_for(node, &grid, kernel)?;
         // TensorFlow's padding follows the picture's size; it stays what it was for the window.
         let (padding, output) = conv_geometry(conv, kernel, grid.size).expect("shapes are inferred");
         let windows = [0, 1].map(|axis| Slide {
@@ -96,8 +96,8 @@ impl Rewriter<'_> {
         x: &Computed,
         rebuild: impl FnOnce(Window) -> Op,
     ) -> Result<Computed> {
-        let grid = self.pictures(node, x)?;
-        let dilation = self.dilation_for(node, &grid, window.kernel)?;
+        let grid = Self::pictures(node, x)?;
+        let dilation = Self::dilation_for(node, &grid, window.kernel)?;
         let output = self.size();
         let windows = [0, 1].map(|axis| Slide {
             kernel: window.kernel[axis],
@@ -119,11 +119,11 @@ impl Rewriter<'_> {
             // Each of the interleaved maps has its own edge, over which a last window may hang by what is
             // less than a stride, if it begins inside.
             dense.ceil_mode = false;
-            for axis in 0..2 {
+            for (axis, dilation) in dilation.into_iter().enumerate() {
                 let inside =
                     ((window.kernel[axis] - 1) * window.dilation[axis]).saturating_sub(window.padding[axis]);
                 let overhang = (window.stride[axis] - 1).min(inside);
-                dense.padding[axis + 2] += overhang * dilation[axis];
+                dense.padding[axis + 2] += overhang * dilation;
             }
         }
         Ok(self.map(Node { op: rebuild(dense), ..node.clone() }, &[x], out))
@@ -131,12 +131,12 @@ impl Rewriter<'_> {
 
     /// An average (or maximum) over the whole map, which becomes a window of its size.
     pub fn whole(&mut self, node: &Node, x: &Computed, maximum: bool) -> Result<Computed> {
-        let grid = self.pictures(node, x)?;
+        let grid = Self::pictures(node, x)?;
         let (out, stride) = self.slide(&grid, grid.size.map(Slide::whole));
         if grid.is_point() && stride == [1, 1] {
             return Ok(self.map(Node { op: Op::Identity, ..node.clone() }, &[x], out));
         }
-        let dilation = self.dilation_for(node, &grid, grid.size)?;
+        let dilation = Self::dilation_for(node, &grid, grid.size)?;
         let window = Window { kernel: grid.size, stride, padding: [0; 4], dilation, ceil_mode: false };
         Ok(self.map(Node { op: pool(window, maximum), ..node.clone() }, &[x], out))
     }
@@ -149,7 +149,7 @@ impl Rewriter<'_> {
         x: &Computed,
         maximum: bool,
     ) -> Result<Computed> {
-        let grid = self.pictures(node, x)?;
+        let grid = Self::pictures(node, x)?;
         let areas = [0, 1].map(|axis| output[axis].unwrap_or(grid.size[axis]));
         if areas == grid.size {
             return Ok(self.map(Node { op: Op::Identity, ..node.clone() }, &[x], grid));
@@ -159,7 +159,7 @@ impl Rewriter<'_> {
         }
         if (0..2).all(|axis| grid.size[axis].is_multiple_of(areas[axis])) {
             let sides = [0, 1].map(|axis| grid.size[axis] / areas[axis]);
-            let dilation = self.dilation(node, &grid)?;
+            let dilation = Self::dilation(node, &grid)?;
             let windows = [0, 1].map(|axis| Slide {
                 kernel: sides[axis],
                 dilation: 1,
@@ -174,7 +174,7 @@ impl Rewriter<'_> {
         }
         let sizes = format!("{}x{} to {}x{}", grid.size[0], grid.size[1], areas[0], areas[1]);
         if maximum {
-            return Err(self.refuse(
+            return Err(Self::refuse(
                 node,
                 &format!(
                     "an adaptive maximum from {sizes}, whose areas differ in size, in windows that slide"

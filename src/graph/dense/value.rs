@@ -16,6 +16,7 @@ pub struct Reach {
 
 impl Reach {
     /// What two values depend on together.
+    #[must_use]
     pub fn union(self, other: Self) -> Self {
         let start = self.start.min(other.start);
         let end = (self.start + self.size as i64).max(other.start + other.size as i64);
