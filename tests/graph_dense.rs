@@ -6,8 +6,8 @@ use rvision::graph::dense::{Dense, Reach, Squeeze, convolutionize};
 use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window, infer_shapes};
 use rvision::tensor::{Activation, Param, Shape};
 
-fn param(dims: &[usize]) -> Option<Arc<Param>> {
-    Some(Arc::new(Param::zeros(Shape::new(dims)).unwrap()))
+fn param(dims: &[usize]) -> Arc<Param> {
+    Arc::new(Param::zeros(Shape::new(dims)).unwrap())
 }
 
 fn conv(stride: usize, padding: usize) -> Op {
@@ -42,13 +42,13 @@ impl Net {
             "conv",
             conv(stride, padding),
             &[x],
-            vec![param(&[out, channels, kernel, kernel]), param(&[out])],
+            vec![Some(param(&[out, channels, kernel, kernel])), Some(param(&[out]))],
         )
     }
 
     fn linear(&mut self, x: NodeId, out: usize) -> NodeId {
         let features = self.0.shape(x).unwrap()[1];
-        self.add("fc", Op::Linear, &[x], vec![param(&[out, features]), param(&[out])])
+        self.add("fc", Op::Linear, &[x], vec![Some(param(&[out, features])), Some(param(&[out]))])
     }
 
     fn flatten(&mut self, x: NodeId) -> NodeId {
@@ -163,7 +163,7 @@ fn padding_that_follows_the_picture_stays_what_it_was_for_the_window() {
     let (mut net, x) = Net::new(16);
     let same =
         Op::Conv2d(Conv2d { stride: [2, 2], padding: ConvPadding::SameUpper, dilation: [1, 1], groups: 1 });
-    let x = net.add("conv", same, &[x], vec![param(&[4, 3, 3, 3]), None]);
+    let x = net.add("conv", same, &[x], vec![Some(param(&[4, 3, 3, 3])), None]);
     let x = net.add("mean", Op::Mean { dims: vec![2, 3], keepdim: false }, &[x], vec![]);
     let x = net.linear(x, 5);
     let dense = dense(&net.graph(x), 16, None);
