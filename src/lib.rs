@@ -15,11 +15,12 @@
 //! # Who may know whom
 //!
 //! ```text
+//! error ◀ boxes
 //! error ◀ tensor ◀ formats
 //!         tensor ◀ simd ◀ kernels
 //!         tensor ◀ graph                  (descriptors, no kernels)
 //!         graph, kernels, threads ◀ plan
-//!         plan, graph, formats, tensor ◀ python
+//!         plan, graph, formats, tensor, boxes ◀ python
 //! ```
 //!
 //! A test (`tests/rooms.rs`) reads the `use` lines and holds the crate to this picture.
@@ -29,6 +30,7 @@
 //! `unsafe` lives in [`simd`], [`kernels`], [`tensor`]'s buffers, [`threads`] and the executor's
 //! one call site. A SIMD token proves that its processor features are there.
 
+pub mod boxes;
 pub mod error;
 pub mod formats;
 pub mod graph;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and the rooms it may use.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &["tensor"]),
+    ("boxes", &["error"]),
     ("tensor", &["error"]),
     ("formats", &["error", "tensor"]),
     ("simd", &["error", "tensor"]),
@@ -14,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernels", &["error", "tensor", "simd"]),
     ("graph", &["error", "tensor"]),
     ("plan", &["error", "tensor", "simd", "threads", "kernels", "graph"]),
-    ("python", &["error", "tensor", "simd", "threads", "graph", "plan", "formats"]),
+    ("python", &["error", "boxes", "tensor", "simd", "threads", "graph", "plan", "formats"]),
 ];
 
 /// Files that may contain `unsafe` code.

@@ -18,6 +18,7 @@ __all__ = [
     "__version__",
     "build_info",
     "get_num_threads",
+    "nms",
     "set_num_threads",
     "write_safetensors",
 ]
@@ -29,6 +30,15 @@ __version__: str
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def build_info() -> dict[str, Any]: ...
+
+# --- boxes ---
+
+def nms(
+    boxes: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    iou_threshold: float,
+    classes: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.int64]: ...
 
 # --- graphs ---
 

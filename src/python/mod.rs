@@ -1,6 +1,7 @@
 //! The extension module `rvision._rvision`: what Python sees of the crate, and the only place
 //! that knows of Python.
 
+mod boxes;
 mod builder;
 mod dense;
 mod errors;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 mod extension {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use super::boxes::nms;
     #[pymodule_export]
     use super::builder::GraphBuilder;
     #[pymodule_export]

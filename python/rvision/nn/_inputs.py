@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_input", "is_array"]
+__all__ = ["as_array", "as_input", "is_array"]
 
 _TO_TENSOR = (
     "use rvision.transforms.ToTensor() (which scales 0..255 to 0..1) or the weights' transforms(), "
@@ -39,8 +39,7 @@ def as_input(value: Any, where: str) -> NDArray[np.float32]:
     TypeError
         If the values are integers, bool or complex, or the tensor must be prepared first.
     """
-    if not isinstance(value, np.ndarray):
-        value = _foreign(value, where)
+    value = as_array(value, where)
     kind = value.dtype.kind
     if kind == "f":
         if value.dtype == np.float32:
@@ -56,7 +55,16 @@ def as_input(value: Any, where: str) -> NDArray[np.float32]:
     raise TypeError(f"{where}: expected an array of floats, got one of {value.dtype}")
 
 
-def _foreign(value: Any, where: str) -> NDArray[Any]:
+def as_array(value: Any, where: str) -> NDArray[Any]:
+    """Return anything that NumPy can see as an array of its own type, without a copy where that can be.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or a tensor that must be prepared first; the message says how.
+    """
+    if isinstance(value, np.ndarray):
+        return value
     kind = type(value)
     if kind.__module__.partition(".")[0] == "PIL":
         raise TypeError(

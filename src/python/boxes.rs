@@ -1,0 +1,47 @@
+//! Boxes on pictures.
+
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::boxes;
+use crate::error::Error;
+
+/// Non-maximum suppression, class by class if there are classes: the places of the boxes to keep, best first.
+///
+/// Boxes are C-contiguous float32 (N, 4), scores float32 (N,), classes int64 (N,). The interpreter's lock is
+/// released meanwhile, and Ctrl-C stops the run.
+#[pyfunction]
+#[pyo3(signature = (boxes, scores, iou_threshold, classes = None))]
+pub fn nms<'py>(
+    py: Python<'py>,
+    boxes: PyReadonlyArray2<'py, f32>,
+    scores: PyReadonlyArray1<'py, f32>,
+    iou_threshold: f64,
+    classes: Option<PyReadonlyArray1<'py, i64>>,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let layout = |what: &str| Error::Input {
+        what: format!("nms: {what}"),
+        expected: "an aligned, C-contiguous array, (N, 4) for boxes".into(),
+        found: "another one".into(),
+    };
+    // `as_slice` alone would take Fortran's order too.
+    let contiguous = boxes.is_c_contiguous() && boxes.shape()[1] == 4;
+    let corners = if contiguous { boxes.as_slice().ok() } else { None }.ok_or_else(|| layout("boxes"))?;
+    let (corners, _) = corners.as_chunks::<4>();
+    let scores = scores.as_slice().map_err(|_| layout("scores"))?;
+    let classes = match &classes {
+        Some(classes) => Some(classes.as_slice().map_err(|_| layout("classes"))?),
+        None => None,
+    };
+    let mut signal = None;
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path has one lifetime only")]
+    let mut interrupted = || {
+        signal = Python::attach(|py| py.check_signals()).err();
+        signal.is_some()
+    };
+    let kept = py.detach(|| boxes::nms(corners, scores, classes, iou_threshold, &mut interrupted));
+    match signal {
+        Some(raised) => Err(raised),
+        None => Ok(PyArray1::from_iter(py, kept?.into_iter().map(|i| i as i64))),
+    }
+}
