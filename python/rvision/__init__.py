@@ -21,7 +21,7 @@ from rvision.errors import (
 )
 
 if TYPE_CHECKING:
-    from rvision import dense, hub, models, nn, ops, transforms, weights
+    from rvision import dense, hub, models, nn, ops, transforms, utils, weights
     from rvision._ensemble import Ensemble
     from rvision._evaluate import Evaluation, evaluate
     from rvision._rvision import build_info, get_num_threads, set_num_threads
@@ -96,10 +96,11 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "utils",
     "weights",
 ]
 
-_MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "weights"}
+_MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "utils", "weights"}
 
 # Where the other names are to be found.
 _HOMES = {

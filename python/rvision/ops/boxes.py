@@ -18,6 +18,7 @@ from rvision.errors import ArgumentError, ShapeError
 from rvision.nn._inputs import as_array
 
 __all__ = [
+    "as_boxes",
     "batched_nms",
     "box_area",
     "box_convert",
@@ -57,7 +58,9 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
     ArgumentError
         If a number is NaN. torchvision keeps such boxes, as the best of all if it is their score.
     """
-    return _rvision.nms(_boxes(boxes, "nms: boxes", "(N, 4)"), _scores(scores, "nms: scores"), iou_threshold)
+    return _rvision.nms(
+        as_boxes(boxes, "nms: boxes", "(N, 4)"), _scores(scores, "nms: scores"), iou_threshold
+    )
 
 
 def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> NDArray[np.int64]:
@@ -98,7 +101,7 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> NDA
             f"{where}: expected whole numbers, got an array of {classes.dtype}; use .astype(np.int64)"
         )
     return _rvision.nms(
-        _boxes(boxes, "batched_nms: boxes", "(N, 4)"),
+        as_boxes(boxes, "batched_nms: boxes", "(N, 4)"),
         _scores(scores, "batched_nms: scores"),
         iou_threshold,
         _vector(classes, where, np.int64),
@@ -121,7 +124,7 @@ def box_area(boxes: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
         float32 (...). Negative where a corner is on the wrong side of the other in one direction.
     """
     _check_format("box_area", "fmt", fmt)
-    boxes = _boxes(boxes, "box_area: boxes")
+    boxes = as_boxes(boxes, "box_area: boxes")
     return _area(boxes, fmt)
 
 
@@ -141,8 +144,8 @@ def box_iou(boxes1: Any, boxes2: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
         float32 (..., N, M). NaN where two boxes are both without area (0 / 0).
     """
     _check_format("box_iou", "fmt", fmt)
-    first = _boxes(boxes1, "box_iou: boxes1", "(..., N, 4)")
-    second = _boxes(boxes2, "box_iou: boxes2", "(..., N, 4)")
+    first = as_boxes(boxes1, "box_iou: boxes1", "(..., N, 4)")
+    second = as_boxes(boxes2, "box_iou: boxes2", "(..., N, 4)")
     areas = _area(first, fmt)[..., :, None], _area(second, fmt)[..., None, :]
     left, top, right, bottom = (side[..., :, None] for side in _sides(_corners(first, fmt)))
     left2, top2, right2, bottom2 = (side[..., None, :] for side in _sides(_corners(second, fmt)))
@@ -183,7 +186,7 @@ def box_convert(boxes: Any, in_fmt: str, out_fmt: str) -> NDArray[np.float32]:
     """
     _check_format("box_convert", "in_fmt", in_fmt)
     _check_format("box_convert", "out_fmt", out_fmt)
-    boxes = _boxes(boxes, "box_convert: boxes")
+    boxes = as_boxes(boxes, "box_convert: boxes")
     if in_fmt == out_fmt:
         return boxes.copy()
     corners = _corners(boxes, in_fmt)
@@ -211,7 +214,7 @@ def clip_boxes_to_image(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32
         float32 (..., 4), x within [0, width] and y within [0, height]. A box that lies outside loses its
         area; :func:`remove_small_boxes` finds those.
     """
-    boxes = _boxes(boxes, "clip_boxes_to_image: boxes")
+    boxes = as_boxes(boxes, "clip_boxes_to_image: boxes")
     try:
         height, width = (float(side) for side in size)
     except (TypeError, ValueError):
@@ -236,7 +239,7 @@ def remove_small_boxes(boxes: Any, min_size: float) -> NDArray[np.int64]:
     numpy.ndarray
         int64 (K,), indices into `boxes`, ascending.
     """
-    x1, y1, x2, y2 = _sides(_boxes(boxes, "remove_small_boxes: boxes", "(N, 4)"))
+    x1, y1, x2, y2 = _sides(as_boxes(boxes, "remove_small_boxes: boxes", "(N, 4)"))
     # Infinite ends give NaN, which is not large enough.
     with np.errstate(invalid="ignore"):
         large = (x2 - x1 >= min_size) & (y2 - y1 >= min_size)
@@ -250,7 +253,7 @@ def remove_small_boxes(boxes: Any, min_size: float) -> NDArray[np.int64]:
 _SHAPES = {"(..., 4)": (1, math.inf), "(N, 4)": (2, 2), "(..., N, 4)": (2, math.inf)}
 
 
-def _boxes(value: Any, where: str, shape: str = "(..., 4)") -> NDArray[np.float32]:
+def as_boxes(value: Any, where: str, shape: str = "(..., 4)") -> NDArray[np.float32]:
     """Return boxes as an aligned, C-contiguous array of float32 of one of `_SHAPES`."""
     array = _floats(value, where)
     fewest, most = _SHAPES[shape]

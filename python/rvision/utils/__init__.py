@@ -1,0 +1,7 @@
+"""Pictures of results (`torchvision.utils`): boxes, heat maps, grids. All of them return Pillow pictures."""
+
+from rvision.utils._draw import draw_bounding_boxes
+from rvision.utils._grid import make_grid
+from rvision.utils._heatmap import draw_heatmap
+
+__all__ = ["draw_bounding_boxes", "draw_heatmap", "make_grid"]
