@@ -101,7 +101,7 @@ def _class_values(map: Map, label: int | None, size: tuple[int, int]) -> NDArray
         raise ArgumentError(f"draw_heatmap: label: expected a class, 0 to {classes - 1}, got {label}")
     if tuple(map.image_size) != size:
         raise ShapeError(
-            f"draw_heatmap: map: expected one of a picture of {size[0]} x {size[1]} (height, width) as this is, "
+            f"draw_heatmap: map: expected one of a picture of {size[0]} x {size[1]} (height, width), "
             f"got one of {map.image_size[0]} x {map.image_size[1]}; draw on what was given to predict"
         )
     return _finite(map.probabilities()[label])
