@@ -18,7 +18,7 @@ from rvision.errors import ArgumentError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["run"]
+__all__ = ["number", "run"]
 
 _DEMO_MODEL = "efficientnet_lite0"
 _DEMO_PICTURE = "data/chelsea.png"
@@ -67,14 +67,14 @@ def _top(row: NDArray[np.float32], chosen: Network, k: int) -> list[dict[str, An
             "rank": rank,
             "index": int(index),
             "label": chosen.label(int(index)),
-            "logit": _number(row[index]),
-            "probability": _number(probabilities[index]),
+            "logit": number(row[index]),
+            "probability": number(probabilities[index]),
         }
         for rank, index in enumerate(order, 1)
     ]
 
 
-def _number(value: np.floating[Any]) -> float | None:
+def number(value: np.floating[Any]) -> float | None:
     """Return a number for JSON, which has no NaN; float32 with the digits that tell it from others."""
     return float(np.format_float_positional(value)) if math.isfinite(value) else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any, NoReturn
 
 from rvision._rvision import __version__
@@ -15,6 +16,8 @@ examples:
   rvision classify picture.jpg
   rvision classify --model resnet50 --weights resnet50-11ad3fa6.pth holiday/ --top 3
   rvision evaluate val/ --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth
+  rvision dense picture.jpg --class "Egyptian cat" --stride 8 --out heat.png
+  rvision detect picture.jpg --scales 6 --out boxes.png
   rvision inspect unknown.pth
 """
 
@@ -36,6 +39,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _classify(commands)
     _evaluate(commands)
+    _dense(commands)
+    _detect(commands)
     _models(commands)
     _summary(commands)
     _inspect(commands)
@@ -88,6 +93,77 @@ def _evaluate(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print a JSON object")
 
 
+def _dense(commands: Any) -> None:
+    command = commands.add_parser(
+        "dense",
+        help="say where on a picture a class is",
+        description="Look at every window of a picture and print where a class is most likely: the picture's "
+        "file and class, then the best windows as '#rank (probability) at left,top to right,bottom'.",
+    )
+    command.add_argument("picture", metavar="PICTURE", help="a file")
+    command.add_argument(
+        "--class",
+        dest="label",
+        metavar="NAME|INDEX",
+        help="the class; without it, the one with the highest probability of all classes in any window",
+    )
+    command.add_argument("--top", type=_positive, default=5, metavar="K", help="windows to print (5)")
+    command.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the picture with the class's map laid over it (.png, .jpg, ...); of several scales the "
+        "one with the best window",
+    )
+    _windows(command, scales="1")
+    _network(command, whole=True)
+    command.add_argument(
+        "--json", action="store_true", help="print a JSON object: file, class, maps (their geometry) and best"
+    )
+
+
+def _detect(commands: Any) -> None:
+    command = commands.add_parser(
+        "detect",
+        help="find things on a picture",
+        description="Look at every window of a picture at several scales, and print for each class the best "
+        "of those that overlap: the picture's file, then '#rank (probability) class at left,top to "
+        "right,bottom'. A box is a window of the network, not a thing's outline.",
+    )
+    command.add_argument("picture", metavar="PICTURE", help="a file")
+    command.add_argument(
+        "--class",
+        dest="labels",
+        action="append",
+        metavar="NAME|INDEX",
+        help="look for this class only; may be given several times",
+    )
+    command.add_argument(
+        "--threshold",
+        type=_share,
+        default=0.5,
+        metavar="P",
+        help="probability above which a window counts (0.5)",
+    )
+    command.add_argument(
+        "--iou",
+        type=_share,
+        default=0.3,
+        metavar="P",
+        help="intersection over union above which the worse of two windows of a class is dropped (0.3)",
+    )
+    command.add_argument(
+        "--max-detections", type=_positive, metavar="N", help="print the best N only (by default all)"
+    )
+    command.add_argument("--out", metavar="FILE", help="write the picture with the boxes (.png, .jpg, ...)")
+    _windows(command, scales="6")
+    _network(command, whole=True)
+    command.add_argument(
+        "--json",
+        action="store_true",
+        help="print a JSON object: file, and detections (rank, index, label, score, box)",
+    )
+
+
 def _models(commands: Any) -> None:
     command = commands.add_parser(
         "models",
@@ -134,8 +210,49 @@ def _inspect(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print a JSON object")
 
 
-def _network(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which network to use and how to prepare pictures for it."""
+def _windows(command: argparse.ArgumentParser, scales: str) -> None:
+    """Add the options that say which windows of a picture to look at."""
+    windows = command.add_argument_group("windows")
+    windows.add_argument(
+        "--stride",
+        type=_positive,
+        metavar="N",
+        help="pixels from a window to the next; by default the network's own, 32 for most",
+    )
+    windows.add_argument(
+        "--scales",
+        type=_scales,
+        default=scales,
+        metavar="N|F,F,...",
+        help="factors of the picture's size, as 1.0,0.7,0.5; or how many: N scales in equal ratios, from 1.0 "
+        f"down to where the window just covers the picture's shorter side ({scales})",
+    )
+    windows.add_argument(
+        "--window",
+        type=_positive,
+        metavar="N",
+        help="side of the window in pixels; by default the size of picture that the network is made for",
+    )
+    windows.add_argument(
+        "--padding",
+        choices=("shared", "per_window"),
+        default="shared",
+        help="what a network with padding sees around a window: the picture (shared, fast), or zeros, "
+        "exactly as in the window cut out (per_window, slow)",
+    )
+    windows.add_argument(
+        "--squeeze",
+        choices=("global",),
+        help="let squeeze and excitation (MobileNetV3, EfficientNet, RegNetY) look at the whole picture "
+        "rather than its window; other than with --padding per_window, such networks need it",
+    )
+
+
+def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
+    """Add the options that say which network to use and how to prepare pictures for it.
+
+    `whole` leaves out those that concern the size, for commands that take pictures in their own.
+    """
     network = command.add_argument_group("network")
     network.add_argument(
         "--model",
@@ -156,19 +273,23 @@ def _network(command: argparse.ArgumentParser) -> None:
     pictures = command.add_argument_group(
         "preparation of pictures", "by default as the weights were evaluated with"
     )
-    pictures.add_argument("--resize", type=_positive, metavar="N", help="length of the shorter side")
-    pictures.add_argument(
-        "--crop",
-        type=_crop,
-        metavar="N|none",
-        help="size of the centre crop; 'none' takes pictures as they are, in their own size",
-    )
+    if whole:
+        command.set_defaults(resize=None, crop="none")
+    else:
+        pictures.add_argument("--resize", type=_positive, metavar="N", help="length of the shorter side")
+        pictures.add_argument(
+            "--crop",
+            type=_crop,
+            metavar="N|none",
+            help="size of the centre crop; 'none' takes pictures as they are, in their own size",
+        )
     pictures.add_argument(
         "--mean", type=_numbers, metavar="R,G,B", help="what to subtract, of values in [0, 1]"
     )
     pictures.add_argument("--std", type=_numbers, metavar="R,G,B", help="what to divide by then")
     run = command.add_argument_group("run")
-    run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures a run (8)")
+    if not whole:
+        run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures a run (8)")
     run.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
 
 
@@ -198,3 +319,23 @@ def _sizes(text: str) -> list[int]:
 
 def _crop(text: str) -> int | str:
     return "none" if text.lower() == "none" else _positive(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def _scales(text: str) -> int | list[float]:
+    """Return how many scales there are to be, or the scales."""
+    if text.isdigit():
+        return _positive(text)
+    factors = _numbers(text)
+    if not all(0 < factor < math.inf for factor in factors):
+        raise argparse.ArgumentTypeError(f"expected factors above 0, got {text!r}")
+    return factors

@@ -1,0 +1,95 @@
+"""`rvision dense`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rvision.cli._classify import number
+from rvision.cli._network import Network, network
+from rvision.cli._windows import box_in_words, check_out, class_index, picture_of, scales_of
+from rvision.dense import Map, predict
+from rvision.errors import ArgumentError
+
+__all__ = ["run"]
+
+
+def run(args: Any) -> int:
+    """Print, and draw, where on a picture a class is."""
+    check_out(args.out)
+    picture = picture_of(args.picture)
+    chosen = network(args)
+    label = None if args.label is None else class_index(args.label, chosen.categories)
+    maps = predict(
+        chosen.model,
+        picture,
+        args.stride,
+        input_size=args.window,
+        padding=args.padding,
+        squeeze=args.squeeze,
+        scales=scales_of(args, chosen, picture),
+        transform=chosen.transforms,
+    )
+    likely = [map.probabilities() for map in maps]
+    if label is None:
+        label = int(np.nanargmax(np.max([each.max(axis=(1, 2)) for each in likely], axis=0)))
+    elif label >= len(likely[0]):
+        raise ArgumentError(f"--class {label}: the network has classes 0 to {len(likely[0]) - 1}")
+    best = _best(maps, [each[label] for each in likely], args.top)
+    if args.json:
+        print(json.dumps(_as_object(args, chosen, label, maps, best), ensure_ascii=False))
+    else:
+        print(f"{args.picture}: {chosen.label(label)}")
+        for rank, (_, _, _, probability, box) in enumerate(best, 1):
+            print(f"#{rank} ({probability:.2f}) {box_in_words(box)}")
+    if args.out is not None:
+        from rvision.utils import draw_heatmap
+
+        draw_heatmap(picture, maps[best[0][0]], label).save(args.out)
+    return 0
+
+
+# Number of the map, row, column, probability, box.
+_Cell = tuple[int, int, int, np.float32, Sequence[float]]
+
+
+def _best(maps: Sequence[Map], likely: Sequence[np.ndarray], count: int) -> list[_Cell]:
+    """Return the cells with the highest probability of all maps, best first."""
+    cells: list[_Cell] = []
+    for number_, (map, probabilities) in enumerate(zip(maps, likely, strict=True)):
+        for place in np.argsort(-probabilities, axis=None, kind="stable")[:count]:
+            row, column = (int(index) for index in np.unravel_index(place, probabilities.shape))
+            cells.append((number_, row, column, probabilities[row, column], map.window(row, column)))
+    return sorted(cells, key=lambda cell: -cell[3])[:count]
+
+
+def _as_object(
+    args: Any, chosen: Network, label: int, maps: Sequence[Map], best: Sequence[_Cell]
+) -> dict[str, Any]:
+    return {
+        "file": args.picture,
+        "class": {"index": label, "label": chosen.label(label)},
+        "maps": [
+            {
+                "scale": list(map.scale),
+                "shape": list(map.scores.shape[1:]),
+                "window_size": list(map.window_size),
+                "stride": list(map.stride),
+            }
+            for map in maps
+        ],
+        "best": [
+            {
+                "rank": rank,
+                "map": map,
+                "row": row,
+                "column": column,
+                "probability": number(probability),
+                "box": [round(float(side), 2) for side in box],
+            }
+            for rank, (map, row, column, probability, box) in enumerate(best, 1)
+        ],
+    }

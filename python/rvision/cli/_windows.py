@@ -1,0 +1,91 @@
+"""What the commands that look at a picture's windows share: picture, scales, classes, boxes in words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvision._pictures import read_picture
+from rvision.cli._network import Network
+from rvision.dense import scale_factors
+from rvision.dense._convolutionize import window_size
+from rvision.errors import ArgumentError
+from rvision.transforms._pictures import to_rgb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["box_in_words", "check_out", "class_index", "picture_of", "scales_of"]
+
+
+def picture_of(path: str) -> Image:
+    """Return the picture in a file, in RGB."""
+    return to_rgb(read_picture(path))
+
+
+def check_out(path: str | None) -> None:
+    """Refuse a file that can not be written before anything is computed.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such folder, or Pillow does not know the ending.
+    """
+    if path is None:
+        return
+    from PIL import Image
+
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise ArgumentError(f"--out {path}: there is no folder {file.parent}")
+    Image.init()
+    if Image.EXTENSION.get(file.suffix.lower()) not in Image.SAVE:
+        raise ArgumentError(
+            f"--out {path}: Pillow can not write such a picture; try a name that ends in .png"
+        )
+
+
+def scales_of(args: Any, chosen: Network, picture: Image) -> list[float]:
+    """Return the factors that `--scales` asks for."""
+    if not isinstance(args.scales, int):
+        return args.scales
+    _, window = window_size(chosen.model, args.window)
+    return scale_factors((picture.height, picture.width), window, args.scales)
+
+
+def class_index(text: str, categories: Sequence[str]) -> int:
+    """Return the class that a name, in any case, or a number means.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none, or several.
+    """
+    if text.isdigit():
+        # Names need not be complete: whether there are so many classes, a run will tell.
+        return int(text)
+    if not categories:
+        raise ArgumentError(
+            f"--class {text}: the network's classes have no names; give a number, or --categories FILE"
+        )
+    wanted = text.strip().casefold()
+    names = [name.casefold() for name in categories]
+    found = [index for index, name in enumerate(names) if name == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ArgumentError(
+            f"--class {text}: classes {', '.join(map(str, found))} have this name; give a number"
+        )
+    near = [index for index, name in enumerate(names) if wanted and wanted in name]
+    near += [names.index(name) for name in difflib.get_close_matches(wanted, names)]
+    hint = ", ".join(dict.fromkeys(categories[index] for index in near[:5]))
+    raise ArgumentError(f"--class {text}: no class has this name{f'; there is {hint}' if hint else ''}")
+
+
+def box_in_words(box: Sequence[float]) -> str:
+    """Return a box in whole pixels."""
+    left, top, right, bottom = (round(float(side)) for side in box)
+    return f"at {left},{top} to {right},{bottom}"

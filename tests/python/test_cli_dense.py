@@ -1,0 +1,291 @@
+"""`rvision dense` and `rvision detect`, as their users see them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import rvision
+from PIL import Image
+from rvision import dense
+from rvision.cli import main
+
+CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+SIDE = 32
+
+Run = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path, monkeypatch) -> None:
+    """Give each test an empty cache for weights and no network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RVISION_OFFLINE", "1")
+
+
+@pytest.fixture
+def run(capsys) -> Run:
+    """Run a command; return its exit status and what it printed."""
+
+    def command(*args: object) -> SimpleNamespace:
+        capsys.readouterr()
+        try:
+            status = main([str(arg) for arg in args])
+        except SystemExit as exit_:
+            status = exit_.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err, lines=out.splitlines())
+
+    return command
+
+
+def assert_one_line_error(result: SimpleNamespace, pattern: str) -> None:
+    errors = [line for line in result.err.splitlines() if "error: " in line]
+    assert result.status == 2
+    assert len(errors) == 1, result.err
+    assert re.search(pattern, errors[0]), errors[0]
+    assert result.err.endswith(errors[0] + "\n")
+    assert not result.out
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory) -> Path:
+    """Return a smooth picture of 70 x 90 pixels (height, width)."""
+    path = tmp_path_factory.mktemp("pictures") / "picture.png"
+    y, x = np.mgrid[0:1:70j, 0:1:90j]
+    waves = np.stack([np.sin(9 * x + 4 * y), np.cos(11 * y), np.sin(7 * x * y)], axis=-1)
+    Image.fromarray((127 * waves + 128).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(picture) -> rvision.nn.Module:
+    """Return a CIFAR-10 ResNet-20 as drawn, but sure of other classes in other windows of `picture`."""
+    network = rvision.models.cifar10_resnet20()
+    preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
+    with Image.open(picture) as img:
+        corners = [(x, y) for y in range(0, 39, 6) for x in range(0, 59, 6)]
+        crops = [preset(img.crop((x, y, x + SIDE, y + SIDE))) for x, y in corners]
+    logits = network(np.stack(crops))
+    last = [child for child in network.modules() if isinstance(child, rvision.nn.Linear)][-1]
+    gain = 3 / logits.std(axis=0)
+    last.bias = (np.asarray(last.bias) - logits.mean(axis=0)) * gain
+    last.weight = np.asarray(last.weight) * gain[:, None]
+    return network
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, model) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    rvision.save(model, path)
+    return path
+
+
+def map_of(model, picture, **arguments) -> dense.Map:
+    preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
+    with Image.open(picture) as img:
+        return dense.predict(model, img.convert("RGB"), transform=preset, input_size=SIDE, **arguments)
+
+
+BOX = r"at (\d+),(\d+) to (\d+),(\d+)$"
+
+
+# --- dense ---
+
+
+def test_dense_prints_the_best_windows_of_a_class(run, picture, weights, model):
+    result = run("dense", picture, "--weights", weights, "--class", "Frog", "--stride", 4, "--top", 3)
+    assert result.status == 0, result.err
+    likely = map_of(model, picture, stride=4).probabilities()[CIFAR10.index("frog")]
+    rows, columns = np.unravel_index(np.argsort(-likely, axis=None, kind="stable")[:3], likely.shape)
+    assert result.lines == [
+        f"{picture}: frog",
+        *(
+            f"#{rank} ({likely[row, column]:.2f}) "
+            f"at {4 * column},{4 * row} to {4 * column + SIDE},{4 * row + SIDE}"
+            for rank, (row, column) in enumerate(zip(rows, columns, strict=True), 1)
+        ),
+    ]
+
+
+def test_dense_chooses_the_class_that_is_surest(run, picture, weights, model):
+    likely = map_of(model, picture, stride=8).probabilities()
+    label = CIFAR10[int(likely.max(axis=(1, 2)).argmax())]
+    result = run("dense", picture, "--weights", weights, "--stride", 8)
+    assert result.lines[0] == f"{picture}: {label}"
+    assert float(re.match(r"#1 \((.*?)\)", result.lines[1])[1]) == pytest.approx(likely.max(), abs=0.006)
+    by_number = run("dense", picture, "--weights", weights, "--stride", 8, "--class", CIFAR10.index(label))
+    assert by_number.out == result.out
+
+
+def test_dense_as_json(run, picture, weights, model):
+    options = ("--weights", weights, "--class", "cat", "--stride", 8, "--scales", "1,0.5", "--json")
+    answer = json.loads(run("dense", picture, *options).out)
+    assert answer["file"] == str(picture)
+    assert answer["class"] == {"index": 3, "label": "cat"}
+    maps = map_of(model, picture, stride=8, scales=[1, 0.5])
+    for told, map in zip(answer["maps"], maps, strict=True):
+        assert told["shape"] == list(map.scores.shape[1:])
+        assert told["window_size"] == [SIDE, SIDE]
+        assert told["stride"] == [8, 8]
+        np.testing.assert_allclose(told["scale"], map.scale)
+    every = np.concatenate([map.probabilities()[3].ravel() for map in maps])
+    np.testing.assert_array_equal(
+        np.float32([cell["probability"] for cell in answer["best"]]), np.sort(every)[::-1][:5]
+    )
+    for rank, cell in enumerate(answer["best"], 1):
+        map = maps[cell["map"]]
+        assert cell["rank"] == rank
+        np.testing.assert_allclose(cell["box"], map.window(cell["row"], cell["column"]), atol=0.006)
+        assert np.float32(cell["probability"]) == map.probabilities()[3, cell["row"], cell["column"]]
+
+
+def test_dense_draws_the_map(run, picture, weights, model, tmp_path):
+    out = tmp_path / "heat.png"
+    assert run("dense", picture, "--weights", weights, "--class", 2, "--stride", 2, "--out", out).status == 0
+    with Image.open(picture) as img:
+        expected = rvision.utils.draw_heatmap(img, map_of(model, picture, stride=2), 2)
+    with Image.open(out) as drawn:
+        np.testing.assert_array_equal(drawn, expected)
+
+
+# --- detect ---
+
+
+def test_detect_prints_what_the_detector_finds(run, picture, weights, model):
+    options = ("--stride", 4, "--threshold", 0.3, "--iou", 0.2, "--scales", "1.0,0.6")
+    result = run("detect", picture, "--weights", weights, *options)
+    assert result.status == 0, result.err
+    preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
+    detector = dense.SlidingWindowDetector(model, [1.0, 0.6], 4, 0.3, 0.2, input_size=SIDE, transform=preset)
+    with Image.open(picture) as img:
+        found = detector(img)
+    assert len(found["labels"]) > 1
+    assert result.lines[0] == str(picture)
+    assert [line.rpartition(" at ")[0] for line in result.lines[1:]] == [
+        f"#{rank} ({score:.2f}) {CIFAR10[label]}"
+        for rank, (label, score) in enumerate(zip(found["labels"], found["scores"], strict=True), 1)
+    ]
+    boxes = [list(map(int, re.search(BOX, line).groups())) for line in result.lines[1:]]
+    np.testing.assert_allclose(boxes, found["boxes"], atol=0.5001)
+
+    answer = json.loads(run("detect", picture, "--weights", weights, *options, "--json").out)
+    assert answer["file"] == str(picture)
+    detections = answer["detections"]
+    assert [one["rank"] for one in detections] == list(range(1, len(boxes) + 1))
+    assert [one["index"] for one in detections] == found["labels"].tolist()
+    assert [one["label"] for one in detections] == [CIFAR10[label] for label in found["labels"]]
+    np.testing.assert_array_equal(np.float32([one["score"] for one in detections]), found["scores"])
+    np.testing.assert_allclose([one["box"] for one in detections], found["boxes"], atol=0.006)
+
+    few = run("detect", picture, "--weights", weights, *options, "--max-detections", 1)
+    assert few.lines == result.lines[:2]
+
+
+def test_detect_looks_for_the_classes_that_are_named(run, picture, weights):
+    options = ("--weights", weights, "--stride", 4, "--threshold", 0.01, "--scales", 2)
+    everything = run("detect", picture, *options).lines[1:]
+    kinds = {re.search(r"\) (\w+) at", line)[1] for line in everything}
+    assert len(kinds) >= 3
+    one, two = sorted(kinds)[:2]
+    some = run("detect", picture, *options, "--class", one.upper(), "--class", CIFAR10.index(two)).lines[1:]
+    assert {re.search(r"\) (\w+) at", line)[1] for line in some} == {one, two}
+    assert len(some) == sum(f") {one} at" in line or f") {two} at" in line for line in everything)
+
+
+def test_detect_takes_a_number_of_scales(run, picture, weights, monkeypatch):
+    seen = []
+    real = dense.SlidingWindowDetector.maps
+
+    def watched(self, image):
+        seen.append(self.scales)
+        return real(self, image)
+
+    monkeypatch.setattr(dense.SlidingWindowDetector, "maps", watched)
+    for asked in ((), ("--scales", 3), ("--scales", "0.5"), ("--scales", "1")):
+        assert run("detect", picture, "--weights", weights, *asked).status == 0
+    smallest = SIDE / 70
+    np.testing.assert_allclose(seen[0], smallest ** (np.arange(6) / 5))
+    np.testing.assert_allclose(seen[1], [1, smallest**0.5, smallest])
+    assert seen[2:] == [(0.5,), (1.0,)]
+
+
+def test_detect_draws_the_boxes(run, picture, weights, tmp_path):
+    out = tmp_path / "boxes.png"
+    options = ("--weights", weights, "--stride", 8, "--threshold", 0.2)
+    result = run("detect", picture, *options, "--out", out)
+    assert len(result.lines) > 1 and " at " in result.lines[1]
+    with Image.open(picture) as img, Image.open(out) as drawn:
+        assert drawn.size == img.size
+        changed = (np.asarray(drawn) != np.asarray(img)).any(axis=2)
+    # The best one's lower edge, which no name hides.
+    _, _, right, bottom = map(int, re.search(BOX, result.lines[1]).groups())
+    assert changed[min(bottom, 69), right - 5 : right - 1].all()
+
+
+def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
+    out = tmp_path / "boxes.png"
+    result = run("detect", picture, "--weights", weights, "--threshold", 1, "--out", out)
+    assert (result.status, result.lines) == (0, [str(picture), "nothing above 1"])
+    with Image.open(picture) as img, Image.open(out) as drawn:
+        np.testing.assert_array_equal(drawn, img)
+    answer = json.loads(run("detect", picture, "--weights", weights, "--threshold", 1, "--json").out)
+    assert answer["detections"] == []
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize("command", ["dense", "detect"])
+@pytest.mark.parametrize(
+    ("options", "pattern"),
+    [
+        (["--class", "unicorn"], "unicorn: no class has this name$"),
+        (["--class", "auto"], "auto: no class has this name; there is automobile"),
+        (["--class", "froggy"], "froggy: no class has this name; there is frog"),
+        (["--class", "10"], "classes.* 0 to 9"),
+        (["--stride", "0"], "--stride: expected a whole number from 1, got '0'"),
+        (["--scales", "0"], "--scales"),
+        (["--scales", "1.0,-0.5"], "--scales: expected factors above 0, got '1.0,-0.5'"),
+        (["--scales", "half"], "--scales: expected numbers"),
+        (["--scales", "0.1"], "32"),
+        (["--out", "heat.unknown"], r"--out heat.unknown: Pillow can not write such a picture"),
+        (["--out", "/no/such/folder/heat.png"], "there is no folder /no/such/folder"),
+        (["--window", "0"], "--window"),
+        (["--padding", "none"], "--padding"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line(run, picture, weights, command, options, pattern):
+    assert_one_line_error(run(command, picture, "--weights", weights, *options), pattern)
+
+
+@pytest.mark.parametrize("command", ["dense", "detect"])
+def test_pictures_that_can_not_be_read_are_one_line(run, weights, tmp_path, command):
+    assert_one_line_error(
+        run(command, tmp_path / "none.png", "--weights", weights), r"none\.png: No such file"
+    )
+    (tmp_path / "text.png").write_text("no picture")
+    assert_one_line_error(run(command, tmp_path / "text.png", "--weights", weights), "not a picture")
+
+
+def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(["crane", "Crane", *CIFAR10[2:]]))
+    options = ("--weights", weights, "--categories", names)
+    assert_one_line_error(
+        run("dense", picture, *options, "--class", "crane"), "classes 0, 1 have this name; give a number"
+    )
+    assert run("dense", picture, *options, "--class", 1).lines[0] == f"{picture}: Crane"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--threshold", "1.5"), ("--iou", "x"), ("--max-detections", "0")]
+)
+def test_detect_tells_what_is_out_of_range(run, picture, weights, option, value):
+    assert_one_line_error(run("detect", picture, "--weights", weights, option, value), f"{option}: expected")
