@@ -8,13 +8,19 @@ depends on.
 from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
 from rvision.dense._map import Box, Map, ReceptiveField
 from rvision.dense._predict import predict
+from rvision.dense._views import average, five_crop, multi_scale, random_crops, ten_crop
 
 __all__ = [
     "Box",
     "Convolutionized",
     "Map",
     "ReceptiveField",
+    "average",
     "convolutionize",
+    "five_crop",
+    "multi_scale",
     "predict",
+    "random_crops",
     "receptive_field",
+    "ten_crop",
 ]

@@ -15,7 +15,7 @@ from rvision.dense._pictures import OVERFEAT_SIZES, Scale, as_picture, prepared,
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import Module
 
-__all__ = ["predict"]
+__all__ = ["Forms", "cells", "predict"]
 
 _PADDINGS = ("shared", "per_window")
 
@@ -119,7 +119,7 @@ def predict(
     where = "dense.predict"
     if padding not in _PADDINGS:
         raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
-    forms = _Forms(model, stride, input_size, squeeze, where)
+    forms = Forms(model, stride, input_size, squeeze, where)
     picture = as_picture(image)
     if scales is None:
         array = prepared(image, transform, picture, where)
@@ -141,7 +141,7 @@ def predict(
     return maps
 
 
-class _Forms:
+class Forms:
     """A classifier and its dense form for a stride."""
 
     def __init__(
@@ -165,6 +165,27 @@ class _Forms:
             self.stride = self.dense.stride
         except UnsupportedError as refusal:
             self.dense, self.refusal = None, refusal
+
+    def shared(self) -> Convolutionized:
+        """Return the dense form, or raise why there is none."""
+        if self.dense is None:
+            assert self.refusal is not None
+            raise self.refusal
+        return self.dense
+
+    def check(self, size: Sequence[int], where: str) -> None:
+        """Raise if a picture of this height and width has no room for a window."""
+        if any(side < window for side, window in zip(size, self.window, strict=True)):
+            raise ArgumentError(
+                f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window "
+                f"of {self.window[0]} x {self.window[1]}; resize it"
+            )
+
+    def classify(self, windows: Sequence[NDArray[np.float32]], where: str) -> NDArray[np.float32]:
+        """Return the classifier's logits, (windows, classes), for cut-out windows (C, H, W)."""
+        starts = range(0, len(windows), _BATCH)
+        batches = (np.ascontiguousarray(np.stack(windows[start : start + _BATCH])) for start in starts)
+        return np.concatenate([_logits(self.classifier(batch), where) for batch in batches])
 
     @property
     def is_exact(self) -> bool:
@@ -198,23 +219,17 @@ def _hashable(value: Any) -> Any:
 
 
 def _run(
-    forms: _Forms, array: NDArray[np.float32], padding: str, image_size: tuple[int, ...], where: str
+    forms: Forms, array: NDArray[np.float32], padding: str, image_size: tuple[int, ...], where: str
 ) -> Map:
     size = array.shape[1:]
-    if any(side < window for side, window in zip(size, forms.window, strict=True)):
-        raise ArgumentError(
-            f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window "
-            f"of {forms.window[0]} x {forms.window[1]}; resize it"
-        )
+    forms.check(size, where)
     if padding == "per_window" and not forms.is_exact:
         scores = _each_window(forms, array, where)
     else:
-        if forms.dense is None:
-            assert forms.refusal is not None
-            raise forms.refusal
-        rows, columns = cells(size, forms.window, forms.dense.stride)
+        dense = forms.shared()
+        rows, columns = cells(size, forms.window, dense.stride)
         # Further cells stand for windows that reach over the picture's edge.
-        scores = np.ascontiguousarray(forms.dense(array[None])[0, :, :rows, :columns])
+        scores = np.ascontiguousarray(dense(array[None])[0, :, :rows, :columns])
     assert forms.stride is not None
     scale = (size[0] / image_size[0], size[1] / image_size[1])
     return Map(scores, forms.window, forms.stride, (image_size[0], image_size[1]), scale)
@@ -225,7 +240,7 @@ def cells(size: Sequence[int], window: tuple[int, int], stride: tuple[int, int])
     return (size[0] - window[0]) // stride[0] + 1, (size[1] - window[1]) // stride[1] + 1
 
 
-def _each_window(forms: _Forms, array: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+def _each_window(forms: Forms, array: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     """Run the classifier on every window."""
     if forms.stride is None:
         assert forms.refusal is not None
