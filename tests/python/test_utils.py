@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from rvision import utils
+from rvision.dense import Map
 from rvision.errors import ArgumentError, ShapeError
 
 
@@ -186,17 +186,10 @@ def test_grids_that_can_not_be_are_told(arguments, error, pattern):
 GREY = ((0, 0, 0), (255, 255, 255))
 
 
-def a_map(probabilities, image_size, window, stride, scale=(1.0, 1.0)):
-    """Return what draw_heatmap needs of a map with one class beside the background."""
+def a_map(probabilities, image_size, window, stride, scale=(1.0, 1.0)) -> Map:
+    """Return a map of two classes, of which the second has these probabilities."""
     both = np.stack([1 - np.float32(probabilities), np.float32(probabilities)])
-    return SimpleNamespace(
-        scores=np.log(both.clip(1e-9)),
-        probabilities=lambda: both,
-        image_size=image_size,
-        window_size=window,
-        stride=stride,
-        scale=scale,
-    )
+    return Map(np.log(both.clip(1e-9)), window, stride, image_size, scale)
 
 
 def test_an_array_is_spread_over_the_picture():

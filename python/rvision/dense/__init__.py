@@ -2,10 +2,11 @@
 
 `convolutionize` makes of a classifier a network for pictures of any size, `predict` runs it at any stride and
 several scales and says which window of the picture each cell stands for, `receptive_field` says what a cell
-depends on.
+depends on, and `SlidingWindowDetector` returns the best windows of each class.
 """
 
 from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
+from rvision.dense._detect import SlidingWindowDetector, scale_factors
 from rvision.dense._map import Box, Map, ReceptiveField
 from rvision.dense._predict import predict
 from rvision.dense._views import average, five_crop, multi_scale, random_crops, ten_crop
@@ -15,6 +16,7 @@ __all__ = [
     "Convolutionized",
     "Map",
     "ReceptiveField",
+    "SlidingWindowDetector",
     "average",
     "convolutionize",
     "five_crop",
@@ -22,5 +24,6 @@ __all__ = [
     "predict",
     "random_crops",
     "receptive_field",
+    "scale_factors",
     "ten_crop",
 ]

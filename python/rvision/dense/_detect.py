@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision.dense._convolutionize import Size
 from rvision.dense._map import Map
+from rvision.dense._pictures import Scale
 from rvision.dense._predict import predict
 from rvision.errors import ArgumentError
 from rvision.nn import Module
@@ -31,11 +32,11 @@ class SlidingWindowDetector:
     ----------
     model : Module
         A classifier, (N, C, H, W) to (N, classes).
-    scales : sequence of float
-        Factors of the picture's size. In a smaller picture the window covers more of it, so that larger
-        things are found; :func:`scale_factors` makes a series. Other scales than 1 need a PIL picture or
-        pixels.
-    stride : int, optional
+    scales : sequence, or "overfeat"
+        Factors of the picture's size, or sizes, as for :func:`rvision.dense.predict`. In a smaller picture a
+        window covers more of it, so that larger things are found; :func:`scale_factors` makes a series.
+        Other scales than (1.0,) need a PIL picture or pixels.
+    stride : int or (vertical, horizontal), optional
         From a window to the next, in pixels of the scaled picture; by default the network's own.
     threshold : float
         Probability (softmax over the classes) above which a window counts, 0 to 1. It counts for every class
@@ -70,12 +71,12 @@ class SlidingWindowDetector:
     def __init__(
         self,
         model: Module,
-        scales: Sequence[float] = (1.0,),
-        stride: int | None = None,
+        scales: Sequence[Scale] | str = (1.0,),
+        stride: Size | None = None,
         threshold: float = 0.5,
         iou: float = 0.3,
         *,
-        input_size: int | Sequence[int] | None = None,
+        input_size: Size | None = None,
         padding: str = "shared",
         squeeze: str | None = None,
         transform: Callable[[Any], Any] | None = None,
@@ -83,9 +84,9 @@ class SlidingWindowDetector:
         max_detections: int | None = None,
     ) -> None:
         self.model = model
-        self.scales = tuple(float(scale) for scale in scales)
-        if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
-            raise ArgumentError(f"SlidingWindowDetector: scales: expected factors above 0, got {scales!r}")
+        self.scales = scales if isinstance(scales, str) else tuple(scales)
+        if not self.scales:
+            raise ArgumentError(f"SlidingWindowDetector: scales: expected one or more, got {scales!r}")
         for name, value in (("threshold", threshold), ("iou", iou)):
             if not 0 <= value <= 1:
                 raise ArgumentError(f"SlidingWindowDetector: {name} must be 0 to 1, got {value}")

@@ -177,8 +177,8 @@ class Forms:
         """Raise if a picture of this height and width has no room for a window."""
         if any(side < window for side, window in zip(size, self.window, strict=True)):
             raise ArgumentError(
-                f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's window "
-                f"of {self.window[0]} x {self.window[1]}; resize it"
+                f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's "
+                f"window of {self.window[0]} x {self.window[1]}; resize it"
             )
 
     def classify(self, windows: Sequence[NDArray[np.float32]], where: str) -> NDArray[np.float32]:

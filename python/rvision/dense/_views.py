@@ -249,8 +249,8 @@ def _five(forms: Forms, array: NDArray[np.float32], padding: str, where: str) ->
         raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
     size, (height, width) = array.shape[1:], forms.window
     down, across = size[0] - height, size[1] - width
-    # torchvision rounds the centre's place like this.
-    centre = (int(round(down / 2.0)), int(round(across / 2.0)))
+    # As torchvision's centre crop: halves go to the even number.
+    centre = (round(down / 2), round(across / 2))
     places = [(0, 0), (0, across), (down, 0), (down, across), centre]
     if padding == "per_window" or forms.dense is None:
         return forms.classify([array[:, y : y + height, x : x + width] for y, x in places], where)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision.dense._map import Map
 from rvision.errors import ArgumentError, ShapeError
 from rvision.nn._inputs import as_array
 from rvision.transforms._pictures import to_pil
@@ -15,8 +16,6 @@ from rvision.utils._images import as_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from rvision.dense import Map
 
 __all__ = ["draw_heatmap"]
 
@@ -73,7 +72,7 @@ def draw_heatmap(
         raise ArgumentError(f"draw_heatmap: alpha must be 0 to 1, got {alpha}")
     palette = _palette(colors)
     size = (picture.height, picture.width)
-    if hasattr(map, "probabilities"):
+    if isinstance(map, Map):
         values = _class_values(map, label, size)
         places = [
             _places(size[d], values.shape[d], map.window_size[d], map.stride[d], map.scale[d]) for d in (0, 1)
