@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from rvision import nn, transforms
+from rvision import models, nn, transforms
 from rvision.dense import Map, SlidingWindowDetector, predict, scale_factors
 from rvision.errors import ArgumentError
 
@@ -193,3 +193,45 @@ def test_scales_go_down_to_where_the_window_covers_the_shorter_side():
 def test_a_picture_that_is_too_small_for_the_window_is_told(model):
     with pytest.raises(ArgumentError, match=r"12 x 40 pixels is smaller than .* 16 x 16"):
         detector(model)(page(size=(12, 40)))
+
+
+# --- real networks and pictures ---
+
+
+@pytest.fixture(scope="module")
+def mobilenet(real_data) -> nn.Module:
+    return models.mobilenet_v2(weights=real_data / "mobilenet_v2.pth").eval()
+
+
+def test_pictures_pasted_together_are_found_in_their_places(real_data, mobilenet):
+    pasted = {
+        422: ("n02790996_barbell", 8, 25),
+        557: ("n03355925_flagpole", 377, 61),
+        637: ("n03710193_mailbox", 69, 375),
+        797: ("n04235860_sleeping_bag", 338, 366),
+    }
+    sheet = Image.new("RGB", (640, 600), (124, 116, 104))
+    for name, x, y in pasted.values():
+        with Image.open(real_data / "imagenet" / f"{name}.JPEG") as img:
+            square = transforms.functional.center_crop(transforms.functional.resize(img, 256), 224)
+        sheet.paste(square, (x, y))
+    preset = transforms.ImageClassification(crop_size=224)
+    result = SlidingWindowDetector(mobilenet, stride=16, transform=preset)(sheet)
+    assert set(result["labels"].tolist()) == set(pasted)
+    for label, (_, x, y) in pasted.items():
+        best = result["boxes"][result["labels"] == label][0]
+        assert overlap((x, y, x + 224, y + 224), tuple(best)) > 0.7
+
+
+def test_the_dog_is_found_where_it_is(real_data, mobilenet):
+    samoyed = 258
+    with Image.open(real_data / "dog.jpg") as img:
+        factors = scale_factors((img.height, img.width), (224, 224), 4)
+        preset = transforms.ImageClassification(crop_size=224)
+        result = SlidingWindowDetector(mobilenet, factors[1:], transform=preset)(img)
+    assert result["labels"][0] == samoyed
+    # Its head and body, by eye, in a picture of 1546 x 1213 pixels.
+    dog = (150, 30, 1460, 1150)
+    for box in result["boxes"][result["labels"] == samoyed]:
+        inside = (max(box[0], dog[0]), max(box[1], dog[1]), min(box[2], dog[2]), min(box[3], dog[3]))
+        assert overlap(inside, tuple(box)) > 0.6

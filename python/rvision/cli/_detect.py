@@ -34,33 +34,36 @@ def run(args: Any) -> int:
         max_detections=args.max_detections,
     )
     found = detector(picture)
-    detections = [
-        {
-            "rank": rank,
-            "index": int(label),
-            "label": chosen.label(int(label)),
-            "score": number(score),
-            "box": [round(float(side), 2) for side in box],
-        }
-        for rank, (box, label, score) in enumerate(
-            zip(found["boxes"], found["labels"], found["scores"], strict=True), 1
-        )
-    ]
+    best = list(zip(found["boxes"], found["labels"], found["scores"], strict=True))
     if args.json:
+        detections = [
+            {
+                "rank": rank,
+                "index": int(label),
+                "label": chosen.label(int(label)),
+                "score": number(score),
+                "box": [round(float(side), 2) for side in box],
+            }
+            for rank, (box, label, score) in enumerate(best, 1)
+        ]
         print(json.dumps({"file": args.picture, "detections": detections}, ensure_ascii=False))
     else:
         print(args.picture)
-        for one in detections:
-            print(f"#{one['rank']} ({one['score']:.2f}) {one['label']} {box_in_words(one['box'])}")
-        if not detections:
+        for rank, (box, label, score) in enumerate(best, 1):
+            print(f"#{rank} ({score:.2f}) {chosen.label(int(label))} {box_in_words(box)}")
+        if not best:
             print(f"nothing above {args.threshold:g}")
     if args.out is not None:
         from rvision.utils import draw_bounding_boxes
+        from rvision.utils._draw import distinct_colors
 
         # The best is drawn last, over the others.
-        backwards = detections[::-1]
-        names = [f"{one['label']} {one['score']:.2f}" for one in backwards]
+        backwards = best[::-1]
         draw_bounding_boxes(
-            picture, found["boxes"][::-1], names, width=max(1, min(picture.size) // 200)
+            picture,
+            found["boxes"][::-1],
+            [f"{chosen.label(int(label))} {score:.2f}" for _, label, score in backwards],
+            distinct_colors([int(label) for _, label, _ in backwards]),
+            width=max(1, min(picture.size) // 200),
         ).save(args.out)
     return 0

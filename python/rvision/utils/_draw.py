@@ -15,10 +15,10 @@ from rvision.utils._images import as_picture
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["draw_bounding_boxes"]
+__all__ = ["distinct_colors", "draw_bounding_boxes"]
 
 Color: TypeAlias = "str | tuple[int, int, int]"
-_Rgb: TypeAlias = "tuple[int, int, int]"
+Rgb: TypeAlias = "tuple[int, int, int]"
 
 # Of 255: what is under a filled box stays visible.
 _FILL_OPACITY = 100
@@ -111,11 +111,9 @@ def _check_corners(corners: np.ndarray) -> None:
 
 def _colors(
     colors: Color | Sequence[Color] | None, count: int, labels: Sequence[str | None] | None
-) -> list[_Rgb]:
+) -> list[Rgb]:
     if colors is None:
-        kinds: list[Any] = list(range(count) if labels is None else labels)
-        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
-        return [_nth_color(numbers[kind]) for kind in kinds]
+        return distinct_colors(range(count) if labels is None else labels)
     if isinstance(colors, str | tuple):
         return [_rgb(colors)] * count
     if len(colors) < count:
@@ -125,13 +123,19 @@ def _colors(
     return [_rgb(color) for color in colors[:count]]
 
 
-def _nth_color(number: int) -> _Rgb:
+def distinct_colors(kinds: Sequence[Any]) -> list[Rgb]:
+    """Return a colour for each, the same for equal ones."""
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    return [_nth_color(numbers[kind]) for kind in kinds]
+
+
+def _nth_color(number: int) -> Rgb:
     """Return a bright colour; hues a golden section apart stay apart however many there are."""
     red, green, blue = colorsys.hsv_to_rgb((0.02 + number * 0.618034) % 1, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _rgb(color: Any) -> _Rgb:
+def _rgb(color: Any) -> Rgb:
     from PIL import ImageColor
 
     if isinstance(color, str):
@@ -170,7 +174,7 @@ def _font(font: str | None, size: int | None, height: int) -> Any:
         raise ArgumentError(f"draw_bounding_boxes: font {font!r}: {error}") from None
 
 
-def _write(draw: Any, picture: Image, label: str, corner: tuple[int, int], rgb: _Rgb, font: Any) -> None:
+def _write(draw: Any, picture: Image, label: str, corner: tuple[int, int], rgb: Rgb, font: Any) -> None:
     """Write a name on a patch of its box's colour, moved so far that it is on the picture."""
     left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
     width, height = right - left + 2, bottom - top + 2
