@@ -9,6 +9,7 @@ from rvision.dense._convolutionize import Convolutionized, convolutionize, recep
 from rvision.dense._detect import SlidingWindowDetector, scale_factors
 from rvision.dense._map import Box, Map, ReceptiveField
 from rvision.dense._predict import predict
+from rvision.dense._scan import Rows, Scan, scan
 from rvision.dense._views import average, five_crop, multi_scale, random_crops, ten_crop
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Convolutionized",
     "Map",
     "ReceptiveField",
+    "Rows",
+    "Scan",
     "SlidingWindowDetector",
     "average",
     "convolutionize",
@@ -25,5 +28,6 @@ __all__ = [
     "random_crops",
     "receptive_field",
     "scale_factors",
+    "scan",
     "ten_crop",
 ]

@@ -150,6 +150,11 @@ class Convolutionized(Module):
         """From a cell's window to the next, vertically and horizontally, in pixels."""
         return self.geometry().stride
 
+    @property
+    def squeeze(self) -> str | None:
+        """What was asked for of squeeze and excitation."""
+        return self._squeeze
+
     def geometry(self) -> _rvision.DenseGraph:
         """Return the dense graph of the model as it is now."""
         if self._channels is None:

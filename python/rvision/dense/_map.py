@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Map", "ReceptiveField"]
+__all__ = ["Box", "Map", "ReceptiveField", "window_boxes"]
 
 
 class Box(NamedTuple):
@@ -38,6 +38,24 @@ class ReceptiveField(NamedTuple):
     stride: tuple[int, int]
 
 
+def window_boxes(
+    shape: tuple[int, int],
+    window_size: tuple[int, int],
+    stride: tuple[int, int],
+    scale: tuple[float, float] = (1.0, 1.0),
+    offset: tuple[int, int] = (0, 0),
+) -> NDArray[np.float32]:
+    """Return the boxes of a map's cells, (rows, columns, 4) xyxy, in pixels before scaling."""
+    boxes = np.empty((*shape, 4), np.float64)
+    boxes[..., 0] = offset[1] + np.arange(shape[1])[None, :] * stride[1]
+    boxes[..., 1] = offset[0] + np.arange(shape[0])[:, None] * stride[0]
+    boxes[..., 2] = boxes[..., 0] + window_size[1]
+    boxes[..., 3] = boxes[..., 1] + window_size[0]
+    boxes[..., 0::2] /= scale[1]
+    boxes[..., 1::2] /= scale[0]
+    return boxes.astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Map:
     """A classifier's outputs for windows all over a picture.
@@ -54,6 +72,9 @@ class Map:
         Height and width of the picture before scaling.
     scale : tuple of float
         Size of the scaled picture over `image_size`.
+    offset : tuple of int
+        Where the first cell's window begins, down and across, in pixels of the scaled picture: not 0 for a
+        part of a larger map.
     """
 
     scores: NDArray[np.float32]
@@ -61,6 +82,7 @@ class Map:
     stride: tuple[int, int]
     image_size: tuple[int, int]
     scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[int, int] = (0, 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -81,23 +103,15 @@ class Map:
             If there is no such cell.
         """
         rows, columns = self.shape
-        top = range(rows)[row] * self.stride[0]
-        left = range(columns)[column] * self.stride[1]
+        top = self.offset[0] + range(rows)[row] * self.stride[0]
+        left = self.offset[1] + range(columns)[column] * self.stride[1]
         down, across = self.scale
         height, width = self.window_size
         return Box(left / across, top / down, (left + width) / across, (top + height) / down)
 
     def windows(self) -> NDArray[np.float32]:
         """Return all boxes, (rows, columns, 4) float32, as `window` gives them."""
-        rows, columns = self.shape
-        boxes = np.empty((rows, columns, 4), np.float64)
-        boxes[..., 0] = np.arange(columns)[None, :] * self.stride[1]
-        boxes[..., 1] = np.arange(rows)[:, None] * self.stride[0]
-        boxes[..., 2] = boxes[..., 0] + self.window_size[1]
-        boxes[..., 3] = boxes[..., 1] + self.window_size[0]
-        boxes[..., 0::2] /= self.scale[1]
-        boxes[..., 1::2] /= self.scale[0]
-        return boxes.astype(np.float32)
+        return window_boxes(self.shape, self.window_size, self.stride, self.scale, self.offset)
 
     def probabilities(self) -> NDArray[np.float32]:
         """Return the softmax of the scores over the classes, (classes, rows, columns) float32."""

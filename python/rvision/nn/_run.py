@@ -31,7 +31,7 @@ from rvision.nn._inputs import as_input, is_array
 if TYPE_CHECKING:
     from rvision.nn.module import Module
 
-__all__ = ["Links", "call_function", "call_module", "takes_pictures"]
+__all__ = ["Links", "call_function", "call_module", "takes_pictures", "trace_for"]
 
 # Traces a module keeps: one for each rank and channel count, or for each size of a network that reads sizes.
 # Their graphs keep plans and workspaces, so more of them cost memory.
@@ -165,8 +165,19 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     TypeError
         If an input is not an array of floats.
     """
-    where = type(module).__name__
     arrays: list[NDArray[np.float32]] = []
+    try:
+        trace = trace_for(module, args, kwargs, arrays)
+        return trace.run(arrays)
+    except ShapeError as error:
+        raise _explained(error, arrays) from None
+
+
+def trace_for(
+    module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], arrays: list[NDArray[np.float32]]
+) -> Trace:
+    """Return the trace that runs `module` for these arguments; their arrays are appended to `arrays`."""
+    where = type(module).__name__
     form = (
         tuple(_take(value, arrays, where) for value in args),
         tuple((name, _take(value, arrays, where)) for name, value in kwargs.items()),
@@ -174,17 +185,14 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     links = module._links
     unbatched = any(array.ndim == 3 for array in arrays) and takes_pictures(module)
     key = (form, tuple(_open(array, unbatched) for array in arrays))
-    try:
-        trace = links.find(key, arrays)
-        if trace is None:
-            with links.lock():
-                trace = links.find(key, arrays)
-                if trace is None:
-                    trace = _trace(module, form, arrays, unbatched)
-                    links.keep(key, arrays, trace)
-        return trace.run(arrays)
-    except ShapeError as error:
-        raise _explained(error, arrays) from None
+    trace = links.find(key, arrays)
+    if trace is None:
+        with links.lock():
+            trace = links.find(key, arrays)
+            if trace is None:
+                trace = _trace(module, form, arrays, unbatched)
+                links.keep(key, arrays, trace)
+    return trace
 
 
 def call_function(

@@ -1,0 +1,364 @@
+"""Dense prediction of pictures that are too large to be held, or whose maps are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvision.dense._blocks import Axis, Block, blocks
+from rvision.dense._convolutionize import Convolutionized, Size
+from rvision.dense._map import Map, window_boxes
+from rvision.dense._pictures import as_picture, prepared
+from rvision.dense._predict import Forms, cells
+from rvision.errors import ArgumentError
+from rvision.nn._run import trace_for
+from rvision.transforms._pictures import is_pil, is_pixels
+
+__all__ = ["Rows", "Scan", "scan"]
+
+_WHERE = "dense.scan"
+
+# What a run takes besides its maps: the block's pixels, prepared and as they came, scores and probabilities.
+_COPIES = 4
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """A picture that gives its rows: any object with these two.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (H, W, C), or (H, W) for grey pictures.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and channels."""
+
+    def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
+        """Return the rows from `top` to `bottom` (not included), uint8 (bottom - top, W, C)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The best classes of all windows of a picture.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray, (k, rows, columns), int32
+        Classes, best first.
+    scores : numpy.ndarray, (k, rows, columns), float32
+        Their probabilities.
+    window_size, stride, image_size : tuple of int
+        As for `Map`.
+    """
+
+    labels: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    window_size: tuple[int, int]
+    stride: tuple[int, int]
+    image_size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.labels.shape[1], self.labels.shape[2]
+
+    def windows(self) -> NDArray[np.float32]:
+        """Return the boxes of all windows, (rows, columns, 4) float32 xyxy."""
+        return window_boxes(self.shape, self.window_size, self.stride)
+
+
+def scan(
+    model: Any,
+    source: Any,
+    stride: Size | None = None,
+    *,
+    top: int | None = None,
+    threshold: float | None = None,
+    callback: Callable[[Map], None] | None = None,
+    input_size: Size | None = None,
+    squeeze: str | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    memory: int = 1 << 30,
+    progress: bool = False,
+) -> Any:
+    """Classify the windows all over a picture of any size in constant memory.
+
+    The picture is run in blocks, each with the pixels around it that its cells depend on, and with the
+    kernels that the whole picture would get. So the scores are those of `dense.predict`, up to the rounding
+    of the last digit, whatever the blocks are. The whole map never exists: what is asked for is taken from
+    each block as it comes out.
+
+    Parameters
+    ----------
+    model : Module
+        A classifier, or what `convolutionize` made of one.
+    source : array_like, PIL.Image.Image or Rows
+        The picture: pixels (H, W, C) or (H, W) of uint8 or a prepared picture (C, H, W) of float32, in
+        memory or as a `numpy.memmap`; or an object that reads rows, see `dense.Rows`.
+    stride : int or (vertical, horizontal), optional
+        As for `dense.predict`.
+    top : int, optional
+        Return so many of the best classes of each window; 1 if nothing else is asked for.
+    threshold : float, optional
+        Return the windows and classes with a larger probability.
+    callback : callable, optional
+        Gets each part of the map as a `Map` whose `offset` says where it lies, from the top to the bottom.
+    input_size, squeeze : optional
+        As for `convolutionize`.
+    transform : callable, optional
+        Prepares pixels, as for `dense.predict`; each pixel by itself, since it sees parts of the picture.
+    memory : int
+        About how many bytes to use, besides weights and what is returned.
+    progress : bool
+        Whether to show a bar on stderr.
+
+    Returns
+    -------
+    Scan, dict or None
+        With `top` a `Scan`. With `threshold` a dict ``{"boxes", "labels", "scores"}`` as from torchvision's
+        detectors, row by row, overlapping boxes not yet suppressed (`ops.batched_nms` does that). With
+        `callback` None.
+
+    Raises
+    ------
+    ArgumentError
+        If several of `top`, `threshold` and `callback` are given, the picture is smaller than the window, or
+        one cell needs more than `memory`.
+    UnsupportedError
+        If the network has no dense form.
+
+    Examples
+    --------
+    >>> picture = np.memmap("scan.raw", np.uint8, "r", shape=(20000, 20000, 3))
+    >>> found = dense.scan(squeezenet1_1(weights=weights), picture, transform=weights.transforms())
+    >>> found.labels.shape
+    (1, 1237, 1237)
+    """
+    reducer = _reducer(top, threshold, callback)
+    forms = Forms(model, stride, input_size, squeeze, _WHERE)
+    dense = forms.shared()
+    if squeeze is not None or dense.squeeze is not None:
+        raise ArgumentError(
+            f"{_WHERE}: squeeze='global' looks at the whole picture, which is never there; use dense.predict"
+        )
+    picture = _Picture(source, transform)
+    forms.check(picture.size, _WHERE)
+    geometry = dense.geometry()
+    rows, columns = cells(picture.size, forms.window, dense.stride)
+    axes = [
+        Axis(side, count, window, step, start, size)
+        for side, count, window, step, (start, size) in zip(
+            picture.size, (rows, columns), forms.window, dense.stride, geometry.receptive_field, strict=True
+        )
+    ]
+    run = _Run(dense, picture, axes)
+    bands = blocks(axes, max(memory // run.bytes_per_pixel(), 1), _WHERE)
+    reducer.start((rows, columns), run.classes)
+    with _Bar(rows * columns, progress) as bar:
+        for band in bands:
+            for part, block in run.maps(band):
+                reducer.take(part, block)
+                bar.update((block.rows[1] - block.rows[0]) * (block.columns[1] - block.columns[0]))
+    return reducer.result(forms.window, dense.stride, picture.size)
+
+
+class _Picture:
+    """A picture whose rows are read when they are needed."""
+
+    def __init__(self, source: Any, transform: Callable[[Any], Any] | None) -> None:
+        self._transform = transform
+        picture = np.asarray(source) if is_pil(source) else source
+        is_array = isinstance(picture, np.ndarray)
+        if not is_array and not isinstance(picture, Rows):
+            raise ArgumentError(
+                f"{_WHERE}: source: expected an array, a Pillow image or an object with shape and read(top, "
+                f"bottom), got {type(source).__name__}"
+            )
+        self._source = picture
+        shape = tuple(picture.shape)
+        grey = len(shape) == 2
+        self._prepared = is_array and not is_pixels(picture) and not (grey and picture.dtype == np.uint8)
+        if self._prepared and len(shape) != 3:
+            raise ArgumentError(
+                f"{_WHERE}: source: expected pixels (H, W, C) of uint8 or a prepared picture (C, H, W), got "
+                f"{picture.dtype} of shape {shape}"
+            )
+        self.size: tuple[int, int] = shape[1:] if self._prepared else shape[:2]
+
+    def rows(self, top: int, bottom: int) -> NDArray[Any]:
+        """Return rows as they come."""
+        if self._prepared:
+            return self._source[:, top:bottom]
+        if isinstance(self._source, np.ndarray):
+            return np.asarray(self._source[top:bottom])
+        rows = np.asarray(self._source.read(top, bottom))
+        expected = (bottom - top, *self._source.shape[1:])
+        if rows.shape != expected or rows.dtype != np.uint8:
+            raise ArgumentError(
+                f"{_WHERE}: source: read({top}, {bottom}) returned {rows.dtype} of shape {rows.shape}, "
+                f"expected uint8 of {expected}"
+            )
+        return rows
+
+    def prepare(self, rows: NDArray[Any], left: int, right: int) -> NDArray[np.float32]:
+        """Return columns of rows, prepared: (C, rows, right - left)."""
+        if self._prepared:
+            return prepared(rows[:, :, left:right], None, None, _WHERE)
+        part = np.ascontiguousarray(rows[:, left:right])
+        picture = as_picture(part)
+        if picture is None:
+            # Rows so few that they could be a tensor's channels.
+            from rvision.transforms._pictures import to_pil
+
+            picture = to_pil(part)
+        return prepared(picture, self._transform, picture, _WHERE)
+
+
+class _Run:
+    """Runs blocks of a picture with the kernels of the whole."""
+
+    def __init__(self, dense: Convolutionized, picture: _Picture, axes: list[Axis]) -> None:
+        self._dense, self._picture, self._axes = dense, picture, axes
+        down, across = axes
+        probe = picture.prepare(picture.rows(0, down.window), 0, across.window)
+        self._channels = len(probe)
+        self.classes: int = dense(probe[None]).shape[1]
+        arrays: list[NDArray[np.float32]] = []
+        graph = trace_for(dense, (probe[None],), {}, arrays).graph
+        assert graph is not None, "a network that returns a map"
+        self._graph = graph
+
+    def bytes_per_pixel(self) -> int:
+        """Return about what a large block takes."""
+        height, width = (min(axis.side, axis.size + axis.window) for axis in self._axes)
+        run = self._graph.memory([(1, self._channels, height, width)])
+        cell = self._dense.stride[0] * self._dense.stride[1]
+        own = 4 * _COPIES * (self._channels + self.classes / cell)
+        return int(run / (height * width) + own) + 1
+
+    def maps(self, band: list[Block]) -> Iterator[tuple[Map, Block]]:
+        """Yield the parts of the map of a band of blocks."""
+        (down, across), stride = self._axes, self._dense.stride
+        whole = (1, self._channels, down.side, across.side)
+        rows = self._picture.rows(band[0].top, band[0].bottom)
+        for block in band:
+            array = self._picture.prepare(rows, block.left, block.right)[None]
+            scores = self._graph.run([np.require(array, np.float32, "CA")], chosen_for=[whole])[0][0]
+            row = block.rows[0] - block.top // stride[0]
+            column = block.columns[0] - block.left // stride[1]
+            height, width = block.rows[1] - block.rows[0], block.columns[1] - block.columns[0]
+            part = np.ascontiguousarray(scores[:, row : row + height, column : column + width])
+            offset = (block.rows[0] * stride[0], block.columns[0] * stride[1])
+            size = (down.side, across.side)
+            yield Map(part, self._dense.window_size, stride, size, offset=offset), block
+
+
+def _reducer(top: int | None, threshold: float | None, callback: Callable[[Map], None] | None) -> Any:
+    if sum(argument is not None for argument in (top, threshold, callback)) > 1:
+        raise ArgumentError(f"{_WHERE}: expected one of top, threshold and callback, got several")
+    if callback is not None:
+        return _Callback(callback)
+    if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise ArgumentError(f"{_WHERE}: threshold: expected a probability, got {threshold!r}")
+        return _Threshold(threshold)
+    top = 1 if top is None else top
+    if top < 1:
+        raise ArgumentError(f"{_WHERE}: top: expected 1 or more, got {top!r}")
+    return _Top(top)
+
+
+class _Top:
+    """Keeps the best classes of each cell."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def start(self, shape: tuple[int, int], classes: int) -> None:
+        self._count = min(self._count, classes)
+        self._labels = np.empty((self._count, *shape), np.int32)
+        self._scores = np.empty((self._count, *shape), np.float32)
+
+    def take(self, part: Map, block: Block) -> None:
+        likely = part.probabilities()
+        if self._count == 1:
+            labels = likely.argmax(axis=0)[None]
+        else:
+            labels = np.argsort(-likely, axis=0, kind="stable")[: self._count]
+        place = (slice(None), slice(*block.rows), slice(*block.columns))
+        self._labels[place] = labels
+        self._scores[place] = np.take_along_axis(likely, labels, axis=0)
+
+    def result(self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> Scan:
+        return Scan(self._labels, self._scores, window, stride, size)
+
+
+class _Threshold:
+    """Collects the cells and classes that are likely."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = np.float32(threshold)
+        self._boxes = [np.empty((0, 4), np.float32)]
+        self._labels = [np.empty(0, np.int64)]
+        self._scores = [np.empty(0, np.float32)]
+
+    def start(self, shape: tuple[int, int], classes: int) -> None:
+        pass
+
+    def take(self, part: Map, block: Block) -> None:
+        likely = part.probabilities()
+        rows, columns, labels = np.nonzero(likely.transpose(1, 2, 0) > self._threshold)
+        self._boxes.append(part.windows()[rows, columns])
+        self._labels.append(labels.astype(np.int64))
+        self._scores.append(likely[labels, rows, columns])
+
+    def result(
+        self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]
+    ) -> dict[str, NDArray[Any]]:
+        parts = {"boxes": self._boxes, "labels": self._labels, "scores": self._scores}
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+class _Callback:
+    """Hands each part on."""
+
+    def __init__(self, callback: Callable[[Map], None]) -> None:
+        self._callback = callback
+
+    def start(self, shape: tuple[int, int], classes: int) -> None:
+        pass
+
+    def take(self, part: Map, block: Block) -> None:
+        self._callback(part)
+
+    def result(self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> None:
+        pass
+
+
+class _Bar:
+    """A bar on stderr, where it is wanted."""
+
+    def __init__(self, total: int, wanted: bool) -> None:
+        self._bar: Any = None
+        if wanted:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit="window")
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count)
