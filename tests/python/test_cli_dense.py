@@ -81,10 +81,11 @@ def model(picture) -> rvision.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory, model) -> Path:
+def weights(tmp_path_factory, model) -> tuple[object, ...]:
+    """Return the options that choose `model`."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     rvision.save(model, path)
-    return path
+    return "--model", "cifar10_resnet20", "--weights", path
 
 
 def map_of(model, picture, **arguments) -> dense.Map:
@@ -100,7 +101,7 @@ BOX = r"at (\d+),(\d+) to (\d+),(\d+)$"
 
 
 def test_dense_prints_the_best_windows_of_a_class(run, picture, weights, model):
-    result = run("dense", picture, "--weights", weights, "--class", "Frog", "--stride", 4, "--top", 3)
+    result = run("dense", picture, *weights, "--class", "Frog", "--stride", 4, "--top", 3)
     assert result.status == 0, result.err
     likely = map_of(model, picture, stride=4).probabilities()[CIFAR10.index("frog")]
     rows, columns = np.unravel_index(np.argsort(-likely, axis=None, kind="stable")[:3], likely.shape)
@@ -117,15 +118,15 @@ def test_dense_prints_the_best_windows_of_a_class(run, picture, weights, model):
 def test_dense_chooses_the_class_that_is_surest(run, picture, weights, model):
     likely = map_of(model, picture, stride=8).probabilities()
     label = CIFAR10[int(likely.max(axis=(1, 2)).argmax())]
-    result = run("dense", picture, "--weights", weights, "--stride", 8)
+    result = run("dense", picture, *weights, "--stride", 8)
     assert result.lines[0] == f"{picture}: {label}"
     assert float(re.match(r"#1 \((.*?)\)", result.lines[1])[1]) == pytest.approx(likely.max(), abs=0.006)
-    by_number = run("dense", picture, "--weights", weights, "--stride", 8, "--class", CIFAR10.index(label))
+    by_number = run("dense", picture, *weights, "--stride", 8, "--class", CIFAR10.index(label))
     assert by_number.out == result.out
 
 
 def test_dense_as_json(run, picture, weights, model):
-    options = ("--weights", weights, "--class", "cat", "--stride", 8, "--scales", "1,0.5", "--json")
+    options = (*weights, "--class", "cat", "--stride", 8, "--scales", "1,0.5", "--json")
     answer = json.loads(run("dense", picture, *options).out)
     assert answer["file"] == str(picture)
     assert answer["class"] == {"index": 3, "label": "cat"}
@@ -148,7 +149,7 @@ def test_dense_as_json(run, picture, weights, model):
 
 def test_dense_draws_the_map(run, picture, weights, model, tmp_path):
     out = tmp_path / "heat.png"
-    assert run("dense", picture, "--weights", weights, "--class", 2, "--stride", 2, "--out", out).status == 0
+    assert run("dense", picture, *weights, "--class", 2, "--stride", 2, "--out", out).status == 0
     with Image.open(picture) as img:
         expected = rvision.utils.draw_heatmap(img, map_of(model, picture, stride=2), 2)
     with Image.open(out) as drawn:
@@ -160,7 +161,7 @@ def test_dense_draws_the_map(run, picture, weights, model, tmp_path):
 
 def test_detect_prints_what_the_detector_finds(run, picture, weights, model):
     options = ("--stride", 4, "--threshold", 0.3, "--iou", 0.2, "--scales", "1.0,0.6")
-    result = run("detect", picture, "--weights", weights, *options)
+    result = run("detect", picture, *weights, *options)
     assert result.status == 0, result.err
     preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
     detector = dense.SlidingWindowDetector(model, [1.0, 0.6], 4, 0.3, 0.2, input_size=SIDE, transform=preset)
@@ -175,7 +176,7 @@ def test_detect_prints_what_the_detector_finds(run, picture, weights, model):
     boxes = [list(map(int, re.search(BOX, line).groups())) for line in result.lines[1:]]
     np.testing.assert_allclose(boxes, found["boxes"], atol=0.5001)
 
-    answer = json.loads(run("detect", picture, "--weights", weights, *options, "--json").out)
+    answer = json.loads(run("detect", picture, *weights, *options, "--json").out)
     assert answer["file"] == str(picture)
     detections = answer["detections"]
     assert [one["rank"] for one in detections] == list(range(1, len(boxes) + 1))
@@ -184,12 +185,12 @@ def test_detect_prints_what_the_detector_finds(run, picture, weights, model):
     np.testing.assert_array_equal(np.float32([one["score"] for one in detections]), found["scores"])
     np.testing.assert_allclose([one["box"] for one in detections], found["boxes"], atol=0.006)
 
-    few = run("detect", picture, "--weights", weights, *options, "--max-detections", 1)
+    few = run("detect", picture, *weights, *options, "--max-detections", 1)
     assert few.lines == result.lines[:2]
 
 
 def test_detect_looks_for_the_classes_that_are_named(run, picture, weights):
-    options = ("--weights", weights, "--stride", 4, "--threshold", 0.01, "--scales", 2)
+    options = (*weights, "--stride", 4, "--threshold", 0.01, "--scales", 2)
     everything = run("detect", picture, *options).lines[1:]
     kinds = {re.search(r"\) (\w+) at", line)[1] for line in everything}
     assert len(kinds) >= 3
@@ -209,7 +210,7 @@ def test_detect_takes_a_number_of_scales(run, picture, weights, monkeypatch):
 
     monkeypatch.setattr(dense.SlidingWindowDetector, "maps", watched)
     for asked in ((), ("--scales", 3), ("--scales", "0.5"), ("--scales", "1")):
-        assert run("detect", picture, "--weights", weights, *asked).status == 0
+        assert run("detect", picture, *weights, *asked).status == 0
     smallest = SIDE / 70
     np.testing.assert_allclose(seen[0], smallest ** (np.arange(6) / 5))
     np.testing.assert_allclose(seen[1], [1, smallest**0.5, smallest])
@@ -218,7 +219,7 @@ def test_detect_takes_a_number_of_scales(run, picture, weights, monkeypatch):
 
 def test_detect_draws_the_boxes(run, picture, weights, tmp_path):
     out = tmp_path / "boxes.png"
-    options = ("--weights", weights, "--stride", 8, "--threshold", 0.2)
+    options = (*weights, "--stride", 8, "--threshold", 0.2)
     result = run("detect", picture, *options, "--out", out)
     assert len(result.lines) > 1 and " at " in result.lines[1]
     with Image.open(picture) as img, Image.open(out) as drawn:
@@ -231,11 +232,11 @@ def test_detect_draws_the_boxes(run, picture, weights, tmp_path):
 
 def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
     out = tmp_path / "boxes.png"
-    result = run("detect", picture, "--weights", weights, "--threshold", 1, "--out", out)
+    result = run("detect", picture, *weights, "--threshold", 1, "--out", out)
     assert (result.status, result.lines) == (0, [str(picture), "nothing above 1"])
     with Image.open(picture) as img, Image.open(out) as drawn:
         np.testing.assert_array_equal(drawn, img)
-    answer = json.loads(run("detect", picture, "--weights", weights, "--threshold", 1, "--json").out)
+    answer = json.loads(run("detect", picture, *weights, "--threshold", 1, "--json").out)
     assert answer["detections"] == []
 
 
@@ -262,22 +263,40 @@ def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
     ],
 )
 def test_arguments_that_make_no_sense_are_one_line(run, picture, weights, command, options, pattern):
-    assert_one_line_error(run(command, picture, "--weights", weights, *options), pattern)
+    assert_one_line_error(run(command, picture, *weights, *options), pattern)
 
 
 @pytest.mark.parametrize("command", ["dense", "detect"])
 def test_pictures_that_can_not_be_read_are_one_line(run, weights, tmp_path, command):
-    assert_one_line_error(
-        run(command, tmp_path / "none.png", "--weights", weights), r"none\.png: No such file"
-    )
+    assert_one_line_error(run(command, tmp_path / "none.png", *weights), r"none\.png: No such file")
     (tmp_path / "text.png").write_text("no picture")
-    assert_one_line_error(run(command, tmp_path / "text.png", "--weights", weights), "not a picture")
+    assert_one_line_error(run(command, tmp_path / "text.png", *weights), "not a picture")
+
+
+def test_networks_without_a_dense_form_say_what_to_do(run, picture, tmp_path):
+    path = tmp_path / "squeezes.safetensors"
+    rvision.save(rvision.models.mobilenet_v3_small(), path)
+    options = ("--model", "mobilenet_v3_small", "--weights", path, "--window", 64)
+    assert_one_line_error(run("dense", picture, *options), "squeeze.*per_window.*global")
+    assert run("dense", picture, *options, "--squeeze", "global").status == 0
+    assert run("dense", picture, *options, "--padding", "per_window", "--stride", 32).status == 0
+
+
+def test_pictures_smaller_than_the_window_are_enlarged(run, picture, weights, tmp_path):
+    small = tmp_path / "small.png"
+    with Image.open(picture) as img:
+        img.resize((20, 16)).save(small)
+    result = run("dense", small, *weights, "--stride", 1, "--top", 99)
+    assert result.status == 0
+    boxes = np.array([list(map(int, re.search(BOX, line).groups())) for line in result.lines[1:]])
+    assert (boxes[:, 3] - boxes[:, 1] == 16).all() and boxes[:, 2].max() == 20
+    assert run("detect", small, *weights).status == 0
 
 
 def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("\n".join(["crane", "Crane", *CIFAR10[2:]]))
-    options = ("--weights", weights, "--categories", names)
+    options = (*weights, "--categories", names)
     assert_one_line_error(
         run("dense", picture, *options, "--class", "crane"), "classes 0, 1 have this name; give a number"
     )
@@ -288,4 +307,4 @@ def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
     ("option", "value"), [("--threshold", "1.5"), ("--iou", "x"), ("--max-detections", "0")]
 )
 def test_detect_tells_what_is_out_of_range(run, picture, weights, option, value):
-    assert_one_line_error(run("detect", picture, "--weights", weights, option, value), f"{option}: expected")
+    assert_one_line_error(run("detect", picture, *weights, option, value), f"{option}: expected")

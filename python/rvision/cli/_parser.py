@@ -225,7 +225,8 @@ def _windows(command: argparse.ArgumentParser, scales: str) -> None:
         default=scales,
         metavar="N|F,F,...",
         help="factors of the picture's size, as 1.0,0.7,0.5; or how many: N scales in equal ratios, from 1.0 "
-        f"down to where the window just covers the picture's shorter side ({scales})",
+        f"down to where the window just covers the picture's shorter side ({scales}); a picture smaller than "
+        "the window is enlarged to it",
     )
     windows.add_argument(
         "--window",
