@@ -39,7 +39,7 @@ CONVERTED = {
     "convnext_tiny": 224,
     "bn_inception": 224,
     "zfnet": 224,
-    "cifar10_resnet20": 32,
+    "densenet_bc_100_12": 32,
 }
 SQUEEZED = ("mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf")
 ATTENTION = ("vit_b_32", "swin_t", "maxvit_t")
@@ -149,24 +149,15 @@ def test_networks_with_attention_are_refused():
             rvision.convolutionize(models.get_model(name))
 
 
-@pytest.mark.parametrize(
-    ("side", "kernel", "dilation"), [(224, 7, 1), (448, 7, 2), (300, 9, 1), (200, 6, 1), (96, 3, 1)]
-)
-def test_vggs_adaptive_pool_at_any_window(side, kernel, dilation):
+# The pool sees its own size; areas of 2 x 2; areas that differ in size; fewer pixels than areas.
+@pytest.mark.parametrize("side", [224, 448, 300, 96])
+def test_vggs_adaptive_pool_at_any_window(side):
     model, _, _ = drawn("vgg11")
     fully = rvision.convolutionize(model, side)
     assert fully.stride == (32, 32)
     x = pictures((1, 3, side, side))
     close(fully(x)[:, :, 0, 0], model(x))
-    first = next(
-        line for line in fully.geometry().describe().splitlines() if line.startswith("classifier.0 ")
-    )
-    assert f"{kernel}x{kernel}" in first or f"[{kernel}, {kernel}]" in first, first
-    x = pictures((1, 3, side + 32, side + 64))
-    found = fully(x)
-    assert found.shape[2:] == (2, 3)
-    # Without padding in between it would be the crop's; at the stride of the map nothing but padding differs.
-    assert np.isfinite(found).all()
+    assert fully(pictures((1, 3, side + 32, side + 64))).shape[2:] == (2, 3)
 
 
 def old_style() -> nn.Module:
@@ -237,7 +228,7 @@ def test_a_list_with_pools_that_adapt():
     assert "dilation=(2, 2)" in repr(large[23])
     x = pictures((1, 3, 448, 448))
     close(nn.Sequential(*large)(x)[:, :, 0, 0], vgg(x))
-    with pytest.raises(UnsupportedError, match="layer 21 .AdaptiveAvgPool2d.: a pool from 9 x 9 to 7 x 7"):
+    with pytest.raises(UnsupportedError, match="a pool from 9 x 9 to 7 x 7 has areas of different sizes"):
         rvision.convolutionize(layers, 300)
 
     pooled = [nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)]
@@ -303,7 +294,7 @@ def test_windows_of_a_map():
 
 def test_cells_that_reach_over_the_edge_are_left_out():
     model, _, _ = drawn("resnet18")
-    x = pictures((3, 225, 257)[:0] + (1, 3, 225, 257))[0]
+    x = pictures((1, 3, 225, 257))[0]
     assert rvision.convolutionize(model)(x).shape == (1000, 2, 3)
     assert dense.predict(model, x).shape == (1, 2)
 
@@ -361,8 +352,15 @@ def test_per_window_each_cell_is_its_crops_output(name):
 # ---- strides ----
 
 # Network, window, and a picture with cells whose receptive field lies inside.
-SHIFTED = [("lenet5", 28, 60), ("nin_cifar10", 32, 90), ("cifar10_resnet20", 32, 140), ("squeezenet1_1", 64, 320),
-           ("googlenet", 64, 560), ("mobilenet_v2", 32, 640), ("resnet18", 32, 570)]  # fmt: skip
+SHIFTED = [
+    ("lenet5", 28, 60),
+    ("nin_cifar10", 32, 90),
+    ("resnext29_8x64d", 32, 120),
+    ("squeezenet1_1", 64, 320),
+    ("googlenet", 64, 560),
+    ("mobilenet_v2", 32, 640),
+    ("resnet18", 32, 570),
+]
 
 
 @pytest.mark.parametrize(("name", "window", "side"), SHIFTED)
@@ -395,10 +393,8 @@ def test_a_coarser_stride_takes_every_other_cell():
     model, _, _ = drawn("squeezenet1_1")
     x = pictures((1, 3, 300, 350))[0]
     every = dense.predict(model, x, 16).scores
-    np.testing.assert_allclose(dense.predict(model, x, 32).scores, every[:, ::2, ::2], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(
-        dense.predict(model, x, (16, 48)).scores, every[:, :, ::3], rtol=1e-5, atol=1e-6
-    )
+    close(dense.predict(model, x, 32).scores, every[:, ::2, ::2])
+    close(dense.predict(model, x, (16, 48)).scores, every[:, :, ::3])
 
 
 # ---- scales and views ----
@@ -417,12 +413,6 @@ def test_scales_have_their_own_geometry():
     assert [found.shape for found in maps] == [(5, 12), (15, 24), (2, 7)]
     assert maps[1].window(0, 0) == pytest.approx((0, 0, 224 / 1.5, 224 / 1.5))
     assert maps[2].scale == (240 / 300, 330 / 400)
-    resized = (
-        transforms.functional.resize(transforms.functional.to_pil_image(picture), [240, 330])
-        if hasattr(transforms.functional, "to_pil_image")
-        else None
-    )
-    assert resized is None or resized.size == (330, 240)
     alone = dense.predict(model, picture, transform=preset)
     np.testing.assert_array_equal(alone.scores, maps[0].scores)
     prepared = preset.normalized(picture)
@@ -485,15 +475,11 @@ def test_random_crops_and_scales():
 def test_errors_say_what_to_do():
     model = models.lenet5()
     small = np.zeros((1, 20, 40), np.float32)
-    with pytest.raises(
-        ArgumentError, match="20 x 40 pixels is smaller than the classifier's window of 28 x 28"
-    ):
+    with pytest.raises(ArgumentError, match=r"20 x 40 pixels is smaller than .* 28 x 28; resize it"):
         dense.predict(model, small)
     with pytest.raises(ArgumentError, match="a picture needs transform="):
         dense.predict(model, np.zeros((40, 40, 3), np.uint8))
-    with pytest.raises(
-        ArgumentError, match="keep the picture's size and return .C, 50, 60., got .3, 28, 28."
-    ):
+    with pytest.raises(ArgumentError, match=r"keep the picture's size and .*, got \(3, 28, 28\)"):
         resize = transforms.ImageClassification(crop_size=28, resize_size=28)
         dense.predict(model, np.zeros((50, 60, 3), np.uint8), transform=lambda picture: resize(picture))
     with pytest.raises(ArgumentError, match="padding: expected 'shared' or 'per_window', got 'zero'"):
