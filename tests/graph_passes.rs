@@ -499,3 +499,90 @@ proptest! {
         prop_assert_eq!(optimize(graph.clone()).describe(), graph.describe(), "once is enough");
     }
 }
+
+// --- the mean before the layer ----------------------------------------------------------
+
+/// Operations behind the first, in the order of computing.
+fn operations(graph: &Graph) -> Vec<&'static str> {
+    graph.nodes.iter().skip(1).map(|node| rvision::graph::op_name(&node.op)).collect()
+}
+
+fn mean(dims: &[usize], keepdim: bool) -> Op {
+    Op::Mean { dims: dims.to_vec(), keepdim }
+}
+
+#[test]
+fn the_mean_of_a_pointwise_convolution_is_taken_before_it() {
+    let pooled = Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] };
+    for op in [pooled, mean(&[2, 3], true), mean(&[2, 3], false), mean(&[3], true)] {
+        let flattens = matches!(op, Op::Mean { keepdim: false, .. });
+        let mut net = Net::new(&[PICTURE]);
+        let y = net.conv("classifier", X, 7, 1, true);
+        let y = net.batch_norm("bn", y);
+        let y = net.node("mean", op.clone(), &[y]);
+        let graph = net.finish(&[y]);
+        let expected = if flattens { 3 } else { 2 };
+        assert_eq!(operations(&graph).len(), expected, "{op:?}: {:?}", summary(&graph));
+        assert!(matches!(graph.nodes[2].op, Op::Conv2d(_)), "{op:?}: {:?}", summary(&graph));
+        assert_eq!(graph.nodes.last().unwrap().name, "mean");
+    }
+}
+
+#[test]
+fn the_mean_of_a_linear_layer_over_tokens_is_taken_before_it() {
+    for (dims, keepdim) in [(&[1][..], false), (&[0, 1], false), (&[1], true)] {
+        let mut net = Net::new(&[PICTURE]);
+        let tokens = net.node("tokens", Op::Reshape { dims: vec![2, 20, 5] }, &[X]);
+        let y = net.linear("head", tokens, 3);
+        let y = net.node("mean", mean(dims, keepdim), &[y]);
+        let graph = net.finish(&[y]);
+        assert!(matches!(graph.nodes[2].op, Op::Mean { .. }), "{:?}", summary(&graph));
+        assert!(matches!(graph.nodes[3].op, Op::Linear), "{:?}", summary(&graph));
+    }
+}
+
+#[test]
+fn a_mean_stays_behind_what_is_not_linear_or_has_other_readers() {
+    type Build = fn(&mut Net) -> Vec<NodeId>;
+    let cases: [(&str, Build); 7] = [
+        ("an activation", |net| {
+            let y = net.conv("conv", X, 7, 1, true);
+            let y = net.node("relu", RELU, &[y]);
+            vec![net.node("mean", mean(&[2, 3], false), &[y])]
+        }),
+        ("another reader", |net| {
+            let y = net.conv("conv", X, 7, 1, true);
+            vec![net.node("mean", mean(&[2, 3], false), &[y]), y]
+        }),
+        ("a residual", |net| {
+            let y = net.conv("conv", X, 4, 1, true);
+            let y = net.node("add", ADD, &[y, X]);
+            vec![net.node("mean", mean(&[2, 3], false), &[y])]
+        }),
+        ("a larger kernel", |net| {
+            let y = net.conv("conv", X, 7, 3, true);
+            vec![net.node("mean", mean(&[2, 3], false), &[y])]
+        }),
+        ("channels", |net| {
+            let y = net.conv("conv", X, 7, 1, true);
+            vec![net.node("mean", mean(&[1, 2, 3], false), &[y])]
+        }),
+        ("several cells", |net| {
+            let y = net.conv("conv", X, 7, 1, true);
+            vec![net.node("mean", Op::AdaptiveAvgPool2d { output: [Some(2), Some(1)] }, &[y])]
+        }),
+        ("the features", |net| {
+            let y = net.node("tokens", Op::Reshape { dims: vec![2, 20, 5] }, &[X]);
+            let y = net.linear("head", y, 3);
+            vec![net.node("mean", mean(&[2], false), &[y])]
+        }),
+    ];
+    for (what, build) in cases {
+        let mut net = Net::new(&[PICTURE]);
+        let outputs = build(&mut net);
+        let graph = net.finish(&outputs);
+        let last = &graph.nodes[graph.outputs[0].0];
+        let is_mean = matches!(last.op, Op::Mean { .. } | Op::AdaptiveAvgPool2d { .. });
+        assert!(is_mean, "{what}: {:?}", summary(&graph));
+    }
+}

@@ -174,11 +174,20 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             Value::of(shape, |index| combine(*op, x.broadcast_at(index), read[1].broadcast_at(index)))
         }
         Op::MaxPool2d(window) => max_pool(window, x, shape),
-        Op::Mean { dims, keepdim: true } => Value::of(shape, |index| {
-            let kept = |i: usize| {
-                (0..x.shape.rank()).all(|d| dims.contains(&d) || coordinate(x.shape, i, d) == index[d])
-            };
+        Op::Mean { dims, keepdim } => Value::of(shape, |index| {
+            let others = (0..x.shape.rank()).filter(|d| *keepdim || !dims.contains(d));
+            let others: Vec<_> = others.zip(index).filter(|(d, _)| !dims.contains(d)).collect();
+            let kept = |i: usize| others.iter().all(|&(d, &at)| coordinate(x.shape, i, d) == at);
             let all: Vec<_> = (0..x.data.len()).filter(|&i| kept(i)).map(|i| x.data[i]).collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        }),
+        Op::AdaptiveAvgPool2d { .. } => Value::of(shape, |index| {
+            let span = |d: usize| {
+                let (size, out) = (x.shape[d], shape[d]);
+                index[d] * size / out..((index[d] + 1) * size).div_ceil(out)
+            };
+            let pixels = span(2).flat_map(|row| span(3).map(move |column| (row, column)));
+            let all: Vec<_> = pixels.map(|(row, column)| x.at(&[index[0], index[1], row, column])).collect();
             all.iter().sum::<f64>() / all.len() as f64
         }),
         Op::Flatten { .. } | Op::Reshape { .. } | Op::Unflatten { .. } => {

@@ -9,6 +9,7 @@ mod fold_batch_norm;
 mod fold_scale;
 mod fuse_activation;
 mod fuse_add;
+mod mean_before_linear;
 mod split_residual;
 
 pub use dead_code::dead_code;
@@ -17,6 +18,7 @@ pub use fold_batch_norm::fold_batch_norm;
 pub use fold_scale::fold_scale;
 pub use fuse_activation::fuse_activation;
 pub use fuse_add::fuse_add;
+pub use mean_before_linear::mean_before_linear;
 pub use split_residual::split_broadcast_residuals;
 
 use super::{Graph, Node, NodeId, Op};
@@ -26,11 +28,15 @@ use crate::tensor::Activation;
 pub type Pass = (&'static str, fn(&Graph) -> Graph);
 
 /// The passes in their order: dead readers and identities would stand between a convolution and
-/// what fuses into it; batch norm and scale come before the sum, the sum before the activation. What
-/// became a part of other nodes is dead in the end.
-pub const PASSES: [Pass; 7] = [
+/// what fuses into it; batch norm and scale come before the sum, the sum before the activation. A mean
+/// behind a layer changes places with it once scale and shift are part of the layer; what stood
+/// behind the mean may then be so too. What became a part of other nodes is dead in the end.
+pub const PASSES: [Pass; 10] = [
     ("dead_code", dead_code),
     ("drop_identity", drop_identity),
+    ("fold_batch_norm", fold_batch_norm),
+    ("fold_scale", fold_scale),
+    ("mean_before_linear", mean_before_linear),
     ("fold_batch_norm", fold_batch_norm),
     ("fold_scale", fold_scale),
     ("fuse_add", fuse_add),
