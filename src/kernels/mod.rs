@@ -92,6 +92,21 @@ pub fn even_range(total: usize, parts: usize, index: usize) -> std::ops::Range<u
     index * total / parts..(index + 1) * total / parts
 }
 
+/// The `index`-th of `0..size` in the order 0, step, 2 step, ..., 1, 1 + step, ...: of a dilated
+/// operation, the rows that read the same rows come one after the other.
+#[inline]
+pub fn phase_order(index: usize, size: usize, step: usize) -> usize {
+    // The first phases have one row more.
+    let (rows, longer) = (size / step, size % step);
+    let first = longer * (rows + 1);
+    if index < first {
+        index / (rows + 1) + index % (rows + 1) * step
+    } else {
+        let index = index - first;
+        longer + index / rows + index % rows * step
+    }
+}
+
 /// Run a prepared kernel on this thread, chunk after chunk: for tests and benches.
 ///
 /// # Safety
@@ -112,5 +127,18 @@ pub unsafe fn run_alone(kernel: &dyn Kernel, io: &Io<'_>) {
             // SAFETY: the caller's contract, with scratch of the booked size.
             unsafe { kernel.run(phase, chunk, io, scratch) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::phase_order;
+
+    #[test]
+    fn rows_by_phase() {
+        let order = |size, step| (0..size).map(|i| phase_order(i, size, step)).collect::<Vec<_>>();
+        assert_eq!(order(7, 3), [0, 3, 6, 1, 4, 2, 5]);
+        assert_eq!(order(4, 1), [0, 1, 2, 3]);
+        assert_eq!(order(3, 8), [0, 1, 2]);
     }
 }

@@ -3,7 +3,9 @@
 //! Every kind is one kernel over two tables: which input rows an output row sees, and which columns
 //! an output column. The windows are clipped to the picture when the kernel is prepared, so edges
 //! cost nothing while running. A window is summed row by row and then over the rows, which is what
-//! keeps the mean of a large map exact.
+//! keeps the mean of a large map exact; large windows that overlap go by way of [`separable`].
+
+mod separable;
 
 use super::conv::Padding;
 use super::math::maximum;
@@ -66,6 +68,9 @@ pub fn prepare(desc: &PoolDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let (x, y) = (&desc.input, &desc.output);
     assert_eq!([x.batch, x.channels], [y.batch, y.channels], "a pool keeps pictures and channels");
     assert!(x.channels_last() && y.channels_last(), "a pool needs dense channels");
+    if separable::pays(desc) {
+        return Box::new(separable::Separable::new(desc, isa, threads));
+    }
     let rows = y.batch * y.height;
     let pixels = rows * y.width;
     let blocks = if rows == 0 || threads == 1 {
@@ -119,7 +124,7 @@ impl Axis {
             let inside = (before + size).saturating_sub(first).div_ceil(dilation);
             let taps = inside.min(kernel - skipped);
             // A window that was rounded up to counts its padding, not what lies beyond.
-            let padded = kernel.min((before + size + after).saturating_sub(start));
+            let padded = kernel.min((before + size + after).saturating_sub(start).div_ceil(dilation));
             let divisor = if include_padding { padded } else { taps };
             // Without taps the place does not matter, but it must be one.
             let first = if taps == 0 { 0 } else { first - before };
@@ -201,21 +206,11 @@ impl Rows<'_> {
                     divisor: divisor.unwrap_or(down.divisor * across.divisor),
                 };
                 let from = input.at(n, down.first, across.first);
-                let mut c = channels.start;
                 // SAFETY: the spans are clipped to the picture and `channels` to its channels.
                 unsafe {
-                    let (from, to) = (self.input.add(from), self.output.add(output.at(n, oy, ox)));
-                    while c + 4 * S::LANES <= channels.end {
-                        window.pool::<S, IS_MAX, 4>(s, from.add(c), to.add(c));
-                        c += 4 * S::LANES;
-                    }
-                    while c + S::LANES <= channels.end {
-                        window.pool::<S, IS_MAX, 1>(s, from.add(c), to.add(c));
-                        c += S::LANES;
-                    }
-                    if c < channels.end {
-                        window.pool_partial::<S, IS_MAX>(s, from.add(c), to.add(c), channels.end - c);
-                    }
+                    let from = self.input.add(from + channels.start);
+                    let to = self.output.add(output.at(n, oy, ox) + channels.start);
+                    window.pool_channels::<S, IS_MAX>(s, from, to, channels.len());
                 }
             }
         }
@@ -246,6 +241,35 @@ impl Window {
     #[inline(always)]
     fn finish<S: Simd, const IS_MAX: bool>(self, s: S, x: S::F32) -> S::F32 {
         if IS_MAX || self.taps[0] * self.taps[1] == 0 { x } else { s.div(x, s.splat(self.divisor)) }
+    }
+
+    /// So many channels.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading them at each tap, `to` for writing them.
+    #[inline(always)]
+    unsafe fn pool_channels<S: Simd, const IS_MAX: bool>(
+        self,
+        s: S,
+        from: *const f32,
+        to: *mut f32,
+        channels: usize,
+    ) {
+        let mut c = 0;
+        // SAFETY: the caller's contract.
+        unsafe {
+            while c + 4 * S::LANES <= channels {
+                self.pool::<S, IS_MAX, 4>(s, from.add(c), to.add(c));
+                c += 4 * S::LANES;
+            }
+            while c + S::LANES <= channels {
+                self.pool::<S, IS_MAX, 1>(s, from.add(c), to.add(c));
+                c += S::LANES;
+            }
+            if c < channels {
+                self.pool_partial::<S, IS_MAX>(s, from.add(c), to.add(c), channels - c);
+            }
+        }
     }
 
     /// `V` vectors of channels.

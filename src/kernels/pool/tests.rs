@@ -74,9 +74,12 @@ fn check(desc: &PoolDesc) {
     }
 }
 
-fn sliding() -> impl Strategy<Value = PoolWindow> {
-    let pair = |r: std::ops::RangeInclusive<usize>| [r.clone(), r];
-    (pair(1..=5), pair(1..=3), pair(1..=2), [0..=2_usize, 0..=2, 0..=2, 0..=2]).prop_map(
+type Range = std::ops::RangeInclusive<usize>;
+
+/// Padding below and to the right may be larger than half the kernel, and than the whole one.
+fn sliding(kernel: Range, stride: Range, dilation: Range) -> impl Strategy<Value = PoolWindow> {
+    let pair = |r: Range| [r.clone(), r];
+    (pair(kernel), pair(stride), pair(dilation), [0..=2_usize, 0..=2, 0..=9, 0..=9]).prop_map(
         |(kernel, stride, dilation, [top, left, bottom, right])| PoolWindow::Sliding {
             kernel,
             stride,
@@ -86,17 +89,16 @@ fn sliding() -> impl Strategy<Value = PoolWindow> {
     )
 }
 
-#[test]
-fn pools_of_all_kinds() {
+fn pools(window: impl Strategy<Value = PoolWindow>, size: usize, cases: u32) {
     let op = prop_oneof![
-        2 => Just(PoolOp::Max),
+        1 => Just(PoolOp::Max),
         1 => (any::<bool>(), prop_oneof![2 => Just(None), 1 => Just(Some(-3))])
             .prop_map(|(include_padding, divisor)| PoolOp::Average { include_padding, divisor }),
     ];
-    let window = prop_oneof![3 => sliding(), 1 => Just(PoolWindow::Adaptive)];
     let gaps = || prop_oneof![2 => Just([0; 3]), 1 => [0..5_usize, 0..5_usize, 0..5_usize]];
-    let sizes = (1..=2_usize, [1..=11_usize, 1..=11_usize], 1..=75_usize, [1..=9_usize, 1..=9_usize]);
-    for_all((op, window, sizes, any::<bool>(), (gaps(), gaps())), 400, |(op, window, sizes, ceil, gaps)| {
+    let sizes = (1..=2_usize, [1..=size, 1..=size], 1..=75_usize, [1..=9_usize, 1..=9_usize]);
+    let problems = (op, window, sizes, any::<bool>(), (gaps(), gaps()));
+    for_all(problems, cases, |(op, window, sizes, ceil, gaps)| {
         let (batch, [height, width], channels, adaptive) = sizes;
         let out = |i: usize, size: usize| match window {
             PoolWindow::Adaptive => adaptive[i],
@@ -107,16 +109,10 @@ fn pools_of_all_kinds() {
                 let rounded = if ceil { free.div_ceil(stride[i]) } else { free / stride[i] } + 1;
                 // As torch: the last window begins inside the picture or in front of it.
                 let before = [padding.top, padding.left][i];
-                if (rounded - 1) * stride[i] >= size + before { rounded - 1 } else { rounded }
+                if ceil && (rounded - 1) * stride[i] >= size + before { rounded - 1 } else { rounded }
             }
         };
         let (oh, ow) = (out(0, height), out(1, width));
-        let op = match op {
-            PoolOp::Average { .. } if matches!(window, PoolWindow::Sliding { dilation, .. } if dilation != [1, 1]) => {
-                PoolOp::Max
-            }
-            op => op,
-        };
         check(&PoolDesc {
             input: gapped(FeatureMap::nhwc(batch, height, width, channels), gaps.0),
             output: gapped(FeatureMap::nhwc(batch, oh, ow, channels), gaps.1),
@@ -125,6 +121,18 @@ fn pools_of_all_kinds() {
         });
         Ok(())
     });
+}
+
+#[test]
+fn pools_of_all_kinds() {
+    let window = prop_oneof![3 => sliding(1..=5, 1..=3, 1..=3), 1 => Just(PoolWindow::Adaptive)];
+    pools(window, 11, 400);
+}
+
+#[test]
+fn large_windows_that_overlap() {
+    pools(sliding(4..=13, 1..=2, 1..=1), 30, 150);
+    pools(sliding(4..=7, 1..=1, 1..=16), 50, 100);
 }
 
 #[test]
@@ -220,13 +228,19 @@ fn a_maximum_of_negative_infinity_and_of_nan() {
 
 #[test]
 fn a_picture_gives_the_same_bits_in_any_batch() {
+    same_bits_in_any_batch(sliding_window(3, 2, 1, 1), [5, 4]);
+    same_bits_in_any_batch(sliding_window(6, 1, 0, 1), [4, 3]);
+}
+
+fn same_bits_in_any_batch(window: PoolWindow, [oh, ow]: [usize; 2]) {
     let op = PoolOp::Average { include_padding: true, divisor: None };
-    let maps = |batch| (FeatureMap::nhwc(batch, 9, 8, 21), FeatureMap::nhwc(batch, 5, 4, 21));
+    let maps = |batch| (FeatureMap::nhwc(batch, 9, 8, 21), FeatureMap::nhwc(batch, oh, ow, 21));
+    let len = oh * ow * 21;
     for isa in Isa::available() {
         let pooled = |batch: usize, values: &[f32]| {
             let (input, output) = maps(batch);
             let memory = filled(input.view(), |i| values[i]);
-            let desc = PoolDesc { input, output, op, window: sliding_window(3, 2, 1, 1) };
+            let desc = PoolDesc { input, output, op, window };
             run(&*prepare(&desc, isa, 2), &[&memory], output.view())
         };
         let five = values(
@@ -236,7 +250,7 @@ fn a_picture_gives_the_same_bits_in_any_batch() {
         let together = pooled(5, &five);
         for n in 0..5 {
             let alone = pooled(1, &five[n * 1512..(n + 1) * 1512]);
-            assert!(same_bits(&alone, &together[n * 420..(n + 1) * 420]));
+            assert!(same_bits(&alone, &together[n * len..(n + 1) * len]));
         }
     }
 }

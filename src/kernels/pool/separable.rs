@@ -1,0 +1,169 @@
+//! Large windows that overlap: the rows of a window are joined once for every input column, into a
+//! row of scratch, which all windows of an output row share; then each window joins its columns.
+//!
+//! A 13x13 window costs 26 values instead of 169. Nothing is ever taken out of a running sum, so
+//! that a window's sum is as exact as one by itself and depends on its own pixels alone.
+
+use std::ops::Range;
+
+use super::{Axis, PoolDesc, PoolOp, PoolWindow, Window};
+use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
+use crate::simd::{Isa, Simd, Vectorized};
+
+/// Whether windows share enough for the detour by way of scratch. The windows alone decide, so that a
+/// part of a picture is summed as the whole.
+pub(super) fn pays(desc: &PoolDesc) -> bool {
+    let PoolWindow::Sliding { kernel: [height, width], stride, .. } = desc.window else { return false };
+    2 * (height * stride[1] + width) < height * width
+}
+
+/// Floats of the input rows of one output row that should stay in the second-level cache for the
+/// next one: 256 KiB.
+const CACHED: usize = 64 << 10;
+
+/// A pool by columns, then by rows.
+pub(super) struct Separable {
+    desc: PoolDesc,
+    axes: [Axis; 2],
+    /// Input columns that some window sees.
+    columns: Vec<usize>,
+    /// Channels of an item, the last one's excepted.
+    block: usize,
+    /// Distance between the output rows of consecutive items, whose windows share input rows.
+    step: usize,
+    phases: Vec<usize>,
+    isa: Isa,
+}
+
+impl Separable {
+    pub(super) fn new(desc: &PoolDesc, isa: Isa, threads: usize) -> Self {
+        let PoolWindow::Sliding { kernel, stride, dilation, .. } = desc.window else {
+            unreachable!("adaptive windows do not pay");
+        };
+        let axes = std::array::from_fn(|i| Axis::new(desc, i));
+        let mut seen = vec![false; desc.input.width];
+        for span in &axes[1].spans {
+            (0..span.taps).for_each(|tap| seen[span.first + tap * axes[1].dilation] = true);
+        }
+        let unit = 4 * isa.lanes();
+        // At a few output rows, the channels are shared between the threads.
+        let rows = (desc.output.batch * desc.output.height).max(1);
+        let share = desc.output.channels.div_ceil(chunks_for(usize::MAX, threads).div_ceil(rows));
+        let block = (CACHED / (kernel[0] * desc.input.width).max(1)).min(share).max(unit) / unit * unit;
+        let step = if stride[0] == 1 { dilation[0] } else { 1 };
+        let columns = (0..desc.input.width).filter(|&x| seen[x]).collect();
+        let mut pool = Self { desc: *desc, axes, columns, block, step, phases: vec![], isa };
+        if desc.output.pixels() * desc.output.channels > 0 {
+            pool.phases = vec![chunks_for(pool.items(), threads)];
+        }
+        pool
+    }
+
+    fn blocks(&self) -> usize {
+        self.desc.output.channels.div_ceil(self.block)
+    }
+
+    /// Output rows, each of a block of channels.
+    fn items(&self) -> usize {
+        self.desc.output.batch * self.desc.output.height * self.blocks()
+    }
+}
+
+const MAX: [&str; 4] = [
+    "f32_max_pool_separable_portable",
+    "f32_max_pool_separable_portable16",
+    "f32_max_pool_separable_avx2",
+    "f32_max_pool_separable_avx512",
+];
+const AVERAGE: [&str; 4] = [
+    "f32_avg_pool_separable_portable",
+    "f32_avg_pool_separable_portable16",
+    "f32_avg_pool_separable_avx2",
+    "f32_avg_pool_separable_avx512",
+];
+
+impl Kernel for Separable {
+    fn name(&self) -> &'static str {
+        let names = if self.desc.op == PoolOp::Max { &MAX } else { &AVERAGE };
+        names[self.isa as usize]
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.phases
+    }
+
+    fn scratch(&self) -> ScratchSize {
+        let channels = self.block.min(self.desc.input.channels.next_multiple_of(self.isa.lanes()));
+        ScratchSize { shared: 0, local: self.desc.input.width * channels }
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        self.isa.dispatch(Rows {
+            pool: self,
+            items: even_range(self.items(), self.phases[phase], chunk),
+            input: io.inputs[0],
+            output: io.output,
+            sums: scratch.local,
+        });
+    }
+}
+
+/// One chunk's output rows.
+struct Rows<'a> {
+    pool: &'a Separable,
+    items: Range<usize>,
+    input: *const f32,
+    output: *mut f32,
+    /// Of each input column, its channels one behind the other.
+    sums: *mut f32,
+}
+
+impl Vectorized for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.pool.desc.op {
+            PoolOp::Max => self.rows::<S, true>(s, None),
+            PoolOp::Average { divisor, .. } => self.rows::<S, false>(s, divisor.map(|d| d as f32)),
+        }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const IS_MAX: bool>(self, s: S, divisor: Option<f32>) {
+        let Separable { desc: PoolDesc { input, output, .. }, axes: [rows, across], block, step, .. } =
+            self.pool;
+        for item in self.items.clone() {
+            let (part, row) = (item / output.height, item % output.height);
+            let (n, start) = (part / self.pool.blocks(), part % self.pool.blocks() * block);
+            let oy = phase_order(row, output.height, *step);
+            let channels = (output.channels - start).min(*block);
+            let stride = channels.next_multiple_of(S::LANES);
+            let down = rows.spans[oy];
+            // SAFETY: the spans are clipped to the picture, the channels to its channels, and the
+            // scratch has room for a block's channels of every input column.
+            unsafe {
+                for &x in &self.pool.columns {
+                    let column = Window {
+                        taps: [down.taps, 1],
+                        steps: [rows.dilation * input.row_stride, 0],
+                        divisor: 1.0,
+                    };
+                    let from = self.input.add(input.at(n, down.first, x) + start);
+                    column.pool_channels::<S, IS_MAX>(s, from, self.sums.add(x * stride), channels);
+                }
+                for (ox, span) in across.spans.iter().enumerate() {
+                    let window = Window {
+                        taps: [usize::from(down.taps > 0), span.taps],
+                        steps: [0, across.dilation * stride],
+                        divisor: divisor.unwrap_or(down.divisor * span.divisor),
+                    };
+                    let to = self.output.add(output.at(n, oy, ox) + start);
+                    window.pool_channels::<S, IS_MAX>(s, self.sums.add(span.first * stride), to, channels);
+                }
+            }
+        }
+    }
+}
