@@ -17,6 +17,22 @@ use rvision::threads::{Phase, Work, pool, set_num_threads};
 /// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
 struct Layer(&'static str, usize, [usize; 2], usize, usize, usize, usize);
 
+/// The same layers of dense networks, without their stride's dilation and with it.
+const DENSE: &[(Layer, usize)] = &[
+    (Layer("vgg16 conv3 dense", 112, [256, 256], 3, 1, 1, 1), 1),
+    (Layer("vgg16 conv3 dense", 112, [256, 256], 3, 1, 4, 1), 4),
+    (Layer("vgg16 conv5 dense", 112, [512, 512], 3, 1, 16, 1), 16),
+    (Layer("alexnet conv2 dense", 112, [64, 192], 5, 1, 2, 1), 1),
+    (Layer("alexnet conv2 dense", 112, [64, 192], 5, 1, 16, 1), 8),
+    (Layer("alexnet fc1", 13, [256, 4096], 6, 1, 0, 1), 1),
+    (Layer("alexnet fc1", 168, [256, 4096], 6, 1, 0, 1), 32),
+    (Layer("mobilenet depthwise dense", 112, [144, 144], 3, 1, 1, 144), 1),
+    (Layer("mobilenet depthwise dense", 112, [144, 144], 3, 1, 4, 144), 4),
+    (Layer("mobilenet depthwise dense", 112, [144, 144], 3, 1, 32, 144), 32),
+    (Layer("resnext grouped dense", 112, [128, 128], 3, 1, 1, 32), 1),
+    (Layer("resnext grouped dense", 112, [128, 128], 3, 1, 8, 32), 8),
+];
+
 const LAYERS: &[Layer] = &[
     Layer("resnet50 conv1", 224, [3, 64], 7, 2, 3, 1),
     Layer("resnet50 layer1 1x1", 56, [64, 64], 1, 1, 0, 1),
@@ -62,9 +78,9 @@ const LAYERS: &[Layer] = &[
 ];
 
 impl Layer {
-    fn desc(&self) -> ConvDesc {
+    fn desc(&self, dilation: usize) -> ConvDesc {
         let &Layer(_, size, [inputs, outputs], kernel, stride, padding, groups) = self;
-        let out = (size + 2 * padding - kernel) / stride + 1;
+        let out = (size + 2 * padding - (kernel - 1) * dilation - 1) / stride + 1;
         let input = FeatureMap::nhwc(1, size, size, inputs);
         ConvDesc {
             // A network's input comes as it is in Python.
@@ -73,7 +89,7 @@ impl Layer {
             residual: None,
             kernel: [kernel; 2],
             stride: [stride; 2],
-            dilation: [1; 2],
+            dilation: [dilation; 2],
             padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
             groups,
             activation: Activation::Relu,
@@ -196,10 +212,13 @@ fn main() {
     // Cargo passes `--bench`.
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     println!("{:<44} {:<28} {:>9} {:>6} {:>9} {:>6}", "layer", "kernel", "1T ms", "%peak", "2T ms", "%peak");
-    for layer in LAYERS {
-        let desc = layer.desc();
+    for (layer, dilation) in LAYERS.iter().map(|layer| (layer, 1)).chain(DENSE.iter().map(|(l, d)| (l, *d))) {
+        let desc = layer.desc(dilation);
         let Layer(name, size, [inputs, outputs], ..) = layer;
-        let label = format!("{name} {inputs}-{outputs}@{size}");
+        let mut label = format!("{name} {inputs}-{outputs}@{size}");
+        if dilation > 1 {
+            label += &format!(" d{dilation}");
+        }
         for candidate in candidates() {
             let wanted = |f: &String| label.contains(f.as_str()) || candidate.name.contains(f.as_str());
             let slow = candidate.isa == Isa::Portable16;

@@ -12,7 +12,7 @@ use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::math::StoredRows;
-use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
 
@@ -67,7 +67,7 @@ fn prepare<const I: usize>(
 ) -> Box<dyn Kernel> {
     let isa = Isa::ALL[I];
     let vectors = desc.groups.div_ceil(isa.lanes());
-    let way = if desc.output.width <= widest_copied(desc) {
+    let way = if desc.output.width <= widest_copied(desc) && desc.dilation == [1, 1] {
         Way::bands(desc, isa)
     } else {
         Way::rows(desc, vectors)
@@ -110,6 +110,9 @@ enum Way {
         blocks: usize,
         /// The output columns whose taps are all inside the picture.
         interior: Range<usize>,
+        /// All output columns, cut where other taps are inside the picture, and those taps. With a
+        /// dilation, the columns that see a side are many.
+        segments: Vec<(Range<usize>, Range<usize>)>,
     },
     /// An item is some output rows of one vector of channels, read from a copy of their input with
     /// zeros around it.
@@ -129,9 +132,18 @@ impl Way {
         let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
         let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
         let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
+        let mut segments: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+        for ox in 0..desc.output.width {
+            let taps = inside_taps(desc, ox);
+            match segments.last_mut() {
+                Some((columns, same)) if *same == taps => columns.end = ox + 1,
+                _ => segments.push((ox..ox + 1, taps)),
+            }
+        }
         Self::StoredRows {
             blocks: row_bytes.div_ceil(CACHED_ROWS).clamp(1, vectors),
             interior: first..inside.clamp(first, desc.output.width),
+            segments,
         }
     }
 
@@ -146,6 +158,14 @@ impl Way {
         let bands = desc.output.height.div_ceil(band.max(1));
         Self::Bands { bands, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
     }
+}
+
+/// The taps across of an output column that are inside the picture.
+fn inside_taps(desc: &ConvDesc, ox: usize) -> Range<usize> {
+    let (start, step) = (ox * desc.stride[1], desc.dilation[1]);
+    let first = desc.padding.left.saturating_sub(start).div_ceil(step).min(desc.kernel[1]);
+    let inside = (desc.padding.left + desc.input.width).saturating_sub(start + first * step).div_ceil(step);
+    first..desc.kernel[1].min(first + inside)
 }
 
 /// Of any tile.
@@ -217,44 +237,46 @@ impl Vectorized for Items<'_> {
             (5, 1, 1) => self.items::<S, 5, 1, 8>(s),
             (5, 2, 1) => self.items::<S, 5, 2, 2>(s),
             (7, 1, 1) => self.items::<S, 7, 1, 8>(s),
+            (_, 1, _) => self.items::<S, 0, 1, 8>(s),
             _ => self.items::<S, 0, 0, 4>(s),
         }
     }
 }
 
 impl Items<'_> {
-    /// For a kernel `KW` wide with stride `STRIDE` and no dilation, or, if these are 0, for any.
+    /// For a kernel `KW` wide with no dilation or, if that is 0, for any; with stride `STRIDE` or, if
+    /// that is 0, with any.
     #[inline(always)]
     fn items<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(self, s: S) {
         let output = &self.conv.desc.output;
         let width = self.conv.desc.input.width;
         let vectors = output.channels.div_ceil(S::LANES);
+        let step = if STRIDE == 1 { self.conv.desc.dilation[0] } else { 1 };
         match &self.conv.way {
-            Way::StoredRows { blocks, interior } => {
+            Way::StoredRows { blocks, interior, segments } => {
                 for item in self.range.clone() {
                     let (n, rest) = (item / (blocks * output.height), item % (blocks * output.height));
                     let (block, oy) = (rest / output.height, rest % output.height);
+                    let oy = phase_order(oy, output.height, step);
                     let inside = TapRows::of(&self.conv.desc, oy);
                     for v in even_range(vectors, *blocks, block) {
                         let row = self.row_in_place(s, n, oy, v, &inside);
                         let whole = if row.channels == S::LANES { interior.clone() } else { 0..0 };
-                        // SAFETY: the row is inside the output, and the interior's taps are inside
-                        // the input.
+                        // SAFETY: the row is inside the output, and the taps of a segment or of the
+                        // interior are inside the input.
                         unsafe {
-                            for ox in 0..whole.start {
-                                row.pixel::<KW, STRIDE>(s, width, ox);
-                            }
-                            let mut ox = whole.start;
-                            while ox + P <= whole.end {
-                                row.tile::<KW, STRIDE, P>(s, ox, P);
-                                ox += P;
-                            }
-                            while P > 4 && ox + 4 <= whole.end {
-                                row.tile::<KW, STRIDE, 4>(s, ox, 4);
-                                ox += 4;
-                            }
-                            for ox in ox..output.width {
-                                row.pixel::<KW, STRIDE>(s, width, ox);
+                            if KW == 0 && row.channels == S::LANES {
+                                for (columns, taps) in segments {
+                                    row.columns::<KW, STRIDE, P>(s, width, columns.clone(), taps);
+                                }
+                            } else {
+                                for ox in 0..whole.start {
+                                    row.pixel::<KW, STRIDE>(s, width, ox);
+                                }
+                                row.columns::<KW, STRIDE, P>(s, width, whole.clone(), &(0..KW));
+                                for ox in whole.end..output.width {
+                                    row.pixel::<KW, STRIDE>(s, width, ox);
+                                }
                             }
                             row.rest(output.width);
                         }
@@ -273,7 +295,8 @@ impl Items<'_> {
                         // SAFETY: the row is inside the output, and the copy as long as its tiles.
                         unsafe {
                             for ox in (0..output.width).step_by(P) {
-                                row.tile::<KW, STRIDE, P>(s, ox, P.min(output.width - ox));
+                                let count = P.min(output.width - ox);
+                                row.tile::<KW, STRIDE, P>(s, ox, count, &(0..self.conv.desc.kernel[1]));
                             }
                             row.rest(output.width);
                         }
@@ -432,29 +455,65 @@ struct Row<'a, S: Simd> {
 }
 
 impl<S: Simd> Row<'_, S> {
-    /// `count <= P` output pixels from column `ox` on.
+    /// Output pixels of whole vectors that see these taps across, all of a kernel `KW` wide.
     ///
     /// # Safety
-    /// All taps of `P` pixels must be valid for reading vectors.
+    /// The columns must be inside the output, their taps inside the input, which is `width` wide and
+    /// read where it lies.
+    #[inline(always)]
+    unsafe fn columns<const KW: usize, const STRIDE: usize, const P: usize>(
+        &self,
+        s: S,
+        width: usize,
+        columns: Range<usize>,
+        taps: &Range<usize>,
+    ) {
+        let mut ox = columns.start;
+        // SAFETY: the caller's contract.
+        unsafe {
+            while ox + P <= columns.end {
+                self.tile::<KW, STRIDE, P>(s, ox, P, taps);
+                ox += P;
+            }
+            while P > 4 && ox + 4 <= columns.end {
+                self.tile::<KW, STRIDE, 4>(s, ox, 4, taps);
+                ox += 4;
+            }
+            for ox in ox..columns.end {
+                self.pixel::<KW, STRIDE>(s, width, ox);
+            }
+        }
+    }
+
+    /// `count <= P` output pixels from column `ox` on that see these taps across, all of a kernel
+    /// `KW` wide.
+    ///
+    /// # Safety
+    /// These taps of `P` pixels must be valid for reading vectors.
     #[inline(always)]
     unsafe fn tile<const KW: usize, const STRIDE: usize, const P: usize>(
         &self,
         s: S,
         ox: usize,
         count: usize,
+        taps: &Range<usize>,
     ) {
-        let (kw, stride, dilation) =
-            if KW == 0 { (self.kernel_width, self.stride, self.dilation) } else { (KW, STRIDE, 1) };
-        let mut row = self.input.wrapping_add((ox * stride - self.before) * self.pixel_stride);
+        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
+        let (kw, dilation, taps) =
+            if KW == 0 { (self.kernel_width, self.dilation, taps.clone()) } else { (KW, 1, 0..KW) };
+        // In front of the picture with the first taps outside.
+        let first = (ox * stride).wrapping_sub(self.before).wrapping_mul(self.pixel_stride);
+        let mut row = self.input.wrapping_add(first);
         let mut weights = self.weights;
         let mut sums = [s.zero(); P];
         for _ in 0..self.tap_rows {
-            for kx in 0..kw {
+            for kx in taps.clone() {
                 // SAFETY: inside the packed weights and, by contract, the input.
                 unsafe {
                     let weight = s.load(weights.add(kx * S::LANES));
                     for (p, sum) in sums.iter_mut().enumerate() {
-                        let x = s.load(row.add((p * stride + kx * dilation) * self.pixel_stride));
+                        let at = row.wrapping_add((p * stride + kx * dilation) * self.pixel_stride);
+                        let x = s.load(at);
                         *sum = s.fma(x, weight, *sum);
                     }
                 }
@@ -478,8 +537,8 @@ impl<S: Simd> Row<'_, S> {
     /// The column must be inside the output, the input read where it lies.
     #[inline(always)]
     unsafe fn pixel<const KW: usize, const STRIDE: usize>(&self, s: S, width: usize, ox: usize) {
-        let (kw, stride, step) =
-            if KW == 0 { (self.kernel_width, self.stride, self.dilation) } else { (KW, STRIDE, 1) };
+        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
+        let (kw, step) = if KW == 0 { (self.kernel_width, self.dilation) } else { (KW, 1) };
         let start = ox * stride;
         let first = self.before.saturating_sub(start).div_ceil(step).min(kw);
         let inside = (self.before + width).saturating_sub(start + first * step).div_ceil(step);

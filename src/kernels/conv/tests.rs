@@ -71,6 +71,27 @@ fn one_to_three_rows() {
     check_all(linear, 60);
 }
 
+/// What networks become whose strides are taken out: the taps farther apart than the map is wide, or
+/// behind wide padding.
+#[test]
+fn dilations_up_to_beyond_the_map() {
+    let dense = ConvRanges {
+        size: 1..=40,
+        groups: 1..=1,
+        inputs: 16..=20,
+        outputs: 1..=9,
+        kernel: 3..=3,
+        stride: 1..=1,
+        dilation: 2..=32,
+        padding: 0..=40,
+        planar: false,
+        ..ConvRanges::default()
+    };
+    check_all(dense.clone(), 40);
+    check_all(ConvRanges { dilation: 2..=5, padding: 0..=9, ..dense.clone() }, 60);
+    check_all(ConvRanges { groups: 2..=2, inputs: 8..=8, outputs: 8..=8, kernel: 2..=4, ..dense }, 30);
+}
+
 fn layer(
     batch: usize,
     size: usize,
@@ -78,14 +99,25 @@ fn layer(
     kernel: usize,
     padding: usize,
 ) -> ConvDesc {
-    let out = size + 2 * padding - kernel + 1;
+    dilated_layer(batch, size, [inputs, outputs], kernel, padding, 1)
+}
+
+fn dilated_layer(
+    batch: usize,
+    size: usize,
+    [inputs, outputs]: [usize; 2],
+    kernel: usize,
+    padding: usize,
+    dilation: usize,
+) -> ConvDesc {
+    let out = size + 2 * padding - (kernel - 1) * dilation;
     ConvDesc {
         input: FeatureMap::nhwc(batch, size, size, inputs),
         output: FeatureMap::nhwc(batch, out, out, outputs),
         residual: None,
         kernel: [kernel; 2],
         stride: [1; 2],
-        dilation: [1; 2],
+        dilation: [dilation; 2],
         padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
         groups: 1,
         activation: Activation::Silu,
@@ -107,18 +139,21 @@ fn kernels_as_large_as_the_map() {
 #[test]
 fn same_bits_in_any_batch_and_with_any_threads() {
     let mut tested = HashSet::new();
-    for (size, channels, kernel, padding) in [
-        (1, [700, 90], 1, 0),
-        (7, [16, 40], 7, 0),
-        (9, [3, 32], 3, 1),
-        (14, [64, 40], 3, 1),
-        (7, [70, 64], 3, 1),
-        (5, [600, 100], 1, 0),
-        (30, [33, 24], 1, 0),
-        (28, [32, 32], 5, 2),
+    for (size, channels, kernel, padding, dilation) in [
+        (1, [700, 90], 1, 0, 1),
+        (7, [16, 40], 7, 0, 1),
+        (9, [3, 32], 3, 1, 1),
+        (14, [64, 40], 3, 1, 1),
+        (7, [70, 64], 3, 1, 1),
+        (5, [600, 100], 1, 0, 1),
+        (30, [33, 24], 1, 0, 1),
+        (28, [32, 32], 5, 2, 1),
+        (17, [32, 20], 3, 3, 3),
+        (9, [32, 20], 3, 4, 4),
+        (9, [32, 20], 3, 16, 16),
     ] {
-        let batch = ConvProblem::of(&layer(5, size, channels, kernel, padding));
-        let single = ConvProblem::of(&layer(1, size, channels, kernel, padding));
+        let batch = ConvProblem::of(&dilated_layer(5, size, channels, kernel, padding, dilation));
+        let single = ConvProblem::of(&dilated_layer(1, size, channels, kernel, padding, dilation));
         let whole = filled(batch.desc.input, batch.seed);
         let picture = batch.desc.input.image_stride;
         let weights = batch.weights();

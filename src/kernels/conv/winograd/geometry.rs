@@ -17,7 +17,7 @@ pub struct Tiling {
     /// Output pixels of the map.
     map: [usize; 2],
     /// Tiles of one picture.
-    per_picture: usize,
+    pub per_picture: usize,
     /// Tiles of all pictures.
     pub total: usize,
 }

@@ -38,23 +38,50 @@ const MIN_SIDE_F4: usize = 13;
 /// Shorter sides of the output from which on F2 is chosen.
 const MIN_SIDE_F2: usize = 3;
 
+/// Tiles of a dilated convolution from which on F4 is chosen: as many as there are at [`MIN_SIDE_F4`].
+const MIN_TILES_F4: usize = 16;
+
 /// Whether Winograd's algorithm applies at all.
 fn applies(desc: &ConvDesc) -> bool {
     desc.kernel == [3, 3] && desc.stride == [1, 1] && desc.groups == 1 && desc.input.channels_last()
 }
 
-/// The shorter side of the plain convolutions that a dilated one consists of.
+/// Shorter side of the output.
 fn shorter_side(desc: &ConvDesc) -> usize {
-    let [height, width] = desc.dilation;
-    (desc.output.height / height).min(desc.output.width / width)
+    desc.output.height.min(desc.output.width)
+}
+
+/// Products per picture and pair of channels with tiles of `size` pixels.
+fn products(desc: &ConvDesc, size: usize) -> usize {
+    Tiling::new(desc, size).per_picture * (size + 2).pow(2)
+}
+
+/// Whether so many products are worth the transforms, which take a third of the products' time, or
+/// less.
+fn saves(desc: &ConvDesc, products: usize) -> bool {
+    4 * products < 3 * 9 * desc.output.height * desc.output.width
 }
 
 fn accepts_f4(desc: &ConvDesc) -> bool {
-    applies(desc) && desc.input.channels >= MIN_INPUTS && shorter_side(desc) >= MIN_SIDE_F4
+    let well = || {
+        if desc.dilation == [1, 1] {
+            return shorter_side(desc) >= MIN_SIDE_F4;
+        }
+        // The plain convolutions of a dilated one may be small, yet together they are many.
+        let [f4, f2] = [4, 2].map(|size| products(desc, size));
+        Tiling::new(desc, 4).per_picture >= MIN_TILES_F4 && f4 <= f2 && saves(desc, f4)
+    };
+    applies(desc) && desc.input.channels >= MIN_INPUTS && well()
 }
 
 fn accepts_f2(desc: &ConvDesc) -> bool {
-    applies(desc) && desc.input.channels >= MIN_INPUTS && shorter_side(desc) >= MIN_SIDE_F2
+    let well = || {
+        if desc.dilation == [1, 1] {
+            return shorter_side(desc) >= MIN_SIDE_F2;
+        }
+        saves(desc, products(desc, 2))
+    };
+    applies(desc) && desc.input.channels >= MIN_INPUTS && well()
 }
 
 /// The names of F4's and F2's kernels.
