@@ -111,7 +111,16 @@ fn window(kernel: usize, stride: usize, padding: usize) -> Window {
 }
 
 fn run(network: &Network, shapes: &[Shape], inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let plan = network.plan(shapes).unwrap();
+    run_chosen_for(network, shapes, shapes, inputs)
+}
+
+fn run_chosen_for(
+    network: &Network,
+    shapes: &[Shape],
+    chosen_for: &[Shape],
+    inputs: &[Vec<f32>],
+) -> Vec<Vec<f32>> {
+    let plan = network.plan_chosen_for(shapes, chosen_for).unwrap();
     let mut outputs: Vec<Vec<f32>> = plan.outputs().iter().map(|s| vec![f32::NAN; s.numel()]).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
@@ -363,4 +372,121 @@ fn thousands_of_shapes_take_no_more_memory() {
     let largest = Shape::new(&[1, 3, 82, 92]);
     let most = network.plan(&[largest]).unwrap().workspace_bytes();
     assert!(network.idle_bytes() <= most, "{} against {most}", network.idle_bytes());
+}
+
+fn dilated(dilation: usize, padding: usize) -> Conv2d {
+    Conv2d { dilation: [dilation; 2], ..plain(1, padding) }
+}
+
+fn average(window: Window) -> Op {
+    Op::AvgPool2d { window, count_include_pad: true, divisor_override: None }
+}
+
+/// Rows of the only output of rank 4, all channels and columns.
+fn rows(values: &[f32], shape: Shape, rows: std::ops::Range<usize>) -> Vec<u32> {
+    let [_, channels, height, width] = [shape[0], shape[1], shape[2], shape[3]];
+    let of = |c: usize| &values[(c * height + rows.start) * width..(c * height + rows.end) * width];
+    (0..channels).flat_map(of).map(|x| x.to_bits()).collect()
+}
+
+/// A band of a picture, computed with the kernels of the whole, has the whole's bits where it does
+/// not see its edges.
+#[test]
+fn bands_have_the_bits_of_the_whole() {
+    // Kernels that are chosen by size; large and dilated windows.
+    let mut d = Draw::new();
+    let x = d.builder.input("x", &[1, 3, 384, 128]).unwrap();
+    let y = d.conv(x, 24, 3, 2);
+    let y = d.relu(y);
+    let y = d.conv(y, 24, 3, 1);
+    let y = d.add(Op::MaxPool2d(window(2, 2, 0)), &[y], vec![]);
+    let y = d.conv_with(y, 24, 3, Conv2d { groups: 24, ..plain(1, 1) });
+    let y = d.add(average(window(2, 2, 0)), &[y], vec![]);
+    let y = d.conv(y, 20, 3, 1);
+    let strided = d.traced(&[y]);
+    let mut d = Draw::new();
+    let x = d.builder.input("x", &[1, 3, 384, 128]).unwrap();
+    let y = d.conv(x, 24, 3, 4);
+    let y = d.conv_with(y, 24, 3, Conv2d { groups: 24, ..dilated(2, 2) });
+    let y = d.add(average(window(7, 1, 3)), &[y], vec![]);
+    let y = d.conv_with(y, 20, 3, dilated(2, 2));
+    let dense = d.traced(&[y]);
+    let whole = Shape::new(&[1, 3, 384, 128]);
+    let picture = noise(whole.numel(), 21);
+    for (graph, start, height, stride, inside) in [(strided, 64, 96, 8, 4..8), (dense, 64, 256, 4, 16..48)] {
+        let network = Network::new(optimize(graph));
+        let expected = run(&network, &[whole], std::slice::from_ref(&picture));
+        let shape = network.plan(&[whole]).unwrap().outputs()[0];
+        let band = Shape::new(&[1, 3, height, 128]);
+        let values = |c: usize| &picture[(c * 384 + start) * 128..(c * 384 + start + height) * 128];
+        let values: Vec<f32> = (0..3).flat_map(values).copied().collect();
+        let found = run_chosen_for(&network, &[band], &[whole], &[values]);
+        let band_shape = network.plan_chosen_for(&[band], &[whole]).unwrap().outputs()[0];
+        let in_whole = start / stride + inside.start..start / stride + inside.end;
+        assert!(rows(&found[0], band_shape, inside) == rows(&expected[0], shape, in_whole));
+        let kernels = |chosen_for: Shape| {
+            let plan = network.plan_chosen_for(&[band], &[chosen_for]).unwrap().to_string();
+            plan.lines()
+                .map(|line| line.split_whitespace().nth(1).unwrap_or("").to_owned())
+                .collect::<Vec<_>>()
+        };
+        if stride == 8 {
+            assert_ne!(kernels(whole), kernels(band), "the band alone would have other kernels");
+        }
+    }
+}
+
+#[test]
+fn kernels_are_chosen_for_larger_pictures_only() {
+    let mut d = Draw::new();
+    let x = d.builder.input("x", &[1, 3, 16, 16]).unwrap();
+    let y = d.conv(x, 4, 3, 1);
+    let network = Network::new(d.traced(&[y]));
+    let inputs = [Shape::new(&[1, 3, 16, 16])];
+    for wrong in [&[1, 3, 15, 16][..], &[1, 4, 16, 16], &[3, 16, 16]] {
+        let message = network.plan_chosen_for(&inputs, &[Shape::new(wrong)]).err().unwrap().to_string();
+        assert!(message.contains("chosen_for[0]"), "{message}");
+    }
+    assert!(network.plan_chosen_for(&inputs, &[]).is_err());
+}
+
+/// Pools as a dense network has them: averages with a dilation, windows that hang far over the edge.
+#[test]
+fn pools_that_only_passes_make() {
+    let pools = [
+        (Window { dilation: [3, 2], ..window(2, 1, 0) }, false),
+        (Window { dilation: [2, 3], padding: [1, 0, 5, 4], ..window(7, 1, 0) }, false),
+        (Window { dilation: [2, 2], padding: [0, 0, 4, 4], ..window(3, 1, 0) }, true),
+    ];
+    for (window, is_max) in pools {
+        let mut d = Draw::new();
+        let x = d.builder.input("x", &[1, 3, 20, 23]).unwrap();
+        let y = d.add(average(self::window(1, 1, 0)), &[x], vec![]);
+        let mut graph = d.traced(&[y]);
+        graph.nodes[y.0].op = if is_max { Op::MaxPool2d(window) } else { average(window) };
+        let network = Network::new(graph);
+        let shape = Shape::new(&[1, 3, 20, 23]);
+        let out = network.plan(&[shape]).unwrap().outputs()[0];
+        let x = noise(shape.numel(), 4);
+        let found = run(&network, &[shape], std::slice::from_ref(&x));
+        let mut expected = Vec::new();
+        for (c, oy, ox) in
+            (0..3).flat_map(|c| (0..out[2]).flat_map(move |oy| (0..out[3]).map(move |ox| (c, oy, ox))))
+        {
+            let (mut sum, mut largest) = (0.0_f64, f32::NEG_INFINITY);
+            for (ky, kx) in (0..window.kernel[0]).flat_map(|ky| (0..window.kernel[1]).map(move |kx| (ky, kx)))
+            {
+                let row = (oy + ky * window.dilation[0]).wrapping_sub(window.padding[0]);
+                let column = (ox + kx * window.dilation[1]).wrapping_sub(window.padding[1]);
+                if row < 20 && column < 23 {
+                    let value = x[(c * 20 + row) * 23 + column];
+                    sum += f64::from(value);
+                    largest = largest.max(value);
+                }
+            }
+            let count = (window.kernel[0] * window.kernel[1]) as f64;
+            expected.push(if is_max { largest } else { (sum / count) as f32 });
+        }
+        assert!(difference(&found[0], &expected) < 1e-6, "{window:?}");
+    }
 }

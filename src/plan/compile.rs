@@ -68,6 +68,8 @@ pub(super) struct Compiler<'a> {
     pub isa: Isa,
     pub threads: usize,
     shapes: Vec<Shape>,
+    /// The shapes for which kernels are chosen.
+    chosen_for: Vec<Shape>,
     /// The order in which each value lies, if nothing else decides.
     orders: Vec<Order>,
     /// Parameters that steps read as they are.
@@ -82,14 +84,22 @@ pub(super) struct Compiler<'a> {
 }
 
 impl Plan {
-    /// A plan of `graph` for inputs of these shapes.
+    /// A plan of `graph` for inputs of these shapes, with the kernels that inputs of the shapes
+    /// `chosen_for` would have, which are the same or larger pictures.
     ///
     /// # Errors
     /// If the shapes do not fit, or memory for packed weights cannot be had.
-    pub(super) fn compile(graph: &Graph, inputs: &[Shape], isa: Isa, threads: usize) -> Result<Self> {
+    pub(super) fn compile(
+        graph: &Graph,
+        inputs: &[Shape],
+        chosen_for: &[Shape],
+        isa: Isa,
+        threads: usize,
+    ) -> Result<Self> {
         let graph = split_broadcast_residuals(graph, inputs)?;
         let shapes = infer_shapes(&graph, inputs)?;
-        let mut compiler = Compiler::new(&graph, shapes, isa, threads);
+        let chosen = if chosen_for == inputs { shapes.clone() } else { infer_shapes(&graph, chosen_for)? };
+        let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
         for id in (0..graph.nodes.len()).map(NodeId) {
@@ -97,7 +107,7 @@ impl Plan {
             compiler.assign(id, value);
         }
         compiler.deliver_outputs();
-        Ok(compiler.finish(inputs))
+        Ok(compiler.finish(inputs, chosen_for))
     }
 }
 
@@ -130,7 +140,7 @@ fn is_pointwise(op: &Op) -> bool {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(graph: &'a Graph, shapes: Vec<Shape>, isa: Isa, threads: usize) -> Self {
+    fn new(graph: &'a Graph, shapes: Vec<Shape>, chosen_for: Vec<Shape>, isa: Isa, threads: usize) -> Self {
         let count = graph.nodes.len();
         let mut readers = vec![0; count];
         for id in graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs) {
@@ -142,6 +152,7 @@ impl<'a> Compiler<'a> {
             threads,
             orders: orders(graph, &shapes),
             shapes,
+            chosen_for,
             constants: Vec::new(),
             readers,
             wanted: vec![None; count],
@@ -154,6 +165,11 @@ impl<'a> Compiler<'a> {
     /// A node's shape.
     pub fn shape(&self, id: NodeId) -> Shape {
         self.shapes[id.0]
+    }
+
+    /// The shape that a node's value has where kernels are chosen.
+    pub fn chosen_shape(&self, id: NodeId) -> Shape {
+        self.chosen_for[id.0]
     }
 
     /// A dense value of a node's shape, in the node's order.
@@ -364,7 +380,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Give every slot its place in the arena.
-    fn finish(self, inputs: &[Shape]) -> Plan {
+    fn finish(self, inputs: &[Shape], chosen_for: &[Shape]) -> Plan {
         let lifetimes: Vec<Lifetime> = self
             .slots
             .iter()
@@ -401,6 +417,7 @@ impl<'a> Compiler<'a> {
             constants: self.constants,
             threads: self.threads,
             inputs: inputs.to_vec(),
+            chosen_for: chosen_for.to_vec(),
             outputs: self.graph.outputs.iter().map(|id| self.shapes[id.0]).collect(),
         }
     }

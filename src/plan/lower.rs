@@ -7,7 +7,7 @@ use crate::graph::{self, Conv2d, NodeId, Op, Window};
 use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::{copy, elementwise, norm, reduce, softmax};
-use crate::tensor::{Activation, FeatureMap, View};
+use crate::tensor::{Activation, FeatureMap, Shape, View};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
@@ -197,6 +197,18 @@ impl Compiler<'_> {
         self.product(id, from, residual, geometry, layout, View::feature_map)
     }
 
+    /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
+    /// Kernels of linear layers take the same sums for any number of rows and need no such choice.
+    fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {
+        let node = self.node(id);
+        let [input, output] = [node.inputs[0], id].map(|id| self.chosen_shape(id));
+        let Op::Conv2d(_) = node.op else { return *desc };
+        if [input, output] == [self.shape(node.inputs[0]), self.shape(id)] {
+            return *desc;
+        }
+        ConvDesc { input: resized(desc.input, input), output: resized(desc.output, output), ..*desc }
+    }
+
     /// The common part of convolutions and linear layers: choose, pack, prepare, place. `as_map`
     /// turns the result's view into a feature map.
     pub fn product(
@@ -226,11 +238,11 @@ impl Compiler<'_> {
             groups: geometry.groups,
             activation: node.fused.activation,
         };
-        let mut candidate = conv::choose(&desc(&from), self.isa)?;
+        let mut candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         if candidate.isa != self.isa && !from.view.feature_map().channels_last() {
             // Only the portable path reads such an order: worth a copy.
             from = self.channels_last(&node.name, from);
-            candidate = conv::choose(&desc(&from), self.isa)?;
+            candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         }
         let desc = desc(&from);
         let weight = node.params[0].as_ref().expect("a weight");
@@ -329,4 +341,11 @@ impl Compiler<'_> {
 fn sliding(window: &Window) -> PoolWindow {
     let Window { kernel, stride, padding: [top, left, bottom, right], dilation, ceil_mode: _ } = *window;
     PoolWindow::Sliding { kernel, stride, dilation, padding: Padding { top, left, bottom, right } }
+}
+
+/// A map of the same layout with the pictures of another shape.
+fn resized(map: FeatureMap, shape: Shape) -> FeatureMap {
+    let gap = map.row_stride.saturating_sub(map.width * map.pixel_stride);
+    let (height, width) = (shape[2], shape[3]);
+    FeatureMap { batch: shape[0], height, width, row_stride: width * map.pixel_stride + gap, ..map }
 }

@@ -76,6 +76,8 @@ pub struct Plan {
     constants: Vec<Arc<Param>>,
     threads: usize,
     inputs: Vec<Shape>,
+    /// The input shapes for which the kernels were chosen.
+    chosen_for: Vec<Shape>,
     outputs: Vec<Shape>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exec::Workspace;
 use super::{Plan, StepTime};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::simd::Isa;
 use crate::tensor::Shape;
@@ -21,6 +21,7 @@ const WORKSPACES: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     inputs: Vec<Shape>,
+    chosen_for: Vec<Shape>,
     threads: usize,
 }
 
@@ -48,13 +49,31 @@ impl Network {
     /// # Errors
     /// If the shapes do not fit the network, or memory for packed weights cannot be had.
     pub fn plan(&self, inputs: &[Shape]) -> Result<Arc<Plan>> {
+        self.plan_chosen_for(inputs, inputs)
+    }
+
+    /// The plan for inputs of these shapes with the kernels that the larger pictures `chosen_for`
+    /// would have: then a part of a picture has the same bits as the whole wherever the same sums are
+    /// taken, away from the part's edges. Winograd's tiles are 4 rows and columns of a convolution's
+    /// output (with a dilation, 4 of those that lie that far apart), so the part must begin at a
+    /// multiple of 4 times stride and dilation.
+    ///
+    /// # Errors
+    /// As [`Network::plan`]; [`Error::Input`] if a shape of `chosen_for` has another rank, other
+    /// channels or a smaller size than the input.
+    pub fn plan_chosen_for(&self, inputs: &[Shape], chosen_for: &[Shape]) -> Result<Arc<Plan>> {
         let _guard = threads::hold_fork();
-        let key = Key { inputs: inputs.to_vec(), threads: threads::pool()?.threads() };
+        check_chosen(inputs, chosen_for)?;
+        let key = Key {
+            inputs: inputs.to_vec(),
+            chosen_for: chosen_for.to_vec(),
+            threads: threads::pool()?.threads(),
+        };
         if let Some(plan) = self.cached(&key) {
             return Ok(plan);
         }
         // Not under the lock: another shape's caller need not wait while weights are packed.
-        let plan = Arc::new(Plan::compile(&self.graph, inputs, Isa::current()?, key.threads)?);
+        let plan = Arc::new(Plan::compile(&self.graph, inputs, chosen_for, Isa::current()?, key.threads)?);
         let mut plans = lock(&self.plans);
         if let Some((_, other)) = plans.iter().find(|(k, _)| *k == key) {
             return Ok(Arc::clone(other));
@@ -95,7 +114,7 @@ impl Network {
             plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
         } else {
             // The number of threads was changed between planning and running.
-            let plan = self.plan(&plan.inputs)?;
+            let plan = self.plan_chosen_for(&plan.inputs, &plan.chosen_for)?;
             plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
         };
         let _guard = threads::hold_fork();
@@ -129,6 +148,23 @@ impl Network {
     pub fn idle_bytes(&self) -> usize {
         lock(&self.idle).iter().map(|w| w.size() * size_of::<f32>()).sum()
     }
+}
+
+fn check_chosen(inputs: &[Shape], chosen_for: &[Shape]) -> Result<()> {
+    let wrong = |what: String, expected: String, found: String| Err(Error::Input { what, expected, found });
+    if chosen_for.len() != inputs.len() {
+        let expected = format!("as many shapes as inputs ({})", inputs.len());
+        return wrong("chosen_for".into(), expected, chosen_for.len().to_string());
+    }
+    for (i, (input, chosen)) in inputs.iter().zip(chosen_for).enumerate() {
+        let same_channels = input.get(1) == chosen.get(1);
+        let as_large = input.iter().zip(chosen.iter()).all(|(input, chosen)| input <= chosen);
+        if input.rank() != chosen.rank() || !same_channels || !as_large {
+            let expected = format!("the rank and channels of input {i}, {input}, and no smaller a size");
+            return wrong(format!("chosen_for[{i}]"), expected, chosen.to_string());
+        }
+    }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

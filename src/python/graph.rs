@@ -35,6 +35,7 @@ impl Graph {
         &self,
         py: Python<'py>,
         inputs: &[PyReadonlyArrayDyn<'py, f32>],
+        chosen_for: Option<Vec<Vec<usize>>>,
         job: impl FnOnce(&Arc<Plan>, &[&[f32]], &mut [&mut [f32]], &mut dyn FnMut() -> bool) -> Result<T, Error>
         + Send,
     ) -> PyResult<(T, Vec<Bound<'py, PyArrayDyn<f32>>>)> {
@@ -50,7 +51,9 @@ impl Graph {
                 found: "another memory layout; use numpy.require(x, requirements=\"CA\")".into(),
             })?);
         }
-        let plan = py.detach(|| self.network.plan(&shapes))?;
+        let chosen_for = chosen_for.map(|shapes| shapes_of(&shapes)).transpose()?;
+        let chosen_for = chosen_for.as_deref().unwrap_or(&shapes);
+        let plan = py.detach(|| self.network.plan_chosen_for(&shapes, chosen_for))?;
         let outputs: Vec<_> =
             plan.outputs().iter().map(|shape| PyArrayDyn::<f32>::zeros(py, &shape[..], false)).collect();
         let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
@@ -85,20 +88,34 @@ impl Graph {
 
     /// The steps of the plan for inputs of these shapes as text: node, kernel, shape, chunks.
     fn describe_plan(&self, py: Python<'_>, shapes: Vec<Vec<usize>>) -> PyResult<String> {
-        let shapes = shapes.iter().map(|dims| shape_of(dims)).collect::<Result<Vec<_>, _>>()?;
+        let shapes = shapes_of(&shapes)?;
         let plan = py.detach(|| self.network.plan(&shapes))?;
         Ok(plan.to_string())
+    }
+
+    /// Bytes that a run on inputs of these shapes takes for intermediate values and scratch, besides
+    /// weights, inputs and outputs. Makes (and keeps) the plan, and runs nothing.
+    fn memory(&self, py: Python<'_>, shapes: Vec<Vec<usize>>) -> PyResult<usize> {
+        let shapes = shapes_of(&shapes)?;
+        let plan = py.detach(|| self.network.plan(&shapes))?;
+        Ok(plan.workspace_bytes())
     }
 
     /// Run on C-contiguous float32 arrays; returns one new array per output.
     ///
     /// The interpreter's lock is released meanwhile, and Ctrl-C stops the run.
+    ///
+    /// `chosen_for` are the shapes of larger inputs (same rank and channels) whose kernels are taken:
+    /// then a part of a picture has the same bits as in the whole, away from its edges, if it begins
+    /// at a multiple of 4 times the strides and dilations.
+    #[pyo3(signature = (inputs, chosen_for = None))]
     fn run<'py>(
         &self,
         py: Python<'py>,
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
+        chosen_for: Option<Vec<Vec<usize>>>,
     ) -> PyResult<Vec<Bound<'py, PyArrayDyn<f32>>>> {
-        let ((), outputs) = self.execute(py, &inputs, |plan, inputs, outputs, interrupted| {
+        let ((), outputs) = self.execute(py, &inputs, chosen_for, |plan, inputs, outputs, interrupted| {
             self.network.run(plan, inputs, outputs, interrupted)
         })?;
         Ok(outputs)
@@ -114,7 +131,7 @@ impl Graph {
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
         runs: usize,
     ) -> PyResult<Vec<StepRow<'py>>> {
-        let (steps, _) = self.execute(py, &inputs, |plan, inputs, outputs, interrupted| {
+        let (steps, _) = self.execute(py, &inputs, None, |plan, inputs, outputs, interrupted| {
             self.network.profile(plan, inputs, outputs, runs.max(1), interrupted)
         })?;
         steps
@@ -130,6 +147,10 @@ impl Graph {
             self.network.graph().nodes.len()
         )
     }
+}
+
+fn shapes_of(shapes: &[Vec<usize>]) -> Result<Vec<Shape>, Error> {
+    shapes.iter().map(|dims| shape_of(dims)).collect()
 }
 
 fn shape_of(dims: &[usize]) -> Result<Shape, Error> {
