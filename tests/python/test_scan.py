@@ -37,7 +37,7 @@ def collected(model, x, stride, **arguments):
         ("lenet5", (211, 303), None, MIB),
         ("lenet5", (150, 91), 1, 2 * MIB),
         ("squeezenet1_1", (640, 731), None, 40 * MIB),
-        ("squeezenet1_1", (700, 640), 8, 200 * MIB),
+        ("squeezenet1_1", (700, 640), 8, 100 * MIB),
         ("nin_cifar10", (161, 402), 2, 8 * MIB),
         ("resnet18", (1100, 700), None, 100 * MIB),
         ("mobilenet_v2", (811, 1300), None, 120 * MIB),
