@@ -215,10 +215,8 @@ fn main() {
     for (layer, dilation) in LAYERS.iter().map(|layer| (layer, 1)).chain(DENSE.iter().map(|(l, d)| (l, *d))) {
         let desc = layer.desc(dilation);
         let Layer(name, size, [inputs, outputs], ..) = layer;
-        let mut label = format!("{name} {inputs}-{outputs}@{size}");
-        if dilation > 1 {
-            label += &format!(" d{dilation}");
-        }
+        let dilated = if dilation > 1 { format!(" d{dilation}") } else { String::new() };
+        let label = format!("{name} {inputs}-{outputs}@{size}{dilated}");
         for candidate in candidates() {
             let wanted = |f: &String| label.contains(f.as_str()) || candidate.name.contains(f.as_str());
             let slow = candidate.isa == Isa::Portable16;

@@ -188,6 +188,19 @@ fn main() {
             let desc = PoolDesc { input: input.feature_map(), output: output.feature_map(), op, window };
             simple(&filter, "64@112 3x3/2", &*pool::prepare(&desc, isa, 1), &[input], output);
         }
+        // A global average that slides over the map of a large picture, without and with a dilation.
+        for (kernel, dilation) in [(3, 1), (5, 1), (7, 1), (13, 1), (13, 8)] {
+            let (height, width) = (125, 187);
+            let out = |size: usize| size - (kernel - 1) * dilation;
+            let (input, output) = (map(1, 1000, height, width), map(1, 1000, out(height), out(width)));
+            let padding = Padding::default();
+            let window =
+                PoolWindow::Sliding { kernel: [kernel; 2], stride: [1; 2], dilation: [dilation; 2], padding };
+            let op = PoolOp::Average { include_padding: false, divisor: None };
+            let desc = PoolDesc { input: input.feature_map(), output: output.feature_map(), op, window };
+            let case = format!("1000@{height}x{width} {kernel}x{kernel} d{dilation}");
+            simple(&filter, &case, &*pool::prepare(&desc, isa, 1), &[input], output);
+        }
         let (input, output) = (map(1, 2048, 7, 7), map(1, 2048, 1, 1));
         let desc = PoolDesc {
             input: input.feature_map(),

@@ -35,7 +35,7 @@ pub struct Window {
     pub stride: [usize; 2],
     /// Top, left, bottom, right.
     pub padding: [usize; 4],
-    /// Vertical and horizontal; 1 is none (and the only one for averages).
+    /// Vertical and horizontal; 1 is none. Torch has none for averages; those of dense networks have.
     pub dilation: [usize; 2],
     /// Whether a last window may hang over the edge.
     pub ceil_mode: bool,
@@ -113,7 +113,7 @@ pub enum Op {
     MaxPool2d(Window),
     /// Average of each window.
     AvgPool2d {
-        /// The window; dilation is 1.
+        /// The window; its dilation is 1 as traced.
         window: Window,
         /// Whether padding zeros count in the divisor.
         count_include_pad: bool,

@@ -233,6 +233,40 @@ def test_a_run_of_another_size_is_checked():
     assert graph.run([np.zeros((0, 8, 5, 5), np.float32)])[0].shape == (0, 8, 5, 5)
 
 
+def two_convs(size: int) -> _rvision.Graph:
+    generator = np.random.Generator(np.random.PCG64(3))
+    builder = _rvision.GraphBuilder()
+    x = builder.input("x", (1, 32, size, size))
+    for name in ("conv1", "conv2"):
+        weight = generator.standard_normal((32, 32, 3, 3), dtype=np.float32)
+        x = builder.conv2d(name, x, _rvision.Parameter(weight), None, (1, 1), (1, 1, 1, 1), (1, 1), 1)
+    builder.output(x)
+    return builder.finish()
+
+
+def test_a_band_has_the_bits_of_the_whole_picture():
+    graph = two_convs(48)
+    x = np.random.Generator(np.random.PCG64(4)).random((1, 32, 48, 48), dtype=np.float32)
+    [whole] = graph.run([x])
+    [band] = graph.run([np.ascontiguousarray(x[:, :, 16:28])], chosen_for=[x.shape])
+    np.testing.assert_array_equal(band[:, :, 4:8], whole[:, :, 20:24])
+    # By itself it is small enough for another kernel.
+    [alone] = graph.run([np.ascontiguousarray(x[:, :, 16:28])])
+    assert not np.array_equal(alone, band)
+    with pytest.raises(ShapeError, match=r"chosen_for\[0\]: expected the rank and channels of input 0"):
+        graph.run([x], chosen_for=[(1, 32, 12, 48)])
+
+
+def test_a_runs_memory_is_known_before():
+    graph = two_convs(48)
+    small, large = graph.memory([(1, 32, 48, 48)]), graph.memory([(1, 32, 480, 480)])
+    # A result before it is put into numpy's order.
+    assert small >= 32 * 48 * 48 * 4
+    assert large >= 32 * 480 * 480 * 4
+    with pytest.raises(ShapeError, match="32 input channels"):
+        graph.memory([(1, 3, 48, 48)])
+
+
 def test_a_residual_may_turn_out_to_be_broadcast():
     """At 1x1 the sum has two operands of one size, at 3x3 one of them is repeated."""
     builder = _rvision.GraphBuilder()

@@ -28,6 +28,27 @@ fn depthwise_convolutions() {
     });
 }
 
+/// Rows in whose middle, or nowhere, all taps are inside the picture.
+#[test]
+fn wide_dilations() {
+    let dense = ConvRanges {
+        size: 1..=50,
+        groups: 2..=40,
+        stride: 1..=1,
+        dilation: 2..=32,
+        padding: 0..=40,
+        ..ranges()
+    };
+    for_problems(dense, 100, |problem: ConvProblem| {
+        for candidate in CANDIDATES.iter().filter(|c| c.isa.is_available()) {
+            for threads in [1, 3] {
+                problem.check(candidate, threads, 1e-6)?;
+            }
+        }
+        Ok(())
+    });
+}
+
 /// The shapes that networks have, which the specialised loops are for.
 #[test]
 fn depthwise_convolutions_of_networks() {
