@@ -149,6 +149,7 @@ class Forms:
     ) -> None:
         self.dense: Convolutionized | None
         self.refusal: UnsupportedError | None = None
+        self.stride: tuple[int, int] | None
         if isinstance(model, Convolutionized):
             if stride is not None or input_size is not None or squeeze is not None:
                 raise ArgumentError(

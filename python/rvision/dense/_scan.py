@@ -250,7 +250,7 @@ class _Run:
         rows = self._picture.rows(band[0].top, band[0].bottom)
         for block in band:
             array = self._picture.prepare(rows, block.left, block.right)[None]
-            scores = self._graph.run([np.require(array, np.float32, "CA")], chosen_for=[whole])[0][0]
+            scores = self._graph.run([np.require(array, np.float32, ["C", "A"])], chosen_for=[whole])[0][0]
             row = block.rows[0] - block.top // stride[0]
             column = block.columns[0] - block.left // stride[1]
             height, width = block.rows[1] - block.rows[0], block.columns[1] - block.columns[0]
@@ -322,8 +322,11 @@ class _Threshold:
     def result(
         self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]
     ) -> dict[str, NDArray[Any]]:
-        parts = {"boxes": self._boxes, "labels": self._labels, "scores": self._scores}
-        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        return {
+            "boxes": np.concatenate(self._boxes),
+            "labels": np.concatenate(self._labels),
+            "scores": np.concatenate(self._scores),
+        }
 
 
 class _Callback:
