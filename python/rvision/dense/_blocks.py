@@ -46,7 +46,9 @@ class Axis:
         """Return ranges of cells whose blocks have at most so many pixels, or the whole axis."""
         if pixels >= self.side:
             return [(0, self.cells)]
-        count = max((pixels - self.size) // self.stride, 1)
+        most = max((pixels - self.size) // self.stride, 1)
+        # Of the same size, so that none is little but halo.
+        count = -(-self.cells // -(-self.cells // most))
         return [(first, min(first + count, self.cells)) for first in range(0, self.cells, count)]
 
 
