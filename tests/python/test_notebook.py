@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rvision
 from PIL import Image
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "lecture7.ipynb"
@@ -34,10 +36,13 @@ def executed(tmp_path_factory) -> SimpleNamespace:
     pytest.importorskip("skimage", reason="needs the extra [examples]")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     folder = str(tmp_path_factory.mktemp("notebook"))
-    # An exception in a cell is raised here, with the cell and its traceback.
-    nbclient.NotebookClient(
+    client = nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
-    ).execute()
+    )
+    # Another folder is another place to look for a relative path; the package is the one that is tested.
+    package = str(Path(rvision.__file__).resolve().parents[1])
+    # An exception in a cell is raised here, with the cell and its traceback.
+    client.execute(env={**os.environ, "PYTHONPATH": package})
     printed: dict[str, str] = {}
     shown: dict[str, list[Image.Image]] = {}
     for cell in notebook.cells:
