@@ -189,6 +189,14 @@ def test_a_forward_that_reads_sizes_is_read_for_its_window():
             close(found[:, :, i, j], model(x[:, :, 2 * i : 2 * i + 15, 2 * j : 2 * j + 15]))
 
 
+def test_a_network_of_ones_own_says_its_channels_by_its_first_convolution():
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
+    x = pictures((1, 2, 10, 9))[0]
+    found = dense.predict(model, x, input_size=8)
+    assert found.shape == (3, 2)
+    close(found.scores, crops(model, x, 8, 1))
+
+
 # ---- lists of layers ----
 
 

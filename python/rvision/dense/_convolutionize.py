@@ -11,7 +11,7 @@ from rvision._trace import Symbol, Tracer
 from rvision.dense._layers import convolutionize_layers
 from rvision.dense._map import ReceptiveField
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
-from rvision.nn import Module
+from rvision.nn import Conv2d, Module, Sequential
 from rvision.nn._state import undrawn
 
 __all__ = ["Convolutionized", "Size", "convolutionize", "receptive_field", "stride_pair", "window_size"]
@@ -260,23 +260,22 @@ def window_size(model: Module, input_size: Size | None) -> tuple[int | None, tup
             "convolutionize: input_size: expected pixels such as 224, (H, W) or (C, H, W), got "
             f"{input_size!r}"
         )
-    known_channels = model.input_size[0] if model.input_size is not None else None
-    channels = sizes[0] if len(sizes) == 3 else known_channels
+    channels = sizes[0] if len(sizes) == 3 else _channels(model)
     return channels, (sizes[-2] if len(sizes) > 1 else sizes[0], sizes[-1])
+
+
+def _channels(model: Module) -> int | None:
+    """Return the channels that a network takes, where it or its first convolution says so."""
+    if model.input_size is not None:
+        return model.input_size[0]
+    return next((module.in_channels for module in model.modules() if isinstance(module, Conv2d)), None)
 
 
 def _channels_and_size(layers: Sequence[Module], input_size: Size | None) -> tuple[int, int, int]:
     if input_size is None:
         raise ArgumentError("convolutionize: a list of layers needs input_size, such as (3, 224, 224)")
-    channels, window = window_size(Module(), input_size)
-    if channels is None:
-        first = next((found for layer in layers for child in layer.modules() if (found := _inputs(child))), 3)
-        channels = first
-    return (channels, *window)
-
-
-def _inputs(module: Module) -> int | None:
-    return getattr(module, "in_channels", None)
+    channels, window = window_size(Sequential(*layers), input_size)
+    return (3 if channels is None else channels, *window)
 
 
 def stride_pair(stride: Size) -> tuple[int, int]:
