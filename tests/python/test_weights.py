@@ -28,6 +28,7 @@ from rvision.models._api import (
 from rvision.transforms import ImageClassification
 from rvision.weights import (
     EfficientNet_Lite0_Weights,
+    LeNet5_Weights,
     ResNet18_Weights,
     ResNet50_Weights,
     VGG16_Weights,
@@ -42,7 +43,7 @@ ENUMS = [
     for value in vars(weights_module).values()
     if isinstance(value, type) and issubclass(value, WeightsEnum) and value is not WeightsEnum
 ]
-OF_TORCHVISION = [enum for enum in ENUMS if enum is not EfficientNet_Lite0_Weights]
+OF_TORCHVISION = [enum for enum in ENUMS if enum not in (EfficientNet_Lite0_Weights, LeNet5_Weights)]
 
 
 def same_meta(ours: dict, theirs: dict) -> bool:

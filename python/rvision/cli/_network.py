@@ -228,14 +228,17 @@ def _owner(member: WeightsEnum) -> str:
 def _best_at_hand(model: str | None) -> tuple[str, WeightsEnum]:
     """Return the network (or `model`) and its weights on this machine with the best published accuracy.
 
-    Those that nobody has published an accuracy of come last. Of a `model` that is named and not at hand, the
+    Those that nobody has published an accuracy of come last, and those of other data than ImageNet are not
+    chosen unless their network is named. Of a `model` that is named and not at hand, the
     default weights are returned, and then downloaded.
     """
     candidates = [
         (name, member)
         for name, member in published()
-        # Those without classes are for features only.
-        if member is not None and member.meta["categories"] and (model is None or name == model)
+        # Those without classes are for features only, and nobody's photographs are MNIST's digits.
+        if member is not None
+        and member.meta["categories"]
+        and (name == model or (model is None and "ImageNet-1K" in member.meta["_metrics"]))
     ]
     if model is not None and not candidates:
         raise ArgumentError(f"{model}: no weights are published for it; give a file with --weights FILE")

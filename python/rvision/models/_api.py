@@ -427,8 +427,11 @@ OSError
 
 
 def _facts(meta: dict[str, Any]) -> list[str]:
-    top1 = meta["_metrics"]["ImageNet-1K"]["acc@1"]
-    accuracy = [f"{top1:.3f} % top-1"] if top1 == top1 else []
+    accuracy = [
+        f"{metrics['acc@1']:.3f} % top-1{'' if data == 'ImageNet-1K' else f' on {data}'}"
+        for data, metrics in meta["_metrics"].items()
+        if metrics["acc@1"] == metrics["acc@1"]
+    ]
     return [*accuracy, f"{meta['_file_size']:.1f} MiB"]
 
 

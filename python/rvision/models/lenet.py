@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rvision import nn
 from rvision.models._api import model_builder
+from rvision.weights import LeNet5_Weights
 
 if TYPE_CHECKING:
     from rvision.nn import Symbol
 
-__all__ = ["LeNet5", "lenet5"]
+__all__ = ["LeNet5", "LeNet5_Weights", "lenet5"]
 
 
 class LeNet5(nn.Module):
@@ -53,7 +54,7 @@ class LeNet5(nn.Module):
         return self.classifier(x)
 
 
-@model_builder(input_size=(1, 28, 28))
+@model_builder(LeNet5_Weights, input_size=(1, 28, 28))
 def lenet5(**kwargs: Any) -> LeNet5:
     """LeNet-5 for digits of 1 x 28 x 28, of "Gradient-Based Learning Applied to Document Recognition"."""
     return LeNet5(**kwargs)

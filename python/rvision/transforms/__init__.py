@@ -15,7 +15,7 @@ from rvision.transforms._classes import (
     ToTensor,
 )
 from rvision.transforms._interpolation import InterpolationMode
-from rvision.transforms._presets import ImageClassification
+from rvision.transforms._presets import GreyClassification, ImageClassification
 from rvision.transforms._random import Lighting, RandomCrop, RandomHorizontalFlip
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Compose",
     "FiveCrop",
     "Grayscale",
+    "GreyClassification",
     "ImageClassification",
     "InterpolationMode",
     "Lambda",

@@ -80,7 +80,7 @@ class ImageClassification:
             img = to_pil(img)
         img = picture_or_tensor(img)
         if not isinstance(img, np.ndarray):
-            return self._finish(F.to_tensor(crop(to_rgb(img))))
+            return self._finish(F.to_tensor(crop(self._converted(img))))
         if img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
             raise TypeError(
                 "Expected a picture, or a tensor of uint8 or of floats between 0 and 1, "
@@ -105,6 +105,9 @@ class ImageClassification:
             float32, (C, H, W).
         """
         return self._prepared(img, lambda picture: picture)
+
+    def _converted(self, img: Image) -> Image:
+        return to_rgb(img)
 
     def _crop(self, img: Any) -> Any:
         return F.center_crop(F.resize(img, self.resize_size, self.interpolation), self.crop_size)
@@ -132,3 +135,37 @@ class ImageClassification:
             f"central crop of ``crop_size={self.crop_size}``. Finally the values are first rescaled to "
             f"``[0.0, 1.0]`` and then normalized using ``mean={self.mean}`` and ``std={self.std}``."
         )
+
+
+class GreyClassification(ImageClassification):
+    """`ImageClassification` for networks of one channel: pictures are converted to grey in place of RGB.
+
+    torchvision has none. By default values stay in [0, 1]. Colours are weighed as Pillow does (ITU-R 601-2).
+
+    Parameters
+    ----------
+    crop_size, resize_size, mean, std, interpolation, antialias
+        As for `ImageClassification`; `mean` and `std` of one value.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        resize_size: int,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+        antialias: bool | None = True,
+    ) -> None:
+        super().__init__(
+            crop_size=crop_size,
+            resize_size=resize_size,
+            mean=mean,
+            std=std,
+            interpolation=interpolation,
+            antialias=antialias,
+        )
+
+    def _converted(self, img: Image) -> Image:
+        return img.convert("L")

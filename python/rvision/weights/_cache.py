@@ -26,6 +26,9 @@ from rvision.errors import DownloadError
 _HASH = re.compile(r"-([a-f0-9]{8,})\.")
 _BLOCK = 1 << 20
 
+# The package URL of rvision's own files; what follows is the path in the package.
+OWN = "pkg:pypi/rvision#rvision/"
+
 _chosen_dir: str | None = None
 
 
@@ -65,6 +68,9 @@ def location(url: str, model_dir: str | os.PathLike[str] | None = None, file_nam
     DownloadError
         If it comes with a Python package that is not installed.
     """
+    if url.startswith(OWN):
+        # Also from a checkout, which is no installed package; the file comes with this one.
+        return Path(__file__).parents[1] / url.removeprefix(OWN)
     if url.startswith("pkg:pypi/"):
         return _packaged(url)
     if file_name is None:

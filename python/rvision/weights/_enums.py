@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from rvision.transforms import InterpolationMode
+from functools import partial
+
+from rvision.transforms import GreyClassification, InterpolationMode
 from rvision.weights._base import Weights, WeightsEnum
+from rvision.weights._cache import OWN
 from rvision.weights._zoo import imagenet_categories, preset, published
 
 
@@ -628,6 +631,33 @@ class EfficientNet_Lite0_Weights(WeightsEnum):
         },
     )
     DEFAULT = IMAGENET1K_V1
+
+
+class LeNet5_Weights(WeightsEnum):
+    """Weights of :func:`~rvision.models.lenet5`, which come with rvision.
+
+    Digits are white on black, in pictures of 28 x 28 with values in [0, 1]. `examples/train_lenet5.py`
+    trained them on 4,000 digits of MNIST (LeCun, Cortes, Burges), and towards equal probabilities of all
+    classes on windows without a whole digit, so that :class:`rvision.dense.SlidingWindowDetector` finds
+    digits with them.
+    """
+
+    MNIST = Weights(
+        url=OWN + "weights/data/lenet5-mnist-8eaca4c6.safetensors",
+        transforms=partial(GreyClassification, crop_size=28, resize_size=28),
+        meta={
+            "categories": [str(digit) for digit in range(10)],
+            "num_params": 61706,
+            "min_size": (28, 28),
+            "recipe": "examples/train_lenet5.py",
+            "_metrics": {"MNIST (1,000 digits held out)": {"acc@1": 98.7}},
+            "_ops": 0.000417,
+            "_file_size": 0.236,
+            "_docs": "Trained on 4,000 digits of MNIST (400 of each class), and on background, strokes and "
+            "parts of digits towards the uniform answer. Digits are white on black.",
+        },
+    )
+    DEFAULT = MNIST
 
 
 __all__ = [name for name in globals() if name.endswith("_Weights")]
