@@ -191,6 +191,14 @@ def test_digits(run, tmp_path):
     assert result.lines[1] == f"#1 ({logits.max():.2f}) {logits.argmax()}"
 
 
+def test_digits_with_the_weights_that_come_along(run, tmp_path):
+    digits, labels = rvision.dense.held_out_digits()
+    for index in (0, 100, 199):
+        Image.fromarray(digits[index]).save(tmp_path / f"{index}.png")
+        result = run("classify", tmp_path / f"{index}.png", "--model", "lenet5", "--json")
+        assert json.loads(result.out)["top"][0]["label"] == str(labels[index])
+
+
 def test_weights_under_a_wrappers_prefix(run, pictures, tmp_path, cifar_model, weights):
     wrapped = tmp_path / "wrapped.safetensors"
     rvision.save({f"module.{name}": value for name, value in cifar_model.state_dict().items()}, wrapped)
@@ -218,7 +226,7 @@ def test_a_network_with_classes_of_its_own(run, pictures, tmp_path):
         ([], "name pictures or folders, or try --demo"),
         (["a.png", "--demo"], "--demo brings its own picture"),
         (["a.png", "--model", "resnet51"], "Unknown model resnet51; did you mean resnet50"),
-        (["a.png", "--model", "lenet5"], "lenet5: no weights are published for it"),
+        (["a.png", "--model", "zfnet"], "zfnet: no weights are published for it"),
         (
             ["a.png", "--model", "resnet18", "--weights", "V3"],
             r"no weights of resnet18 \(IMAGENET1K_V1, DEFAULT\)",
@@ -389,8 +397,10 @@ def test_models_are_listed(run, machine):
 def test_models_lists_every_network(run):
     result = run("models")
     assert {line.split()[0] for line in result.lines[1:]} == set(rvision.models.list_models())
-    # Without published weights, parameters are counted: LeNet-5 has 61,706.
-    assert next(line for line in result.lines if line.startswith("lenet5")).split()[1:3] == ["-", "0.06"]
+    cells = {line.split()[0]: line.split()[1:] for line in result.lines[1:]}
+    assert cells["lenet5"] == ["MNIST", "0.06", "0.00", "-", "-", "yes"]
+    # Without published weights, parameters are counted.
+    assert cells["cifar10_resnet20"][:2] == ["-", "0.27"]
     rows = [json.loads(line) for line in run("models", "--json").lines]
     assert next(row for row in rows if row["model"] == "lenet5")["num_params"] == 61706
     assert [line.split()[0] for line in run("models", "vgg1?").lines[1:]] == [

@@ -2,19 +2,23 @@
 
 `convolutionize` makes of a classifier a network for pictures of any size, `predict` runs it at any stride and
 several scales and says which window of the picture each cell stands for, `receptive_field` says what a cell
-depends on, and `SlidingWindowDetector` returns the best windows of each class.
+depends on, and `SlidingWindowDetector` returns the best windows of each class. `digit_page` lays out a page
+to try it on.
 """
 
 from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
 from rvision.dense._detect import SlidingWindowDetector, scale_factors
+from rvision.dense._digits import DIGIT_WINDOWS, DigitPage, digit_page, find_digits, held_out_digits, matches
 from rvision.dense._map import Box, Map, ReceptiveField
 from rvision.dense._predict import predict
 from rvision.dense._scan import Rows, Scan, scan
 from rvision.dense._views import average, five_crop, multi_scale, random_crops, ten_crop
 
 __all__ = [
+    "DIGIT_WINDOWS",
     "Box",
     "Convolutionized",
+    "DigitPage",
     "Map",
     "ReceptiveField",
     "Rows",
@@ -22,7 +26,11 @@ __all__ = [
     "SlidingWindowDetector",
     "average",
     "convolutionize",
+    "digit_page",
+    "find_digits",
     "five_crop",
+    "held_out_digits",
+    "matches",
     "multi_scale",
     "predict",
     "random_crops",
