@@ -308,3 +308,68 @@ def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
 )
 def test_detect_tells_what_is_out_of_range(run, picture, weights, option, value):
     assert_one_line_error(run("detect", picture, *weights, option, value), f"{option}: expected")
+
+
+# ---- a page of digits ----
+
+
+def test_demo_finds_digits(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("detect", "--demo")
+    assert result.status == 0
+    assert result.lines[0] == "digits.png"
+    assert all(
+        re.fullmatch(r"#\d+ \([01]\.\d\d\) [0-9] at \d+,\d+ to \d+,\d+", line) for line in result.lines[1:-1]
+    )
+    found, digits = map(int, re.match(r"found (\d+) of the (\d+) digits", result.lines[-1]).groups())
+    assert digits == 12 and found >= 10
+    assert "a page of digits (MNIST: LeCun, Cortes, Burges) is in digits.png" in result.err
+    with Image.open("digits.png") as page, Image.open("digits-boxes.png") as boxes:
+        assert page.size == boxes.size == (384, 256)
+        assert page.mode == "L" and np.asarray(boxes).std(axis=2).any()
+
+
+def test_demo_overwrites_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits-boxes.png").write_text("mine")
+    first, second = run("detect", "--demo"), run("detect", "--demo", "--seed", 1, "--out", "found.png")
+    assert first.lines[0] == "digits-2.png" and second.lines[0] == "digits-3.png"
+    assert (tmp_path / "digits-boxes.png").read_text() == "mine"
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "digits-boxes.png", "digits-2.png", "digits-2-boxes.png", "digits-3.png", "found.png",
+    }  # fmt: skip
+    assert first.out != second.out
+
+
+def test_demo_in_json_is_what_python_finds_on_its_page(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = json.loads(run("detect", "--demo", "--json").out)
+    assert report["file"] == "digits.png" and report["demo"]["digits"] == 12
+    assert report["demo"]["found"] <= len(report["detections"])
+    weights = rvision.models.LeNet5_Weights.MNIST
+    detector = dense.SlidingWindowDetector(
+        rvision.models.lenet5(weights=weights), transform=weights.transforms(), **dense.DIGIT_WINDOWS
+    )
+    with Image.open("digits.png") as page:
+        found = dense.find_digits(detector, page)
+    assert [one["index"] for one in report["detections"]] == found["labels"].tolist()
+    np.testing.assert_allclose(
+        [one["box"] for one in report["detections"]], found["boxes"].tolist(), atol=0.006
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--demo", "a.png"], "--demo brings its own picture and network"),
+        (["--demo", "--model", "resnet18"], "--demo brings its own picture and network"),
+        (["--demo", "--seed", -1], "--seed: expected a number from 0"),
+        (["--demo", "--out", "none/boxes.png"], "there is no folder none"),
+        (["a.png", "--seed", 1], "--seed is for --demo"),
+        ([], "name a picture, or try --demo"),
+    ],
+)
+def test_demos_that_can_not_be(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line_error(run("detect", *arguments), message)
+    assert not list(tmp_path.glob("*.png"))

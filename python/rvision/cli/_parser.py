@@ -129,7 +129,15 @@ def _detect(commands: Any) -> None:
         "of those that overlap: the picture's file, then '#rank (probability) class at left,top to "
         "right,bottom'. A box is a window of the network, not a thing's outline.",
     )
-    command.add_argument("picture", metavar="PICTURE", help="a file")
+    command.add_argument("picture", nargs="?", metavar="PICTURE", help="a file")
+    command.add_argument(
+        "--demo",
+        action="store_true",
+        help="lay out a page of handwritten digits with noise and cut-off digits, write it to digits.png, "
+        "find the digits with LeNet-5, and write the boxes to digits-boxes.png (or --out); to digits-2.png "
+        "and so on where such a file is there already",
+    )
+    command.add_argument("--seed", type=int, metavar="N", help="another page for --demo (0)")
     command.add_argument(
         "--class",
         dest="labels",
@@ -140,14 +148,12 @@ def _detect(commands: Any) -> None:
     command.add_argument(
         "--threshold",
         type=_share,
-        default=0.5,
         metavar="P",
         help="probability above which a window counts (0.5)",
     )
     command.add_argument(
         "--iou",
         type=_share,
-        default=0.3,
         metavar="P",
         help="intersection over union above which the worse of two windows of a class is dropped (0.3)",
     )
@@ -156,6 +162,8 @@ def _detect(commands: Any) -> None:
     )
     command.add_argument("--out", metavar="FILE", help="write the picture with the boxes (.png, .jpg, ...)")
     _windows(command, scales="6")
+    # Told from what is given: a page of digits has its own.
+    command.set_defaults(scales=None)
     _network(command, whole=True)
     command.add_argument(
         "--json",
