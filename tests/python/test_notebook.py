@@ -147,3 +147,16 @@ def test_things_are_found_where_they_were_pasted(executed):
         assert top <= (y0 + y1) / 2 <= bottom, name
     (drawn,) = executed.shown["detection"]
     assert drawn.size == (900, 640)
+
+
+@pytest.mark.timeout(900)
+def test_digits_are_read_and_found(executed):
+    written, read = (line.split()[1:] for line in executed.printed["digits"].splitlines())
+    assert len(written) == len(read) == 20
+    assert sum(a == b for a, b in zip(written, read, strict=True)) >= 18
+    on_page, found, right = map(int, re.findall(r"\d+", executed.printed["digit-page"]))
+    assert on_page == 12
+    assert right >= 10
+    assert found - right <= 2
+    (drawn,) = executed.shown["digit-page"]
+    assert drawn.size == (768, 512)
