@@ -228,6 +228,17 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
             total = sum(multiply_adds for *_, multiply_adds in costs)
             kind = type(event.module).__name__
             yield SummaryRow(event.nodes[0], kind, tuple(costs[-1][1]), size_of(params), total)
+    # What was put in as a whole graph, such as the dense form of a classifier, whose layers did not run.
+    traced = {name for event in tracer.events for name in ([event] if isinstance(event, str) else event.nodes)}
+    idle = dict(model.named_modules())
+    for name, (op, shape, multiply_adds) in nodes.items():
+        if name in traced or op in ("input", "constant"):
+            continue
+        path = next((path for path in idle if path == name or path.endswith(f".{name}")), None)
+        module = idle.pop(path) if path is not None else None
+        size = size_of(new_params(module)) if module is not None else 0
+        kind = op if module is None else type(module).__name__
+        yield SummaryRow(name, kind, tuple(shape), size, multiply_adds)
     for path, module in model.named_modules():
         params = new_params(module)
         if params:

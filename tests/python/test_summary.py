@@ -205,3 +205,17 @@ def test_sizes_that_are_none(size):
 def test_a_shape_that_does_not_fit_names_the_layer():
     with pytest.raises(rvision.ShapeError, match=r"conv1: .*3 input channels"):
         rvision.summary(models.resnet18(), (1, 4, 224, 224))
+
+
+def test_a_dense_form_is_counted_for_the_picture():
+    model = models.alexnet()
+    fully = rvision.convolutionize(model)
+    once, info = rvision.summary(model, (3, 224, 224)), rvision.summary(fully, (3, 451, 451))
+    assert info.num_params == once.num_params
+    assert rvision.summary(fully, (3, 224, 224)).multiply_adds == once.multiply_adds
+    rows = {row.name: row for row in info.rows}
+    assert rows["classifier.1"].output_shape == (1, 4096, 8, 8)
+    assert rows["classifier.1"].num_params == 4096 * 9217
+    # What Linear does 64 times, and convolutions share.
+    assert rows["classifier.6"].multiply_adds == 64 * 4096 * 1000
+    assert 9 < info.multiply_adds / once.multiply_adds < 10
