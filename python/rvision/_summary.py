@@ -229,7 +229,9 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
             kind = type(event.module).__name__
             yield SummaryRow(event.nodes[0], kind, tuple(costs[-1][1]), size_of(params), total)
     # What was put in as a whole graph, such as the dense form of a classifier, whose layers did not run.
-    traced = {name for event in tracer.events for name in ([event] if isinstance(event, str) else event.nodes)}
+    traced: set[str] = set()
+    for event in tracer.events:
+        traced.update([event] if isinstance(event, str) else event.nodes)
     idle = dict(model.named_modules())
     for name, (op, shape, multiply_adds) in nodes.items():
         if name in traced or op in ("input", "constant"):
