@@ -49,7 +49,9 @@ LONG = (
 # Larger maps are run in blocks of this memory.
 MEMORY = 4 << 30
 # Cells of a map above which that is done.
-WHOLE = 60_000
+WHOLE = 500_000
+# Cells above which a pass is run once.
+LONG_PASS = 20_000
 
 
 def cells(size: tuple[int, int], stride: int) -> int:
@@ -128,12 +130,13 @@ def multiply_adds(name: str, size: tuple[int, int], stride: int) -> tuple[int, i
 
 def worker(request: dict[str, Any]) -> Any:
     """Answer one request: {"do": name of a function above, its arguments, "seconds": for how long}."""
-    seconds, do = request.pop("seconds", 0), request.pop("do")
+    seconds, do, warm = request.pop("seconds", 0), request.pop("do"), request.pop("warm", True)
     made = globals()[do](**{k: tuple(v) if isinstance(v, list) else v for k, v in request.items()})
     if not callable(made):
         return made
     run = made
-    run()
+    if warm:
+        run()
     times: list[float] = []
     while not times or sum(times) < seconds:
         start = time.perf_counter()
@@ -188,11 +191,15 @@ def one(
 ) -> dict[str, Any]:
     """Measure one network, picture and stride, in turns."""
     count = cells(size, stride)
+    # What takes many seconds does not notice the packing of weights.
+    warm = count < LONG_PASS
     took: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     threads, seconds = args.threads, args.seconds
     for _ in range(args.rounds):
         took["dense"].append(
-            ask("dense_pass", name=name, size=size, stride=stride, threads=threads, seconds=seconds)
+            ask(
+                "dense_pass", name=name, size=size, stride=stride, threads=threads, seconds=seconds, warm=warm
+            )
         )
         for engine, key in (("rvision", {"name": name}), ("onnxruntime", {"file": file})):
             batch = batches[engine]
