@@ -397,6 +397,19 @@ def test_a_finer_stride_interleaves_shifted_pictures(name, window, side, divisor
     assert compared >= divisor
 
 
+@pytest.mark.parametrize(("name", "window", "side"), SHIFTED)
+def test_cells_on_the_networks_own_grid_are_its_own_also_at_the_border(name, window, side):
+    model, _, _ = drawn(name)
+    native = rvision.convolutionize(model, window)
+    step = native.stride[0]
+    x = pictures((1, channels(name), min(side, window + 3 * step + 1), window + 2 * step), "border")
+    own = native(x)
+    finer = rvision.convolutionize(model, window, stride=step // 2)(x)[:, :, ::2, ::2]
+    # Behind them may be windows that reach over the picture's edge.
+    rows, columns = ((size - window) // step + 1 for size in x.shape[2:])
+    close(finer[:, :, :rows, :columns], own[:, :, :rows, :columns])
+
+
 def test_a_coarser_stride_takes_every_other_cell():
     model, _, _ = drawn("squeezenet1_1")
     x = pictures((1, 3, 300, 350))[0]

@@ -114,7 +114,7 @@ def predict(
     A map at a stride finer than the network's own equals the maps of all shifted pictures, interleaved:
     everywhere, for networks without padding, and else for cells whose receptive field lies inside the
     picture. At the border zeros stand around the picture, where the shifted pictures would have them at their
-    own edges.
+    own edges; cells on the network's own grid are its own map's there too.
     """
     where = "dense.predict"
     if padding not in _PADDINGS:
