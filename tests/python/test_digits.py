@@ -228,8 +228,7 @@ def test_find_digits_is_a_plain_loop_over_averaged_windows(model):
 
 
 def test_digits_of_pages_are_found():
-    counts = example("digit_pages").count(pages=12, seed=1)
-    assert counts.digits == 12 * 12
-    # Over 200 pages precision and recall are 0.95 each; 144 digits scatter around that by 0.02.
-    assert counts.precision >= 0.9
-    assert counts.recall >= 0.9
+    counts = example("digit_pages").count(pages=200, seed=0)
+    assert counts.digits == 200 * 12
+    assert counts.precision >= 0.95
+    assert counts.recall >= 0.95

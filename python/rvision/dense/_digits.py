@@ -30,9 +30,9 @@ _SIDE = 28
 _TRIES = 200
 
 DIGIT_WINDOWS: dict[str, Any] = {
-    "scales": [1.0, 0.86, 0.74, 0.65],
+    "scales": [1.0, 0.92, 0.84, 0.77, 0.71, 0.65],
     "stride": 2,
-    "threshold": 0.84,
+    "threshold": 0.82,
     "iou": 0.1,
 }
 """Arguments of the detector that :func:`find_digits` takes, chosen on other pages than those that count."""
