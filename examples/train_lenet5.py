@@ -13,8 +13,8 @@ neighbouring windows is the one that has the digit in its middle.
 
 Pictures are white on black, one channel of values in [0, 1], not normalised further. The dense form of a
 network sees the picture's pixels where the classifier sees its padding of two zeros; half of the training
-windows have pixels there and half have zeros. Takes a quarter of an hour on one core; the same seed, torch and
-number of threads give the same weights.
+windows have pixels there and half have zeros. Takes a quarter of an hour on one core; the same seed, torch
+and number of threads give the same weights.
 """
 
 from __future__ import annotations
