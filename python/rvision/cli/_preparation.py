@@ -22,21 +22,6 @@ CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 DIGITS = [str(digit) for digit in range(10)]
 
 
-class AsTheyAre:
-    """To RGB and [0, 1], normalised; neither resized nor cropped."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.normalize = T.Normalize(mean, std)
-
-    def __call__(self, img: Any) -> NDArray[np.float32]:
-        """Prepare a Pillow image, pixels (H, W, C), or a tensor (C, H, W)."""
-        img = picture_or_tensor(img)
-        if not isinstance(img, np.ndarray):
-            return self.normalize(T.functional.to_tensor(to_rgb(img)))
-        scale = 255 if img.dtype == np.uint8 else 1
-        return self.normalize(np.divide(img, np.float32(scale), dtype=np.float32))
-
-
 class Grey:
     """To one channel of `size` x `size`, [0, 1], normalised if `mean` and `std` are given."""
 
@@ -89,9 +74,10 @@ def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[
         preset = T.ImageClassification(crop_size=224)
     mean, std = args.mean or preset.mean, args.std or preset.std
     if args.crop == "none":
+        as_it_is = T.ImageClassification(crop_size=preset.crop_size[0], mean=mean, std=std).normalized
         if args.resize is None:
-            return AsTheyAre(mean, std)
-        return T.Compose([T.Lambda(_rgb), T.Resize(args.resize, preset.interpolation), AsTheyAre(mean, std)])
+            return as_it_is
+        return T.Compose([T.Lambda(_rgb), T.Resize(args.resize, preset.interpolation), as_it_is])
     crop = args.crop or preset.crop_size[0]
     return T.ImageClassification(
         crop_size=crop,

@@ -15,7 +15,7 @@ from rvision.dense._pictures import OVERFEAT_SIZES, Scale, as_picture, prepared,
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import Module
 
-__all__ = ["Forms", "cells", "predict"]
+__all__ = ["Forms", "cells", "check_padding", "predict"]
 
 _PADDINGS = ("shared", "per_window")
 
@@ -117,8 +117,7 @@ def predict(
     own edges; cells on the network's own grid are its own map's there too.
     """
     where = "dense.predict"
-    if padding not in _PADDINGS:
-        raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
+    check_padding(padding, where)
     forms = Forms(model, stride, input_size, squeeze, where)
     picture = as_picture(image)
     if scales is None:
@@ -139,6 +138,12 @@ def predict(
         array = prepared(resized, transform, resized, where)
         maps.append(_run(forms, array, padding, (picture.height, picture.width), where))
     return maps
+
+
+def check_padding(padding: str, where: str) -> None:
+    """Raise if `padding` is neither of the two ways."""
+    if padding not in _PADDINGS:
+        raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
 
 
 class Forms:

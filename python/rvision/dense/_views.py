@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from rvision.dense._convolutionize import Size
 from rvision.dense._pictures import Scale, as_picture, prepared
-from rvision.dense._predict import Forms, predict
+from rvision.dense._predict import Forms, check_padding, predict
 from rvision.errors import ArgumentError
 from rvision.nn import Module
 
 __all__ = ["average", "five_crop", "multi_scale", "random_crops", "ten_crop"]
 
 _AVERAGES = ("probs", "logprobs", "logits")
-_PADDINGS = ("shared", "per_window")
 
 Transform = Callable[[Any], Any]
 
@@ -245,8 +244,7 @@ def _array(image: Any, transform: Transform | None, forms: Forms, where: str) ->
 
 def _five(forms: Forms, array: NDArray[np.float32], padding: str, where: str) -> NDArray[np.float32]:
     """Return the logits of the crops: top left, top right, bottom left, bottom right, centre."""
-    if padding not in _PADDINGS:
-        raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
+    check_padding(padding, where)
     size, (height, width) = array.shape[1:], forms.window
     down, across = size[0] - height, size[1] - width
     # As torchvision's centre crop: halves go to the even number.

@@ -11,11 +11,10 @@ use crate::tensor::{Param, Shape};
 /// # Errors
 /// If its memory cannot be had.
 pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
+    let shape = kernel_shape(weight, areas, size);
     let [height, width] = size;
-    let outputs = weight.shape()[0];
-    let channels = weight.shape()[1] / (areas[0] * areas[1]);
     let shares = [0, 1].map(|axis| shares(areas[axis], size[axis]));
-    let mut kernel = vec![0.0; outputs * channels * height * width];
+    let mut kernel = vec![0.0; shape.numel()];
     let mut plane = vec![0.0_f64; height * width];
     for (from, to) in
         weight.data().chunks_exact(areas[0] * areas[1]).zip(kernel.chunks_exact_mut(height * width))
@@ -32,7 +31,20 @@ pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> R
             *to = sum as f32;
         }
     }
-    Ok(Arc::new(Param::new(Shape::new(&[outputs, channels, height, width]), &kernel)?))
+    Ok(Arc::new(Param::new(shape, &kernel)?))
+}
+
+/// A kernel of that size without its values.
+///
+/// # Errors
+/// If its memory cannot be had.
+pub fn averaged_sizes(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
+    Ok(Arc::new(Param::zeros(kernel_shape(weight, areas, size))?))
+}
+
+fn kernel_shape(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Shape {
+    let channels = weight.shape()[1] / (areas[0] * areas[1]);
+    Shape::new(&[weight.shape()[0], channels, size[0], size[1]])
 }
 
 /// Which of `size` positions each of the areas of torch's adaptive pools covers.

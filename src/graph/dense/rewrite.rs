@@ -1,6 +1,6 @@
 //! The classifier node by node: what stays, what becomes a window that slides, what has no dense form.
 
-use super::fold::averaged_kernel;
+use super::fold::{averaged_kernel, averaged_sizes};
 use super::slide::Slide;
 use super::squeeze::{self, Squeezed};
 use super::value::{Computed, Grid, Value, reshaped};
@@ -346,7 +346,12 @@ impl<'g> Rewriter<'g> {
             Value::Vector(grid) => (*grid, [1, 1], weight),
             Value::Flat(grid) => (*grid, grid.size, weight),
             Value::Uneven { grid, areas, flat: true } => {
-                (*grid, grid.size, averaged_kernel(&weight, *areas, grid.size)?)
+                // Where only the strides are asked for, sizes will do.
+                let kernel = match self.stride {
+                    Some(_) => averaged_kernel(&weight, *areas, grid.size)?,
+                    None => averaged_sizes(&weight, *areas, grid.size)?,
+                };
+                (*grid, grid.size, kernel)
             }
             _ => return Err(Self::mixed(node)),
         };
