@@ -325,7 +325,7 @@ fn outputs_and_shared_values_stay_as_they_are() {
     }
     // Read twice: by its batch norm and by another node.
     let other = net.node("sub", Op::Binary(Binary::Sub), &[r, c]);
-    assert_eq!(summary(&net.finish(&[other])), ["x", "conv", "bn", "add", "relu", "sub"]);
+    assert_eq!(summary(&net.finish(&[other])), ["x", "conv", "bn", "relu <- add", "sub"]);
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn what_stands_behind_an_activation_is_not_fused() {
     let r = net.node("relu", RELU, &[c]);
     let s = net.node("add", ADD, &[r, X]);
     let t = net.node("tanh", Op::Activation(Activation::Tanh), &[s]);
-    assert_eq!(summary(&net.finish(&[t])), ["x", "relu <- conv", "add", "tanh"]);
+    assert_eq!(summary(&net.finish(&[t])), ["x", "relu <- conv", "tanh <- add"]);
 }
 
 #[test]

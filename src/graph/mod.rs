@@ -73,11 +73,12 @@ impl Graph {
             {
                 return Err(format!("{name} lacks its {role}"));
             }
-            let plain = !node.fused.residual
-                && node.fused.affine.is_none()
-                && node.fused.activation == Activation::Identity;
-            if !plain && !matches!(node.op, Op::Conv2d(_) | Op::Linear) {
+            let is_sum = matches!(node.op, Op::Conv2d(_) | Op::Linear);
+            if !is_sum && (node.fused.residual || node.fused.affine.is_some()) {
                 return Err(format!("{name} has something fused into it and is no sum"));
+            }
+            if !node.op.takes_activation() && node.fused.activation != Activation::Identity {
+                return Err(format!("{name} has an activation fused into it, which its kernels do not have"));
             }
             if matches!(node.op, Op::Input) != self.inputs.contains(&NodeId(index)) {
                 return Err(format!("{name} must be an input node and in the list of inputs, or neither"));

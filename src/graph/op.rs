@@ -234,6 +234,11 @@ impl Op {
         }
     }
 
+    /// Whether an activation can be [`Fused`] into it.
+    pub(super) fn takes_activation(&self) -> bool {
+        matches!(self, Self::Conv2d(_) | Self::Linear | Self::BatchNorm { .. } | Self::Binary(_))
+    }
+
     /// The names of its parameters, and whether each must be there.
     pub(super) fn param_names(&self) -> &'static [(&'static str, bool)] {
         match self {
@@ -259,7 +264,8 @@ pub struct Affine {
 }
 
 /// What passes have moved into a convolution or linear node:
-/// `activation(scale * sum + shift + residual)`. The bias parameter, if still there, is part of the
+/// `activation(scale * sum + shift + residual)`; into a batch norm or [`Op::Binary`], the activation
+/// alone. The bias parameter, if still there, is part of the
 /// sum.
 #[derive(Clone, Debug, Default)]
 pub struct Fused {
@@ -286,7 +292,7 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Its parameters in the order given with the operation; `None` for an absent bias.
     pub params: Vec<Option<Arc<Param>>>,
-    /// What passes have moved into it (convolution and linear only).
+    /// What passes have moved into it.
     pub fused: Fused,
     /// The names of the nodes whose work this one has taken over, in the order of computing: a
     /// convolution that absorbed its batch norm and `relu` has the name `relu` and covers

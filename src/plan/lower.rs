@@ -7,7 +7,7 @@ use crate::graph::{self, Conv2d, NodeId, Op, Window};
 use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::{copy, elementwise, norm, reduce, softmax};
-use crate::tensor::{Activation, FeatureMap, Shape, View};
+use crate::tensor::{FeatureMap, Shape, View};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
@@ -283,8 +283,8 @@ impl Compiler<'_> {
         let from = self.place(self.node(id).inputs[0]);
         let layout = self.pointwise_layout(id, from.view);
         let to = self.target_over(id, from, layout);
-        let desc =
-            elementwise::ChannelDesc { input: from.view, output: to.view, activation: Activation::Identity };
+        let activation = self.node(id).fused.activation;
+        let desc = elementwise::ChannelDesc { input: from.view, output: to.view, activation };
         (from, to, desc)
     }
 
@@ -307,7 +307,7 @@ impl Compiler<'_> {
             graph::Binary::Maximum => elementwise::BinaryOp::Maximum,
             graph::Binary::Minimum => elementwise::BinaryOp::Minimum,
         };
-        let activation = Activation::Identity;
+        let activation = self.node(id).fused.activation;
         let desc =
             elementwise::BinaryDesc { op, left: left.view, right, swapped, output: to.view, activation };
         let kernel = elementwise::prepare_binary(&desc, self.isa, self.threads)?;

@@ -166,13 +166,14 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
         }
         Op::BatchNorm { eps } => Value::of(shape, |index| {
             let c = index[1];
-            (x.at(index) - param(2, c, 0.0)) / (param(3, c, 1.0) + eps).sqrt() * param(0, c, 1.0)
-                + param(1, c, 0.0)
+            let normed = (x.at(index) - param(2, c, 0.0)) / (param(3, c, 1.0) + eps).sqrt();
+            activate(node.fused.activation, normed * param(0, c, 1.0) + param(1, c, 0.0))
         }),
         Op::Activation(activation) => Value::of(shape, |index| activate(*activation, x.at(index))),
-        Op::Binary(op) => {
-            Value::of(shape, |index| combine(*op, x.broadcast_at(index), read[1].broadcast_at(index)))
-        }
+        Op::Binary(op) => Value::of(shape, |index| {
+            let value = combine(*op, x.broadcast_at(index), read[1].broadcast_at(index));
+            activate(node.fused.activation, value)
+        }),
         Op::MaxPool2d(window) => max_pool(window, x, shape),
         Op::Mean { dims, keepdim } => Value::of(shape, |index| {
             let others = (0..x.shape.rank()).filter(|d| *keepdim || !dims.contains(d));

@@ -4,7 +4,8 @@ use crate::tensor::Activation;
 use super::Rewrite;
 
 /// Move an activation that alone reads a convolution or linear layer (with its sum, if it has
-/// one) into that layer, which takes its name.
+/// one), a batch norm of its own, or two values' sum or product into what it reads, which takes its
+/// name: no second pass over the values.
 #[must_use]
 pub fn fuse_activation(graph: &Graph) -> Graph {
     let uses = graph.uses();
@@ -12,13 +13,13 @@ pub fn fuse_activation(graph: &Graph) -> Graph {
     for node in &graph.nodes {
         if let Op::Activation(activation) = node.op {
             let x = node.inputs[0];
-            let sum = &mut new.nodes[new.now[x.0].0];
-            if matches!(sum.op, Op::Conv2d(_) | Op::Linear)
+            let before = &mut new.nodes[new.now[x.0].0];
+            if before.op.takes_activation()
                 && uses[x.0] == 1
-                && sum.fused.activation == Activation::Identity
+                && before.fused.activation == Activation::Identity
             {
-                sum.fused.activation = activation;
-                sum.absorb(node);
+                before.fused.activation = activation;
+                before.absorb(node);
                 new.replace_by(x);
                 continue;
             }
