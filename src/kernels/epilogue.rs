@@ -62,8 +62,8 @@ impl Epilogue {
     /// it. Unless [`Self::is_finished_by_store`], [`Self::activate_stored`] must follow.
     ///
     /// # Safety
-    /// Each pointer of `to` and `residual` is at the first channel of a pixel with at least
-    /// `columns.channel + columns.channels` channels, valid for writing and reading.
+    /// Each pointer of `to` and `residual` is where the first channel of a pixel is, or would be if
+    /// there were more than the columns' channels; those are valid for writing and reading.
     #[inline(always)]
     pub unsafe fn store_tile<S: Simd, const ROWS: usize, const NV: usize>(
         &self,
@@ -99,11 +99,11 @@ impl Epilogue {
                 // SAFETY: within the pixels' channels, by contract.
                 unsafe {
                     if let Some(residual) = &residual {
-                        let from = residual[r].add(at);
+                        let from = residual[r].wrapping_add(at);
                         x = s.add(x, if whole { s.load(from) } else { s.load_partial(from, part) });
                     }
                     x = s.min(hi, s.max(lo, x));
-                    let to = to[r].add(at);
+                    let to = to[r].wrapping_add(at);
                     if whole { s.store(to, x) } else { s.store_partial(to, x, part) }
                 }
             }

@@ -79,6 +79,8 @@ pub(super) struct Compiler<'a> {
     /// Values that must be written to a certain place.
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
+    /// Nodes that are computed with the one that reads them, and have no value of their own.
+    expansions: Vec<bool>,
     slots: Vec<Slot>,
     steps: Vec<PendingStep>,
 }
@@ -102,7 +104,11 @@ impl Plan {
         let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
+        compiler.expansions = compiler.find_expansions();
         for id in (0..graph.nodes.len()).map(NodeId) {
+            if compiler.is_expansion(id) {
+                continue;
+            }
             let value = compiler.lower(id)?;
             compiler.assign(id, value);
         }
@@ -157,6 +163,7 @@ impl<'a> Compiler<'a> {
             readers,
             wanted: vec![None; count],
             values: vec![None; count],
+            expansions: vec![false; count],
             slots: Vec::new(),
             steps: Vec::new(),
         }
@@ -361,7 +368,11 @@ impl<'a> Compiler<'a> {
         if materialised {
             return;
         }
-        for input in &self.graph.nodes[id.0].inputs {
+        let inputs = &self.graph.nodes[id.0].inputs;
+        let expanded = inputs.iter().filter(|&&input| self.is_expansion(input));
+        let read_there = expanded.flat_map(|input| &self.graph.nodes[input.0].inputs);
+        let read: Vec<NodeId> = inputs.iter().chain(read_there).copied().collect();
+        for input in read {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
                 && let Storage::Slot(slot) = place.storage
             {
@@ -420,6 +431,16 @@ impl<'a> Compiler<'a> {
             chosen_for: chosen_for.to_vec(),
             outputs: self.graph.outputs.iter().map(|id| self.shapes[id.0]).collect(),
         }
+    }
+
+    /// Whether a node is computed with the one that reads it.
+    pub fn is_expansion(&self, id: NodeId) -> bool {
+        self.expansions[id.0]
+    }
+
+    /// Whether a node's value has one reader, and no place where it must be.
+    pub fn is_read_once(&self, id: NodeId) -> bool {
+        self.readers[id.0] == 1 && self.wanted[id.0].is_none() && !self.graph.outputs.contains(&id)
     }
 
     /// The node.

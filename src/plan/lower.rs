@@ -3,11 +3,11 @@
 use super::compile::{Compiler, Place, Value};
 use super::weights;
 use crate::error::Result;
-use crate::graph::{self, Conv2d, NodeId, Op, Window};
+use crate::graph::{self, Conv2d, Node, NodeId, Op, Window};
 use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::{copy, elementwise, norm, reduce, softmax};
-use crate::tensor::{FeatureMap, Shape, View};
+use crate::tensor::{Activation, FeatureMap, Shape, View};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
@@ -20,6 +20,33 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
+    /// Of a convolution of a map.
+    pub fn of(op: &Conv2d, node: &Node, input: &View) -> Self {
+        let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
+        let kernel = [weight[2], weight[3]];
+        let ([top, left, bottom, right], _) =
+            graph::conv_geometry(op, kernel, [input.shape[2], input.shape[3]]).expect("shapes are inferred");
+        Self {
+            kernel,
+            stride: op.stride,
+            dilation: op.dilation,
+            padding: Padding { top, left, bottom, right },
+            groups: op.groups,
+        }
+    }
+
+    /// The convolution between these maps.
+    pub fn desc(
+        &self,
+        input: FeatureMap,
+        output: FeatureMap,
+        residual: Option<FeatureMap>,
+        activation: Activation,
+    ) -> ConvDesc {
+        let Self { kernel, stride, dilation, padding, groups } = *self;
+        ConvDesc { input, output, residual, kernel, stride, dilation, padding, groups, activation }
+    }
+
     /// A kernel that covers a map of this size once.
     pub fn whole(kernel: [usize; 2]) -> Self {
         Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
@@ -175,19 +202,11 @@ impl Compiler<'_> {
 
     fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
         let node = self.node(id);
+        if self.is_expansion(node.inputs[0]) {
+            return self.expand_depthwise(id, op);
+        }
         let from = self.place(node.inputs[0]);
-        let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
-        let kernel = [weight[2], weight[3]];
-        let hw = [from.view.shape[2], from.view.shape[3]];
-        let ([top, left, bottom, right], _) =
-            graph::conv_geometry(op, kernel, hw).expect("shapes are inferred");
-        let geometry = Geometry {
-            kernel,
-            stride: op.stride,
-            dilation: op.dilation,
-            padding: Padding { top, left, bottom, right },
-            groups: op.groups,
-        };
+        let geometry = Geometry::of(op, node, &from.view);
         let layout = View::physical(self.shape(id));
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]));
         let residual = residual.map(|residual| {
@@ -227,16 +246,9 @@ impl Compiler<'_> {
             Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
             _ => self.target(id, layout),
         };
-        let desc = |from: &Place| ConvDesc {
-            input: from.view.feature_map(),
-            output: as_map(&to.view),
-            residual: residual.map(|r| as_map(&r.view)),
-            kernel: geometry.kernel,
-            stride: geometry.stride,
-            dilation: geometry.dilation,
-            padding: geometry.padding,
-            groups: geometry.groups,
-            activation: node.fused.activation,
+        let desc = |from: &Place| {
+            let residual = residual.map(|r| as_map(&r.view));
+            geometry.desc(from.view.feature_map(), as_map(&to.view), residual, node.fused.activation)
         };
         let mut candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         if candidate.isa != self.isa && !from.view.feature_map().channels_last() {

@@ -66,20 +66,12 @@ fn prepare<const I: usize>(
     threads: usize,
 ) -> Box<dyn Kernel> {
     let isa = Isa::ALL[I];
-    let vectors = desc.groups.div_ceil(isa.lanes());
     let way = if desc.output.width <= widest_copied(desc) && desc.dilation == [1, 1] {
         Way::bands(desc, isa)
     } else {
-        Way::rows(desc, vectors)
+        Way::rows(desc, desc.groups.div_ceil(isa.lanes()))
     };
-    let items = desc.output.batch
-        * match &way {
-            Way::StoredRows { blocks, .. } => desc.output.height * blocks,
-            Way::Bands { bands, .. } => vectors * bands,
-        };
-    let phases = if desc.output.pixels() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
-    let finish = Finish::new(&epilogue, desc.groups).expect("memory for an epilogue");
-    Box::new(Depthwise { desc: *desc, weights, finish, way, items, phases, isa })
+    Box::new(Depthwise::new(desc, weights, &epilogue, way, isa, threads))
 }
 
 /// The width up to which output maps go by way of a copy with a halo, because the pixels at a row's
@@ -103,7 +95,7 @@ const CACHED: usize = 48 << 10;
 const CACHED_ROWS: usize = 48 << 10;
 
 /// How a convolution is cut into items.
-enum Way {
+pub(super) enum Way {
     /// An item is one output row of a block of channels, read from where the input lies.
     StoredRows {
         /// Parts that the vectors of channels are cut into.
@@ -116,14 +108,55 @@ enum Way {
     },
     /// An item is some output rows of one vector of channels, read from a copy of their input with
     /// zeros around it.
-    Bands {
-        /// Parts that the output rows are cut into.
-        bands: usize,
-        /// Pixels in a row of the copy: what the row's tiles read, the last one filled up.
-        length: usize,
-        /// Most rows of a copy.
-        rows: usize,
-    },
+    Bands(Bands),
+}
+
+/// Bands of output rows whose input is made first, with zeros around it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bands {
+    /// Parts that the output rows are cut into.
+    pub(super) count: usize,
+    /// Pixels in a row of the input: what the row's tiles read, the last one filled up.
+    pub(super) length: usize,
+    /// Most rows of a band's input.
+    pub(super) rows: usize,
+}
+
+impl Bands {
+    /// Bands whose input of so many floats a pixel stays within some bytes, or is not read more than
+    /// about twice, whichever makes the longer ones.
+    pub(super) fn new(desc: &ConvDesc, pixel: usize, bytes: usize) -> Self {
+        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
+        let length = (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1;
+        let row_bytes = length * pixel * size_of::<f32>();
+        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
+        let band = ((bytes / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).max(extra);
+        let band = band.min(desc.output.height);
+        let count = desc.output.height.div_ceil(band.max(1));
+        Self { count, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
+    }
+
+    /// The input rows that some output rows see; those above the picture wrap around to something large.
+    pub(super) fn seen(desc: &ConvDesc, rows: &Range<usize>) -> impl Iterator<Item = usize> + Clone + use<> {
+        let first = (rows.start * desc.stride[0]).wrapping_sub(desc.padding.top);
+        (0..Self::count(desc, rows)).map(move |r| first.wrapping_add(r))
+    }
+
+    /// How many these are.
+    pub(super) fn count(desc: &ConvDesc, rows: &Range<usize>) -> usize {
+        (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1
+    }
+}
+
+/// A band's input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Halo {
+    /// The first pixel's channels.
+    pub(super) first: *const f32,
+    /// Floats from a pixel to the next.
+    pub(super) pixel: usize,
+    /// Pixels in a row.
+    pub(super) length: usize,
 }
 
 impl Way {
@@ -148,15 +181,7 @@ impl Way {
     }
 
     fn bands(desc: &ConvDesc, isa: Isa) -> Self {
-        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
-        let length = (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1;
-        let row_bytes = length * isa.lanes() * size_of::<f32>();
-        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
-        // At least so many that no row is copied more than about twice.
-        let band = ((CACHED / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).max(extra);
-        let band = band.min(desc.output.height);
-        let bands = desc.output.height.div_ceil(band.max(1));
-        Self::Bands { bands, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
+        Self::Bands(Bands::new(desc, isa.lanes(), CACHED))
     }
 }
 
@@ -171,14 +196,78 @@ fn inside_taps(desc: &ConvDesc, ox: usize) -> Range<usize> {
 /// Of any tile.
 const MOST_PIXELS: usize = 8;
 
-struct Depthwise {
-    desc: ConvDesc,
+pub(super) struct Depthwise {
+    pub(super) desc: ConvDesc,
     weights: Packed,
     finish: Finish,
     way: Way,
     items: usize,
     phases: Vec<usize>,
     isa: Isa,
+}
+
+impl Depthwise {
+    /// A kernel whose work is cut like this.
+    pub(super) fn new(
+        desc: &ConvDesc,
+        weights: Packed,
+        epilogue: &Epilogue,
+        way: Way,
+        isa: Isa,
+        threads: usize,
+    ) -> Self {
+        let items = desc.output.batch
+            * match &way {
+                Way::StoredRows { blocks, .. } => desc.output.height * blocks,
+                Way::Bands(bands) => desc.groups.div_ceil(isa.lanes()) * bands.count,
+            };
+        let phases = if desc.output.pixels() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
+        let finish = Finish::new(epilogue, desc.groups).expect("memory for an epilogue");
+        Self { desc: *desc, weights, finish, way, items, phases, isa }
+    }
+
+    /// The output rows of a band of picture `n`, vector `v`, from its input at `halo`.
+    ///
+    /// # Safety
+    /// The input has the rows that these see; the output is the descriptor's, without a residual.
+    #[inline(always)]
+    pub(super) unsafe fn band<S: Simd>(
+        &self,
+        s: S,
+        n: usize,
+        rows: Range<usize>,
+        v: usize,
+        halo: Halo,
+        output: *mut f32,
+    ) {
+        let place = Place { n, v };
+        let items = Items {
+            conv: self,
+            range: 0..0,
+            input: halo.first,
+            residual: None,
+            output,
+            halo: std::ptr::null_mut(),
+        };
+        // SAFETY: by contract.
+        unsafe {
+            match (self.desc.kernel[1], self.desc.stride[1]) {
+                (3, 1) => items.band::<S, 3, 1, 8>(s, place, rows, halo),
+                (3, 2) => items.band::<S, 3, 2, 2>(s, place, rows, halo),
+                (5, 1) => items.band::<S, 5, 1, 8>(s, place, rows, halo),
+                (5, 2) => items.band::<S, 5, 2, 2>(s, place, rows, halo),
+                (7, 1) => items.band::<S, 7, 1, 8>(s, place, rows, halo),
+                _ => items.band::<S, 0, 0, 4>(s, place, rows, halo),
+            }
+        }
+    }
+}
+
+/// A picture and a vector of channels.
+#[derive(Clone, Copy)]
+struct Place {
+    n: usize,
+    v: usize,
 }
 
 impl Kernel for Depthwise {
@@ -193,7 +282,7 @@ impl Kernel for Depthwise {
     fn scratch(&self) -> ScratchSize {
         match self.way {
             Way::StoredRows { .. } => ScratchSize::default(),
-            Way::Bands { length, rows, .. } => {
+            Way::Bands(Bands { length, rows, .. }) => {
                 ScratchSize { shared: 0, local: rows * length * self.isa.lanes() }
             }
         }
@@ -283,25 +372,44 @@ impl Items<'_> {
                     }
                 }
             }
-            Way::Bands { bands, length, .. } => {
+            Way::Bands(bands) => {
+                let halo = Halo { first: self.halo, pixel: S::LANES, length: bands.length };
                 for item in self.range.clone() {
-                    let (n, rest) = (item / (vectors * bands), item % (vectors * bands));
-                    let (v, band) = (rest / bands, rest % bands);
-                    let rows = even_range(output.height, *bands, band);
+                    let (n, rest) = (item / (vectors * bands.count), item % (vectors * bands.count));
+                    let (v, band) = (rest / bands.count, rest % bands.count);
+                    let rows = even_range(output.height, bands.count, band);
                     // SAFETY: the scratch has room for the longest band's rows.
-                    unsafe { self.copy_with_halo(s, n, rows.clone(), v, *length) };
-                    for oy in rows.clone() {
-                        let row = self.row_in_halo(s, n, oy, v, oy - rows.start, *length);
-                        // SAFETY: the row is inside the output, and the copy as long as its tiles.
-                        unsafe {
-                            for ox in (0..output.width).step_by(P) {
-                                let count = P.min(output.width - ox);
-                                row.tile::<KW, STRIDE, P>(s, ox, count, &(0..self.conv.desc.kernel[1]));
-                            }
-                            row.rest(output.width);
-                        }
+                    unsafe {
+                        self.copy_with_halo(s, n, rows.clone(), v, bands.length);
+                        self.band::<S, KW, STRIDE, P>(s, Place { n, v }, rows, halo);
                     }
                 }
+            }
+        }
+    }
+
+    /// A band's output rows.
+    ///
+    /// # Safety
+    /// The halo holds the rows that they see.
+    #[inline(always)]
+    unsafe fn band<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(
+        &self,
+        s: S,
+        place: Place,
+        rows: Range<usize>,
+        halo: Halo,
+    ) {
+        let Depthwise { desc, .. } = self.conv;
+        for oy in rows.clone() {
+            let row = self.row_in_halo(s, place, oy, oy - rows.start, halo);
+            // SAFETY: the row is inside the output, and the halo as long as its tiles.
+            unsafe {
+                for ox in (0..desc.output.width).step_by(P) {
+                    let count = P.min(desc.output.width - ox);
+                    row.tile::<KW, STRIDE, P>(s, ox, count, &(0..desc.kernel[1]));
+                }
+                row.rest(desc.output.width);
             }
         }
     }
@@ -320,25 +428,18 @@ impl Items<'_> {
         }
     }
 
-    /// An output row whose input is the copy from its row `at * stride` on.
+    /// An output row whose input is the band's from its row `at * stride` on.
     #[inline(always)]
-    fn row_in_halo<S: Simd>(
-        &self,
-        s: S,
-        n: usize,
-        oy: usize,
-        v: usize,
-        at: usize,
-        length: usize,
-    ) -> Row<'_, S> {
+    fn row_in_halo<S: Simd>(&self, s: S, place: Place, oy: usize, at: usize, halo: Halo) -> Row<'_, S> {
         let desc = &self.conv.desc;
+        let line = halo.length * halo.pixel;
         Row {
-            input: self.halo.wrapping_add(at * desc.stride[0] * length * S::LANES),
-            line_step: desc.dilation[0] * length * S::LANES,
-            pixel_stride: S::LANES,
+            input: halo.first.wrapping_add(at * desc.stride[0] * line),
+            line_step: desc.dilation[0] * line,
+            pixel_stride: halo.pixel,
             before: 0,
             tap_rows: desc.kernel[0],
-            ..self.row(s, n, oy, v, 0)
+            ..self.row(s, place.n, oy, place.v, 0)
         }
     }
 
@@ -381,10 +482,7 @@ impl Items<'_> {
         let channels = S::LANES.min(x.channels - v * S::LANES);
         let left = desc.padding.left.min(length);
         let columns = x.width.min(length - left);
-        let seen = (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1;
-        for r in 0..seen {
-            // Above the picture this wraps around to something large.
-            let iy = (rows.start * desc.stride[0] + r).wrapping_sub(desc.padding.top);
+        for (r, iy) in Bands::seen(desc, &rows).enumerate() {
             let (left, columns) = if iy < x.height { (left, columns) } else { (length, 0) };
             // SAFETY: the row is inside the scratch, its columns inside the picture.
             unsafe {

@@ -4,6 +4,7 @@
 //! feature map followed by a linear layer is a convolution whose kernel is the whole map.
 
 mod depthwise;
+mod expand_depthwise;
 mod finish;
 mod gemv;
 mod grouped;
@@ -18,6 +19,8 @@ use crate::simd::Isa;
 use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
 
 use super::{Epilogue, Kernel};
+
+pub use expand_depthwise::ExpandDepthwiseDesc;
 
 /// Zero pixels around a picture, which need not be the same on all sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,6 +134,11 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
         im2col::CANDIDATES,
     ];
     lists.into_iter().flatten()
+}
+
+/// Whether the user forces a candidate: then no two convolutions become one kernel.
+pub fn is_forced() -> bool {
+    std::env::var_os(FORCE_VARIABLE).is_some()
 }
 
 /// The candidate for a convolution on `isa`.
