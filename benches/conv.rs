@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates};
+use rvision::kernels::peak::multiply_adds;
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
-use rvision::simd::{Isa, Simd, Vectorized};
+use rvision::simd::Isa;
 use rvision::tensor::{Activation, AlignedBuf, FeatureMap};
 use rvision::threads::{Phase, Work, pool, set_num_threads};
 
@@ -102,38 +103,12 @@ fn planar(map: FeatureMap) -> FeatureMap {
     FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
 }
 
-/// Multiply-adds alone, in as many chains as a tile has accumulators.
-struct Peak {
-    steps: usize,
-}
-
-impl Vectorized for Peak {
-    /// Multiply-adds done.
-    type Output = usize;
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> usize {
-        let mut chains = [s.splat(std::hint::black_box(0.5)); 12];
-        let (a, b) = (s.splat(std::hint::black_box(0.25)), s.splat(std::hint::black_box(0.125)));
-        for _ in 0..self.steps {
-            for chain in &mut chains {
-                *chain = s.fma(*chain, a, b);
-            }
-        }
-        let mut sum = s.zero();
-        for chain in chains {
-            sum = s.add(sum, chain);
-        }
-        std::hint::black_box(s.reduce_add(sum));
-        self.steps * chains.len() * S::LANES
-    }
-}
-
 /// Multiply-adds per nanosecond of one thread, at its best.
 fn peak(isa: Isa) -> f64 {
     (0..3)
         .map(|_| {
             let start = Instant::now();
-            let done = isa.dispatch(Peak { steps: 20_000 });
+            let done = multiply_adds(isa, 20_000);
             done as f64 / start.elapsed().as_nanos() as f64
         })
         .fold(0.0, f64::max)

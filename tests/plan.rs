@@ -234,6 +234,38 @@ fn bits_do_not_depend_on_the_threads() {
 }
 
 #[test]
+fn a_profile_has_every_step_in_time_of_the_runs() {
+    let graph = everything();
+    let network = Network::new(optimize(graph.clone()));
+    let shape = Shape::new(&[1, 3, 33, 40]);
+    let plan = network.plan(&[shape]).unwrap();
+    let input = noise(shape.numel(), 5);
+    let expected = run(&network, &[shape], std::slice::from_ref(&input));
+    let mut outputs: Vec<Vec<f32>> = plan.outputs().iter().map(|s| vec![f32::NAN; s.numel()]).collect();
+    let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    let profile = network.profile(&plan, &[&input], &mut slices, 3, &mut || false).unwrap();
+    assert_eq!(outputs, expected);
+    let text = plan.to_string();
+    assert_eq!(profile.steps.len(), text.lines().count() - 1);
+    for (step, line) in profile.steps.iter().zip(text.lines()) {
+        assert_eq!(line.split_whitespace().nth(1), Some(step.kernel));
+        // Under its own name, and not that of a batch norm or activation that was fused into it.
+        let norm_or_activation = |name: &str| {
+            graph
+                .nodes
+                .iter()
+                .any(|node| node.name == name && matches!(node.op, Op::BatchNorm { .. } | Op::Activation(_)))
+        };
+        assert!(step.macs == 0 || !norm_or_activation(&step.name), "{}", step.name);
+        assert!(step.bytes >= step.shape.numel() * size_of::<f32>());
+        assert!(step.times.least <= step.times.median);
+    }
+    assert!(profile.steps.iter().any(|step| step.macs > 0));
+    let least: std::time::Duration = profile.steps.iter().map(|step| step.times.least).sum();
+    assert!(!least.is_zero() && least <= profile.run.least && profile.run.least <= profile.run.median);
+}
+
+#[test]
 fn packed_weights_are_shared_by_sizes_and_graphs() {
     let mut d = Draw::new();
     let x = d.builder.input("x", &[1, 32, 28, 28]).unwrap();

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rvision import dense, hub, models, nn, ops, transforms, utils, weights
     from rvision._ensemble import Ensemble
     from rvision._evaluate import Evaluation, evaluate
+    from rvision._profile import Profile, ProfileRow, profile
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision._summary import Summary, SummaryRow, summary
     from rvision.dense._convolutionize import convolutionize
@@ -55,6 +56,8 @@ __all__ = [
     "DownloadError",
     "Ensemble",
     "Evaluation",
+    "Profile",
+    "ProfileRow",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -82,6 +85,7 @@ __all__ = [
     "nn",
     "ops",
     "permute",
+    "profile",
     "relu",
     "roll",
     "save",
@@ -108,6 +112,7 @@ _HOMES = {
     "Ensemble": "rvision._ensemble",
     "convolutionize": "rvision.dense._convolutionize",
     **dict.fromkeys(("Evaluation", "evaluate"), "rvision._evaluate"),
+    **dict.fromkeys(("Profile", "ProfileRow", "profile"), "rvision._profile"),
     **dict.fromkeys(("Summary", "SummaryRow", "summary"), "rvision._summary"),
     **dict.fromkeys(("load", "save"), "rvision.weights._files"),
     **dict.fromkeys(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rvision._table import shown, table
 from rvision._trace import Tracer
 from rvision.errors import ArgumentError
 from rvision.nn import Module
@@ -74,28 +75,13 @@ class Summary:
 
     def __str__(self) -> str:
         cells = [
-            (row.name, row.type, _shown(row.output_shape), f"{row.num_params:,}", f"{row.multiply_adds:,}")
+            (row.name, row.type, shown(row.output_shape), f"{row.num_params:,}", f"{row.multiply_adds:,}")
             for row in self.rows
         ]
-        cells.append(("total", "", "", f"{self.num_params:,}", f"{self.multiply_adds:,}"))
-        widths = [max(map(len, column)) for column in zip(_HEADER, *cells, strict=True)]
-        lines = [_line(line, widths) for line in (_HEADER, *cells)]
-        rule = "-" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        total = ("total", "", "", f"{self.num_params:,}", f"{self.multiply_adds:,}")
+        return table(_HEADER, cells, total)
 
     __repr__ = __str__
-
-
-def _shown(shape: tuple[int, ...] | None) -> str:
-    return "-" if shape is None else str(shape)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    pairs = zip(cells, widths, strict=True)
-    aligned = [
-        cell.ljust(width) if place < 3 else cell.rjust(width) for place, (cell, width) in enumerate(pairs)
-    ]
-    return "  ".join(aligned)
 
 
 def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Summary:

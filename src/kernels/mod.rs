@@ -17,6 +17,7 @@ pub mod math;
 pub mod matmul;
 mod nest;
 pub mod norm;
+pub mod peak;
 pub mod pool;
 pub mod reduce;
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use super::layout::{Order, orders};
 use super::memory::{Lifetime, place};
 use super::rows;
-use super::{Operand, Plan, Step, Storage};
+use super::{Cost, Operand, Plan, Step, Storage};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -59,7 +60,7 @@ struct PendingStep {
     inputs: Vec<Place>,
     output: Place,
     shared: Option<usize>,
-    macs: usize,
+    cost: Cost,
 }
 
 /// The state of one compilation.
@@ -143,6 +144,16 @@ fn is_pointwise(op: &Op) -> bool {
         op,
         Op::Activation(_) | Op::PRelu | Op::BatchNorm { .. } | Op::Binary(_) | Op::BinaryScalar { .. }
     )
+}
+
+/// Bytes of a step's operands, each value once.
+fn operand_bytes(inputs: &[Place], output: &Place) -> usize {
+    let same = |a: &Place, b: &Place| a.storage == b.storage && a.view == b.view;
+    let read = |(i, place): (usize, &Place)| {
+        if inputs[..i].iter().any(|before| same(before, place)) { 0 } else { place.view.distinct() }
+    };
+    let values = inputs.iter().enumerate().map(read).sum::<usize>() + output.view.distinct();
+    values * size_of::<f32>()
 }
 
 impl<'a> Compiler<'a> {
@@ -314,8 +325,34 @@ impl<'a> Compiler<'a> {
         self.copy(name, place, View::physical(place.view.shape))
     }
 
-    /// Add a step. Steps without results (an empty batch) are left out.
+    /// Add a step.
     pub fn step(&mut self, name: &str, kernel: Box<dyn Kernel>, inputs: &[Place], output: Place) {
+        self.product_step(name, 0, kernel, inputs, output);
+    }
+
+    /// Add a step of so many multiply-adds.
+    pub fn product_step(
+        &mut self,
+        name: &str,
+        macs: usize,
+        kernel: Box<dyn Kernel>,
+        inputs: &[Place],
+        output: Place,
+    ) {
+        let cost = Cost { macs, bytes: operand_bytes(inputs, &output) };
+        self.costed_step(name, cost, kernel, inputs, output);
+    }
+
+    /// Add a step whose cost is more than what its operands show. Steps without results (an empty
+    /// batch) are left out.
+    pub fn costed_step(
+        &mut self,
+        name: &str,
+        cost: Cost,
+        kernel: Box<dyn Kernel>,
+        inputs: &[Place],
+        output: Place,
+    ) {
         if output.view.shape.numel() == 0 {
             return;
         }
@@ -339,23 +376,8 @@ impl<'a> Compiler<'a> {
             inputs: inputs.to_vec(),
             output,
             shared,
-            macs: 0,
+            cost,
         });
-    }
-
-    /// Add a step of so many multiply-adds.
-    pub fn product_step(
-        &mut self,
-        name: &str,
-        macs: usize,
-        kernel: Box<dyn Kernel>,
-        inputs: &[Place],
-        output: Place,
-    ) {
-        self.step(name, kernel, inputs, output);
-        if let Some(step) = self.steps.last_mut() {
-            step.macs = macs;
-        }
     }
 
     /// Record a node's value, and that its operands have been read once.
@@ -402,6 +424,8 @@ impl<'a> Compiler<'a> {
             .collect();
         let (slots, arena) = place(&lifetimes);
         let operand = |p: &Place| Operand { storage: p.storage, offset: p.view.offset };
+        let layers: HashMap<_, _> =
+            self.graph.nodes.iter().map(|node| (node.name.as_str(), node.traced_name())).collect();
         let mut local = 0;
         let mut phases = Vec::new();
         let mut steps = Vec::with_capacity(self.steps.len());
@@ -410,12 +434,13 @@ impl<'a> Compiler<'a> {
             local = local.max(step.kernel.scratch().local.next_multiple_of(16));
             phases.extend((0..step.kernel.phases().len()).map(|phase| (index, phase)));
             steps.push(Step {
+                layer: layers.get(step.name.as_str()).map_or_else(|| step.name.clone(), |&s| s.to_owned()),
                 name: step.name,
                 inputs: step.inputs.iter().map(operand).collect(),
                 output: operand(&step.output),
                 output_shape: step.output.view.shape,
                 shared: step.shared,
-                macs: step.macs,
+                cost: step.cost,
                 kernel: step.kernel,
             });
         }

@@ -1,7 +1,5 @@
 //! Running a plan: pointers, workspaces, and the one call into the kernels.
 
-use std::time::{Duration, Instant};
-
 use super::{Operand, Plan, Storage};
 use crate::error::{Error, Result};
 use crate::kernels::{Io, Scratch};
@@ -41,7 +39,8 @@ fn fit(buffer: &mut Option<AlignedBuf>, size: usize, what: &'static str) -> Resu
     Ok(())
 }
 
-struct Run<'a> {
+/// A plan with the memory of one run.
+pub(super) struct Run<'a> {
     plan: &'a Plan,
     inputs: Vec<*const f32>,
     outputs: Vec<*mut f32>,
@@ -71,22 +70,6 @@ impl Run<'_> {
             Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]),
         };
         base.wrapping_add(operand.offset)
-    }
-}
-
-/// A part of a run's phases, as a job of its own.
-struct Part<'a> {
-    run: &'a Run<'a>,
-    first: usize,
-}
-
-impl Work for Part<'_> {
-    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
-        self.run.chunk(self.first + phase, chunk, worker);
-    }
-
-    fn name(&self, phase: usize) -> String {
-        self.run.name(self.first + phase)
     }
 }
 
@@ -125,7 +108,7 @@ impl Plan {
     }
 
     /// Checks, and pointers to everything.
-    fn start<'a>(
+    pub(super) fn start<'a>(
         &'a self,
         pool: &Pool,
         workspace: &'a mut Workspace,
@@ -160,59 +143,6 @@ impl Plan {
     ) -> Result<()> {
         let run = self.start(pool, workspace, inputs, outputs)?;
         pool.run(&run, &self.counters(), interrupted)
-    }
-}
-
-/// The time of one step, best of several runs.
-#[derive(Clone, Debug)]
-pub struct StepTime {
-    /// The node's name.
-    pub name: String,
-    /// The kernel's name.
-    pub kernel: &'static str,
-    /// Of the output.
-    pub shape: Shape,
-    /// Multiply-adds, where the kernel is a convolution or linear layer.
-    pub macs: usize,
-    /// The fastest run.
-    pub best: Duration,
-}
-
-impl Plan {
-    /// Time every step as a job of its own, `runs` times in turn; as [`Plan::run`] otherwise. Each
-    /// step's time includes about ten microseconds for entering the pool.
-    pub(super) fn profile(
-        &self,
-        pool: &Pool,
-        workspace: &mut Workspace,
-        inputs: &[&[f32]],
-        outputs: &mut [&mut [f32]],
-        runs: usize,
-        interrupted: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<StepTime>> {
-        let run = self.start(pool, workspace, inputs, outputs)?;
-        let counters = self.counters();
-        let mut times = vec![Duration::MAX; self.steps.len()];
-        for _ in 0..runs {
-            let mut first = 0;
-            for (step, time) in self.steps.iter().zip(&mut times) {
-                let count = step.kernel.phases().len();
-                let start = Instant::now();
-                pool.run(&Part { run: &run, first }, &counters[first..first + count], interrupted)?;
-                *time = start.elapsed().min(*time);
-                first += count;
-            }
-        }
-        let steps = self.steps.iter().zip(times);
-        Ok(steps
-            .map(|(step, best)| StepTime {
-                name: step.name.clone(),
-                kernel: step.kernel.name(),
-                shape: step.output_shape,
-                macs: step.macs,
-                best,
-            })
-            .collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One node becomes a view, or one or a few steps.
 
 use super::compile::{Compiler, Place, Value};
-use super::weights;
+use super::{Cost, weights};
 use crate::error::Result;
 use crate::graph::{self, Conv2d, Node, NodeId, Op, Window};
 use crate::kernels::conv::{self, ConvDesc, Padding};
@@ -260,9 +260,12 @@ impl Compiler<'_> {
         let weight = node.params[0].as_ref().expect("a weight");
         let packed = weight.form((candidate.form)(&desc), |data| (candidate.pack)(&desc, data))?;
         let epilogue = weights::epilogue(node)?;
+        let values = desc.input_read() + desc.output.view().distinct() + packed.len();
+        let residual_values = residual.map_or(0, |r| r.view.distinct());
+        let cost = Cost { macs: desc.macs(), bytes: (values + residual_values) * size_of::<f32>() };
         let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads);
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
-        self.product_step(&node.name, desc.macs(), kernel, &operands, to);
+        self.costed_step(&node.name, cost, kernel, &operands, to);
         Ok(to)
     }
 

@@ -5,7 +5,8 @@
 //! infers shapes, lowers every node to a prepared kernel ([`lower`], [`rows`], two at a time in [`expand`]), decides in which order
 //! values lie ([`layout`]), and which values are
 //! views of others ([`compile`]) and gives every value its place in one arena ([`memory`]).
-//! Running one resolves pointers and hands the phases to the worker pool ([`exec`]).
+//! Running one resolves pointers and hands the phases to the worker pool ([`exec`]), which [`profile`]
+//! times; [`peaks`] is what the machine can do at most.
 
 mod compile;
 mod describe;
@@ -15,11 +16,14 @@ mod layout;
 mod lower;
 mod memory;
 mod network;
+mod peaks;
+mod profile;
 mod rows;
 mod weights;
 
-pub use exec::StepTime;
 pub use network::Network;
+pub use peaks::{multiply_adds_per_second, read_bytes_per_second};
+pub use profile::{Profile, StepTime, Times};
 
 use std::sync::Arc;
 
@@ -47,16 +51,27 @@ struct Operand {
     offset: usize,
 }
 
+/// What a step must do at least, whatever its kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    /// Multiply-adds of a convolution or a product of matrices as they are defined, else 0.
+    macs: usize,
+    /// Bytes of its operands, each value once: inputs, output, packed weights. Of a convolution's
+    /// input what its windows see.
+    bytes: usize,
+}
+
 /// One kernel with its operands.
 struct Step {
     /// The node's name.
     name: String,
+    /// The name under which the node's operation was traced, before others were fused into it.
+    layer: String,
     kernel: Box<dyn Kernel>,
     inputs: Vec<Operand>,
     output: Operand,
     output_shape: Shape,
-    /// Multiply-adds of a convolution or linear layer, else 0.
-    macs: usize,
+    cost: Cost,
     /// The slot of the kernel's shared scratch.
     shared: Option<usize>,
 }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exec::Workspace;
-use super::{Plan, StepTime};
+use super::{Plan, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::simd::Isa;
 use crate::tensor::Shape;
-use crate::threads;
+use crate::threads::{self, Pool};
 
 /// Plans kept for shapes seen lately. A plan is cheap to make again (its packed weights stay on
 /// the parameters), so few are enough, and thousands of shapes take no more memory than these.
@@ -105,17 +105,44 @@ impl Network {
         outputs: &mut [&mut [f32]],
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
+        self.on_pool(plan, |plan, pool, workspace| plan.run(pool, workspace, inputs, outputs, interrupted))
+    }
+
+    /// Run `plan` `runs` times (once at least) after a run to warm up, and time its steps inside of these
+    /// runs; otherwise as [`Network::run`].
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn profile(
+        &self,
+        plan: &Arc<Plan>,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        runs: usize,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Profile> {
+        self.on_pool(plan, |plan, pool, workspace| {
+            plan.profile(pool, workspace, inputs, outputs, runs, interrupted)
+        })
+    }
+
+    /// Do `job` with the pool, a workspace of this network's, and a plan for the pool's threads.
+    fn on_pool<T>(
+        &self,
+        plan: &Arc<Plan>,
+        job: impl FnOnce(&Plan, &Pool, &mut Workspace) -> Result<T>,
+    ) -> Result<T> {
         let (pool, mut workspace) = {
             let _guard = threads::hold_fork();
             (threads::pool()?, lock(&self.idle).pop().unwrap_or_default())
         };
         let same_pool = pool.threads() == plan.threads;
         let result = if same_pool {
-            plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
+            job(plan, &pool, &mut workspace)
         } else {
             // The number of threads was changed between planning and running.
             let plan = self.plan_chosen_for(&plan.inputs, &plan.chosen_for)?;
-            plan.run(&pool, &mut workspace, inputs, outputs, interrupted)
+            job(&plan, &pool, &mut workspace)
         };
         let _guard = threads::hold_fork();
         let mut idle = lock(&self.idle);
@@ -123,25 +150,6 @@ impl Network {
             idle.push(workspace);
         }
         result
-    }
-
-    /// Time every step of `plan`, best of `runs`; otherwise as [`Network::run`].
-    ///
-    /// # Errors
-    /// As [`Network::run`].
-    pub fn profile(
-        &self,
-        plan: &Plan,
-        inputs: &[&[f32]],
-        outputs: &mut [&mut [f32]],
-        runs: usize,
-        interrupted: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<StepTime>> {
-        let pool = {
-            let _guard = threads::hold_fork();
-            threads::pool()?
-        };
-        plan.profile(&pool, &mut Workspace::default(), inputs, outputs, runs, interrupted)
     }
 
     /// Bytes of idle workspaces.

@@ -77,3 +77,23 @@ fn os_error(path: &str, source: &std::io::Error) -> PyErr {
     let message = message.strip_suffix(&format!(" (os error {errno})")).unwrap_or(&message);
     PyOSError::new_err((errno, message.to_owned(), path.to_owned()))
 }
+
+/// Do `job` without the interpreter's lock. It asks what it is given now and then whether to stop, which
+/// lets Python's signal handlers run.
+pub(super) fn interruptible<T: Send>(
+    py: Python<'_>,
+    job: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let mut signal = None;
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path has one lifetime only")]
+    let mut interrupted = || {
+        signal = Python::attach(|py| py.check_signals()).err();
+        signal.is_some()
+    };
+    let result = py.detach(|| job(&mut interrupted));
+    // The exception that the signal's handler raised, which need not be KeyboardInterrupt.
+    match signal {
+        Some(raised) => Err(raised),
+        None => result.map_err(PyErr::from),
+    }
+}

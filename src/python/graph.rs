@@ -6,8 +6,9 @@ use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethod
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::errors::interruptible;
 use crate::error::Error;
-use crate::plan::{Network, Plan};
+use crate::plan::{Network, Plan, StepTime, Times};
 use crate::tensor::Shape;
 
 /// A traced network, after the passes.
@@ -27,7 +28,7 @@ impl Graph {
 }
 
 /// A line of a profile.
-type StepRow<'py> = (String, &'static str, Bound<'py, PyTuple>, usize, f64);
+type StepRow<'py> = (String, &'static str, Bound<'py, PyTuple>, usize, usize, f64, f64);
 
 impl Graph {
     /// Plan for the inputs' shapes, make the outputs, and do `job` without the interpreter's lock.
@@ -58,18 +59,8 @@ impl Graph {
             plan.outputs().iter().map(|shape| PyArrayDyn::<f32>::zeros(py, &shape[..], false)).collect();
         let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
         let mut targets = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
-        let mut signal = None;
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "a path has one lifetime only")]
-        let mut interrupted = || {
-            signal = Python::attach(|py| py.check_signals()).err();
-            signal.is_some()
-        };
-        let result = py.detach(|| job(&plan, &slices, &mut targets, &mut interrupted));
-        // The exception that the signal's handler raised, which need not be KeyboardInterrupt.
-        match signal {
-            Some(raised) => Err(raised),
-            None => result.map(|value| (value, outputs)).map_err(PyErr::from),
-        }
+        let run = |interrupted: &mut dyn FnMut() -> bool| job(&plan, &slices, &mut targets, interrupted);
+        Ok((interruptible(py, run)?, outputs))
     }
 }
 
@@ -121,23 +112,29 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// Time every step, best of `runs`: node, kernel, output shape, multiply-adds, seconds.
+    /// Run `runs` times after a run to warm up, and time the steps inside of these runs.
     ///
-    /// Each step runs as a job of its own, which adds some ten microseconds to it.
-    #[pyo3(signature = (inputs, runs = 10))]
+    /// Returns for each step: node, kernel, output shape, multiply-adds, bytes of its operands, median and
+    /// least seconds; then median and least seconds of the runs, which include entering and leaving the
+    /// worker pool.
+    #[pyo3(signature = (inputs, runs = 20))]
     fn profile<'py>(
         &self,
         py: Python<'py>,
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
         runs: usize,
-    ) -> PyResult<Vec<StepRow<'py>>> {
-        let (steps, _) = self.execute(py, &inputs, None, |plan, inputs, outputs, interrupted| {
-            self.network.profile(plan, inputs, outputs, runs.max(1), interrupted)
+    ) -> PyResult<(Vec<StepRow<'py>>, (f64, f64))> {
+        let (profile, _) = self.execute(py, &inputs, None, |plan, inputs, outputs, interrupted| {
+            self.network.profile(plan, inputs, outputs, runs, interrupted)
         })?;
-        steps
-            .into_iter()
-            .map(|s| Ok((s.name, s.kernel, PyTuple::new(py, s.shape.iter())?, s.macs, s.best.as_secs_f64())))
-            .collect()
+        let seconds = |times: Times| (times.median.as_secs_f64(), times.least.as_secs_f64());
+        let row = |step: StepTime| {
+            let (median, least) = seconds(step.times);
+            let shape = PyTuple::new(py, step.shape.iter())?;
+            Ok((step.name, step.kernel, shape, step.macs, step.bytes, median, least))
+        };
+        let rows = profile.steps.into_iter().map(row).collect::<PyResult<_>>()?;
+        Ok((rows, seconds(profile.run)))
     }
 
     fn __repr__(&self) -> String {

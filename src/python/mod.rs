@@ -30,7 +30,9 @@ mod extension {
     #[pymodule_export]
     use super::param::Parameter;
     #[pymodule_export]
-    use super::settings::{build_info, get_num_threads, set_num_threads};
+    use super::settings::{
+        build_info, get_num_threads, peak_multiply_adds, peak_read_bytes, set_num_threads,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

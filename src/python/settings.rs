@@ -3,7 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::errors::interruptible;
 use crate::error::{Error, Result};
+use crate::plan;
 use crate::simd::Isa;
 use crate::threads;
 
@@ -27,6 +29,20 @@ pub fn set_num_threads(n: i64) -> Result<()> {
 #[pyfunction]
 pub fn get_num_threads() -> Result<usize> {
     threads::num_threads()
+}
+
+/// Multiply-adds a second that all threads together do at their best in registers, measured now, which
+/// takes some milliseconds.
+#[pyfunction]
+pub fn peak_multiply_adds(py: Python<'_>) -> PyResult<f64> {
+    interruptible(py, plan::multiply_adds_per_second)
+}
+
+/// Bytes a second that all threads together read at their best from main memory, measured now. Takes
+/// some tenths of a second and 128 MiB.
+#[pyfunction]
+pub fn peak_read_bytes(py: Python<'_>) -> PyResult<f64> {
+    interruptible(py, plan::read_bytes_per_second)
 }
 
 /// Version, instruction set in use, those this processor has, and how the extension was compiled.

@@ -39,6 +39,12 @@ impl View {
         self.offset + last + 1
     }
 
+    /// Elements of the buffer that the view shows: of a broadcast dimension one, since its stride is 0.
+    pub fn distinct(&self) -> usize {
+        let sizes = self.shape.iter().zip(self.strides());
+        sizes.map(|(&n, &stride)| if stride == 0 { n.min(1) } else { n }).product()
+    }
+
     /// Whether the elements lie in logical order without gaps.
     pub fn is_contiguous(&self) -> bool {
         let dense = self.shape.contiguous_strides();
@@ -294,6 +300,15 @@ mod tests {
         let v = View::contiguous(Shape::new(&[2, 6]));
         assert_eq!(addresses(&v.slice(1, 1, 3, 2)), [1, 3, 5, 7, 9, 11]);
         assert_eq!(v.slice(1, 6, 0, 1).end(), 0);
+    }
+
+    #[test]
+    fn distinct_elements() {
+        let v = View::contiguous(Shape::new(&[2, 1, 6]));
+        assert_eq!(v.distinct(), 12);
+        assert_eq!(v.slice(2, 0, 3, 2).distinct(), 6);
+        assert_eq!(v.broadcast(Shape::new(&[2, 5, 6])).distinct(), 12);
+        assert_eq!(View::contiguous(Shape::new(&[0, 4])).distinct(), 0);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const SLEEP: Duration = Duration::from_micros(50);
 pub trait Work: Sync {
     /// Compute one chunk of one phase on worker number `worker`.
     fn chunk(&self, phase: usize, chunk: usize, worker: usize);
+    /// All chunks of a phase are done: called once, in the order of the phases, by the worker that did
+    /// the last one, before the next phase opens. It must not panic.
+    fn ended(&self, _phase: usize) {}
     /// What a phase is called in an error.
     fn name(&self, phase: usize) -> String;
 }
@@ -147,6 +150,7 @@ impl Job {
                 // The last chunk's worker opens the next phase; AcqRel carries every chunk's
                 // writes to it, and the release of `current` carries them on.
                 if phase.done.0.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
+                    work.ended(at);
                     self.current.store(at + 1, Ordering::Release);
                 }
             }

@@ -11,6 +11,7 @@ use crate::error::Error;
 struct Ordered {
     chunks: Vec<usize>,
     done: Vec<AtomicUsize>,
+    ended: AtomicUsize,
     pause: Duration,
     panic_at: Option<usize>,
 }
@@ -18,7 +19,13 @@ struct Ordered {
 impl Ordered {
     fn new(chunks: &[usize]) -> Self {
         let done = chunks.iter().map(|_| AtomicUsize::new(0)).collect();
-        Self { chunks: chunks.to_vec(), done, pause: Duration::ZERO, panic_at: None }
+        Self {
+            chunks: chunks.to_vec(),
+            done,
+            ended: AtomicUsize::new(0),
+            pause: Duration::ZERO,
+            panic_at: None,
+        }
     }
 
     fn phases(&self, workers: usize) -> Vec<Phase> {
@@ -31,11 +38,16 @@ impl Work for Ordered {
         for before in 0..phase {
             assert_eq!(self.done[before].load(Ordering::SeqCst), self.chunks[before]);
         }
+        assert_eq!(self.ended.load(Ordering::SeqCst), phase, "phases that have ended");
         assert_ne!(self.panic_at, Some(phase), "asked to");
         if !self.pause.is_zero() {
             std::thread::sleep(self.pause);
         }
         self.done[phase].fetch_add(1, Ordering::SeqCst);
+    }
+    fn ended(&self, phase: usize) {
+        assert_eq!(self.done[phase].load(Ordering::SeqCst), self.chunks[phase]);
+        assert_eq!(self.ended.fetch_add(1, Ordering::SeqCst), phase);
     }
     fn name(&self, phase: usize) -> String {
         format!("phase {phase}")
@@ -51,6 +63,7 @@ fn every_chunk_once_and_phases_in_order() {
         for (done, chunks) in work.done.iter().zip(&work.chunks) {
             assert_eq!(done.load(Ordering::SeqCst), *chunks);
         }
+        assert_eq!(work.ended.load(Ordering::SeqCst), work.chunks.len());
     }
 }
 

@@ -416,6 +416,41 @@ def test_summary_says_what_is_wrong(run):
     assert_one_line_error(run("summary", "resnet18", "--input", "1,28,28"), "conv1: .*3 input channels")
 
 
+# --- profile ---
+
+
+def test_profile_times_steps(run):
+    before = rvision.get_num_threads()
+    try:
+        result = run("profile", "alexnet", "--size", "64", "--runs", "2", "--threads", "1")
+    finally:
+        rvision.set_num_threads(before)
+    assert result.status == 0
+    assert result.lines[2].split()[0] == "features.0"
+    assert result.lines[-1].startswith("a run takes ") and " on 1 thread with " in result.lines[-1]
+    report = json.loads(run("profile", "lenet5", "--batch", "3", "--runs", "2", "--json").out)
+    assert report["input"] == [3, 1, 28, 28]
+    assert report["multiply_adds"] == 3 * 416520
+    assert report["rows"][-1]["output_shape"] == [3, 10]
+    assert {"kernel", "milliseconds", "share", "gflop_per_second", "gb_per_second", "peak_share"} <= {
+        *report["rows"][0]
+    }
+
+
+def test_profile_takes_weights(run, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    rvision.save(rvision.models.lenet5(num_classes=7), path)
+    report = json.loads(run("profile", "lenet5", "--weights", path, "--runs", "1", "--json").out)
+    assert report["rows"][-1]["output_shape"] == [1, 7]
+
+
+def test_profile_says_what_is_wrong(run):
+    assert_one_line_error(run("profile", "resnet19"), "Unknown model resnet19; did you mean")
+    assert_one_line_error(run("profile", "resnet18", "--batch", "0"), "a whole number from 1, got '0'")
+    assert_one_line_error(run("profile", "alexnet", "--size", "8"), "features")
+    assert_one_line_error(run("profile", "resnet18", "--weights", "none.pth"), "none.pth")
+
+
 # --- inspect ---
 
 

@@ -56,7 +56,7 @@ def test_commands_are_known():
             command = shlex.split(line.rpartition("&&")[2], comments=True)
             if command[:1] == ["rvision"]:
                 seen.add(parser.parse_args(command[1:]).command)
-    assert seen == {"classify", "evaluate", "dense", "detect", "models", "summary", "inspect"}
+    assert seen == {"classify", "evaluate", "dense", "detect", "models", "summary", "profile", "inspect"}
 
 
 def test_links_lead_to_files():

@@ -18,7 +18,9 @@ ALLOWED = {
     "weights": {"transforms", "hub"},
     "models": {"nn", "weights", "transforms", "ops", "hub"},
     "ops": {"nn", "_trace"},
-    "_summary": {"nn", "_trace"},
+    "_table": set(),
+    "_summary": {"nn", "_trace", "_table"},
+    "_profile": {"nn", "_trace", "_table"},
     "_ensemble": {"nn"},
     "dense": {"nn", "_trace", "models", "weights", "transforms", "ops"},
 }

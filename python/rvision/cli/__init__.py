@@ -1,4 +1,4 @@
-"""The command line: `rvision classify | evaluate | dense | detect | models | summary | inspect`.
+"""The command line: `rvision classify | evaluate | dense | detect | models | summary | profile | inspect`.
 
 What goes wrong is one line on stderr and exit status 2. What is found goes to stdout, notes and bars to
 stderr.

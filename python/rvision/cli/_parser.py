@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _detect(commands)
     _models(commands)
     _summary(commands)
+    _profile(commands)
     _inspect(commands)
     return parser
 
@@ -203,6 +204,34 @@ def _summary(commands: Any) -> None:
         help="channels, height and width of a picture; by default those of its published weights",
     )
     command.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _profile(commands: Any) -> None:
+    command = commands.add_parser(
+        "profile",
+        help="say where the time of a network's runs goes",
+        description="Run a network on noise and list the steps of its runs: kernel, shape of what comes out, "
+        "multiply-adds, time, and how much of the machine's measured peak that is.",
+    )
+    command.add_argument("model", metavar="NETWORK", help="the network ('rvision models' lists them)")
+    command.add_argument(
+        "--weights",
+        metavar="FILE|NAME",
+        help="a weight file, or published weights such as DEFAULT; by default weights are drawn, which takes "
+        "the same time",
+    )
+    command.add_argument(
+        "--size",
+        type=_positive,
+        metavar="N",
+        help="height and width of the pictures; by default those of its published weights",
+    )
+    command.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures a run (1)")
+    command.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
+    command.add_argument("--runs", type=_positive, default=20, metavar="N", help="runs to time (20)")
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+    # What a network with weights may be told in other commands: pictures are not prepared here.
+    command.set_defaults(categories=None, resize=None, crop=None, mean=None, std=None)
 
 
 def _inspect(commands: Any) -> None:

@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 
 from rvision import _rvision
 from rvision._trace import Symbol, Tracer
-from rvision.errors import ShapeError
+from rvision.errors import ArgumentError, ShapeError
 from rvision.nn._inputs import as_input, is_array
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
 
-__all__ = ["Links", "call_function", "call_module", "takes_pictures", "trace_for"]
+__all__ = ["Links", "call_function", "call_module", "profile_module", "takes_pictures", "trace_for"]
+
+# Of each step name, kernel, output shape, multiply-adds, bytes, median and least seconds; these of the runs.
+Timed = tuple[list[tuple[str, str, tuple[int, ...], int, int, float, float]], tuple[float, float]]
 
 # Traces a module keeps: one for each rank and channel count, or for each size of a network that reads sizes.
 # Their graphs keep plans and workspaces, so more of them cost memory.
@@ -137,12 +140,19 @@ class Trace:
 
     def run(self, arrays: list[NDArray[np.float32]]) -> Any:
         """Run the graph and give its outputs the structure that `forward` returned."""
-        if self.unbatched:
-            arrays = [array[None] for array in arrays]
-        outputs = self.graph.run(arrays) if self.graph is not None else []
+        outputs = self.graph.run(self._batched(arrays)) if self.graph is not None else []
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         return _fill(self.result, outputs)
+
+    def profile(self, arrays: list[NDArray[np.float32]], runs: int) -> Timed:
+        """Time the steps of several runs."""
+        if self.graph is None:
+            raise ArgumentError("profile: the network returns nothing that depends on its inputs")
+        return self.graph.profile(self._batched(arrays), runs)
+
+    def _batched(self, arrays: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return [array[None] for array in arrays] if self.unbatched else arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,15 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     try:
         trace = trace_for(module, args, kwargs, arrays)
         return trace.run(arrays)
+    except ShapeError as error:
+        raise _explained(error, arrays) from None
+
+
+def profile_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], runs: int) -> Timed:
+    """Time the steps of what `call_module` runs, see :meth:`Graph.profile`; errors are the same."""
+    arrays: list[NDArray[np.float32]] = []
+    try:
+        return trace_for(module, args, kwargs, arrays).profile(arrays, runs)
     except ShapeError as error:
         raise _explained(error, arrays) from None
 

@@ -85,6 +85,14 @@ impl ConvDesc {
         self.output.pixels() * self.output.channels * self.depth()
     }
 
+    /// Input values that the windows see: with a stride larger than the kernel, not all of them.
+    pub fn input_read(&self) -> usize {
+        let seen = |axis: usize, input: usize, output: usize| input.min(output * self.kernel[axis]);
+        let rows = seen(0, self.input.height, self.output.height);
+        let columns = seen(1, self.input.width, self.output.width);
+        self.input.batch * rows * columns * self.input.channels
+    }
+
     /// Whether the kernel reaches outside the input, vertically (0) or horizontally (1).
     pub fn is_padded(&self, axis: usize) -> bool {
         let (before, input, output) = match axis {

@@ -1,0 +1,247 @@
+"""Where the time of a network's runs goes, step by step: `rvision.profile`."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+from rvision import _rvision
+from rvision._table import shown, table
+from rvision._trace import tracer_of
+from rvision.errors import ArgumentError
+from rvision.nn import Module
+from rvision.nn._run import profile_module
+
+__all__ = ["Profile", "ProfileRow", "profile"]
+
+_HEADER = ("step", "kernel", "output", "multiply-adds", "ms", "% of run", "GFLOP/s", "% of peak", "GB/s")
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """A step of a run: a kernel, which computes a layer and what was fused with it.
+
+    Attributes
+    ----------
+    name : str
+        The layer or operation that the step began as, such as ``layer1.0.conv2``. A layer may have several
+        steps, where its input has to be copied into another order first.
+    kernel : str
+        What computes it.
+    output_shape : tuple of int
+        What comes out.
+    multiply_adds : int
+        Products of convolutions and matrices as they are defined: 0 for other operations.
+    bytes : int
+        What it must move at least: inputs, output and packed weights, each value once. They come from
+        memory or from a cache.
+    milliseconds, least_milliseconds : float
+        Median and least of the runs.
+    share : float
+        Of the median run's time, in [0, 1].
+    gflop_per_second : float
+        Two for each multiply-add.
+    gb_per_second : float
+        `bytes` in units of 1e9 a second.
+    peak_share : float
+        `gflop_per_second` divided by the machine's. Winograd's kernels do fewer multiplications than a
+        convolution is defined with, so theirs may be above 1.
+    """
+
+    name: str
+    kernel: str
+    output_shape: tuple[int, ...]
+    multiply_adds: int
+    bytes: int
+    milliseconds: float
+    least_milliseconds: float
+    share: float
+    gflop_per_second: float
+    gb_per_second: float
+    peak_share: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `profile` measured; `str` of it is a table.
+
+    Attributes
+    ----------
+    rows : tuple of ProfileRow
+        In the order of running.
+    milliseconds, least_milliseconds : float
+        Median and least of whole runs: the steps, and waking the threads before the first one. Work in
+        Python around a run is not in it.
+    runs : int
+        How many were timed.
+    threads : int
+        How many worked.
+    isa : str
+        The instruction set in use.
+    peak_gflop_per_second : float
+        What all threads reach with multiply-adds in registers alone.
+    peak_gb_per_second : float
+        What all threads reach when they read from main memory alone; caches are faster.
+    """
+
+    rows: tuple[ProfileRow, ...]
+    milliseconds: float
+    least_milliseconds: float
+    runs: int
+    threads: int
+    isa: str
+    peak_gflop_per_second: float
+    peak_gb_per_second: float
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products of all convolutions and matrices."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def gflop_per_second(self) -> float:
+        """Of the median run."""
+        return _per_second(2 * self.multiply_adds, self.milliseconds)
+
+    @property
+    def peak_share(self) -> float:
+        """`gflop_per_second` divided by the machine's."""
+        return self.gflop_per_second / self.peak_gflop_per_second
+
+    def __str__(self) -> str:
+        cells = [
+            (
+                row.name,
+                row.kernel,
+                shown(row.output_shape),
+                f"{row.multiply_adds:,}",
+                f"{row.milliseconds:.3f}",
+                f"{100 * row.share:.1f}",
+                # Where nothing is multiplied, a rate of zero would look like a slow kernel.
+                f"{row.gflop_per_second:.1f}" if row.multiply_adds else "-",
+                f"{100 * row.peak_share:.1f}" if row.multiply_adds else "-",
+                f"{row.gb_per_second:.1f}",
+            )
+            for row in self.rows
+        ]
+        sums = [sum(getattr(row, name) for row in self.rows) for name in ("milliseconds", "share", "bytes")]
+        total = (
+            "total",
+            "",
+            "",
+            f"{self.multiply_adds:,}",
+            f"{sums[0]:.3f}",
+            f"{100 * sums[1]:.1f}",
+            f"{self.gflop_per_second:.1f}",
+            f"{100 * self.peak_share:.1f}",
+            f"{_per_second(sums[2], self.milliseconds):.1f}",
+        )
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return (
+            f"{table(_HEADER, cells, total)}\n"
+            f"a run takes {self.milliseconds:.3f} ms (median of {self.runs}; the fastest "
+            f"{self.least_milliseconds:.3f}) on {threads} with {self.isa}, which reach "
+            f"{self.peak_gflop_per_second:.1f} GFLOP/s and {self.peak_gb_per_second:.1f} GB/s at most"
+        )
+
+    __repr__ = __str__
+
+
+def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profile:
+    """Time the steps of a network's runs, and compare them with what the machine can do at most.
+
+    The network is run as `model(*inputs, **named)` runs it, with the threads of `set_num_threads`: once to
+    warm up, then `runs` times. The steps are timed inside of these runs, so that each finds in the caches
+    what it finds there in use. Layers are listed as they run, after batch norms, activations and skip
+    connections have become part of convolutions; `summary` lists them as they are written.
+
+    Parameters
+    ----------
+    model : Module
+        A network or a part of one.
+    *inputs, **named : array_like
+        What the model is called with, such as pictures (N, C, H, W).
+    runs : int
+        How many runs to time.
+
+    Returns
+    -------
+    Profile
+        Its `rows`, the time of whole runs, and the machine's peaks, measured before and after the runs.
+        Other programs on the machine make times longer; the least ones suffer least.
+
+    Raises
+    ------
+    ArgumentError
+        If `model` is no network, or `runs` no number from 1.
+    ShapeError
+        If a layer can not take the shape that reaches it.
+    TypeError
+        If an input is not an array of floats.
+
+    Examples
+    --------
+    >>> found = rvision.profile(resnet50(), np.zeros((1, 3, 224, 224), np.float32))
+    >>> print(max(found.rows, key=lambda row: row.milliseconds).name)
+    conv1
+    """
+    if not isinstance(model, Module) or tracer_of(*inputs, *named.values()) is not None:
+        what = type(model).__name__ if not isinstance(model, Module) else "a value of a network being traced"
+        raise ArgumentError(f"profile: expected a Module, and arrays that it is called with, got {what}")
+    try:
+        count = operator.index(runs)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ArgumentError(f"profile: runs: expected a whole number from 1, got {runs!r}")
+    # Before and after, so that a neighbour's moment does not make shares of more than everything.
+    peaks = [_peaks()]
+    steps, (median, least) = profile_module(model, inputs, named, count)
+    peaks.append(_peaks())
+    peak_gflop, peak_gb = (max(each) for each in zip(*peaks, strict=True))
+
+    def row(
+        name: str,
+        kernel: str,
+        shape: tuple[int, ...],
+        multiply_adds: int,
+        moved: int,
+        seconds: float,
+        least_seconds: float,
+    ) -> ProfileRow:
+        gflop = _per_second(2 * multiply_adds, 1e3 * seconds)
+        return ProfileRow(
+            name=name,
+            kernel=kernel,
+            output_shape=shape,
+            multiply_adds=multiply_adds,
+            bytes=moved,
+            milliseconds=1e3 * seconds,
+            least_milliseconds=1e3 * least_seconds,
+            share=seconds / median,
+            gflop_per_second=gflop,
+            gb_per_second=_per_second(moved, 1e3 * seconds),
+            peak_share=gflop / peak_gflop,
+        )
+
+    return Profile(
+        rows=tuple(row(*step) for step in steps),
+        milliseconds=1e3 * median,
+        least_milliseconds=1e3 * least,
+        runs=count,
+        threads=_rvision.get_num_threads(),
+        isa=_rvision.build_info()["isa"],
+        peak_gflop_per_second=peak_gflop,
+        peak_gb_per_second=peak_gb,
+    )
+
+
+def _peaks() -> tuple[float, float]:
+    """Return the machine's GFLOP/s and GB/s."""
+    return 2 * _rvision.peak_multiply_adds() / 1e9, _rvision.peak_read_bytes() / 1e9
+
+
+def _per_second(count: int, milliseconds: float) -> float:
+    """Return a count in units of 1e9 a second; a step below the clock's resolution has no rate."""
+    return count / milliseconds / 1e6 if milliseconds else 0.0
