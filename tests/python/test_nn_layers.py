@@ -444,6 +444,14 @@ def test_non_finite_values_pass():
     assert np.isnan(F.max_pool2d(x.reshape(1, 1, 2, 2), 2)).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_a_window_that_lies_in_the_padding_alone(channels):
+    conv = nn.Conv2d(channels, 2, 1, stride=(1, 4), padding=(0, 1))
+    conv.bias = np.float32([0.5, -2])
+    found = conv(np.ones((1, channels, 3, 1), np.float32))
+    assert np.array_equal(found, np.broadcast_to(conv.bias.reshape(2, 1, 1), (1, 2, 3, 1)))
+
+
 if __name__ == "__main__":
     table = {}
     for name in CASES:

@@ -154,7 +154,7 @@ unsafe fn interleave<const C: usize>(from: *const f32, map: &FeatureMap, to: &mu
 /// As [`interleave`].
 unsafe fn gather(from: *const f32, map: &FeatureMap, to: &mut [f32]) {
     for c in 0..map.channels {
-        for (x, to) in to[c..].iter_mut().step_by(map.channels).enumerate() {
+        for (x, to) in to.iter_mut().skip(c).step_by(map.channels).enumerate() {
             // SAFETY: by contract.
             *to = unsafe { *from.add(x * map.pixel_stride + c * map.channel_stride) };
         }
