@@ -5,14 +5,13 @@
 //! the filters. A time is the least of many, each of some runs in one job of the pool, so weights
 //! and maps are as warm as the caches allow.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates};
 use rvision::kernels::peak::multiply_adds;
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, AlignedBuf, FeatureMap};
+use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Values};
 use rvision::threads::{Phase, Work, pool, set_num_threads};
 
 /// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
@@ -151,7 +150,7 @@ fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64)
     let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
     let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
     let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
-    let packed = Arc::new((candidate.pack)(desc, &weights).expect("memory"));
+    let packed = (candidate.pack)(desc, Values::F32(&weights)).expect("memory");
     let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
     let kernel = (candidate.prepare)(desc, packed, epilogue, threads);
     let mut input = buffer(desc.input.view().end());

@@ -2,7 +2,6 @@
 //!
 //! `cargo bench --bench pointwise [FILTER]`
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rvision::kernels::attention::{self, AttentionDesc};
@@ -15,7 +14,7 @@ use rvision::kernels::norm::{LayerNormDesc, NormalizeDesc, prepare_layer, prepar
 use rvision::kernels::pool::{PoolDesc, PoolOp, PoolWindow};
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch, copy, pool};
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Shape, View};
+use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Shape, Values, View};
 
 /// How long each kernel is tried.
 const BUDGET: Duration = Duration::from_millis(150);
@@ -81,7 +80,7 @@ fn convolution(filter: &str, size: usize, channels: usize, groups: usize, kernel
         if !format!("{} {case}", candidate.name).contains(filter) {
             continue;
         }
-        let packed = Arc::new((candidate.pack)(&desc, &weights).expect("memory"));
+        let packed = (candidate.pack)(&desc, Values::F32(&weights)).expect("memory");
         let epilogue = Epilogue::new(Some(&vector), Some(&vector), desc.activation).expect("memory");
         let kernel = (candidate.prepare)(&desc, packed, epilogue, 1);
         let time = time(&*kernel, &[desc.input.view()], desc.output.view());

@@ -387,7 +387,7 @@ fn dilated_grouped_and_asymmetrically_padded() {
         };
         let network = Network::new(optimize(d.traced(&[y])));
         let data = noise(ic * 19 * 23, 11);
-        let expected = naive(&data, [ic, 19, 23], &params[0], params[1].data(), &op, pad, [oh, ow]);
+        let expected = naive(&data, [ic, 19, 23], &params[0], &params[1].data(), &op, pad, [oh, ow]);
         let found = run(&network, &[Shape::new(&[1, ic, 19, 23])], &[data]);
         assert!(difference(&found[0], &expected) < 1e-5, "{op:?}: {}", difference(&found[0], &expected));
     }

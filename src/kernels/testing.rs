@@ -9,15 +9,15 @@ pub(crate) mod views;
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::ptr::NonNull;
-use std::sync::Arc;
 
+use half::f16;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
 
 use super::conv::{Candidate, ConvDesc, Padding};
 use super::reference::{Expected, conv_f64};
 use super::{Epilogue, Io, Kernel, Scratch};
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, FeatureMap, Packed, Values};
 
 /// Floats between two untouchable pages; the last one ends at the second page.
 pub(crate) struct Guarded {
@@ -175,6 +175,8 @@ pub(crate) struct ConvProblem {
     pub(crate) scale: bool,
     pub(crate) shift: bool,
     pub(crate) residual: ResidualAt,
+    /// Whether the weights are stored in float16.
+    pub(crate) half: bool,
     pub(crate) seed: u64,
 }
 
@@ -230,47 +232,58 @@ impl ConvProblem {
         let window = (pair(&r.kernel), pair(&r.stride), pair(&r.dilation), pads);
         let layout = (gaps(), gaps(), gaps(), proptest::bool::weighted(if r.planar { 0.3 } else { 0.0 }));
         let epilogue = (any::<bool>(), any::<bool>(), residual, activations(), 0..1_000_000_u64);
-        (sizes, window, layout, epilogue).prop_map(|(sizes, window, layout, epilogue)| {
-            let (batch, [height, width], groups, inputs, outputs) = sizes;
-            let (kernel, stride, dilation, [top, left, mut bottom, mut right]) = window;
-            let (in_gaps, out_gaps, residual_gaps, is_planar) = layout;
-            let (scale, shift, residual, activation, seed) = epilogue;
-            let extent = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
-            bottom = bottom.max(extent(0).saturating_sub(top + height));
-            right = right.max(extent(1).saturating_sub(left + width));
-            let out = |i: usize, padded: usize| (padded - extent(i)) / stride[i] + 1;
-            let (oh, ow) = (out(0, top + height + bottom), out(1, left + width + right));
-            let input = FeatureMap::nhwc(batch, height, width, groups * inputs);
-            let output = FeatureMap::nhwc(batch, oh, ow, groups * outputs);
-            let desc = ConvDesc {
-                input: if is_planar { planar(input) } else { gapped(input, in_gaps) },
-                output: gapped(output, out_gaps),
-                residual: match residual {
-                    ResidualAt::Nowhere => None,
-                    ResidualAt::Elsewhere => Some(gapped(output, residual_gaps)),
-                    ResidualAt::Output => Some(gapped(output, out_gaps)),
-                },
-                kernel,
-                stride,
-                dilation,
-                padding: Padding { top, left, bottom, right },
-                groups,
-                activation,
-            };
-            Self { desc, scale, shift, residual, seed }
-        })
+        (sizes, window, layout, epilogue, any::<bool>()).prop_map(
+            |(sizes, window, layout, epilogue, half)| {
+                let (batch, [height, width], groups, inputs, outputs) = sizes;
+                let (kernel, stride, dilation, [top, left, mut bottom, mut right]) = window;
+                let (in_gaps, out_gaps, residual_gaps, is_planar) = layout;
+                let (scale, shift, residual, activation, seed) = epilogue;
+                let extent = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
+                bottom = bottom.max(extent(0).saturating_sub(top + height));
+                right = right.max(extent(1).saturating_sub(left + width));
+                let out = |i: usize, padded: usize| (padded - extent(i)) / stride[i] + 1;
+                let (oh, ow) = (out(0, top + height + bottom), out(1, left + width + right));
+                let input = FeatureMap::nhwc(batch, height, width, groups * inputs);
+                let output = FeatureMap::nhwc(batch, oh, ow, groups * outputs);
+                let desc = ConvDesc {
+                    input: if is_planar { planar(input) } else { gapped(input, in_gaps) },
+                    output: gapped(output, out_gaps),
+                    residual: match residual {
+                        ResidualAt::Nowhere => None,
+                        ResidualAt::Elsewhere => Some(gapped(output, residual_gaps)),
+                        ResidualAt::Output => Some(gapped(output, out_gaps)),
+                    },
+                    kernel,
+                    stride,
+                    dilation,
+                    padding: Padding { top, left, bottom, right },
+                    groups,
+                    activation,
+                };
+                Self { desc, scale, shift, residual, half, seed }
+            },
+        )
     }
 
     /// One given convolution with scale and shift, its numbers drawn.
     pub(crate) fn of(desc: &ConvDesc) -> Self {
         let residual = if desc.residual.is_some() { ResidualAt::Elsewhere } else { ResidualAt::Nowhere };
-        Self { desc: *desc, scale: true, shift: true, residual, seed: 1 }
+        Self { desc: *desc, scale: true, shift: true, residual, half: false, seed: 1 }
     }
 
-    /// Weights in torch's order.
+    /// Weights in torch's order, with the values that are stored.
     pub(crate) fn weights(&self) -> Vec<f32> {
         let len = self.desc.output.channels * self.desc.depth();
-        (0..len).map(|i| uniform(self.seed + 1, i)).collect()
+        let stored = |x: f32| if self.half { f16::from_f32(x).to_f32() } else { x };
+        (0..len).map(|i| stored(uniform(self.seed + 1, i))).collect()
+    }
+
+    /// Those weights as a candidate reads them.
+    pub(crate) fn pack(&self, candidate: &Candidate) -> Packed {
+        let weights = self.weights();
+        let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
+        let values = if self.half { Values::F16(&halves) } else { Values::F32(&weights) };
+        (candidate.pack)(&self.desc, values).unwrap()
     }
 
     /// The epilogue.
@@ -291,9 +304,13 @@ impl ConvProblem {
 
     /// What a candidate makes of it: values in the order picture, row, column, channel.
     pub(crate) fn run(&self, candidate: &Candidate, threads: usize) -> Vec<f32> {
-        let packed = Arc::new((candidate.pack)(&self.desc, &self.weights()).unwrap());
+        let packed = self.pack(candidate);
+        let name = match packed {
+            Packed::F32(_) => candidate.name.to_owned(),
+            Packed::F16(_) => candidate.name.replace("f32_", "f32_f16w_"),
+        };
         let kernel = (candidate.prepare)(&self.desc, packed, self.epilogue(), threads);
-        assert_eq!(kernel.name(), candidate.name);
+        assert_eq!(kernel.name(), name);
         self.run_kernel(&*kernel, filled(self.desc.input, self.seed))
     }
 
@@ -327,8 +344,10 @@ impl ConvProblem {
             let c = i % self.desc.output.channels;
             prop_assert!(
                 (f64::from(found) - expected).abs() <= bound,
-                "{} with {threads} threads, pixel {}, channel {c}: {found}, expected {expected} +- {bound:e}",
+                "{} with {threads} threads, {} weights, pixel {}, channel {c}: {found}, expected {expected} +- \
+                 {bound:e}",
                 candidate.name,
+                if self.half { "float16" } else { "float32" },
                 i / self.desc.output.channels,
             );
         }

@@ -17,7 +17,7 @@ use crate::graph::passes::split_broadcast_residuals;
 use crate::graph::{Graph, Node, NodeId, Op, infer_shapes};
 use crate::kernels::{Kernel, copy};
 use crate::simd::Isa;
-use crate::tensor::{Param, Shape, View};
+use crate::tensor::{AlignedBuf, Param, Shape, View};
 
 /// A value's storage and where in it.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub(super) struct Compiler<'a> {
     /// The order in which each value lies, if nothing else decides.
     orders: Vec<Order>,
     /// Parameters that steps read as they are.
-    constants: Vec<Arc<Param>>,
+    constants: Vec<Arc<AlignedBuf>>,
     /// How often each value is read, graph outputs included.
     readers: Vec<usize>,
     /// Values that must be written to a certain place.
@@ -196,13 +196,17 @@ impl<'a> Compiler<'a> {
     }
 
     /// A parameter as a value.
-    pub fn constant(&mut self, param: &Arc<Param>) -> Place {
-        let known = self.constants.iter().position(|other| Arc::ptr_eq(other, param));
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] if it must be widened.
+    pub fn constant(&mut self, param: &Param) -> Result<Place> {
+        let values = param.floats()?;
+        let known = self.constants.iter().position(|other| Arc::ptr_eq(other, &values));
         let index = known.unwrap_or_else(|| {
-            self.constants.push(Arc::clone(param));
+            self.constants.push(values);
             self.constants.len() - 1
         });
-        Place { storage: Storage::Constant(index), view: View::contiguous(param.shape()) }
+        Ok(Place { storage: Storage::Constant(index), view: View::contiguous(param.shape()) })
     }
 
     /// Results that can be written straight into the returned arrays.

@@ -58,7 +58,7 @@ impl Run<'_> {
             Storage::Input(i) => self.inputs[i],
             Storage::Output(i) => self.outputs[i].cast_const(),
             Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]).cast_const(),
-            Storage::Constant(i) => self.plan.constants[i].data().as_ptr(),
+            Storage::Constant(i) => self.plan.constants[i].as_ptr(),
         };
         base.wrapping_add(operand.offset)
     }

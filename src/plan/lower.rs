@@ -69,7 +69,7 @@ impl Compiler<'_> {
                 let index = self.graph.inputs.iter().position(|&i| i == id).expect("inputs are listed");
                 Place { storage: super::Storage::Input(index), view: View::contiguous(shape) }
             }
-            Op::Constant => self.constant(node.param(0).expect("a constant's value")),
+            Op::Constant => self.constant(node.param(0).expect("a constant's value"))?,
             Op::Identity => return Ok(self.value(node.inputs[0])),
             Op::Permute { dims } => {
                 let from = input(self, 0);
@@ -125,7 +125,7 @@ impl Compiler<'_> {
             Op::PRelu => {
                 let slope = node.params[0].as_ref().expect("PReLU's weight");
                 let (from, to, desc) = self.per_channel(id);
-                let kernel = elementwise::prepare_prelu(&desc, slope.data(), self.isa, self.threads)?;
+                let kernel = elementwise::prepare_prelu(&desc, &slope.data(), self.isa, self.threads)?;
                 self.step(name, kernel, &[from], to);
                 to
             }
@@ -258,7 +258,7 @@ impl Compiler<'_> {
         }
         let desc = desc(&from);
         let weight = node.params[0].as_ref().expect("a weight");
-        let packed = weight.form((candidate.form)(&desc), |data| (candidate.pack)(&desc, data))?;
+        let packed = weight.form((candidate.form)(&desc), |values| (candidate.pack)(&desc, values))?;
         let epilogue = weights::epilogue(node)?;
         let values = desc.input_read() + desc.output.view().distinct() + packed.len();
         let residual_values = residual.map_or(0, |r| r.view.distinct());

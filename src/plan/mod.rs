@@ -28,7 +28,7 @@ pub use profile::{Profile, StepTime, Times};
 use std::sync::Arc;
 
 use crate::kernels::Kernel;
-use crate::tensor::{Param, Shape};
+use crate::tensor::{AlignedBuf, Shape};
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ pub struct Plan {
     /// Floats of scratch per worker.
     local: usize,
     /// Parameters that steps read as they are.
-    constants: Vec<Arc<Param>>,
+    constants: Vec<Arc<AlignedBuf>>,
     threads: usize,
     inputs: Vec<Shape>,
     /// The input shapes for which the kernels were chosen.

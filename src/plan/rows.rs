@@ -147,7 +147,7 @@ impl Compiler<'_> {
             self.normed(id, View::contiguous(self.shape(id)), |view| *view, trailing);
         let desc = norm::LayerNormDesc { input, output, epsilon: eps as f32 };
         let [weight, bias] = [0, 1].map(|i| node.param(i).map(|param| param.data()));
-        let kernel = norm::prepare_layer(&desc, weight, bias, self.isa, self.threads)?;
+        let kernel = norm::prepare_layer(&desc, weight.as_deref(), bias.as_deref(), self.isa, self.threads)?;
         self.step(&node.name, kernel, &[from], to);
         Ok(to)
     }

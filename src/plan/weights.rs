@@ -9,7 +9,7 @@ pub(super) fn epilogue(node: &Node) -> Result<Epilogue> {
     let activation = node.fused.activation;
     let bias = node.params.get(1).and_then(Option::as_ref).map(|p| p.data());
     let Some(Affine { scale, shift }) = &node.fused.affine else {
-        return Epilogue::new(None, bias, activation);
+        return Epilogue::new(None, bias.as_deref(), activation);
     };
     let shift = match (bias, shift, scale) {
         (None, shift, _) => shift.as_ref().map(|s| s.to_vec()),
@@ -33,11 +33,11 @@ pub(super) fn batch_norm(node: &Node, eps: f64) -> (Vec<f32>, Vec<f32>) {
     let (weight, bias) = (param(0), param(1));
     let (mean, variance) = (param(2).expect("running mean"), param(3).expect("running variance"));
     mean.iter()
-        .zip(variance)
+        .zip(variance.iter())
         .enumerate()
         .map(|(c, (&mean, &variance))| {
-            let scale = weight.map_or(1.0, |w| f64::from(w[c])) / (f64::from(variance) + eps).sqrt();
-            let shift = bias.map_or(0.0, |b| f64::from(b[c])) - f64::from(mean) * scale;
+            let scale = weight.as_ref().map_or(1.0, |w| f64::from(w[c])) / (f64::from(variance) + eps).sqrt();
+            let shift = bias.as_ref().map_or(0.0, |b| f64::from(b[c])) - f64::from(mean) * scale;
             (scale as f32, shift as f32)
         })
         .unzip()

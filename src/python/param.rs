@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{Element, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::error::Error;
-use crate::tensor::{Param, Shape};
+use crate::error::{Error, Result};
+use crate::tensor::{Param, Shape, Values};
 
-/// An immutable float32 constant held by the engine, with the packed forms its graphs use.
+/// An immutable float32 or float16 constant held by the engine, with the packed forms its graphs use.
 ///
 /// `np.asarray(parameter)` is a read-only view of the values, without a copy.
 #[pyclass(frozen, module = "rvision._rvision")]
@@ -24,26 +24,38 @@ impl Parameter {
     }
 }
 
+/// A copy of an array whose elements are `T`, or nothing if they are others.
+fn copied<T: Element>(
+    data: &Bound<'_, PyAny>,
+    new: fn(Shape, &[T]) -> Result<Param>,
+) -> PyResult<Option<Param>> {
+    let Ok(mut array) = data.extract::<PyReadonlyArrayDyn<'_, T>>() else { return Ok(None) };
+    // `as_slice` takes Fortran's order too, and refuses what is not aligned.
+    if !array.is_c_contiguous() || array.as_slice().is_err() {
+        array = data.call_method0("copy")?.extract()?;
+    }
+    let shape = Shape::try_new(array.shape()).ok_or_else(|| Error::TooLarge {
+        node: "Parameter".into(),
+        found: format!("the shape {:?}", array.shape()),
+    })?;
+    Ok(Some(new(shape, array.as_slice().map_err(PyErr::from)?)?))
+}
+
 #[pymethods]
 impl Parameter {
     #[new]
     fn new(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let Ok(mut array) = data.extract::<PyReadonlyArrayDyn<'_, f32>>() else {
+        let param = match copied(data, Param::new)? {
+            None => copied(data, Param::new_f16)?,
+            found => found,
+        };
+        let Some(param) = param else {
             let found = data.get_type();
             let dtype = data.getattr("dtype").map_or_else(|_| String::new(), |dtype| format!(" of {dtype}"));
             return Err(PyTypeError::new_err(format!(
-                "Parameter: expected a numpy array of float32, got {found}{dtype}"
+                "Parameter: expected a numpy array of float32 or float16, got {found}{dtype}"
             )));
         };
-        // `as_slice` takes Fortran's order too, and refuses what is not aligned.
-        if !array.is_c_contiguous() || array.as_slice().is_err() {
-            array = data.call_method0("copy")?.extract()?;
-        }
-        let shape = Shape::try_new(array.shape()).ok_or_else(|| Error::TooLarge {
-            node: "Parameter".into(),
-            found: format!("the shape {:?}", array.shape()),
-        })?;
-        let param = Param::new(shape, array.as_slice().map_err(PyErr::from)?)?;
         Ok(Self { param: Arc::new(param) })
     }
 
@@ -64,7 +76,7 @@ impl Parameter {
     }
 
     /// The same values under another shape of as many elements; memory and packed forms are shared.
-    fn reshaped(&self, shape: Vec<usize>) -> Result<Self, Error> {
+    fn reshaped(&self, shape: Vec<usize>) -> Result<Self> {
         let new = Shape::try_new(&shape).filter(|new| new.numel() == self.param.shape().numel());
         let new = new.ok_or_else(|| Error::Reshape {
             node: "Parameter".into(),
@@ -74,26 +86,46 @@ impl Parameter {
         Ok(Self { param: Arc::new(self.param.reshaped(new)) })
     }
 
+    /// The values' type: `float32` or `float16`.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.param.dtype()
+    }
+
+    /// The values rounded to float16; this object's memory and forms if they are float16.
+    fn half(&self, py: Python<'_>) -> Result<Self> {
+        Ok(Self { param: Arc::new(py.detach(|| self.param.to_f16())?) })
+    }
+
+    /// The values in float32; this object's memory and forms if they are float32.
+    fn float(&self, py: Python<'_>) -> Result<Self> {
+        Ok(Self { param: Arc::new(py.detach(|| self.param.to_f32())?) })
+    }
+
     /// Numpy's protocol: a read-only view, which keeps this object alive.
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let interface = PyDict::new(py);
         // The data never moves or changes while the parameter lives.
-        let address = self.param.data().as_ptr() as usize;
+        let (address, kind) = match self.param.values() {
+            Values::F32(values) => (values.as_ptr() as usize, "f4"),
+            Values::F16(values) => (values.as_ptr() as usize, "f2"),
+        };
         let read_only = true;
         interface.set_item("data", (address, read_only))?;
         interface.set_item("shape", self.shape(py)?)?;
-        interface.set_item("typestr", if cfg!(target_endian = "little") { "<f4" } else { ">f4" })?;
+        let order = if cfg!(target_endian = "little") { '<' } else { '>' };
+        interface.set_item("typestr", format!("{order}{kind}"))?;
         interface.set_item("version", 3)?;
         Ok(interface)
     }
 
-    /// The packed forms that exist, each with its size in floats.
+    /// The packed forms that exist, each with its size in elements.
     fn forms(&self) -> Vec<(&'static str, usize)> {
-        self.param.forms().into_iter().map(|(form, floats)| (form.name, floats)).collect()
+        self.param.forms().into_iter().map(|(form, elements)| (form.name, elements)).collect()
     }
 
     fn __repr__(&self) -> String {
-        format!("Parameter(shape={})", self.param.shape())
+        format!("Parameter(shape={}, dtype={})", self.param.shape(), self.param.dtype())
     }
 }

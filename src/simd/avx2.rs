@@ -1,10 +1,12 @@
-//! AVX2 and FMA: eight lanes, sixteen registers.
+//! AVX2, FMA and F16C: eight lanes, sixteen registers.
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Isa, Simd, Vectorized};
 
-/// Proof that the processor has AVX2 and FMA.
+/// Proof that the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2 {
     _private: (),
@@ -14,11 +16,14 @@ impl Avx2 {
     /// The token, if the processor has the features.
     #[inline]
     pub fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self { _private: () })
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self { _private: () })
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline(never)]
 fn with_avx2<V: Vectorized>(token: Avx2, work: V) -> V::Output {
     work.run(token)
@@ -188,6 +193,11 @@ unsafe impl Simd for Avx2 {
     unsafe fn load(self, ptr: *const f32) -> __m256 {
         // SAFETY: the token proves AVX; the pointer is the caller's contract.
         unsafe { _mm256_loadu_ps(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, ptr: *const f16) -> __m256 {
+        // SAFETY: the token proves F16C; the pointer is the caller's contract.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(ptr.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, ptr: *mut f32, v: __m256) {

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Isa, Simd, Vectorized};
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL, AVX2 and FMA.
@@ -157,6 +159,11 @@ unsafe impl Simd for Avx512 {
     unsafe fn load(self, ptr: *const f32) -> __m512 {
         // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
         unsafe { _mm512_loadu_ps(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, ptr: *const f16) -> __m512 {
+        // SAFETY: the token proves AVX-512; the pointer is the caller's contract.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(ptr.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, ptr: *mut f32, v: __m512) {

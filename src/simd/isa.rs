@@ -19,7 +19,7 @@ pub enum Isa {
     /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine. Only the crate's own
     /// tests have it: it would double the time to compile everything else.
     Portable16,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,

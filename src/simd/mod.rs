@@ -26,6 +26,8 @@ pub use avx512::Avx512;
 pub use isa::Isa;
 pub use portable::Portable;
 
+use half::f16;
+
 /// Work written once over a token. `run` must be `#[inline(always)]`, and so must everything that
 /// it calls with the token.
 pub trait Vectorized {
@@ -98,6 +100,11 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `ptr` must be valid for reading [`Self::LANES`] floats.
     unsafe fn load(self, ptr: *const f32) -> Self::F32;
+    /// Load a vector of float16 values and widen them, subnormal ones too; no alignment is needed.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for reading [`Self::LANES`] of them.
+    unsafe fn load_f16(self, ptr: *const f16) -> Self::F32;
     /// Store a vector; no alignment is needed.
     ///
     /// # Safety

@@ -1,5 +1,7 @@
 //! Plain Rust vectors: the reference for the intrinsics, and the path of other processors.
 
+use half::f16;
+
 use super::{Isa, Simd, Vectorized};
 
 /// `N` lanes in plain Rust, 8 or 16.
@@ -106,6 +108,12 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     unsafe fn load(self, ptr: *const f32) -> Self::F32 {
         // SAFETY: valid for LANES floats by contract.
         unsafe { ptr.cast::<[f32; N]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, ptr: *const f16) -> Self::F32 {
+        // SAFETY: valid for LANES values by contract.
+        let values = unsafe { ptr.cast::<[f16; N]>().read_unaligned() };
+        values.map(f16::to_f32_const)
     }
     #[inline(always)]
     unsafe fn store(self, ptr: *mut f32, v: Self::F32) {

@@ -1,5 +1,7 @@
 //! Every token against plain arithmetic, on every instruction set the machine has.
 
+use half::f16;
+
 use super::{Isa, Simd, Vectorized};
 
 struct Everything;
@@ -72,6 +74,15 @@ impl Vectorized for Everything {
             unsafe { s.store_partial(out.as_mut_ptr(), va, part) };
             let stored: Vec<f32> = (0..n).map(|i| if i < part { a[i] } else { 9.0 }).collect();
             assert_eq!(out, stored);
+        }
+        // From a place that is not aligned, the smallest subnormal number and an infinity among them.
+        let halves: Vec<f16> = (0..=n).map(|i| f16::from_f32(0.1 * i as f32 - 0.33)).collect();
+        for special in [f16::from_bits(1), f16::MIN_POSITIVE, f16::MAX, f16::NEG_INFINITY] {
+            let mut halves = halves.clone();
+            halves[n] = special;
+            // SAFETY: LANES values behind the first.
+            let v = unsafe { s.load_f16(halves[1..].as_ptr()) };
+            assert_eq!(get(v), halves[1..].iter().map(|x| x.to_f32()).collect::<Vec<_>>());
         }
         // SAFETY: one float.
         assert_eq!(get(unsafe { s.broadcast(&7.5) }), vec![7.5; n]);

@@ -7,7 +7,7 @@ mod shape;
 mod view;
 
 pub use activation::Activation;
-pub use buffer::AlignedBuf;
-pub use param::{Form, Packed, Param};
+pub use buffer::{AlignedBuf, Element};
+pub use param::{Form, Packed, Param, Values};
 pub use shape::{MAX_RANK, Shape};
 pub use view::{FeatureMap, View};

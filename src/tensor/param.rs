@@ -1,12 +1,17 @@
 //! Parameters: a model's constants, and the packed forms that kernels made of them.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{AlignedBuf, Shape};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::{AlignedBuf, Element, Shape};
 use crate::error::Result;
 
 /// Which packing of a parameter: a kernel family's name and the numbers that its layout depends on
-/// (such as the panel width). Two graphs that ask for the same form share its memory.
+/// (such as the panel width). Two graphs that ask for the same form share its memory. The type of the
+/// elements follows from the parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// The packing's name, such as `igemm_panels`.
@@ -15,8 +20,100 @@ pub struct Form {
     pub params: [usize; 4],
 }
 
-/// A packed form, shared by every plan that uses it.
-pub type Packed = Arc<AlignedBuf>;
+/// The form of a float16 parameter that is read as it is by steps that know float32 only.
+const WIDENED: Form = Form { name: "float32", params: [0; 4] };
+
+/// A parameter's values, or a packed form of them, shared by every plan that uses them.
+///
+/// float16 is a type for storage: whoever computes widens, which is exact.
+#[derive(Clone, Debug)]
+pub enum Packed {
+    /// As they are.
+    F32(Arc<AlignedBuf>),
+    /// Rounded, in half the memory.
+    F16(Arc<AlignedBuf<f16>>),
+}
+
+impl Packed {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F16(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Their size in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::F32(values) => size_of_val::<[f32]>(values),
+            Self::F16(values) => size_of_val::<[f16]>(values),
+        }
+    }
+
+    /// torch's name of their type.
+    pub fn dtype(&self) -> &'static str {
+        match self {
+            Self::F32(_) => f32::NAME,
+            Self::F16(_) => f16::NAME,
+        }
+    }
+
+    /// The values to look at.
+    pub fn values(&self) -> Values<'_> {
+        match self {
+            Self::F32(values) => Values::F32(values),
+            Self::F16(values) => Values::F16(values),
+        }
+    }
+
+    /// A form that is always packed in float32.
+    ///
+    /// # Panics
+    /// If this is another one.
+    pub fn into_f32(self) -> Arc<AlignedBuf> {
+        match self {
+            Self::F32(values) => values,
+            Self::F16(_) => panic!("a form in float16 where float32 was packed"),
+        }
+    }
+}
+
+impl From<AlignedBuf> for Packed {
+    fn from(values: AlignedBuf) -> Self {
+        Self::F32(Arc::new(values))
+    }
+}
+
+impl From<AlignedBuf<f16>> for Packed {
+    fn from(values: AlignedBuf<f16>) -> Self {
+        Self::F16(Arc::new(values))
+    }
+}
+
+/// The values of a parameter in C order.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// A float32 parameter's.
+    F32(&'a [f32]),
+    /// A float16 parameter's.
+    F16(&'a [f16]),
+}
+
+impl<'a> Values<'a> {
+    /// In float32: as they are, or a widened copy.
+    pub fn to_f32(self) -> Cow<'a, [f32]> {
+        match self {
+            Self::F32(values) => Cow::Borrowed(values),
+            Self::F16(values) => Cow::Owned(values.to_f32_vec()),
+        }
+    }
+}
 
 /// An immutable parameter in torch's order with the packed forms it has been asked for.
 ///
@@ -30,12 +127,12 @@ pub struct Param {
 
 /// What every shape of a parameter shares.
 struct Memory {
-    data: AlignedBuf,
+    data: Packed,
     forms: Mutex<Vec<(Form, Packed)>>,
 }
 
 impl Param {
-    /// A parameter of `shape` with a copy of `data`.
+    /// A float32 parameter of `shape` with a copy of `data`.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -43,21 +140,60 @@ impl Param {
     /// # Panics
     /// If `data.len()` is not the shape's number of elements.
     pub fn new(shape: Shape, data: &[f32]) -> Result<Self> {
+        Self::copied(shape, data)
+    }
+
+    /// A float16 parameter of `shape` with a copy of `data`.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If `data.len()` is not the shape's number of elements.
+    pub fn new_f16(shape: Shape, data: &[f16]) -> Result<Self> {
+        Self::copied(shape, data)
+    }
+
+    fn copied<T: Element>(shape: Shape, data: &[T]) -> Result<Self>
+    where
+        Packed: From<AlignedBuf<T>>,
+    {
         assert_eq!(shape.numel(), data.len(), "parameter data of shape {shape}");
         Ok(Self::with(shape, AlignedBuf::from_slice(data, "a parameter")?))
     }
 
-    /// A parameter of zeros. Their memory is the system's to give when somebody reads it, so that even a
-    /// large network's parameters can be described for nothing.
+    /// A float32 parameter of zeros. Their memory is the system's to give when somebody reads it, so that
+    /// even a large network's parameters can be described for nothing.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn zeros(shape: Shape) -> Result<Self> {
-        Ok(Self::with(shape, AlignedBuf::zeroed(shape.numel(), "a parameter")?))
+        Ok(Self::with(shape, AlignedBuf::<f32>::zeroed(shape.numel(), "a parameter")?))
     }
 
-    fn with(shape: Shape, data: AlignedBuf) -> Self {
-        Self { shape, memory: Arc::new(Memory { data, forms: Mutex::default() }) }
+    fn with(shape: Shape, data: impl Into<Packed>) -> Self {
+        Self { shape, memory: Arc::new(Memory { data: data.into(), forms: Mutex::default() }) }
+    }
+
+    /// The values rounded to float16, to the nearest and halves to even; what is beyond 65504 becomes
+    /// infinite. A float16 parameter is returned with its forms.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn to_f16(&self) -> Result<Self> {
+        let Packed::F32(data) = &self.memory.data else { return Ok(self.clone()) };
+        let mut rounded = AlignedBuf::<f16>::zeroed(data.len(), "a parameter")?;
+        rounded.convert_from_f32_slice(data);
+        Ok(Self::with(self.shape, rounded))
+    }
+
+    /// The values in float32. A float32 parameter is returned with its forms.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn to_f32(&self) -> Result<Self> {
+        let Packed::F16(data) = &self.memory.data else { return Ok(self.clone()) };
+        Ok(Self::with(self.shape, widened(data)?))
     }
 
     /// The same values under another shape; memory and packed forms are shared. So a linear layer's
@@ -76,23 +212,45 @@ impl Param {
         self.shape
     }
 
-    /// The values in C order.
-    pub fn data(&self) -> &[f32] {
-        &self.memory.data
+    /// torch's name of the values' type: `float32` or `float16`.
+    pub fn dtype(&self) -> &'static str {
+        self.memory.data.dtype()
+    }
+
+    /// The values in C order, as they are stored.
+    pub fn values(&self) -> Values<'_> {
+        self.memory.data.values()
+    }
+
+    /// The values in C order in float32: as they are, or a widened copy. For small parameters; what is
+    /// large is packed.
+    pub fn data(&self) -> Cow<'_, [f32]> {
+        self.values().to_f32()
+    }
+
+    /// The values in C order in float32, shared: as they are, or a form of their own.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn floats(&self) -> Result<Arc<AlignedBuf>> {
+        match &self.memory.data {
+            Packed::F32(data) => Ok(Arc::clone(data)),
+            Packed::F16(data) => Ok(self.form(WIDENED, |_| Ok(widened(data)?.into()))?.into_f32()),
+        }
     }
 
     /// The packed form for `form`, made by `pack` the first time it is asked for.
     ///
     /// # Errors
     /// What `pack` returns.
-    pub fn form(&self, form: Form, pack: impl FnOnce(&[f32]) -> Result<AlignedBuf>) -> Result<Packed> {
+    pub fn form(&self, form: Form, pack: impl FnOnce(Values<'_>) -> Result<Packed>) -> Result<Packed> {
         // Held while packing, so that two threads do not pack the same form twice.
         let mut forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, packed)) = forms.iter().find(|(f, _)| *f == form) {
-            return Ok(Arc::clone(packed));
+            return Ok(packed.clone());
         }
-        let packed = Arc::new(pack(&self.memory.data)?);
-        forms.push((form, Arc::clone(&packed)));
+        let packed = pack(self.values())?;
+        forms.push((form, packed.clone()));
         Ok(packed)
     }
 
@@ -101,6 +259,12 @@ impl Param {
         let forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         forms.iter().map(|(form, packed)| (*form, packed.len())).collect()
     }
+}
+
+fn widened(data: &[f16]) -> Result<AlignedBuf> {
+    let mut widened = AlignedBuf::zeroed(data.len(), "a parameter")?;
+    data.convert_to_f32_slice(&mut widened);
+    Ok(widened)
 }
 
 impl std::fmt::Debug for Param {

@@ -46,9 +46,11 @@ fn fold(sum: &Node, norm: &Node, eps: f64) -> Affine {
         |param: Option<&[f32]>, c: usize, absent: f64| param.map_or(absent, |data| f64::from(data[c]));
     let of = |node: &'_ Node, index: usize| node.param(index).cloned();
     let params: [_; 4] = std::array::from_fn(|index| of(norm, index));
-    let [weight, bias, mean, var] = params.each_ref().map(|param| param.as_ref().map(|param| param.data()));
+    let params = params.each_ref().map(|param| param.as_ref().map(|param| param.data()));
+    let [weight, bias, mean, var] = params.each_ref().map(Option::as_deref);
     let own_bias = of(sum, 1);
     let own_bias = own_bias.as_ref().map(|param| param.data());
+    let own_bias = own_bias.as_deref();
     let own = sum.fused.affine.as_ref();
     let own_scale = own.and_then(|affine| affine.scale.as_deref());
     let own_shift = own.and_then(|affine| affine.shift.as_deref());

@@ -7,6 +7,7 @@
 //! zeros around it. Sums run over the taps in order, in a tile or alone.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
@@ -29,7 +30,7 @@ const fn candidate<const I: usize>() -> Candidate {
         isa: Isa::ALL[I],
         accepts,
         form: form::<I>,
-        pack: pack::<I>,
+        pack: |desc, weights| super::pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
     }
 }
@@ -71,7 +72,7 @@ fn prepare<const I: usize>(
     } else {
         Way::rows(desc, desc.groups.div_ceil(isa.lanes()))
     };
-    Box::new(Depthwise::new(desc, weights, &epilogue, way, isa, threads))
+    Box::new(Depthwise::new(desc, weights.into_f32(), &epilogue, way, isa, threads))
 }
 
 /// The width up to which output maps go by way of a copy with a halo, because the pixels at a row's
@@ -198,7 +199,7 @@ const MOST_PIXELS: usize = 8;
 
 pub(super) struct Depthwise {
     pub(super) desc: ConvDesc,
-    weights: Packed,
+    weights: Arc<AlignedBuf>,
     finish: Finish,
     way: Way,
     items: usize,
@@ -210,7 +211,7 @@ impl Depthwise {
     /// A kernel whose work is cut like this.
     pub(super) fn new(
         desc: &ConvDesc,
-        weights: Packed,
+        weights: Arc<AlignedBuf>,
         epilogue: &Epilogue,
         way: Way,
         isa: Isa,

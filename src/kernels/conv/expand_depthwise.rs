@@ -12,17 +12,19 @@ use super::depthwise::{Bands, Depthwise, Halo, Way};
 use super::{Candidate, ConvDesc, depthwise, igemm};
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::tile::{self, TileWork, max_rows, with_rows};
+use crate::kernels::gemm::weight::widen;
 use crate::kernels::gemm::{Panel, Panels};
 use crate::kernels::math::{StoredRows, activate_rows};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
 
-const NAMES: [&str; 4] = [
-    "f32_expand_depthwise_portable",
-    "f32_expand_depthwise_portable16",
-    "f32_expand_depthwise_avx2",
-    "f32_expand_depthwise_avx512",
+/// With float32 weights of the 1x1 convolution, and with float16 ones.
+const NAMES: [[&str; 2]; 4] = [
+    ["f32_expand_depthwise_portable", "f32_f16w_expand_depthwise_portable"],
+    ["f32_expand_depthwise_portable16", "f32_f16w_expand_depthwise_portable16"],
+    ["f32_expand_depthwise_avx2", "f32_f16w_expand_depthwise_avx2"],
+    ["f32_expand_depthwise_avx512", "f32_f16w_expand_depthwise_avx512"],
 ];
 
 /// Bytes of a band of a panel's channels.
@@ -73,7 +75,14 @@ impl ExpandDepthwiseDesc {
             panels,
             packed: expand,
             epilogue: inner,
-            depthwise: Depthwise::new(&self.depthwise, depthwise, &outer, Way::Bands(bands), isa, threads),
+            depthwise: Depthwise::new(
+                &self.depthwise,
+                depthwise.into_f32(),
+                &outer,
+                Way::Bands(bands),
+                isa,
+                threads,
+            ),
             bands,
             items,
             chunks: [chunks_for(items, threads)],
@@ -97,9 +106,24 @@ struct ExpandDepthwise {
     isa: Isa,
 }
 
+impl ExpandDepthwise {
+    /// Floats of a band.
+    fn band(&self) -> usize {
+        self.bands.rows * self.bands.length * self.panels.width()
+    }
+
+    /// Floats of a panel that is widened for all tiles of a band; 0 if none is.
+    fn widened(&self) -> usize {
+        match self.packed {
+            Packed::F32(_) => 0,
+            Packed::F16(_) => self.panels.width() * self.panels.depth,
+        }
+    }
+}
+
 impl Kernel for ExpandDepthwise {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize]
+        NAMES[self.isa as usize][usize::from(matches!(self.packed, Packed::F16(_)))]
     }
 
     fn phases(&self) -> &[usize] {
@@ -107,7 +131,7 @@ impl Kernel for ExpandDepthwise {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.bands.rows * self.bands.length * self.panels.width() }
+        ScratchSize { shared: 0, local: self.band() + self.widened() }
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -204,6 +228,16 @@ impl Items<'_> {
         }
         let Some((first, y)) = seen.enumerate().find(|&(_, y)| y < input.height) else { return };
         let inside = Bands::count(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
+        let (weights, ahead) = match packed {
+            // The last tile asks for the next panel.
+            Packed::F32(packed) => (packed.as_ptr().wrapping_add(panel.offset), panels.elements(panel)),
+            Packed::F16(packed) => {
+                let to = self.halo.wrapping_add(self.kernel.band());
+                // SAFETY: a panel of the packed weights, and room for it in the scratch.
+                unsafe { widen(s, packed.as_ptr().add(panel.offset), panels.elements(panel), to) };
+                (to.cast_const(), 0)
+            }
+        };
         let pixels = inside * columns;
         let tiles = pixels.div_ceil(max_rows::<S>());
         for tile in 0..tiles {
@@ -224,9 +258,8 @@ impl Items<'_> {
                     left: columns - x,
                     columns,
                     depth: panels.depth,
-                    weights: packed.as_ptr().add(panel.offset),
-                    // The last tile asks for the next panel.
-                    ahead: if tile + 1 == tiles { panels.floats(panel) } else { 0 },
+                    weights,
+                    ahead: if tile + 1 == tiles { ahead } else { 0 },
                     epilogue,
                     channels: Columns { channel: panel.channel, channels: pixel },
                 };
@@ -305,7 +338,7 @@ impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_, NV, ROWS> 
         // SAFETY: the pixels are the input's, the panel is as deep as they, and there is room for a
         // panel's channels at each place.
         unsafe {
-            let sums = tile::product::<S, ROWS, NV>(s, runs, weights, ahead);
+            let sums = tile::product::<S, f32, ROWS, NV>(s, runs, weights, ahead);
             epilogue.store_tile(s, sums, channels, pixels, None);
         }
     }

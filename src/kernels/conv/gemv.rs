@@ -10,7 +10,7 @@ use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::kernels::gemm::tile::{Tile, zeros};
-use crate::kernels::gemm::{DEPTH_CHUNK, Panels};
+use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
@@ -27,14 +27,19 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
+/// With float32 and with float16 weights.
+const fn names(isa: Isa) -> [&'static str; 2] {
+    match isa {
+        Isa::Avx2 => ["f32_gemv_avx2", "f32_f16w_gemv_avx2"],
+        Isa::Avx512 => ["f32_gemv_avx512", "f32_f16w_gemv_avx512"],
+        Isa::Portable => ["f32_gemv_portable", "f32_f16w_gemv_portable"],
+        Isa::Portable16 => ["f32_gemv_portable16", "f32_f16w_gemv_portable16"],
+    }
+}
+
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: match S::ISA {
-            Isa::Avx2 => "f32_gemv_avx2",
-            Isa::Avx512 => "f32_gemv_avx512",
-            Isa::Portable => "f32_gemv_portable",
-            Isa::Portable16 => "f32_gemv_portable16",
-        },
+        name: names(S::ISA)[0],
         isa: S::ISA,
         accepts,
         form: form::<S>,
@@ -55,7 +60,8 @@ fn accepts(desc: &ConvDesc) -> bool {
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
     let panels = panels::<S>(desc);
     let chunks = [chunks_for(panels.count().div_ceil(most_panels(1)), threads)];
-    Box::new(Gemv { name: candidate::<S>().name, isa: S::ISA, desc: *desc, panels, packed, epilogue, chunks })
+    let name = names(S::ISA)[usize::from(matches!(packed, Packed::F16(_)))];
+    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, chunks })
 }
 
 /// Panels that stream side by side: with one row four, for as many chains of multiply-adds as hide
@@ -84,17 +90,25 @@ impl Kernel for Gemv {
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, _scratch: Scratch) {
-        self.isa.dispatch(Chunk { kernel: self, index: chunk, io });
+        match &self.packed {
+            Packed::F32(weights) => {
+                self.isa.dispatch(Chunk { kernel: self, weights: weights.as_ptr(), index: chunk, io });
+            }
+            Packed::F16(weights) => {
+                self.isa.dispatch(Chunk { kernel: self, weights: weights.as_ptr(), index: chunk, io });
+            }
+        }
     }
 }
 
-struct Chunk<'a> {
+struct Chunk<'a, W> {
     kernel: &'a Gemv,
+    weights: *const W,
     index: usize,
     io: &'a Io<'a>,
 }
 
-impl Vectorized for Chunk<'_> {
+impl<W: Weight> Vectorized for Chunk<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -110,7 +124,7 @@ impl Vectorized for Chunk<'_> {
     }
 }
 
-impl Chunk<'_> {
+impl<W: Weight> Chunk<'_, W> {
     /// # Safety
     /// As [`Kernel::run`], for a kernel of `ROWS` output pixels.
     #[inline(always)]
@@ -155,11 +169,11 @@ impl Chunk<'_> {
         pixels: [Pixel; ROWS],
         index: usize,
     ) {
-        let Gemv { desc, panels, packed, epilogue, .. } = self.kernel;
+        let Gemv { desc, panels, epilogue, .. } = self.kernel;
         let these = from_fn(|p| panels.panel(index + p));
         // SAFETY: by contract.
         unsafe {
-            let weights = these.map(|panel| packed.as_ptr().add(panel.offset));
+            let weights = these.map(|panel| self.weights.add(panel.offset));
             let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
             let residual =
@@ -177,12 +191,12 @@ impl Chunk<'_> {
 /// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`].
 ///
 /// # Safety
-/// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES`.
+/// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES` elements.
 #[inline(always)]
-unsafe fn stream<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
+unsafe fn stream<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P: usize>(
     s: S,
     rows: [*const f32; ROWS],
-    panels: [*const f32; P],
+    panels: [*const W; P],
     depth: usize,
 ) -> [Tile<S, ROWS, NV>; P] {
     let mut totals = [zeros::<S, ROWS, NV>(s); P];
@@ -197,7 +211,7 @@ unsafe fn stream<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
                 }
                 for p in 0..P {
                     for v in 0..NV {
-                        let w = s.load(panels[p].add((k * NV + v) * S::LANES));
+                        let w = W::load(s, panels[p].add((k * NV + v) * S::LANES));
                         for (acc, x) in acc[p].iter_mut().zip(x) {
                             acc[v] = s.fma(x, w, acc[v]);
                         }

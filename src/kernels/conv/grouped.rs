@@ -5,6 +5,8 @@
 //! pixels outside the picture are zeros kept for that. Groups of 4 fill a vector together: an input
 //! vector's lanes are spread within each group of four lanes and meet that group's weights.
 
+use std::sync::Arc;
+
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
@@ -29,7 +31,7 @@ const fn candidate<const I: usize>() -> Candidate {
         isa: Isa::ALL[I],
         accepts: accepts::<I>,
         form: form::<I>,
-        pack: pack::<I>,
+        pack: |desc, weights| super::pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
     }
 }
@@ -109,7 +111,7 @@ fn prepare<const I: usize>(
     Box::new(Grouped {
         name: NAMES[I],
         desc: *desc,
-        weights,
+        weights: weights.into_f32(),
         finish,
         zeros,
         unit,
@@ -132,7 +134,7 @@ const CHAIN: usize = 512;
 struct Grouped {
     name: &'static str,
     desc: ConvDesc,
-    weights: Packed,
+    weights: Arc<AlignedBuf>,
     finish: Finish,
     /// What taps outside the picture see.
     zeros: Vec<f32>,

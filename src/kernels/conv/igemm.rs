@@ -11,10 +11,10 @@ use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{self, TileWork, max_rows, with_rows};
-use crate::kernels::gemm::{Panel, Panels};
+use crate::kernels::gemm::{Panel, Panels, Weight, widen};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{AlignedBuf, Form, Packed};
+use crate::tensor::{AlignedBuf, Form, Packed, Values};
 
 /// Row tiles that meet a panel before the next panel comes: their inputs and the panel share the
 /// second-level cache. 8 to 32 measured alike on ResNet-50's layers.
@@ -22,6 +22,11 @@ const TILES_PER_BLOCK: usize = 16;
 
 /// Addresses in a block's table, at most: 32 KiB. Kernels of very many taps get smaller blocks.
 const TABLE_LIMIT: usize = 4096;
+
+/// Floats of a float16 panel that is widened once for all tiles of a block, at most: 512 KiB, half of a
+/// second-level cache. Tiles that widen what they load took 8 % longer on AlexNet's second convolution,
+/// since widening keeps a multiplier busy; larger panels come from memory, and are better read small.
+const WIDENED_LIMIT: usize = 128 << 10;
 
 /// Output pixels from which threads split the pixels; below, they split the output channels, so
 /// that each reads only its part of the weights.
@@ -37,14 +42,19 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
+/// With float32 and with float16 weights.
+const fn names(isa: Isa) -> [&'static str; 2] {
+    match isa {
+        Isa::Avx2 => ["f32_igemm_avx2", "f32_f16w_igemm_avx2"],
+        Isa::Avx512 => ["f32_igemm_avx512", "f32_f16w_igemm_avx512"],
+        Isa::Portable => ["f32_igemm_portable", "f32_f16w_igemm_portable"],
+        Isa::Portable16 => ["f32_igemm_portable16", "f32_f16w_igemm_portable16"],
+    }
+}
+
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: match S::ISA {
-            Isa::Avx2 => "f32_igemm_avx2",
-            Isa::Avx512 => "f32_igemm_avx512",
-            Isa::Portable => "f32_igemm_portable",
-            Isa::Portable16 => "f32_igemm_portable16",
-        },
+        name: names(S::ISA)[0],
         isa: S::ISA,
         accepts,
         form: form::<S>,
@@ -67,13 +77,17 @@ pub(super) fn form<S: Simd>(desc: &ConvDesc) -> Form {
     Form { name: "panels", params: [S::LANES, desc.groups, desc.kernel[0], desc.kernel[1]] }
 }
 
-/// Weights in that form.
-pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
-    panels::<S>(desc).pack_conv(weights, desc.kernel[0] * desc.kernel[1])
+/// Weights in that form, in their own type.
+pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
+    let (panels, taps) = (panels::<S>(desc), desc.kernel[0] * desc.kernel[1]);
+    Ok(match weights {
+        Values::F32(weights) => panels.pack_conv(weights, taps)?.into(),
+        Values::F16(weights) => panels.pack_conv(weights, taps)?.into(),
+    })
 }
 
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
-    Box::new(Igemm::new::<S>(candidate::<S>().name, desc, packed, epilogue, threads))
+    Box::new(Igemm::new::<S>(names(S::ISA), desc, packed, epilogue, threads))
 }
 
 /// A prepared implicit product.
@@ -93,11 +107,14 @@ pub(super) struct Igemm {
     /// Rows of a tile and tiles of a block, at most.
     rows: usize,
     tiles: usize,
+    /// Floats of a panel that is widened for several tiles; 0 if none is.
+    widened: usize,
 }
 
 impl Igemm {
+    /// A kernel with these names for float32 and float16 weights.
     pub(super) fn new<S: Simd>(
-        name: &'static str,
+        names: [&'static str; 2],
         desc: &ConvDesc,
         packed: Packed,
         epilogue: Epilogue,
@@ -118,8 +135,11 @@ impl Igemm {
         let tiles = (TABLE_LIMIT / (runs.count() * rows)).clamp(1, TILES_PER_BLOCK);
         let zeros = AlignedBuf::zeroed(runs.reach, "padding").expect("a few zeros");
         let chunks = [parts[0] * parts[1]];
+        let half = matches!(packed, Packed::F16(_));
+        let panel = panels.width() * panels.depth;
+        let widened = if half && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
         Self {
-            name,
+            name: names[usize::from(half)],
             isa: S::ISA,
             desc: *desc,
             runs,
@@ -131,7 +151,34 @@ impl Igemm {
             chunks,
             rows,
             tiles,
+            widened,
         }
+    }
+
+    /// The `index`-th chunk.
+    fn chunk<W>(&self, weights: *const W, index: usize, io: &Io<'_>, scratch: Scratch) -> Chunk<'_, W> {
+        let tiles = self.desc.output.pixels().div_ceil(self.rows);
+        let whole_tiles = even_range(tiles, self.parts[0], index / self.parts[1]);
+        let end = (whole_tiles.end * self.rows).min(self.desc.output.pixels());
+        #[expect(clippy::cast_ptr_alignment, reason = "scratch is 64-byte aligned")]
+        let table = scratch.local.cast::<*const f32>();
+        Chunk {
+            kernel: self,
+            weights,
+            pixels: whole_tiles.start * self.rows..end,
+            panels: even_range(self.panels.count(), self.parts[1], index % self.parts[1]),
+            input: io.inputs[0],
+            residual: self.desc.residual.map(|_| io.inputs[1]),
+            output: io.output,
+            table,
+            widened: scratch.local.wrapping_add(self.table_floats()),
+        }
+    }
+
+    /// Floats of a block's table of addresses, in whole cache lines.
+    fn table_floats(&self) -> usize {
+        let addresses = self.tiles * self.addresses();
+        (addresses * (size_of::<*const f32>() / size_of::<f32>())).next_multiple_of(16)
     }
 
     /// Addresses of one tile in the table: its runs, its outputs, its residuals.
@@ -150,40 +197,32 @@ impl Kernel for Igemm {
     }
 
     fn scratch(&self) -> ScratchSize {
-        let addresses = self.tiles * self.addresses();
-        ScratchSize { shared: 0, local: addresses * (size_of::<*const f32>() / size_of::<f32>()) }
+        ScratchSize { shared: 0, local: self.table_floats() + self.widened }
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
-        let tiles = self.desc.output.pixels().div_ceil(self.rows);
-        let whole_tiles = even_range(tiles, self.parts[0], chunk / self.parts[1]);
-        let end = (whole_tiles.end * self.rows).min(self.desc.output.pixels());
-        #[expect(clippy::cast_ptr_alignment, reason = "scratch is 64-byte aligned")]
-        let table = scratch.local.cast::<*const f32>();
-        self.isa.dispatch(Chunk {
-            kernel: self,
-            pixels: whole_tiles.start * self.rows..end,
-            panels: even_range(self.panels.count(), self.parts[1], chunk % self.parts[1]),
-            input: io.inputs[0],
-            residual: self.desc.residual.map(|_| io.inputs[1]),
-            output: io.output,
-            table,
-        });
+        match &self.packed {
+            Packed::F32(weights) => self.isa.dispatch(self.chunk(weights.as_ptr(), chunk, io, scratch)),
+            Packed::F16(weights) => self.isa.dispatch(self.chunk(weights.as_ptr(), chunk, io, scratch)),
+        }
     }
 }
 
 /// Some pixels times some panels.
-struct Chunk<'a> {
+struct Chunk<'a, W> {
     kernel: &'a Igemm,
+    weights: *const W,
     pixels: Range<usize>,
     panels: Range<usize>,
     input: *const f32,
     residual: Option<*const f32>,
     output: *mut f32,
     table: *mut *const f32,
+    /// Room for [`Igemm::widened`] floats.
+    widened: *mut f32,
 }
 
-impl Vectorized for Chunk<'_> {
+impl<W: Weight> Vectorized for Chunk<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -211,30 +250,16 @@ impl Vectorized for Chunk<'_> {
             }
             for index in self.panels.clone() {
                 let panel = kernel.panels.panel(index);
-                let mut table = self.table.cast_const();
-                for tile in tiles_here.clone() {
-                    let rows = rows_of(tile);
-                    // The panel's last tile asks for the next panel: 512-512@7, whose panels come
-                    // from the third-level cache, gains a tenth.
-                    let last = tile + 1 == tiles_here.end;
-                    let ahead = if last { kernel.panels.floats(panel) } else { 0 };
-                    // SAFETY: the table was filled for these rows just now.
-                    unsafe {
-                        if panel.vectors == Panels::VECTORS {
-                            with_rows(
-                                s,
-                                rows,
-                                Product::<{ Panels::VECTORS }> { chunk: &self, panel, table, ahead },
-                            );
-                        } else {
-                            with_rows(s, rows, Product::<1> { chunk: &self, panel, table, ahead });
-                        }
-                        if !kernel.epilogue.is_finished_by_store() {
-                            let outputs = table.add(kernel.runs.count() * rows).cast::<*mut f32>();
-                            let outputs = std::slice::from_raw_parts(outputs, rows);
-                            kernel.epilogue.activate_stored(S::ISA, panel.columns(), outputs);
-                        }
-                        table = table.add(kernel.addresses());
+                // SAFETY: the table was filled for these tiles just now; the panel is inside the packed
+                // weights, and so is the next one, unless nobody looks for it.
+                unsafe {
+                    let weights = self.weights.add(panel.offset);
+                    let len = kernel.panels.elements(panel);
+                    if kernel.widened > 0 && tiles_here.len() > 1 {
+                        widen(s, weights, len, self.widened);
+                        self.tiles(s, panel, self.widened.cast_const(), tiles_here.clone(), rows_of, 0);
+                    } else {
+                        self.tiles(s, panel, weights, tiles_here.clone(), rows_of, len);
                     }
                 }
             }
@@ -242,7 +267,45 @@ impl Vectorized for Chunk<'_> {
     }
 }
 
-impl Chunk<'_> {
+impl<W: Weight> Chunk<'_, W> {
+    /// Multiply the tiles of a block with a panel's weights. What lies `ahead` elements behind them is
+    /// asked for by the last tile: 512-512@7, whose panels come from the third-level cache, gains a tenth.
+    ///
+    /// # Safety
+    /// The table holds these tiles; the weights are the panel's.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, V: Weight>(
+        &self,
+        s: S,
+        panel: Panel,
+        weights: *const V,
+        tiles: Range<usize>,
+        rows_of: impl Fn(usize) -> usize,
+        ahead: usize,
+    ) {
+        let kernel = self.kernel;
+        let mut table = self.table.cast_const();
+        for tile in tiles.clone() {
+            let rows = rows_of(tile);
+            let ahead = if tile + 1 == tiles.end { ahead } else { 0 };
+            let product = Operands { kernel, residual: self.residual, panel, weights, table, ahead };
+            // SAFETY: by contract.
+            unsafe {
+                if panel.vectors == Panels::VECTORS {
+                    with_rows(s, rows, Product::<V, { Panels::VECTORS }>(product));
+                } else {
+                    with_rows(s, rows, Product::<V, 1>(product));
+                }
+                if !kernel.epilogue.is_finished_by_store() {
+                    let outputs = table.add(kernel.runs.count() * rows).cast::<*mut f32>();
+                    let outputs = std::slice::from_raw_parts(outputs, rows);
+                    kernel.epilogue.activate_stored(S::ISA, panel.columns(), outputs);
+                }
+                table = table.add(kernel.addresses());
+            }
+        }
+    }
+
     /// Write the addresses of a tile's rows, from `pixel` on: runs `[tap][row]`, outputs, residuals.
     ///
     /// # Safety
@@ -287,41 +350,46 @@ impl Chunk<'_> {
     }
 }
 
-/// One tile times one panel.
-struct Product<'a, const NV: usize> {
-    chunk: &'a Chunk<'a>,
+/// One tile and one panel.
+struct Operands<'a, W> {
+    kernel: &'a Igemm,
+    residual: Option<*const f32>,
     panel: Panel,
+    weights: *const W,
     table: *const *const f32,
     ahead: usize,
 }
 
-impl<const NV: usize> TileWork for Product<'_, NV> {
+/// Their product.
+struct Product<'a, W, const NV: usize>(Operands<'a, W>);
+
+impl<W: Weight, const NV: usize> TileWork for Product<'_, W, NV> {
     #[inline(always)]
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
         // A function of its own: among others, the accumulators do not stay in registers from run
         // to run.
-        s.call(ProductOf::<NV, ROWS>(self));
+        s.call(ProductOf::<W, NV, ROWS>(self.0));
     }
 }
 
-struct ProductOf<'a, const NV: usize, const ROWS: usize>(Product<'a, NV>);
+struct ProductOf<'a, W, const NV: usize, const ROWS: usize>(Operands<'a, W>);
 
-impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_, NV, ROWS> {
+impl<W: Weight, const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_, W, NV, ROWS> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { chunk, panel, table, ahead } = self.0;
-        let Igemm { runs, packed, epilogue, .. } = chunk.kernel;
+        let Operands { kernel, residual, panel, weights, table, ahead } = self.0;
+        let Igemm { runs, epilogue, .. } = kernel;
         let runs = tile::Runs { table, taps: runs.count(), run: runs.run, skip: panel.group * runs.run };
         // SAFETY: the table holds this tile's addresses, each of a run inside the input or of zeros
-        // as long; the panel is inside the packed weights; outputs and residuals have the panel's
+        // as long; the weights are the panel's; outputs and residuals have the panel's
         // channels.
         unsafe {
-            let sums = tile::product::<S, ROWS, NV>(s, runs, packed.as_ptr().add(panel.offset), ahead);
+            let sums = tile::product::<S, W, ROWS, NV>(s, runs, weights, ahead);
             let outputs = table.add(runs.taps * ROWS);
             let mut to = [std::ptr::null_mut(); ROWS];
-            let mut residual = chunk.residual.map(|first| [first; ROWS]);
+            let mut residual = residual.map(|first| [first; ROWS]);
             for (r, to) in to.iter_mut().enumerate() {
                 *to = (*outputs.add(r)).cast_mut();
                 if let Some(residual) = &mut residual {

@@ -1,6 +1,8 @@
 //! Any convolution on any processor: rows of a matrix gathered from the input, then the product of
 //! the crate `matrixmultiply`, which has kernels for other processors than ours do.
 
+use std::sync::Arc;
+
 use super::runs::Pixel;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
@@ -21,7 +23,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     isa: Isa::Portable,
     accepts: |_| true,
     form: |_| Form { name: "plain", params: [0; 4] },
-    pack,
+    pack: |desc, weights| super::pack_f32(desc, weights, pack),
     prepare,
 }];
 
@@ -36,12 +38,13 @@ fn prepare(desc: &ConvDesc, weights: Packed, epilogue: Epilogue, _threads: usize
     let pixels = desc.output.height * desc.output.width;
     let blocks = pixels.div_ceil((BLOCK / desc.depth().max(1)).clamp(1, MOST_ROWS));
     let chunks = [desc.output.batch * blocks];
+    let weights = weights.into_f32();
     Box::new(Im2col { desc: *desc, weights, epilogue, blocks, chunks })
 }
 
 struct Im2col {
     desc: ConvDesc,
-    weights: Packed,
+    weights: Arc<AlignedBuf>,
     epilogue: Epilogue,
     /// Pixel blocks of a picture, each a chunk. They depend on its shape alone.
     blocks: usize,

@@ -16,7 +16,7 @@ mod winograd;
 
 use crate::error::{Error, Result};
 use crate::simd::Isa;
-use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
+use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
 
 use super::{Epilogue, Kernel};
 
@@ -112,7 +112,8 @@ impl ConvDesc {
 
 /// One way to compute convolutions, on one instruction set.
 pub struct Candidate {
-    /// The kernel's one name.
+    /// The kernel's one name for float32 weights. `f32_f16w_` instead of `f32_` is its name where it
+    /// reads weights in float16.
     pub name: &'static str,
     /// What the processor must have.
     pub isa: Isa,
@@ -120,10 +121,20 @@ pub struct Candidate {
     pub accepts: fn(&ConvDesc) -> bool,
     /// Which packed form of the weights it reads.
     pub form: fn(&ConvDesc) -> Form,
-    /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`.
-    pub pack: fn(&ConvDesc, &[f32]) -> Result<AlignedBuf>,
+    /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
+    /// in float32.
+    pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
     /// Makes the kernel for so many threads.
     pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Box<dyn Kernel>,
+}
+
+/// A form that is packed in float32 whatever the weights are stored in.
+fn pack_f32(
+    desc: &ConvDesc,
+    weights: Values<'_>,
+    pack: fn(&ConvDesc, &[f32]) -> Result<AlignedBuf>,
+) -> Result<Packed> {
+    Ok(pack(desc, &weights.to_f32())?.into())
 }
 
 /// Forces the candidate of that name wherever it accepts.

@@ -25,14 +25,19 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
+/// With float32 and with float16 weights.
+const fn names(isa: Isa) -> [&'static str; 2] {
+    match isa {
+        Isa::Avx2 => ["f32_stem_avx2", "f32_f16w_stem_avx2"],
+        Isa::Avx512 => ["f32_stem_avx512", "f32_f16w_stem_avx512"],
+        Isa::Portable => ["f32_stem_portable", "f32_f16w_stem_portable"],
+        Isa::Portable16 => ["f32_stem_portable16", "f32_f16w_stem_portable16"],
+    }
+}
+
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: match S::ISA {
-            Isa::Avx2 => "f32_stem_avx2",
-            Isa::Avx512 => "f32_stem_avx512",
-            Isa::Portable => "f32_stem_portable",
-            Isa::Portable16 => "f32_stem_portable16",
-        },
+        name: names(S::ISA)[0],
         isa: S::ISA,
         accepts,
         form: form::<S>,
@@ -55,7 +60,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     let width = seen(1, desc.output.width);
     let copy = FeatureMap::nhwc(desc.input.batch, height, width, desc.input.channels);
     let over_copy = ConvDesc { input: copy, padding: Padding::default(), ..*desc };
-    let product = Igemm::new::<S>(candidate::<S>().name, &over_copy, packed, epilogue, threads);
+    let product = Igemm::new::<S>(names(S::ISA), &over_copy, packed, epilogue, threads);
     let phases = [chunks_for(copy.batch * copy.height, threads), product.phases()[0]];
     Box::new(Stem { input: desc.input, padding: desc.padding, copy, product, phases })
 }

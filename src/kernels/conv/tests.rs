@@ -1,11 +1,12 @@
 //! Every candidate, on every instruction set the machine has, against the f64 oracle.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+
+use proptest::prelude::*;
 
 use super::{Candidate, ConvDesc, Padding, candidates};
 use crate::kernels::testing::{ConvProblem, ConvRanges, Guarded, filled, for_problems, offsets};
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, FeatureMap, Packed, Values};
 
 /// Relative to the largest sum of magnitudes; Winograd's transforms cost more than a direct sum.
 fn tolerance(candidate: &Candidate) -> f64 {
@@ -156,7 +157,6 @@ fn same_bits_in_any_batch_and_with_any_threads() {
         let single = ConvProblem::of(&dilated_layer(1, size, channels, kernel, padding, dilation));
         let whole = filled(batch.desc.input, batch.seed);
         let picture = batch.desc.input.image_stride;
-        let weights = batch.weights();
         for isa in candidates().map(|c| c.isa).collect::<HashSet<_>>() {
             // Different candidates may take different batches; on one instruction set a direct
             // kernel's bits are those of the others.
@@ -166,12 +166,12 @@ fn same_bits_in_any_batch_and_with_any_threads() {
             all.extend(of(&single.desc));
             for candidate in all {
                 tested.insert(candidate.name);
-                let packed = Arc::new((candidate.pack)(&batch.desc, &weights).unwrap());
+                let packed = batch.pack(candidate);
                 let mut results = Vec::new();
                 for threads in [1, 2, 3] {
                     if (candidate.accepts)(&batch.desc) {
                         let kernel =
-                            (candidate.prepare)(&batch.desc, Arc::clone(&packed), batch.epilogue(), threads);
+                            (candidate.prepare)(&batch.desc, packed.clone(), batch.epilogue(), threads);
                         let mut copy = Guarded::poisoned(whole.len());
                         copy.copy_from_slice(&whole);
                         results.push(batch.run_kernel(&*kernel, copy));
@@ -180,7 +180,7 @@ fn same_bits_in_any_batch_and_with_any_threads() {
                         continue;
                     }
                     let kernel =
-                        (candidate.prepare)(&single.desc, Arc::clone(&packed), single.epilogue(), threads);
+                        (candidate.prepare)(&single.desc, packed.clone(), single.epilogue(), threads);
                     let mut alone = Vec::new();
                     for n in 0..5 {
                         let mut copy = Guarded::poisoned(picture);
@@ -208,6 +208,34 @@ fn same_bits_in_any_batch_and_with_any_threads() {
     }
 }
 
+/// A kernel that reads float16 weights gives what it gives for float32 weights of the same values; the
+/// oracle has seen both.
+#[test]
+fn float16_weights_are_widened_exactly() {
+    let linear = ConvRanges { batch: 1..=4, size: 1..=2, inputs: 1..=700, ..ConvRanges::default() };
+    for ranges in [ConvRanges::default(), linear] {
+        for_problems(ranges, 60, |problem| {
+            for candidate in accepting(&problem.desc) {
+                let [half, float] =
+                    [true, false].map(|half| ConvProblem { half, ..problem.clone() }.pack(candidate));
+                if matches!(half, Packed::F32(_)) {
+                    continue;
+                }
+                prop_assert_eq!(half.bytes() * 2, float.bytes());
+                let stored = ConvProblem { half: true, ..problem.clone() }.weights();
+                let float = (candidate.pack)(&problem.desc, Values::F32(&stored)).unwrap();
+                let bits = |packed: Packed| -> Vec<u32> {
+                    let kernel = (candidate.prepare)(&problem.desc, packed, problem.epilogue(), 2);
+                    let values = problem.run_kernel(&*kernel, filled(problem.desc.input, problem.seed));
+                    values.into_iter().map(f32::to_bits).collect()
+                };
+                prop_assert!(bits(half) == bits(float), "{}", candidate.name);
+            }
+            Ok(())
+        });
+    }
+}
+
 /// A NaN or an infinity in the input never becomes a finite value.
 #[test]
 fn non_finite_values_stay() {
@@ -218,7 +246,7 @@ fn non_finite_values_stay() {
         for candidate in accepting(&desc) {
             let mut input = filled(desc.input, problem.seed);
             input[desc.input.at(0, 2, 3) + 7] = f32::NAN;
-            let packed = Arc::new((candidate.pack)(&desc, &problem.weights()).unwrap());
+            let packed = problem.pack(candidate);
             let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), 1);
             let output = problem.run_kernel(&*kernel, input);
             for (y, x) in [(1, 2), (2, 3), (3, 4)] {

@@ -7,8 +7,10 @@
 pub mod block;
 pub mod panels;
 pub mod tile;
+pub mod weight;
 
 pub use panels::{Panel, Panels};
+pub use weight::{Weight, widen};
 
 /// Products that are summed in one chain before the chain's sum is added to the total: no slower
 /// than one long chain, and at depth 4,608 several times more exact.

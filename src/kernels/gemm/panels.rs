@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::epilogue::Columns;
-use crate::tensor::AlignedBuf;
+use crate::tensor::{AlignedBuf, Element};
 
 /// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
 ///
@@ -17,7 +17,7 @@ pub struct Panels {
     pub group_outputs: usize,
     /// Products in one sum.
     pub depth: usize,
-    /// Floats in a vector.
+    /// Elements in a vector.
     pub lanes: usize,
 }
 
@@ -69,7 +69,7 @@ impl Panels {
         self.group_outputs.next_multiple_of(self.lanes)
     }
 
-    /// Floats of all panels.
+    /// Elements of all panels.
     pub const fn len(&self) -> usize {
         self.groups * self.padded_outputs() * self.depth
     }
@@ -95,9 +95,9 @@ impl Panels {
         }
     }
 
-    /// Floats of a panel: the next one begins so many behind it.
+    /// Elements of a panel: the next one begins so many behind it.
     #[inline]
-    pub const fn floats(&self, panel: Panel) -> usize {
+    pub const fn elements(&self, panel: Panel) -> usize {
         panel.vectors * self.lanes * self.depth
     }
 
@@ -119,7 +119,7 @@ impl Panels {
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
-    pub fn pack_conv(&self, weights: &[f32], taps: usize) -> Result<AlignedBuf> {
+    pub fn pack_conv<T: Element>(&self, weights: &[T], taps: usize) -> Result<AlignedBuf<T>> {
         let mut packed = AlignedBuf::zeroed(self.len(), "packed weights")?;
         let inputs = self.depth / taps;
         for panel in (0..self.count()).map(|i| self.panel(i)) {

@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::DEPTH_CHUNK;
+use super::{DEPTH_CHUNK, Weight};
 use crate::simd::{Isa, Simd};
 
 /// Accumulators of `ROWS` rows and `NV` vectors.
@@ -28,8 +28,8 @@ pub const fn most_rows(isa: Isa) -> usize {
     }
 }
 
-/// Floats of a cache line.
-const LINE: usize = 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// A tile of zeros.
 #[inline(always)]
@@ -38,16 +38,16 @@ pub fn zeros<S: Simd, const ROWS: usize, const NV: usize>(s: S) -> Tile<S, ROWS,
 }
 
 /// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. What lies `ahead`
-/// floats behind the panel's rows is asked for on the way.
+/// elements behind the panel's rows is asked for on the way.
 ///
 /// # Safety
-/// Each row is valid for reading `len` floats, the panel for `len * NV * LANES`.
+/// Each row is valid for reading `len` floats, the panel for `len * NV * LANES` elements.
 #[inline(always)]
-pub unsafe fn accumulate<S: Simd, const ROWS: usize, const NV: usize>(
+pub unsafe fn accumulate<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     s: S,
     mut acc: Tile<S, ROWS, NV>,
     rows: [*const f32; ROWS],
-    panel: *const f32,
+    panel: *const W,
     len: usize,
     ahead: usize,
 ) -> Tile<S, ROWS, NV> {
@@ -58,12 +58,12 @@ pub unsafe fn accumulate<S: Simd, const ROWS: usize, const NV: usize>(
             let row = panel.add(k * NV * S::LANES);
             // Every line of the row: without the second of a row of two wide vectors, ResNet-50's 1x1
             // convolutions took 5 % longer, and Winograd's products of ResNet-18 10 %.
-            for line in (0..NV * S::LANES).step_by(LINE) {
-                s.prefetch(row.wrapping_add(ahead + line));
+            for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
+                s.prefetch(row.wrapping_add(ahead + line).cast());
             }
             let mut weights = [s.zero(); NV];
             for (v, weights) in weights.iter_mut().enumerate() {
-                *weights = s.load(row.add(v * S::LANES));
+                *weights = W::load(s, row.add(v * S::LANES));
             }
             for r in 0..ROWS {
                 let x = s.broadcast(rows[r].add(k));
@@ -90,17 +90,17 @@ pub struct Runs {
     pub skip: usize,
 }
 
-/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What lies `ahead` floats behind
-/// the panel's rows is asked for on the way: the next panel, or with 0 nothing new.
+/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What lies `ahead` elements
+/// behind the panel's rows is asked for on the way: the next panel, or with 0 nothing new.
 ///
 /// # Safety
 /// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip` on; the
-/// panel is valid for `taps * run * NV * LANES` floats.
+/// panel is valid for `taps * run * NV * LANES` elements.
 #[inline(always)]
-pub unsafe fn product<S: Simd, const ROWS: usize, const NV: usize>(
+pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     s: S,
     runs: Runs,
-    mut panel: *const f32,
+    mut panel: *const W,
     ahead: usize,
 ) -> Tile<S, ROWS, NV> {
     // Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -45,11 +43,8 @@ fn check(outer: &ConvProblem, inputs: usize) -> TestCaseResult {
         let wide = inner.run(expand, 1);
         let mut between = Guarded::poisoned(outer.desc.input.view().end());
         offsets(outer.desc.input).zip(&wide).for_each(|(at, &x)| between[at] = x);
-        let packed = [
-            Arc::new((expand.pack)(&inner.desc, &inner.weights()).unwrap()),
-            Arc::new((depthwise.pack)(&outer.desc, &outer.weights()).unwrap()),
-        ];
-        let alone = (depthwise.prepare)(&outer.desc, Arc::clone(&packed[1]), outer.epilogue(), 1);
+        let packed = [inner.pack(expand), outer.pack(depthwise)];
+        let alone = (depthwise.prepare)(&outer.desc, packed[1].clone(), outer.epilogue(), 1);
         let expected = outer.run_kernel(&*alone, between);
         for threads in [1, 3] {
             let kernel = desc.prepare(packed.clone(), [inner.epilogue(), outer.epilogue()], isa, threads);

@@ -104,7 +104,7 @@ const fn candidate<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, 
         isa: S::ISA,
         accepts,
         form: |_| Form { name: if M == 4 { "winograd_f4" } else { "winograd_f2" }, params: [LANES, 0, 0, 0] },
-        pack: panels::pack::<T, A, M, LANES>,
+        pack: |desc, weights| super::pack_f32(desc, weights, panels::pack::<T, A, M, LANES>),
         prepare: prepare::<S, T, A, M>,
     }
 }

@@ -1,5 +1,7 @@
 //! The transformed weights: for each panel of output channels, one matrix per product.
 
+use std::sync::Arc;
+
 use super::transforms::{Algorithm, weights_2d};
 use crate::error::Result;
 use crate::kernels::conv::ConvDesc;
@@ -10,7 +12,7 @@ use crate::tensor::{AlignedBuf, Packed};
 /// all products of a panel lie together because they are read together.
 #[derive(Debug)]
 pub struct TransformedWeights {
-    values: Packed,
+    values: Arc<AlignedBuf>,
     /// How one product's matrix is cut.
     pub panels: Panels,
     /// Products of a tile: 36 or 16.
@@ -21,6 +23,7 @@ impl TransformedWeights {
     /// Weights that [`pack`] made.
     pub fn new(values: Packed, desc: &ConvDesc, products: usize, lanes: usize) -> Self {
         let panels = panels(desc, lanes);
+        let values = values.into_f32();
         assert_eq!(values.len(), products * panels.len(), "transformed weights of {panels:?}");
         Self { values, panels, products }
     }

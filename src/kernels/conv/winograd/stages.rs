@@ -228,7 +228,7 @@ impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<NV, ROWS> {
         let Factors { runs, matrix, ahead, to, stride } = self.0;
         // SAFETY: the contract of the tile's work: rows, a matrix and room for the products.
         unsafe {
-            let sums = product::<S, ROWS, NV>(s, runs, matrix, ahead);
+            let sums = product::<S, _, ROWS, NV>(s, runs, matrix, ahead);
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
                     s.store(to.add(r * stride + v * S::LANES), sum);

@@ -1,7 +1,5 @@
 //! The transforms against their matrices, the kernels against the f64 oracle.
 
-use std::sync::Arc;
-
 use super::kernel::{Organisation, Winograd};
 use super::transforms::{Algorithm, F2, F4, input_2d, output_columns, weights_2d};
 use super::*;
@@ -213,7 +211,7 @@ fn bits_depend_on_the_picture_alone() {
                         let single = ConvProblem::of(&plain(1, inputs, outputs, side));
                         let mut input = filled(single.desc.input, 0);
                         input.copy_from_slice(&whole[last..]);
-                        let weights = Arc::new((candidate.pack)(&single.desc, &single.weights()).unwrap());
+                        let weights = single.pack(candidate);
                         let kernel = (candidate.prepare)(&single.desc, weights, single.epilogue(), threads);
                         let expected = single.run_kernel(&*kernel, input);
                         assert_eq!(values[values.len() - expected.len()..], expected, "{}", candidate.name);
@@ -228,14 +226,12 @@ fn bits_depend_on_the_picture_alone() {
 #[test]
 fn organisations_agree() {
     let problem = ConvProblem::of(&plain(2, 40, 100, 11));
-    let weights = |lanes: usize| {
-        Arc::new(CANDIDATES.iter().find(|c| c.isa.lanes() == lanes).unwrap().pack_of(&problem))
-    };
+    let weights = |lanes: usize| problem.pack(CANDIDATES.iter().find(|c| c.isa.lanes() == lanes).unwrap());
     for isa in Isa::available() {
         let packed = weights(isa.lanes());
         let run = |organisation: Organisation, group: usize| {
             let convolution =
-                convolution::<6, 4>(&problem.desc, Arc::clone(&packed), problem.epilogue(), isa.lanes());
+                convolution::<6, 4>(&problem.desc, packed.clone(), problem.epilogue(), isa.lanes());
             let kernel = Winograd::<F4, 6, 4>::organised("test", isa, convolution, 2, organisation, group);
             problem.run_kernel(&kernel, filled(problem.desc.input, problem.seed))
         };
@@ -251,12 +247,6 @@ fn organisations_agree() {
     }
 }
 
-impl Candidate {
-    fn pack_of(&self, problem: &ConvProblem) -> crate::tensor::AlignedBuf {
-        (self.pack)(&problem.desc, &problem.weights()).unwrap()
-    }
-}
-
 /// Where the direct convolution gives infinity or NaN, Winograd gives one of them too.
 #[test]
 fn non_finite_values_stay() {
@@ -265,7 +255,7 @@ fn non_finite_values_stay() {
         let desc = ConvDesc { activation, ..plain(1, 20, 10, 9) };
         let problem = ConvProblem::of(&desc);
         for candidate in runnable() {
-            let weights = Arc::new(candidate.pack_of(&problem));
+            let weights = problem.pack(candidate);
             let kernel = (candidate.prepare)(&desc, weights, problem.epilogue(), 1);
             for (i, value) in values.into_iter().enumerate() {
                 for pixel in [0, 4 * 9 + 3, 80] {
@@ -309,7 +299,7 @@ fn errors_are_as_documented() {
         );
         let largest = expected.values.iter().fold(0.0, |a: f64, &b| a.max(b));
         for candidate in runnable() {
-            let weights = Arc::new(candidate.pack_of(&problem));
+            let weights = problem.pack(candidate);
             let kernel = (candidate.prepare)(&problem.desc, weights, problem.epilogue(), 1);
             let mut copy = filled(problem.desc.input, 0);
             copy.copy_from_slice(&input);
