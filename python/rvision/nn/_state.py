@@ -71,7 +71,9 @@ def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]
     return state
 
 
-def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+def load(
+    module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool = False
+) -> IncompatibleKeys:
     """Load `state_dict` into `module`: all of it, or nothing if it does not fit."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(
@@ -82,7 +84,9 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> Incompa
     if misfits or (strict and (missing or unexpected)):
         raise StateDictError(_diagnosis(module, state, entries, strict))
 
-    values = {key: _converted(key, state[key], entry) for key, entry in entries.items() if key in state}
+    values = {
+        key: _converted(key, state[key], entry, assign) for key, entry in entries.items() if key in state
+    }
     for key, value in values.items():
         entry = entries[key]
         entry.module._put(entry.registry, entry.name, value)
@@ -129,11 +133,12 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
 
 
-def _converted(key: str, value: Any, entry: _Entry) -> Any:
+def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
     old = entry.module.__dict__[entry.registry][entry.name]
     try:
         if isinstance(old, Constant | Drawn):
-            return (Parameter if entry.registry == "_parameters" else Buffer)(value)
+            new = (Parameter if entry.registry == "_parameters" else Buffer)(value)
+            return new if assign else new._as(old.dtype)
         return np.asarray(value).astype(old.dtype)
     except (TypeError, ValueError) as error:
         raise StateDictError(f"{key}: {error}") from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,11 @@ from rvision.errors import UnsupportedError
 __all__ = ["Buffer", "Constant", "Drawn", "Parameter", "to_float32"]
 
 
+_FLOAT32 = np.dtype(np.float32)
+
+
 class Constant(np.ndarray):
-    """A read-only float32 array held by the engine; base of :class:`Parameter` and :class:`Buffer`.
+    """A read-only float array held by the engine; base of :class:`Parameter` and :class:`Buffer`.
 
     Arithmetic, slices and reshaped views are plain arrays. To change a value, assign a new array to
     the module's attribute.
@@ -35,7 +38,8 @@ class Constant(np.ndarray):
     Parameters
     ----------
     data : array_like
-        Real numbers of any shape; NumPy arrays and PyTorch CPU tensors included. They are copied.
+        Real numbers of any shape; NumPy arrays and PyTorch CPU tensors included. They are copied: float16
+        as it is, everything else as float32.
     """
 
     _handle: _rvision.Parameter | None
@@ -45,7 +49,7 @@ class Constant(np.ndarray):
         if isinstance(data, Constant) and data._handle is not None:
             handle = data._handle
         else:
-            handle = _rvision.Parameter(to_float32(data))
+            handle = _rvision.Parameter(_to_stored(data))
         return cls._of(handle)
 
     @classmethod
@@ -76,8 +80,15 @@ class Constant(np.ndarray):
     def __getitem__(self, index: Any) -> Any:
         return _plain(self)[index]
 
+    def _as(self, dtype: Any) -> Any:
+        """Return the constant with float32 or float16 values; itself if it has them."""
+        if self.dtype == dtype:
+            return self
+        handle = self._handle or _rvision.Parameter(_plain(self))
+        return type(self)._of(handle.half() if dtype == np.float16 else handle.float())
+
     @property
-    def data(self) -> NDArray[np.float32]:  # type: ignore[override]
+    def data(self) -> NDArray[Any]:  # type: ignore[override]
         """The values as a plain read-only array; torch's name."""
         return _plain(self)
 
@@ -100,7 +111,7 @@ class Constant(np.ndarray):
         """Return the number of dimensions."""
         return self.ndim
 
-    def expand(self, *sizes: Any) -> NDArray[np.float32]:
+    def expand(self, *sizes: Any) -> NDArray[Any]:
         """Return the values repeated along dimensions of size one, and new ones in front; -1 keeps a size."""
         if len(sizes) == 1 and not isinstance(sizes[0], int):
             sizes = tuple(sizes[0])
@@ -114,7 +125,7 @@ class Constant(np.ndarray):
             return other.tracer.constant(self).expand_as(other)
         return np.broadcast_to(_plain(self), other.shape)
 
-    def numpy(self) -> NDArray[np.float32]:
+    def numpy(self) -> NDArray[Any]:
         """Return the values as a plain read-only array."""
         return _plain(self)
 
@@ -122,9 +133,17 @@ class Constant(np.ndarray):
         """Return the constant itself: there are no gradients."""
         return self
 
-    cpu = float = contiguous = detach
+    cpu = contiguous = detach
 
-    def copy(self, order: Any = "C") -> NDArray[np.float32]:  # type: ignore[override]
+    def float(self) -> Any:
+        """Return the constant in float32: itself, or a new one with the same values."""
+        return self._as(np.float32)
+
+    def half(self) -> Any:
+        """Return the constant in float16: itself, or a new one whose values are rounded."""
+        return self._as(np.float16)
+
+    def copy(self, order: Any = "C") -> NDArray[Any]:  # type: ignore[override]
         """Return a plain array that can be written to."""
         return _plain(self).copy(order)
 
@@ -176,6 +195,13 @@ def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, Constant) else value
 
 
+def _to_stored(data: Any) -> NDArray[Any]:
+    """Return real numbers as what a constant can hold: float16 as it is, everything else as float32."""
+    if str(getattr(data, "dtype", "")).removeprefix("torch.") != "float16":
+        return to_float32(data)
+    return np.asarray(data.detach().cpu() if hasattr(data, "detach") else data, order="C")
+
+
 def to_float32(data: Any) -> NDArray[np.float32]:
     """Return real numbers as a contiguous float32 array.
 
@@ -216,6 +242,8 @@ class Drawn:
         arXiv:1502.01852).
     name : str, optional
         The full name that random numbers depend on, for the copy of a parameter in another tree.
+    dtype : numpy.dtype
+        What the values are rounded to once they are made: float32 or float16.
 
     Notes
     -----
@@ -229,9 +257,17 @@ class Drawn:
     fill: float = 0.0
     fan_in: int = 0
     name: str | None = None
+    dtype: np.dtype[Any] = _FLOAT32
+
+    def _as(self, dtype: Any) -> Drawn:
+        """Return the same with values of another type."""
+        return replace(self, dtype=np.dtype(dtype))
 
     def make(self, name: str) -> NDArray[np.float32]:
-        """Return the values of the parameter with the full name `name`, unless it has one already."""
+        """Return the values of the parameter with the full name `name`, unless it has one already.
+
+        They are float32 whatever `dtype` is.
+        """
         if self.fan_in <= 0:
             return np.full(self.shape, self.fill, np.float32)
         import hashlib  # brings OpenSSL, which a model with weights can do without
