@@ -1,5 +1,6 @@
 //! Linear layers on one to three rows: the weights are read once and bound the time, so several
-//! panels stream side by side.
+//! panels stream side by side. Asking for them ahead (0.25 to 8 KiB) gained nothing: two threads read
+//! float32 and float16 weights at the same 35 to 40 GB/s, so float16 takes half the time.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
 //! row in a batch.
