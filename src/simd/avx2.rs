@@ -169,6 +169,11 @@ unsafe impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn broadcast_in_octets(self, a: __m256, i: usize) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe { _mm256_permutevar8x32_ps(a, _mm256_set1_epi32(i as i32)) }
+    }
+    #[inline(always)]
     fn reduce_add(self, a: __m256) -> f32 {
         // SAFETY: the token proves AVX.
         unsafe {

@@ -132,6 +132,14 @@ unsafe impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn broadcast_in_octets(self, a: __m512, i: usize) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let halves = _mm512_set_epi32(8, 8, 8, 8, 8, 8, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0);
+            _mm512_permutexvar_ps(_mm512_add_epi32(halves, _mm512_set1_epi32(i as i32)), a)
+        }
+    }
+    #[inline(always)]
     fn reduce_add(self, a: __m512) -> f32 {
         // SAFETY: the token proves AVX-512 DQ.
         let half = unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) };

@@ -90,6 +90,8 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn pow2n(self, n: Self::F32) -> Self::F32;
     /// Lane `I` of every aligned group of four lanes, copied over its group.
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;
+    /// Lane `i < 8` of every aligned group of eight lanes, copied over its group.
+    fn broadcast_in_octets(self, a: Self::F32, i: usize) -> Self::F32;
     /// Sum over the lanes, in a fixed order.
     fn reduce_add(self, a: Self::F32) -> f32;
     /// Largest lane; NaN if any lane is NaN.

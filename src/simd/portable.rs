@@ -88,6 +88,10 @@ unsafe impl<const N: usize> Simd for Portable<N> {
         std::array::from_fn(|i| a[i / 4 * 4 + I as usize])
     }
     #[inline(always)]
+    fn broadcast_in_octets(self, a: Self::F32, i: usize) -> Self::F32 {
+        std::array::from_fn(|lane| a[lane / 8 * 8 + i])
+    }
+    #[inline(always)]
     fn reduce_add(self, a: Self::F32) -> f32 {
         // Halves, as the intrinsics do, so that the sums agree.
         let mut v = a;

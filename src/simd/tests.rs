@@ -44,6 +44,10 @@ impl Vectorized for Everything {
         assert_eq!(get(s.broadcast_in_quads::<1>(va)), quads(1));
         assert_eq!(get(s.broadcast_in_quads::<2>(va)), quads(2));
         assert_eq!(get(s.broadcast_in_quads::<3>(va)), quads(3));
+        for lane in 0..8 {
+            let octets: Vec<f32> = (0..n).map(|i| a[i / 8 * 8 + lane]).collect();
+            assert_eq!(get(s.broadcast_in_octets(va, lane)), octets);
+        }
         assert_eq!(s.reduce_add(va), a.iter().sum::<f32>());
         assert_eq!(s.reduce_max(va), a[n - 1]);
         let nan = s.splat(f32::NAN);
