@@ -29,6 +29,7 @@ const fn candidate<const I: usize>() -> Candidate {
         name: NAMES[I],
         isa: Isa::ALL[I],
         accepts,
+        prefers: |_| true,
         form: form::<I>,
         pack: |desc, weights| super::pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,

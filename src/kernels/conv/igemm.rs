@@ -57,6 +57,7 @@ const fn candidate<S: Simd>() -> Candidate {
         name: names(S::ISA)[0],
         isa: S::ISA,
         accepts,
+        prefers: |_| true,
         form: form::<S>,
         pack: pack::<S>,
         prepare: prepare::<S>,

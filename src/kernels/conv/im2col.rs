@@ -22,6 +22,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     name: NAME,
     isa: Isa::Portable,
     accepts: |_| true,
+    prefers: |_| true,
     form: |_| Form { name: "plain", params: [0; 4] },
     pack: |desc, weights| super::pack_f32(desc, weights, pack),
     prepare,

@@ -1,4 +1,5 @@
-//! Convolutions: one descriptor, an ordered list of candidates, the first that accepts wins.
+//! Convolutions: one descriptor, an ordered list of candidates, the first that accepts and
+//! prefers it wins.
 //!
 //! Linear layers are convolutions too: a matrix of rows is a map of 1x1 pixels, and a flattened
 //! feature map followed by a linear layer is a convolution whose kernel is the whole map.
@@ -117,8 +118,11 @@ pub struct Candidate {
     pub name: &'static str,
     /// What the processor must have.
     pub isa: Isa,
-    /// Whether this candidate computes that convolution, and well.
+    /// Whether this candidate can compute that convolution.
     pub accepts: fn(&ConvDesc) -> bool,
+    /// Whether it is a good choice for one that it accepts; may depend on the layer's shape alone, not on
+    /// the batch, so that a picture's bits do not either.
+    pub prefers: fn(&ConvDesc) -> bool,
     /// Which packed form of the weights it reads.
     pub form: fn(&ConvDesc) -> Form,
     /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
@@ -141,7 +145,8 @@ fn pack_f32(
 const FORCE_VARIABLE: &str = "RVISION_CONV";
 
 /// All candidates of all instruction sets in the order of preference: the first of the wanted
-/// instruction set that accepts wins. The last accepts everything on every processor.
+/// instruction set that accepts and prefers a convolution wins. The last does so with everything on every
+/// processor. `cargo bench --bench choice` compares what wins with all others.
 pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
     let lists = [
         depthwise::CANDIDATES,
@@ -166,7 +171,7 @@ pub fn is_forced() -> bool {
 /// [`Error::Environment`] if `RVISION_CONV` names no candidate.
 ///
 /// # Panics
-/// If no candidate accepts, which the last one rules out.
+/// If no candidate accepts and prefers it, which the last one rules out.
 pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
     let usable = |c: &&Candidate| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc);
     if let Ok(forced) = std::env::var(FORCE_VARIABLE) {
@@ -182,7 +187,8 @@ pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
             return Ok(candidate);
         }
     }
-    Ok(candidates().find(usable).expect("the last candidate accepts every convolution"))
+    let preferred = candidates().filter(usable).find(|c| (c.prefers)(desc));
+    Ok(preferred.expect("the last candidate takes every convolution"))
 }
 
 #[cfg(test)]

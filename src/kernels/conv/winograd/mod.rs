@@ -42,7 +42,7 @@ const MIN_SIDE_F2: usize = 3;
 const MIN_TILES_F4: usize = 16;
 
 /// Whether Winograd's algorithm applies at all.
-fn applies(desc: &ConvDesc) -> bool {
+fn accepts(desc: &ConvDesc) -> bool {
     desc.kernel == [3, 3] && desc.stride == [1, 1] && desc.groups == 1 && desc.input.channels_last()
 }
 
@@ -62,7 +62,7 @@ fn saves(desc: &ConvDesc, products: usize) -> bool {
     4 * products < 3 * 9 * desc.output.height * desc.output.width
 }
 
-fn accepts_f4(desc: &ConvDesc) -> bool {
+fn prefers_f4(desc: &ConvDesc) -> bool {
     let well = || {
         if desc.dilation == [1, 1] {
             return shorter_side(desc) >= MIN_SIDE_F4;
@@ -71,17 +71,17 @@ fn accepts_f4(desc: &ConvDesc) -> bool {
         let [f4, f2] = [4, 2].map(|size| products(desc, size));
         Tiling::new(desc, 4).per_picture >= MIN_TILES_F4 && f4 <= f2 && saves(desc, f4)
     };
-    applies(desc) && desc.input.channels >= MIN_INPUTS && well()
+    desc.input.channels >= MIN_INPUTS && well()
 }
 
-fn accepts_f2(desc: &ConvDesc) -> bool {
+fn prefers_f2(desc: &ConvDesc) -> bool {
     let well = || {
         if desc.dilation == [1, 1] {
             return shorter_side(desc) >= MIN_SIDE_F2;
         }
         saves(desc, products(desc, 2))
     };
-    applies(desc) && desc.input.channels >= MIN_INPUTS && well()
+    desc.input.channels >= MIN_INPUTS && well()
 }
 
 /// The names of F4's and F2's kernels.
@@ -96,13 +96,14 @@ const fn names(isa: Isa) -> [&'static str; 2] {
 
 /// The algorithm with `S`'s vectors, `LANES` floats each.
 const fn candidate<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usize>(
-    accepts: fn(&ConvDesc) -> bool,
+    prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
     assert!(S::LANES == LANES);
     Candidate {
         name: names(S::ISA)[(M == 2) as usize],
         isa: S::ISA,
         accepts,
+        prefers,
         form: |_| Form { name: if M == 4 { "winograd_f4" } else { "winograd_f2" }, params: [LANES, 0, 0, 0] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
@@ -112,11 +113,11 @@ const fn candidate<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, 
 }
 
 const fn f4<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, 6, 4, LANES>(accepts_f4)
+    candidate::<S, F4, 6, 4, LANES>(prefers_f4)
 }
 
 const fn f2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2, 4, 2, LANES>(accepts_f2)
+    candidate::<S, F2, 4, 2, LANES>(prefers_f2)
 }
 
 /// F4 before F2, on every instruction set.
