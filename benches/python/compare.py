@@ -5,7 +5,12 @@ a pause before each so that no engine's spinning threads disturb the next. What 
 medians of the same rounds, as ratios. Outputs are compared too: engines that compute different
 things are not compared in speed.
 
-    python benches/python/compare.py --networks resnet50 vgg19 --threads 2 --json out.json --plot out.png
+    python benches/python/compare.py --json out.json --markdown out.md
+    python benches/python/compare.py --networks resnet50 vgg19 --settings 2x1 --plot out.png
+
+The report is written after every setting of every network; `--resume out.json` goes on where a run was
+interrupted, and makes the tables of a finished one again. `--pages docs/performance.md README.md` fills them
+in there, see tables.py.
 
 Needs the engines in the environment: torch, torchvision, onnx, onnxruntime, openvino, ncnn, pnnx
 (a missing one is left out and named).
@@ -17,28 +22,40 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tables
 
 WORKER = Path(__file__).with_name("engines.py")
-PEERS = ["torch_eager", "torch_channels_last", "onnxruntime", "openvino", "ncnn"]
-NEEDS = {"torch_eager": "torchvision", "torch_channels_last": "torchvision"}
+NEEDS = {"torch_eager": "torchvision", "torch_channels_last": "torchvision", "rvision_half": "rvision"}
+# The formats that engines read besides the .pth.
+FORMS = {"onnxruntime": "onnx", "openvino": "onnx", "ncnn": "ncnn"}
 NETWORKS = [
-    "alexnet",
     "vgg19",
     "resnet18",
+    "googlenet",
+    "densenet121",
+    "alexnet",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "convnext_tiny",
+    "wide_resnet50_2",
     "resnet50",
     "resnext50_32x4d",
-    "wide_resnet50_2",
+    "inception_v3",
     "squeezenet1_1",
-    "mobilenet_v2",
+    "shufflenet_v2_x1_0",
+    "efficientnet_b0",
+    "vit_b_16",
 ]
 # One or two of each of torchvision's families.
 FAMILIES = [
@@ -69,13 +86,22 @@ FAMILIES = [
     "swin_v2_t",
     "maxvit_t",
 ]
-# Larger differences than this between two engines' logits mean that one computes another network.
+# Threads x batch.
+SETTINGS = ["2x1", "1x1", "2x8"]
+# Larger differences than this between two engines' logits, as a share of the largest, mean that one computes
+# another network. Weights of float16 are another network, a little.
 AGREEMENT = 1e-3
+HALF_AGREEMENT = 1e-2
+# A median of fewer rounds says nothing about its spread.
+MIN_ROUNDS = 3
+# Runs in one turn of an engine that takes microseconds.
+MAX_RUNS = 30
 
 
-def environment() -> dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     """The environment without the variables that hold numpy's and torch's BLAS back."""
-    return {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    held = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    return {k: v for k, v in os.environ.items() if k not in held} | more
 
 
 def ask(request: dict) -> subprocess.Popen:
@@ -90,89 +116,119 @@ def answer(process: subprocess.Popen) -> dict:
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"the worker ended with status {process.wait()}")
-    return json.loads(line)
+    reply = json.loads(line)
+    if "error" in reply:
+        raise RuntimeError(reply["error"])
+    return reply
 
 
-def measure(name: str, args: argparse.Namespace, engines: list[str], folder: str) -> dict:
-    """Interleaved rounds of all engines on one network."""
-    users = {"onnx": {"onnxruntime", "openvino"}, "ncnn": {"ncnn"}}
-    exports = [form for form, engine in users.items() if engine & {*engines}]
-    files = answer(
-        ask({"prepare": name, "folder": folder, "size": args.size, "batch": args.batch, "exports": exports})
+def tell(process: subprocess.Popen, request: dict) -> dict:
+    print(json.dumps(request), file=process.stdin, flush=True)
+    return answer(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    process.stdin.close()
+    process.wait()
+
+
+def installed(engines: list[str]) -> list[str]:
+    """The engines of a list that are there; the others are named."""
+    missing = [e for e in engines if find_spec(NEEDS.get(e, e)) is None]
+    if missing:
+        print("not installed, left out:", ", ".join(missing), file=sys.stderr)
+    return [e for e in engines if e not in missing]
+
+
+def prepare(name: str, engines: list[str], folder: str, size: int | None, batches: list[int]) -> dict:
+    """Write a network's files for these engines, see engines.py."""
+    exports = sorted({FORMS[e] for e in engines if e in FORMS})
+    return answer(
+        ask({"prepare": name, "folder": folder, "size": size, "batches": batches, "exports": exports})
     )
-    shape = files.pop("shape")
+
+
+def start(
+    name: str, engines: list[str], files: dict, threads: int, batch: int
+) -> tuple[dict[str, subprocess.Popen], dict[str, dict]]:
+    """Start a worker for each engine.
+
+    Returns those that compute what rvision does, none if rvision itself does not run, and what is known
+    of all.
+    """
     workers, results = {}, {}
+    own = {**files, "onnx": files.get("onnx", {}).get(str(batch))}
+    shape = [batch, 3, files["size"], files["size"]]
     for engine in engines:
-        worker = ask(
-            {"engine": engine, "name": name, "files": files, "threads": args.threads, "shape": shape}
-        )
+        form = FORMS.get(engine)
+        if form in files["failed"]:
+            results[engine] = {"error": f"not exported: {files['failed'][form]}"}
+            continue
+        worker = ask({"engine": engine, "name": name, "files": own, "threads": threads, "shape": shape})
         try:
-            results[engine] = answer(worker) | {"times": []}
+            results[engine] = answer(worker)
             workers[engine] = worker
         except RuntimeError as error:
             results[engine] = {"error": str(error)}
-    reference = np.array(results["rvision"]["logits"])
+            end(worker)
+    logits = {engine: np.array(results[engine].pop("logits")) for engine in workers}
+    if "rvision" not in workers:
+        for worker in workers.values():
+            end(worker)
+        return {}, results
+    reference = logits["rvision"]
     for engine in list(workers):
-        logits = np.array(results[engine].pop("logits"))
-        difference = float(np.abs(logits - reference).max() / np.abs(reference).max())
+        difference = float(np.abs(logits[engine] - reference).max() / np.abs(reference).max())
         results[engine]["difference"] = difference
-        if not difference <= AGREEMENT:
+        if not difference <= (HALF_AGREEMENT if engine == "rvision_half" else AGREEMENT):
             results[engine]["error"] = f"logits differ by {difference:.1e}"
-            workers.pop(engine).stdin.close()
-    for _ in range(args.rounds):
+            end(workers.pop(engine))
+    return workers, results
+
+
+def take_turns(
+    workers: dict[str, subprocess.Popen],
+    args: argparse.Namespace,
+    circumstances: tuple[Callable[[], None], ...] = (lambda: None,),
+) -> dict[str, list[dict[str, Any]]]:
+    """Interleaved rounds: every engine's turn in each of the circumstances that the functions bring about.
+
+    Returns for each engine what was measured in each circumstance, in milliseconds and MiB.
+    """
+    one = {engine: min(tell(worker, {"runs": 2})["times"]) for engine, worker in workers.items()}
+    rounds = max(MIN_ROUNDS, min(args.rounds, int(args.seconds / max(one.values(), default=1))))
+    runs = {e: max(1, min(MAX_RUNS, round(args.seconds / rounds / took))) for e, took in one.items()}
+    times: dict[str, list[list[float]]] = {engine: [[] for _ in circumstances] for engine in workers}
+    peaks: dict[str, float] = {}
+    for _ in range(rounds):
         for engine, worker in workers.items():
-            time.sleep(args.pause)
-            print(json.dumps({"runs": args.runs}), file=worker.stdin, flush=True)
-            reply = answer(worker)
-            results[engine]["times"] += reply["times"]
-            results[engine]["peak_mib"] = reply["peak_mib"]
-    for engine, worker in workers.items():
-        worker.stdin.close()
-        worker.wait()
-        times = np.array(results[engine].pop("times")) * 1e3
-        low, middle, high = np.percentile(times, [10, 50, 90])
-        results[engine] |= {"median_ms": middle, "p10_ms": low, "p90_ms": high, "runs": len(times)}
+            for own, bring_about in zip(times[engine], circumstances, strict=True):
+                bring_about()
+                time.sleep(args.pause)
+                reply = tell(worker, {"runs": runs[engine]})
+                own += reply["times"]
+                peaks[engine] = reply["peak_mib"]
+    return {e: [spread(own) | {"peak_mib": peaks[e]} for own in each] for e, each in times.items()}
+
+
+def spread(times: list[float]) -> dict[str, float]:
+    low, middle, high = np.percentile(np.array(times) * 1e3, [10, 50, 90])
+    return {"median_ms": middle, "p10_ms": low, "p90_ms": high, "runs": len(times)}
+
+
+def measure(
+    name: str, files: dict, setting: str, engines: list[str], args: argparse.Namespace
+) -> dict[str, dict]:
+    """All engines on one network in one setting."""
+    threads, batch = map(int, setting.split("x"))
+    workers, results = start(name, engines, files, threads, batch)
+    try:
+        for engine, (found,) in take_turns(workers, args).items():
+            results[engine] |= found
+    finally:
+        for worker in workers.values():
+            end(worker)
     return results
-
-
-def ratio(results: dict) -> tuple[str, float]:
-    """The fastest peer and its time divided by rvision's."""
-    peers = {e: r["median_ms"] for e, r in results.items() if e != "rvision" and "median_ms" in r}
-    if not peers:
-        return "nobody", float("nan")
-    fastest = min(peers, key=peers.get)
-    return fastest, peers[fastest] / results["rvision"]["median_ms"]
-
-
-def table(report: dict, engines: list[str]) -> str:
-    head = ["network", *engines, "fastest peer / rvision"]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for name, results in report["networks"].items():
-        cells = [f"{results[e]['median_ms']:.1f}" if "median_ms" in results[e] else "-" for e in engines]
-        fastest, factor = ratio(results)
-        lines.append("| " + " | ".join([name, *cells, f"{factor:.2f} ({fastest})"]) + " |")
-    return "\n".join(lines)
-
-
-def plot(report: dict, engines: list[str], path: str) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    networks = report["networks"]
-    figure, axes = plt.subplots(figsize=(1.5 + 1.3 * len(networks), 4.5))
-    width = 0.8 / len(engines)
-    for i, engine in enumerate(engines):
-        heights = [r[engine].get("median_ms", np.nan) / r["rvision"]["median_ms"] for r in networks.values()]
-        axes.bar(np.arange(len(networks)) + i * width, heights, width, label=engine)
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(np.arange(len(networks)) + 0.4 - width / 2, list(networks), rotation=20)
-    axes.set_ylabel("time / rvision's time")
-    axes.set_title(f"batch {report['batch']}, {report['threads']} threads, {report['machine']}")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 def processor() -> str:
@@ -187,10 +243,80 @@ def processor() -> str:
         return platform.processor()
 
 
+def machine() -> dict[str, Any]:
+    """Where and when something is measured."""
+    return {
+        "machine": processor(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "started": datetime.now().isoformat(" ", "minutes"),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def resumed(args: argparse.Namespace) -> dict:
+    """The report to go on with, or a new one."""
+    same = {key: getattr(args, key) for key in ("size", "seconds", "rounds", "pause")}
+    if not args.resume:
+        return machine() | same | {"versions": {}, "networks": {}}
+    report = json.loads(Path(args.resume).read_text(encoding="utf-8"))
+    report["machine"] = report["machine"] or processor()
+    differing = [key for key, value in same.items() if report[key] != value]
+    if report["machine"] != processor() or differing:
+        raise SystemExit(
+            f"{args.resume} was measured on {report['machine']} with "
+            + ", ".join(f"--{key} {report[key]}" for key in same)
+            + ": go on with the same"
+        )
+    return report
+
+
+def run(args: argparse.Namespace, report: dict) -> None:
+    engines = ["rvision", *(e for e in installed(args.engines) if e != "rvision")]
+    report["engines"] = list(dict.fromkeys([*report.get("engines", []), *engines]))
+    for name in args.networks:
+        done = report["networks"].setdefault(name, {})
+        wanted = [setting for setting in args.settings if setting not in done]
+        if not wanted:
+            continue
+        batches = sorted({int(setting.split("x")[1]) for setting in wanted})
+        with tempfile.TemporaryDirectory() as folder:
+            files = prepare(name, engines, folder, args.size, batches)
+            for setting in wanted:
+                done[setting] = measure(name, files, setting, engines, args)
+                versions = {e: r["version"] for e, r in done[setting].items() if "version" in r}
+                report["versions"] |= versions
+                report["load_after"] = os.getloadavg()[0]
+                fastest, factor = tables.ratio(done[setting])
+                print(f"{name} {setting}: {factor:.2f} of {fastest}", file=sys.stderr, flush=True)
+                if args.json:
+                    write(args.json, report)
+
+
+def write(path: str, report: dict) -> None:
+    """Write a report in one step: an interruption leaves the old one or the new one."""
+    part = Path(path + ".part")
+    part.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def setting(text: str) -> str:
+    threads, _, batch = text.partition("x")
+    if not (threads.isdecimal() and batch.isdecimal() and int(threads) and int(batch)):
+        raise argparse.ArgumentTypeError(f"threads x batch, as in 2x8, not {text!r}")
+    return f"{int(threads)}x{int(batch)}"
+
+
+def add_rounds(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Add the options of `take_turns`."""
+    parser.add_argument("--rounds", type=int, default=8, help="most turns of an engine; at least 3")
+    parser.add_argument("--seconds", type=float, default=seconds, help="timed in all turns of an engine")
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds of rest before each turn")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--networks", nargs="+", default=NETWORKS)
     which.add_argument(
@@ -200,42 +326,30 @@ def main() -> None:
         const=FAMILIES,
         help="one or two networks of each family",
     )
-    parser.add_argument("--engines", nargs="+", default=PEERS, choices=PEERS)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=1)
+    engines = ["rvision_half", *tables.PEERS]
+    parser.add_argument("--engines", nargs="+", default=engines, choices=engines)
+    parser.add_argument(
+        "--settings", nargs="+", type=setting, default=SETTINGS, help="threads x batch: 2x1 1x1 2x8"
+    )
     parser.add_argument("--size", type=int, help="height and width; default: those of each network's preset")
-    parser.add_argument("--rounds", type=int, default=10, help="times that all engines take their turn")
-    parser.add_argument("--runs", type=int, default=5, help="timed runs in one turn")
-    parser.add_argument("--pause", type=float, default=0.3, help="seconds of rest before each turn")
-    parser.add_argument("--json", help="write the report there")
-    parser.add_argument("--plot", help="write a bar chart there (needs matplotlib)")
+    add_rounds(parser, 3.0)
+    parser.add_argument("--json", help="write the report there, after every setting")
+    parser.add_argument("--resume", metavar="JSON", help="go on with this report, and write it")
+    parser.add_argument("--markdown", metavar="FILE", help="write all tables there")
+    parser.add_argument("--pages", nargs="+", default=[], help="fill the tables in where these pages say so")
+    parser.add_argument("--plot", help="write a bar chart of the first setting there (needs matplotlib)")
     args = parser.parse_args()
-    missing = [e for e in args.engines if find_spec(NEEDS.get(e, e)) is None]
-    engines = ["rvision", *(e for e in args.engines if e not in missing)]
-    if missing:
-        print("not installed, left out:", ", ".join(missing), file=sys.stderr)
-    report = {
-        "machine": processor(),
-        "threads": args.threads,
-        "batch": args.batch,
-        "size": args.size,
-        "load_before": os.getloadavg()[0],
-        "networks": {},
-    }
-    for name in args.networks:
-        with tempfile.TemporaryDirectory() as folder:
-            report["networks"][name] = measure(name, args, engines, folder)
-        fastest, factor = ratio(report["networks"][name])
-        print(f"{name}: {factor:.2f} of {fastest}", file=sys.stderr)
-    report["geometric_mean"] = statistics.geometric_mean(ratio(r)[1] for r in report["networks"].values())
-    size = "the presets' sizes" if args.size is None else f"{args.size} x {args.size}"
-    setting = f"{args.threads} threads, batch {args.batch}, {size}, median milliseconds"
-    print(f"{report['machine']}, {setting}\n\n{table(report, engines)}\n")
-    print(f"geometric mean of the last column: {report['geometric_mean']:.2f}")
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=1))
+    args.json = args.json or args.resume
+    report = resumed(args)
+    run(args, report)
+    full, short = tables.full(report), tables.short(report, args.settings[0])
+    print(full)
+    if args.markdown:
+        Path(args.markdown).write_text(full + "\n", encoding="utf-8")
+    for page in args.pages:
+        tables.fill(page, {"compare": full, "compare-short": short})
     if args.plot:
-        plot(report, engines, args.plot)
+        tables.plot(report, args.settings[0], args.plot)
 
 
 if __name__ == "__main__":

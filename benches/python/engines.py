@@ -31,6 +31,11 @@ def rvision(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
     return rv.models.get_model(name, weights=files["pth"]), rv.__version__
 
 
+def rvision_half(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
+    model, version = rvision(name, files, threads)
+    return model.half(), version
+
+
 def _torch(name: str, files: dict[str, str], threads: int):
     import torch
     import torchvision
@@ -106,18 +111,17 @@ def ncnn(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
     return run, nn.__version__
 
 
-ENGINES = {f.__name__: f for f in (rvision, torch_eager, torch_channels_last, onnxruntime, openvino, ncnn)}
+ENGINES = {
+    f.__name__: f
+    for f in (rvision, rvision_half, torch_eager, torch_channels_last, onnxruntime, openvino, ncnn)
+}
 
 
-def prepare(name: str, folder: str, size: int | None, batch: int, exports: list[str]) -> dict[str, Any]:
-    """Write a network's weights (drawn, seeded) and the peers' own formats into `folder`.
-
-    Returns their paths by format, and the input's `shape`.
-    """
+def draw(name: str) -> Any:
+    """Return torchvision's network with drawn weights, the same ones every time."""
     import torch
     import torchvision
 
-    warnings.simplefilter("ignore")
     torch.manual_seed(0)
     model = torchvision.models.get_model(name, weights=None).eval()
     for module in model.modules():
@@ -129,43 +133,99 @@ def prepare(name: str, folder: str, size: int | None, batch: int, exports: list[
         for parameter in model.parameters():
             if parameter.numel() > 1 and parameter.std() == 0:
                 parameter.add_(0.02 * torch.randn_like(parameter))
-    if size is None:
-        size = torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
-    shape = [batch, 3, size, size]
+    return model
+
+
+def preset_size(name: str) -> int:
+    """Return the height and width that a network's published weights are used at."""
+    import torchvision
+
+    return torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+
+
+def prepare(
+    name: str, folder: str, size: int | None, batches: list[int], exports: list[str]
+) -> dict[str, Any]:
+    """Write a network's drawn weights and the peers' own formats into `folder`.
+
+    Returns their paths by format, those of "onnx" by batch, the picture's `size`, and in `failed` why a
+    format could not be written. An ONNX file has a fixed batch, because a free one leaves arithmetic on
+    shapes in the network that the others do not have. ncnn knows pictures only.
+    """
+    import torch
+
+    warnings.simplefilter("ignore")
+    model = draw(name)
+    size = preset_size(name) if size is None else size
     base = Path(folder) / name
-    files: dict[str, Any] = {"pth": f"{base}.pth", "shape": shape}
+    files: dict[str, Any] = {"pth": f"{base}.pth", "size": size, "failed": {}}
     torch.save(model.state_dict(), files["pth"])
-    example = torch.zeros(*shape)
-    if "onnx" in exports:
-        files["onnx"] = f"{base}.onnx"
-        torch.onnx.export(model, (example,), files["onnx"], dynamo=False, opset_version=17)
-    if "ncnn" in exports:
-        traced = f"{base}.pt"
-        torch.jit.trace(model, example).save(traced)
-        command = [
-            str(Path(sys.executable).with_name("pnnx")),
-            traced,
-            f"inputshape=[{','.join(map(str, shape))}]",
-        ]
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        files["ncnn"] = f"{base}.ncnn"
+    for form in exports:
+        try:
+            files[form] = EXPORTS[form](model, base, size, batches)
+        except Exception as error:
+            files["failed"][form] = in_a_line(error)
     return files
 
 
+def in_a_line(error: Exception) -> str:
+    # Exporters' messages can be as long as a network.
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def export_onnx(model: Any, base: Path, size: int, batches: list[int]) -> dict[str, str]:
+    import torch
+
+    files = {str(batch): f"{base}_{batch}.onnx" for batch in batches}
+    for batch in batches:
+        example = (torch.zeros(batch, 3, size, size),)
+        torch.onnx.export(model, example, files[str(batch)], dynamo=False, opset_version=17)
+    return files
+
+
+def export_ncnn(model: Any, base: Path, size: int, batches: list[int]) -> str:
+    import torch
+
+    # Attention has a fast path that a second trace takes and the first does not, so traces differ.
+    torch.jit.trace(model, torch.zeros(1, 3, size, size), check_trace=False).save(f"{base}.pt")
+    program = str(Path(sys.executable).with_name("pnnx"))
+    # Without fp16=0 the weights are rounded to float16 in the file.
+    command = [program, f"{base}.pt", f"inputshape=[1,3,{size},{size}]", "fp16=0"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, cwd=base.parent, check=True, **quiet)
+    return f"{base}.ncnn"
+
+
+EXPORTS = {"onnx": export_onnx, "ncnn": export_ncnn}
+
+
 def serve(engine: str, name: str, files: dict[str, str], threads: int, shape: list[int]) -> None:
-    """Answer requests until standard input ends."""
+    """Answer requests until standard input ends.
+
+    {"runs": n} times n runs after one that is not counted; {"idle": s} tells the processor time, in seconds,
+    that the process uses while it sleeps for s seconds after a run.
+    """
     # What an engine prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     start = time.perf_counter()
-    run, version = ENGINES[engine](name, files, threads)
-    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    out = np.asarray(run(x)).reshape(shape[0], -1)
+    try:
+        run, version = ENGINES[engine](name, files, threads)
+        x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+        out = np.asarray(run(x)).reshape(shape[0], -1)
+    except Exception as error:
+        print(json.dumps({"error": in_a_line(error)}), file=answers)
+        return
     ready = time.perf_counter() - start
     print(json.dumps({"version": version, "logits": out[0].tolist(), "start_s": ready}), file=answers)
     for line in sys.stdin:
         request = json.loads(line)
         run(x)
+        if "idle" in request:
+            before = time.process_time()
+            time.sleep(request["idle"])
+            print(json.dumps({"idle_s": time.process_time() - before}), file=answers)
+            continue
         times = []
         for _ in range(request["runs"]):
             t = time.perf_counter()
