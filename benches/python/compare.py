@@ -104,11 +104,12 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in held} | more
 
 
-def ask(request: dict) -> subprocess.Popen:
+def ask(request: dict, **variables: str) -> subprocess.Popen:
+    """Start a worker, with these environment variables too."""
     command = [sys.executable, str(WORKER), json.dumps(request)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment()
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment(**variables)
     )
 
 

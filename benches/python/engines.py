@@ -56,6 +56,18 @@ def torch_eager(name: str, files: dict[str, str], threads: int) -> tuple[Run, st
     return run, torch.__version__
 
 
+def torch_float64(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
+    """What the others' errors are measured against; no peer in speed."""
+    torch, model = _torch(name, files, threads)
+    model = model.double()
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return model(torch.from_numpy(x).double()).numpy()
+
+    return run, torch.__version__
+
+
 def torch_channels_last(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
     torch, model = _torch(name, files, threads)
     model = model.to(memory_format=torch.channels_last)
@@ -113,7 +125,16 @@ def ncnn(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
 
 ENGINES = {
     f.__name__: f
-    for f in (rvision, rvision_half, torch_eager, torch_channels_last, onnxruntime, openvino, ncnn)
+    for f in (
+        rvision,
+        rvision_half,
+        torch_eager,
+        torch_float64,
+        torch_channels_last,
+        onnxruntime,
+        openvino,
+        ncnn,
+    )
 }
 
 
