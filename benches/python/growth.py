@@ -1,8 +1,8 @@
 """How rvision's time grows with the work: picture area, batch, threads, and channels of every width.
 
 Time per multiply-add should be the same in all cells of a series, or fall towards the larger ones. A cell
-that is more than a quarter above its neighbours is marked: a shape that falls off. Small pictures carry
-what a network costs whatever its picture, the weights of its fully connected layers above all.
+that is more than a quarter above the better of its neighbours is marked: a shape that falls off. Small
+pictures carry what a network costs whatever its picture, the weights of its fully connected layers above all.
 
     python benches/python/growth.py --json growth.json --plots docs/plots
     python benches/python/growth.py --quick
@@ -42,7 +42,7 @@ DEPTH = 8
 # `--quick` leaves out larger pictures and batches.
 QUICK_SIDE = 513
 QUICK_BATCH = 8
-# A cell above its neighbours' geometric mean by more than this falls off.
+# A cell above the better of its neighbours by more than this falls off: a step is seen at its foot.
 FALL = 1.25
 
 
@@ -90,15 +90,15 @@ class Series:
         rows = []
         for i, cell in enumerate(self.cells):
             beside = each[max(i - 1, 0) : i] + each[i + 1 : i + 2]
-            around = math.exp(sum(map(math.log, beside)) / len(beside)) if beside else each[i]
+            better = min(beside, default=each[i])
             rows.append(
                 {
                     "at": cell.at,
                     "ms": cell.seconds * 1e3,
                     "picoseconds": each[i],
                     "to_best": each[i] / min(each),
-                    "to_neighbours": each[i] / around,
-                    "falls_off": each[i] > FALL * around,
+                    "to_neighbour": each[i] / better,
+                    "falls_off": each[i] > FALL * better,
                 }
             )
         return rows
@@ -169,8 +169,8 @@ def markdown(report: dict) -> str:
             same = [each for each in series if each["name"] == name]
             parts += [f"**{name}, by {'picture side' if kind == 'area' else UNITS[kind]}**", one(kind, same)]
     fallen = [
-        f"* {each['name']}, {each['threads']} threads, {UNITS[each['kind']]} {row['at']}: "
-        f"{row['to_neighbours']:.2f} times its neighbours' time per multiply-add"
+        f"* {each['name']}, {tables.threads(each['threads'])}, {UNITS[each['kind']]} {row['at']}: "
+        f"{row['to_neighbour']:.2f} times its better neighbour's time per multiply-add"
         for each in report["series"]
         for row in each["rows"]
         if row["falls_off"]
@@ -183,7 +183,7 @@ def one(kind: str, same: list[dict]) -> str:
     """The table of one network or layer: a group of columns for each number of threads."""
     head = [UNITS[kind]]
     for each in same:
-        head += [f"ms, {each['threads']} threads", "ps per multiply-add", "to the best"]
+        head += [f"ms, {tables.threads(each['threads'])}", "ps per multiply-add", "to the best"]
     several = len(same) == 2
     head += ["gain by threads"] * several
     rows = []
@@ -214,7 +214,7 @@ def plot(report: dict, folder: str) -> None:
             continue
         figure, axes = plt.subplots(figsize=(7, 3.8))
         for each in series:
-            label = f"{each['name']}, {each['threads']} thread{'s' if each['threads'] > 1 else ''}"
+            label = f"{each['name']}, {tables.threads(each['threads'])}"
             at = [row["at"] for row in each["rows"]]
             axes.plot(at, [row["picoseconds"] for row in each["rows"]], ".-", linewidth=1, label=label)
         if kind != "width":
@@ -260,7 +260,9 @@ def main() -> None:
             series.measure(args.rounds, args.seconds)
             own = {"kind": series.kind, "name": series.name, "threads": series.threads}
             report["series"].append(own | {"rows": series.rows()})
-            print(f"{series.kind}: {series.name}, {series.threads} threads", file=sys.stderr, flush=True)
+            print(
+                f"{series.kind}: {series.name}, {tables.threads(series.threads)}", file=sys.stderr, flush=True
+            )
             if args.json:
                 write(args.json, report)
             del series

@@ -61,7 +61,7 @@ def markdown(report: dict) -> str:
                 rows.append([name, engine, *times, f"{found['factor']:.2f}", f"{found['idle_ms']:.1f}"])
             else:
                 rows.append([name, engine, found["error"], "-", "-", "-"])
-    text = f"Medians (10 % - 90 %), {report['threads']} threads, batch 1; {tables.where(report)}."
+    text = f"Medians (10 % - 90 %), {tables.threads(report['threads'])}, batch 1; {tables.where(report)}."
     return f"{text}\n\n{tables.table(head, rows)}"
 
 

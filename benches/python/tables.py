@@ -71,9 +71,13 @@ def settings(report: dict) -> list[str]:
     return list(dict.fromkeys(setting for each in report["networks"].values() for setting in each))
 
 
+def threads(count: int) -> str:
+    return f"{count} thread{'s' if count != 1 else ''}"
+
+
 def words(setting: str) -> str:
-    threads, batch = setting.split("x")
-    return f"{threads} thread{'s' if threads != '1' else ''}, batch {batch}"
+    count, batch = setting.split("x")
+    return f"{threads(int(count))}, batch {batch}"
 
 
 def pictures(report: dict) -> str:
