@@ -58,18 +58,24 @@ fn accepts(desc: &ConvDesc) -> bool {
         && desc.residual.is_none_or(|map| map.channels_last())
 }
 
-/// The widest groups that eight lanes compute faster here than as an implicit product, which spreads each
-/// input value once for each tap. Measured (benches/conv.rs, one thread, share of the peak, here and there):
-/// 8 channels at 28x28 66 and 53 %, 16 at 14x14 75 and 90 %, 24 at 14x14 80 and 82 %.
-const WIDEST_8: usize = 8;
-/// The same with sixteen lanes: 16 channels at stride 2 81 and 67 %, 24 at 14x14 80 and 71 %, 32 at 7x7 91 and
-/// 94 %, at stride 2 74 and 94 %, 48 at 14x14 93 and 96 %.
-const WIDEST_16: usize = 24;
+/// Input pixels that lie so many floats apart share a set of the nearest cache, which has room for eight: too
+/// few for the twelve rows of an implicit product.
+const CACHE_SET: usize = 1024;
 
+/// Where the implicit product, which spreads each input value once for each tap, is slower. Measured
+/// (benches/conv.rs, one thread, share of the peak, here and there): groups of 8 at 28x28 80 and 45 %, with
+/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, but of 512 channels at
+/// stride 2, whose pixels share a cache set, 81 and 67 %; of 24 at 14x14 80 and 71 %, with eight lanes 80 and
+/// 82 %, at stride 2 up to 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %. Where
+/// pixels lie two sets' lengths apart, this kernel suffers too (1.2 times the time with 1024 channels, 28x28).
 fn prefers<const I: usize>(desc: &ConvDesc) -> bool {
-    desc.group_inputs() <= if Isa::ALL[I].lanes() == 16 { WIDEST_16 } else { WIDEST_8 }
-        // There is no implicit product for the portable vectors.
-        || I == Isa::Portable as usize
+    match (desc.group_inputs(), Isa::ALL[I]) {
+        // The portable vectors have no implicit product.
+        (..=OCTET, _) | (_, Isa::Portable) => true,
+        (16, isa) => isa.lanes() == 16 && desc.input.channels * desc.stride[1] == CACHE_SET,
+        (24, isa) => isa.lanes() == 16 && desc.stride[1] == 1,
+        _ => false,
+    }
 }
 
 /// How a convolution's channels and taps are cut.

@@ -173,7 +173,9 @@ pub fn is_forced() -> bool {
 /// # Panics
 /// If no candidate accepts and prefers it, which the last one rules out.
 pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
-    let usable = |c: &&Candidate| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc);
+    // Our own portable kernels come last: no order of the list makes up for the lack of vectors.
+    let usable = |isa: Isa| candidates().filter(move |c| c.isa == isa && (c.accepts)(desc));
+    let all = || usable(isa).chain(usable(Isa::Portable));
     if let Ok(forced) = std::env::var(FORCE_VARIABLE) {
         if candidates().all(|c| c.name != forced) {
             let names: Vec<_> = candidates().map(|c| c.name).collect();
@@ -183,11 +185,11 @@ pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
                 expected: format!("one of {}", names.join(", ")),
             });
         }
-        if let Some(candidate) = candidates().filter(usable).find(|c| c.name == forced) {
+        if let Some(candidate) = all().find(|c| c.name == forced) {
             return Ok(candidate);
         }
     }
-    let preferred = candidates().filter(usable).find(|c| (c.prefers)(desc));
+    let preferred = all().find(|c| (c.prefers)(desc));
     Ok(preferred.expect("the last candidate takes every convolution"))
 }
 
