@@ -5,14 +5,15 @@
 //! the filters. A time is the least of many, each of some runs in one job of the pool, so weights
 //! and maps are as warm as the caches allow.
 
+mod support;
+
 use std::time::Instant;
 
 use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates};
 use rvision::kernels::peak::multiply_adds;
-use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Values};
-use rvision::threads::{Phase, Work, pool, set_num_threads};
+use rvision::tensor::{Activation, FeatureMap};
+use support::{Prepared, planar};
 
 /// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
 struct Layer(&'static str, usize, [usize; 2], usize, usize, usize, usize);
@@ -109,11 +110,6 @@ impl Layer {
     }
 }
 
-fn planar(map: FeatureMap) -> FeatureMap {
-    let plane = map.height * map.width;
-    FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
-}
-
 /// Multiply-adds per nanosecond of one thread, at its best.
 fn peak(isa: Isa) -> f64 {
     (0..3)
@@ -125,71 +121,18 @@ fn peak(isa: Isa) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// A kernel with its memory, run several times as one job.
-struct Repeated<'a> {
-    kernel: &'a dyn Kernel,
-    input: &'a AlignedBuf,
-    output: *mut f32,
-    shared: *mut f32,
-    locals: Vec<*mut f32>,
-}
-
-// SAFETY: chunks write disjoint parts of the output and the shared scratch.
-unsafe impl Sync for Repeated<'_> {}
-
-impl Work for Repeated<'_> {
-    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
-        let phase = phase % self.kernel.phases().len();
-        let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
-        let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
-        // SAFETY: memory of the booked sizes, phases in order.
-        unsafe { self.kernel.run(phase, chunk, &io, scratch) };
-    }
-    fn name(&self, _phase: usize) -> String {
-        self.kernel.name().into()
-    }
-}
-
 /// The least nanoseconds of one run, over several jobs.
 fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64) -> f64 {
     const SAMPLES: usize = 12;
     /// Nanoseconds a job should take, so that entering the pool does not show.
     const JOB: f64 = 3e6;
     let best = Isa::available().last().expect("plain Rust");
-    set_num_threads(threads).expect("threads");
-    let pool = pool().expect("the pool");
-    let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
-    let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
-    let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
-    let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
-    let packed = (candidate.pack)(desc, Values::F32(&weights)).expect("memory");
-    let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
-    let kernel = (candidate.prepare)(desc, packed, epilogue, threads);
-    let mut input = buffer(desc.input.view().end());
-    input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i));
-    let mut output = buffer(desc.output.view().end());
-    let mut shared = buffer(kernel.scratch().shared);
-    let mut locals: Vec<_> = (0..threads).map(|_| buffer(kernel.scratch().local)).collect();
-    let work = Repeated {
-        kernel: &*kernel,
-        input: &input,
-        output: output.as_mut_ptr(),
-        shared: shared.as_mut_ptr(),
-        locals: locals.iter_mut().map(|local| local.as_mut_ptr()).collect(),
-    };
-    let run = |repeats: usize| {
-        let phases: Vec<Phase> =
-            (0..repeats).flat_map(|_| kernel.phases()).map(|&chunks| Phase::new(chunks, threads)).collect();
-        let start = Instant::now();
-        pool.run(&work, &phases, &mut || false).expect("a run");
-        start.elapsed().as_nanos() as f64 / repeats as f64
-    };
-    run(1);
-    let repeats = ((JOB / run(1)) as usize).clamp(1, 1000);
+    let mut kernel = Prepared::new(candidate, desc, threads);
+    let repeats = kernel.repeats(JOB);
     let mut least = f64::INFINITY;
     for _ in 0..SAMPLES {
         *peaks = peaks.max(peak(best));
-        least = least.min(run(repeats));
+        least = least.min(kernel.time(repeats));
     }
     least
 }

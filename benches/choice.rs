@@ -1,0 +1,213 @@
+//! Whether the plan picks the best convolution kernel for every layer of the networks with published
+//! weights.
+//!
+//! `cargo bench --bench choice -- [--isa=avx2] [--from=N] [FILTER...]` runs every candidate that accepts a
+//! layer, for the layers of `zoo_layers.csv` whose line contains one of the filters (a network's name, say)
+//! from the N-th on, with one and with two threads. Where the pick takes longer than the best by a share
+//! and by a time that matter, both are measured again, in turn; if that confirms it, the layer is listed,
+//! and the exit status is 1. The whole list took three and a half minutes on two idle cores.
+//!
+//! Weights and maps are as warm as the caches allow. In a network weights are colder, which costs
+//! Winograd's larger tiles most: a change of their choice wants a look at whole networks too.
+
+mod support;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates, choose};
+use rvision::simd::Isa;
+use rvision::tensor::{Activation, FeatureMap};
+use support::{Prepared, planar};
+
+/// Made by `benches/python/zoo_layers.py`.
+const LAYERS: &str = include_str!("zoo_layers.csv");
+
+/// A pick may take this many times the best's time.
+const SHARE: f64 = 1.05;
+/// A pick may take this many nanoseconds longer than the best.
+const TIME: f64 = 3e3;
+/// Nanoseconds of a job, in which a short kernel runs many times.
+const JOB: f64 = 5e5;
+/// Jobs of each candidate, of which the least counts.
+const SAMPLES: usize = 4;
+/// The same where a pick looks bad.
+const CONFIRMING: usize = 20;
+/// Candidates this many times slower than the best are not run again.
+const HOPELESS: f64 = 1.5;
+
+/// A line of the list.
+struct Layer {
+    desc: ConvDesc,
+    networks: &'static str,
+}
+
+impl Layer {
+    fn parse(line: &'static str) -> Self {
+        let (numbers, networks) = line.rsplit_once(',').expect("networks at the end");
+        let numbers: Vec<usize> = numbers.split(',').map(|n| n.parse().expect("a number")).collect();
+        let [
+            kernel_h,
+            kernel_w,
+            stride_h,
+            stride_w,
+            top,
+            left,
+            dilation_h,
+            dilation_w,
+            groups,
+            inputs,
+            outputs,
+            in_h,
+            in_w,
+            out_h,
+            out_w,
+            is_planar,
+        ] = numbers[..]
+        else {
+            panic!("benches/zoo_layers.csv: expected 16 numbers, got {}: {line}", numbers.len());
+        };
+        let input = FeatureMap::nhwc(1, in_h, in_w, inputs);
+        let behind =
+            |out: usize, stride: usize, kernel: usize, dilation: usize, size: usize, before: usize| {
+                ((out - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(size + before)
+            };
+        let desc = ConvDesc {
+            input: if is_planar == 1 { planar(input) } else { input },
+            output: FeatureMap::nhwc(1, out_h, out_w, outputs),
+            residual: None,
+            kernel: [kernel_h, kernel_w],
+            stride: [stride_h, stride_w],
+            dilation: [dilation_h, dilation_w],
+            padding: Padding {
+                top,
+                left,
+                bottom: behind(out_h, stride_h, kernel_h, dilation_h, in_h, top),
+                right: behind(out_w, stride_w, kernel_w, dilation_w, in_w, left),
+            },
+            groups,
+            activation: Activation::Relu,
+        };
+        Self { desc, networks }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConvDesc { input, output, kernel, stride, groups, .. } = &self.desc;
+        write!(f, "{}-{}@{}x{} ", input.channels, output.channels, input.height, input.width)?;
+        write!(f, "{}x{}/{}", kernel[0], kernel[1], stride[0])?;
+        if *groups > 1 {
+            write!(f, " g{groups}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A candidate's kernel and its least time.
+struct Entry {
+    candidate: &'static Candidate,
+    kernel: Prepared,
+    repeats: usize,
+    least: f64,
+}
+
+impl Entry {
+    fn new(candidate: &'static Candidate, desc: &ConvDesc, threads: usize) -> Self {
+        let mut kernel = Prepared::new(candidate, desc, threads);
+        let repeats = kernel.repeats(JOB);
+        Self { candidate, kernel, repeats, least: f64::INFINITY }
+    }
+
+    fn run(&mut self) {
+        self.least = self.least.min(self.kernel.time(self.repeats));
+    }
+}
+
+/// A pick and what is better.
+struct Failure {
+    pick: (&'static str, f64),
+    best: (&'static str, f64),
+}
+
+fn is_worse(pick: f64, best: f64) -> bool {
+    pick > best * SHARE && pick - best > TIME
+}
+
+/// Run every candidate; say what the pick costs if another one is better.
+fn check(desc: &ConvDesc, isa: Isa, threads: usize) -> Option<Failure> {
+    let pick = choose(desc, isa).expect("RVISION_CONV is not for this").name;
+    let usable = candidates().filter(|c| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc));
+    let mut entries: Vec<Entry> = usable.map(|candidate| Entry::new(candidate, desc, threads)).collect();
+    let pick = entries.iter().position(|entry| entry.candidate.name == pick).expect("it accepts the layer");
+    let best_of = |entries: &[Entry]| {
+        (0..entries.len())
+            .min_by(|&a, &b| entries[a].least.total_cmp(&entries[b].least))
+            .expect("a candidate")
+    };
+    for sample in 0..SAMPLES {
+        let limit = if sample == 0 { f64::INFINITY } else { entries[best_of(&entries)].least * HOPELESS };
+        entries
+            .iter_mut()
+            .filter(|entry| !(entry.least < f64::INFINITY && entry.least > limit))
+            .for_each(Entry::run);
+    }
+    let best = best_of(&entries);
+    if !is_worse(entries[pick].least, entries[best].least) {
+        return None;
+    }
+    for entry in [pick, best] {
+        entries[entry].least = f64::INFINITY;
+    }
+    for _ in 0..CONFIRMING {
+        entries[pick].run();
+        entries[best].run();
+    }
+    let found = |entry: usize| (entries[entry].candidate.name, entries[entry].least);
+    let failure = Failure { pick: found(pick), best: found(best) };
+    is_worse(failure.pick.1, failure.best.1).then_some(failure)
+}
+
+fn main() -> ExitCode {
+    let mut isa = Isa::available().last().expect("plain Rust");
+    let mut from = 0;
+    let mut filters = Vec::new();
+    for arg in std::env::args().skip(1) {
+        if let Some(name) = arg.strip_prefix("--isa=") {
+            isa = Isa::available().find(|isa| isa.name() == name).expect("an instruction set of here");
+        } else if let Some(number) = arg.strip_prefix("--from=") {
+            from = number.parse().expect("a line's number");
+        } else if !arg.starts_with('-') {
+            filters.push(arg);
+        }
+    }
+    let layers: Vec<Layer> = LAYERS.lines().skip(1).map(Layer::parse).collect();
+    let (mut checked, mut failures) = (0, 0);
+    println!(
+        "{:>5} {:<32} T {:<32} {:>10} {:<32} {:>10} ratio  networks",
+        "line", "layer", "pick", "us", "best", "us"
+    );
+    for (index, layer) in layers.iter().enumerate().skip(from) {
+        let label = format!("{layer} {}", layer.networks);
+        if !filters.is_empty() && !filters.iter().any(|filter| label.contains(filter.as_str())) {
+            continue;
+        }
+        for threads in [1, 2] {
+            checked += 1;
+            let Some(Failure { pick, best }) = check(&layer.desc, isa, threads) else { continue };
+            failures += 1;
+            let networks: String = layer.networks.chars().take(60).collect();
+            println!(
+                "{index:>5} {:<32} {threads} {:<32} {:>10.1} {:<32} {:>10.1} {:>5.2}  {networks}",
+                layer.to_string(),
+                pick.0,
+                pick.1 / 1e3,
+                best.0,
+                best.1 / 1e3,
+                pick.1 / best.1,
+            );
+        }
+    }
+    println!("{failures} of {checked} picks are worse than another candidate");
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

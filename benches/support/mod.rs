@@ -1,0 +1,93 @@
+//! What the benches of convolutions share.
+
+use std::time::Instant;
+
+use rvision::kernels::conv::{Candidate, ConvDesc};
+use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
+use rvision::tensor::{AlignedBuf, FeatureMap, Values};
+use rvision::threads::{Phase, Work, pool, set_num_threads};
+
+/// A map whose channels are planes, as a network's input comes from Python.
+pub fn planar(map: FeatureMap) -> FeatureMap {
+    let plane = map.height * map.width;
+    FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
+}
+
+/// A prepared kernel with memory of its own.
+pub struct Prepared {
+    kernel: Box<dyn Kernel>,
+    input: AlignedBuf,
+    output: AlignedBuf,
+    shared: AlignedBuf,
+    locals: Vec<AlignedBuf>,
+}
+
+impl Prepared {
+    /// For so many threads, with weights that are neither zero nor denormal.
+    pub fn new(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
+        let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
+        let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
+        let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
+        let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
+        let packed = (candidate.pack)(desc, Values::F32(&weights)).expect("memory");
+        let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
+        let kernel = (candidate.prepare)(desc, packed, epilogue, threads);
+        let mut input = buffer(desc.input.view().end());
+        input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i));
+        let output = buffer(desc.output.view().end());
+        let shared = buffer(kernel.scratch().shared);
+        let locals = (0..threads).map(|_| buffer(kernel.scratch().local)).collect();
+        Self { kernel, input, output, shared, locals }
+    }
+
+    /// Nanoseconds of one run, over so many in one job of the pool.
+    pub fn time(&mut self, repeats: usize) -> f64 {
+        let threads = self.locals.len();
+        set_num_threads(threads).expect("threads");
+        let pool = pool().expect("the pool");
+        let chunks = self.kernel.phases();
+        let phases: Vec<Phase> =
+            (0..repeats).flat_map(|_| chunks).map(|&chunks| Phase::new(chunks, threads)).collect();
+        let work = Repeated {
+            kernel: &*self.kernel,
+            input: &self.input,
+            output: self.output.as_mut_ptr(),
+            shared: self.shared.as_mut_ptr(),
+            locals: self.locals.iter_mut().map(|local| local.as_mut_ptr()).collect(),
+        };
+        let start = Instant::now();
+        pool.run(&work, &phases, &mut || false).expect("a run");
+        start.elapsed().as_nanos() as f64 / repeats as f64
+    }
+
+    /// Runs that take about so many nanoseconds.
+    pub fn repeats(&mut self, job: f64) -> usize {
+        self.time(1);
+        ((job / self.time(1)) as usize).clamp(1, 1000)
+    }
+}
+
+/// A kernel with its memory, run several times as one job.
+struct Repeated<'a> {
+    kernel: &'a dyn Kernel,
+    input: &'a AlignedBuf,
+    output: *mut f32,
+    shared: *mut f32,
+    locals: Vec<*mut f32>,
+}
+
+// SAFETY: chunks write disjoint parts of the output and the shared scratch.
+unsafe impl Sync for Repeated<'_> {}
+
+impl Work for Repeated<'_> {
+    fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
+        let phase = phase % self.kernel.phases().len();
+        let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
+        let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
+        // SAFETY: memory of the booked sizes, phases in order.
+        unsafe { self.kernel.run(phase, chunk, &io, scratch) };
+    }
+    fn name(&self, _phase: usize) -> String {
+        self.kernel.name().into()
+    }
+}
