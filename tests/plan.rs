@@ -522,3 +522,38 @@ fn pools_that_only_passes_make() {
         assert!(difference(&found[0], &expected) < 1e-6, "{window:?}");
     }
 }
+
+/// The 1x1 convolution of an inverted residual is computed with the depthwise one behind it, and apart
+/// where somebody else wants its value: to the same bits, also where the block's input is added and
+/// overwritten in the end.
+#[test]
+fn an_expansion_goes_with_its_depthwise_convolution() {
+    let block = |wanted: bool, stride: usize| {
+        let mut d = Draw::new();
+        let x = d.builder.input("x", &[1, 3, 40, 31]).unwrap();
+        let c = d.conv(x, 24, 3, 2);
+        let wide = d.conv(c, 100, 1, 1);
+        let wide = d.bn(wide);
+        let wide = d.relu(wide);
+        let deep = d.conv_with(wide, 100, 3, Conv2d { groups: 100, ..plain(stride, 1) });
+        let deep = d.relu(deep);
+        let mut y = d.conv(deep, 24, 1, 1);
+        if stride == 1 {
+            y = d.plus(y, c);
+        }
+        let outputs: &[NodeId] = if wanted { &[y, wide] } else { &[y] };
+        Network::new(optimize(d.traced(outputs)))
+    };
+    let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
+    for (stride, shape) in [(1, [2, 3, 40, 31]), (2, [1, 3, 40, 31]), (1, [1, 3, 130, 97])] {
+        let shape = Shape::new(&shape);
+        let x = noise(shape.numel(), 9);
+        let [together, apart] = [false, true].map(|wanted| {
+            let network = block(wanted, stride);
+            let fused = network.plan(&[shape]).unwrap().to_string().contains("expand_depthwise");
+            assert_eq!(fused, vectors && !wanted);
+            run(&network, &[shape], std::slice::from_ref(&x)).swap_remove(0)
+        });
+        assert_eq!(together, apart);
+    }
+}
