@@ -22,6 +22,8 @@ from pathlib import Path
 import tables
 from compare import add_rounds, end, installed, machine, prepare, start, take_turns, tell, write
 
+# Ends with this script, however that ends.
+LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 # How long the process sleeps when its idle threads are looked at.
 IDLE = 1.0
 
@@ -78,7 +80,7 @@ def main() -> None:
     args = parser.parse_args()
     engines = ["rvision", *installed(args.engines)]
     report = machine() | {"threads": args.threads, "networks": {}}
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    neighbour = subprocess.Popen([sys.executable, "-c", LOOP])
     try:
         os.sched_setaffinity(neighbour.pid, {max(os.sched_getaffinity(0))})
         for name in args.networks:
