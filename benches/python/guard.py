@@ -112,7 +112,8 @@ class Layer(nn.Module):
 
     def __init__(self, channels: int, layer: nn.Module) -> None:
         super().__init__()
-        self.before = nn.Conv2d(3, channels, 1)
+        # Not 1x1: that would be computed together with a depthwise layer.
+        self.before = nn.Conv2d(3, channels, 3, padding=1)
         self.layer = layer
         # An average would change places with a convolution.
         self.after = nn.AdaptiveMaxPool2d(1)
