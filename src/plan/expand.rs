@@ -2,11 +2,11 @@
 
 use super::compile::{Compiler, Place};
 use super::lower::Geometry;
-use super::weights;
+use super::{Cost, weights};
 use crate::error::Result;
 use crate::graph::{Conv2d, NodeId, Op};
 use crate::kernels::conv::{self, ExpandDepthwiseDesc};
-use crate::tensor::View;
+use crate::tensor::{Packed, View};
 
 impl Compiler<'_> {
     /// Which nodes are 1x1 convolutions whose value a depthwise convolution alone reads, and that have
@@ -71,9 +71,14 @@ impl Compiler<'_> {
             packed.push(weight.form((part.form)(&desc), |data| (part.pack)(&desc, data))?);
         }
         let packed = <[_; 2]>::try_from(packed).expect("two");
+        let values = desc.expand.input_read() + desc.depthwise.output.view().distinct();
+        let cost = Cost {
+            macs: desc.expand.macs() + desc.depthwise.macs(),
+            bytes: values * size_of::<f32>() + packed.iter().map(Packed::bytes).sum::<usize>(),
+        };
         let epilogues = [weights::epilogue(self.node(inner))?, weights::epilogue(node)?];
         let kernel = desc.prepare(packed, epilogues, self.isa, self.threads);
-        self.product_step(&node.name, desc.expand.macs() + desc.depthwise.macs(), kernel, &[from], to);
+        self.costed_step(&node.name, cost, kernel, &[from], to);
         Ok(to)
     }
 }

@@ -260,9 +260,10 @@ impl Compiler<'_> {
         let weight = node.params[0].as_ref().expect("a weight");
         let packed = weight.form((candidate.form)(&desc), |values| (candidate.pack)(&desc, values))?;
         let epilogue = weights::epilogue(node)?;
-        let values = desc.input_read() + desc.output.view().distinct() + packed.len();
+        let values = desc.input_read() + desc.output.view().distinct();
         let residual_values = residual.map_or(0, |r| r.view.distinct());
-        let cost = Cost { macs: desc.macs(), bytes: (values + residual_values) * size_of::<f32>() };
+        let bytes = (values + residual_values) * size_of::<f32>() + packed.bytes();
+        let cost = Cost { macs: desc.macs(), bytes };
         let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads);
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);

@@ -141,11 +141,11 @@ impl Bands {
     /// The input rows that some output rows see; those above the picture wrap around to something large.
     pub(super) fn seen(desc: &ConvDesc, rows: &Range<usize>) -> impl Iterator<Item = usize> + Clone + use<> {
         let first = (rows.start * desc.stride[0]).wrapping_sub(desc.padding.top);
-        (0..Self::count(desc, rows)).map(move |r| first.wrapping_add(r))
+        (0..Self::seen_rows(desc, rows)).map(move |r| first.wrapping_add(r))
     }
 
     /// How many these are.
-    pub(super) fn count(desc: &ConvDesc, rows: &Range<usize>) -> usize {
+    pub(super) fn seen_rows(desc: &ConvDesc, rows: &Range<usize>) -> usize {
         (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1
     }
 }

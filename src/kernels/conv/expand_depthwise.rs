@@ -227,7 +227,7 @@ impl Items<'_> {
             }
         }
         let Some((first, y)) = seen.enumerate().find(|&(_, y)| y < input.height) else { return };
-        let inside = Bands::count(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
+        let inside = Bands::seen_rows(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
         let (weights, ahead) = match packed {
             // The last tile asks for the next panel.
             Packed::F32(packed) => (packed.as_ptr().wrapping_add(panel.offset), panels.elements(panel)),
