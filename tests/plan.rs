@@ -523,6 +523,40 @@ fn pools_that_only_passes_make() {
     }
 }
 
+/// The pool behind a 3x3 convolution is computed with it, and apart where somebody else wants the
+/// convolution's value or windows are others: to the same bits.
+#[test]
+fn a_pool_goes_with_its_convolution() {
+    let network = |wanted: bool, ceil_mode: bool| {
+        let mut d = Draw::new();
+        let x = d.builder.input("x", &[1, 3, 40, 31]).unwrap();
+        let c = d.conv(x, 24, 3, 1);
+        let c = d.conv(c, 40, 3, 1);
+        let c = d.bn(c);
+        let c = d.relu(c);
+        let window = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1], ceil_mode };
+        let y = d.add(Op::MaxPool2d(window), &[c], vec![]);
+        let y = d.conv(y, 7, 1, 1);
+        let outputs: &[NodeId] = if wanted { &[y, c] } else { &[y] };
+        Network::new(optimize(d.traced(outputs)))
+    };
+    let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
+    for shape in [[2, 3, 40, 31], [1, 3, 29, 30], [1, 3, 6, 6]] {
+        let shape = Shape::new(&shape);
+        let x = noise(shape.numel(), 9);
+        let even = shape[2].is_multiple_of(2) && shape[3].is_multiple_of(2);
+        for ceil_mode in [false, true] {
+            let [together, apart] = [false, true].map(|wanted| {
+                let network = network(wanted, ceil_mode);
+                let fused = network.plan(&[shape]).unwrap().to_string().contains("3x3_max_pool");
+                assert_eq!(fused, vectors && !wanted && (even || !ceil_mode));
+                run(&network, &[shape], std::slice::from_ref(&x)).swap_remove(0)
+            });
+            assert_eq!(together, apart);
+        }
+    }
+}
+
 /// The 1x1 convolution of an inverted residual is computed with the depthwise one behind it, and apart
 /// where somebody else wants its value: to the same bits, also where the block's input is added and
 /// overwritten in the end.

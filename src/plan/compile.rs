@@ -107,6 +107,11 @@ impl Plan {
         compiler.want_concat_parts();
         compiler.expansions = compiler.find_expansions();
         for id in (0..graph.nodes.len()).map(NodeId) {
+            if let Some(inner) = compiler.find_convolution_of_pool(id)? {
+                compiler.expansions[inner.0] = true;
+            }
+        }
+        for id in (0..graph.nodes.len()).map(NodeId) {
             if compiler.is_expansion(id) {
                 continue;
             }

@@ -94,6 +94,7 @@ impl Compiler<'_> {
             Op::Conv2d(conv) => self.conv2d(id, conv)?,
             Op::Linear => self.linear(id)?,
             Op::Concat { dim } => self.concat(id, *dim),
+            Op::MaxPool2d(_) if self.is_expansion(node.inputs[0]) => self.conv_pool(id)?,
             Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window)),
             Op::AvgPool2d { window, count_include_pad, divisor_override } => {
                 let divisor = divisor_override.map(|d| i64::try_from(d).unwrap_or(i64::MAX));
@@ -218,7 +219,7 @@ impl Compiler<'_> {
 
     /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
     /// Kernels of linear layers take the same sums for any number of rows and need no such choice.
-    fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {
+    pub fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {
         let node = self.node(id);
         let [input, output] = [node.inputs[0], id].map(|id| self.chosen_shape(id));
         let Op::Conv2d(_) = node.op else { return *desc };

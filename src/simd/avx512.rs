@@ -1,5 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use half::f16;
@@ -202,5 +203,15 @@ unsafe impl Simd for Avx512 {
     fn prefetch(self, ptr: *const f32) {
         // SAFETY: a prefetch of any address is no access.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(ptr.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_near(self, ptr: *const f32) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_write(self, ptr: *mut f32) {
+        // SAFETY: as above; processors without the instruction take it as one without effect.
+        unsafe { asm!("prefetchw [{}]", in(reg) ptr, options(nostack, preserves_flags)) }
     }
 }

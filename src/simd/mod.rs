@@ -141,9 +141,22 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
             }
         }
     }
-    /// Ask for the cache line at `ptr`, which may be any address.
+    /// Ask for the cache line at `ptr`, which may be any address, into the second-level cache: for what
+    /// comes after other work.
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {
+        let _ = ptr;
+    }
+    /// Ask for the cache line at `ptr`, which may be any address, into the first-level cache: for what is
+    /// read next.
+    #[inline(always)]
+    fn prefetch_near(self, ptr: *const f32) {
+        let _ = ptr;
+    }
+    /// Ask for the cache line at `ptr`, which may be any address, to be written next: a store to a line that
+    /// another core or the memory holds would wait for it.
+    #[inline(always)]
+    fn prefetch_write(self, ptr: *mut f32) {
         let _ = ptr;
     }
 }

@@ -22,6 +22,7 @@ use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
 use super::{Epilogue, Kernel};
 
 pub use expand_depthwise::ExpandDepthwiseDesc;
+pub use winograd::ConvPoolDesc;
 
 /// Zero pixels around a picture, which need not be the same on all sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

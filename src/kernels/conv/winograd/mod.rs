@@ -1,11 +1,16 @@
-//! Winograd's minimal filtering for 3x3 convolutions: fewer products for more additions.
+//! Winograd's minimal filtering for 3x3 and 5x5 convolutions: fewer products for more additions.
 //!
 //! The output is cut into tiles of 4x4 (F4) or 2x2 (F2) pixels. A tile's 6x6 (4x4) input pixels
 //! and each 3x3 filter are transformed to 36 (16) values; multiplied value by value and summed
 //! over the input channels they are 36 (16) matrix products [tiles x ic] [ic x oc]; and the result
 //! is transformed back to the output pixels. That is 4 (2.25) times fewer multiplications than the
 //! direct way, at the price of 4 (1.8) times the weights and of a relative error of up to 2e-5
-//! (1e-6) of the largest output.
+//! (1e-6) of the largest output. For 5x5 filters F4's tiles have 8x8 input pixels: 6.25 times fewer
+//! multiplications, 2.6 times the weights, and errors like those of 3x3.
+//!
+//! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
+//! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
+//! channels, and 3 to 4 % more elsewhere, for 7.1 times the weights.
 //!
 //! See Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
 
@@ -22,13 +27,13 @@ use crate::kernels::{Epilogue, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, Simd};
-use crate::tensor::{Form, Packed};
+use crate::tensor::{Activation, FeatureMap, Form, Packed};
 
 use geometry::Tiling;
 use kernel::Winograd;
 use panels::TransformedWeights;
-use stages::Convolution;
-use transforms::{Algorithm, F2, F4};
+use stages::{Convolution, Pool};
+use transforms::{Algorithm, F2, F4, F4Of5, taps};
 
 /// Fewer input channels than these make the products so short that transforms outweigh them.
 const MIN_INPUTS: usize = 16;
@@ -41,9 +46,9 @@ const MIN_SIDE_F2: usize = 3;
 /// Tiles of a dilated convolution from which on F4 is chosen: as many as there are at [`MIN_SIDE_F4`].
 const MIN_TILES_F4: usize = 16;
 
-/// Whether Winograd's algorithm applies at all.
-fn accepts(desc: &ConvDesc) -> bool {
-    desc.kernel == [3, 3] && desc.stride == [1, 1] && desc.groups == 1 && desc.input.channels_last()
+/// Whether an algorithm for so many taps applies at all.
+fn accepts<const TAPS: usize>(desc: &ConvDesc) -> bool {
+    desc.kernel == [TAPS; 2] && desc.stride == [1, 1] && desc.groups == 1 && desc.input.channels_last()
 }
 
 /// Shorter side of the output.
@@ -53,13 +58,13 @@ fn shorter_side(desc: &ConvDesc) -> usize {
 
 /// Products per picture and pair of channels with tiles of `size` pixels.
 fn products(desc: &ConvDesc, size: usize) -> usize {
-    Tiling::new(desc, size).per_picture * (size + 2).pow(2)
+    Tiling::new(desc, size).per_picture * (size + desc.kernel[0] - 1).pow(2)
 }
 
 /// Whether so many products are worth the transforms, which take a third of the products' time, or
 /// less.
 fn saves(desc: &ConvDesc, products: usize) -> bool {
-    4 * products < 3 * 9 * desc.output.height * desc.output.width
+    4 * products < 3 * desc.kernel[0] * desc.kernel[1] * desc.output.height * desc.output.width
 }
 
 fn prefers_f4(desc: &ConvDesc) -> bool {
@@ -84,27 +89,61 @@ fn prefers_f2(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && well()
 }
 
-/// The names of F4's and F2's kernels.
-const fn names(isa: Isa) -> [&'static str; 2] {
-    match isa {
-        Isa::Portable => ["f32_winograd_f4_3x3_portable", "f32_winograd_f2_3x3_portable"],
-        Isa::Portable16 => ["f32_winograd_f4_3x3_portable16", "f32_winograd_f2_3x3_portable16"],
-        Isa::Avx2 => ["f32_winograd_f4_3x3_avx2", "f32_winograd_f2_3x3_avx2"],
-        Isa::Avx512 => ["f32_winograd_f4_3x3_avx512", "f32_winograd_f2_3x3_avx512"],
+/// 64-192@27 (AlexNet) takes a third of the direct kernel's time.
+fn prefers_f4_of_5(desc: &ConvDesc) -> bool {
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 4))
+}
+
+/// The names of an algorithm's kernels on each instruction set, alone and with a pool.
+type Names = [[&'static str; 2]; 4];
+
+const F4_NAMES: Names = [
+    ["f32_winograd_f4_3x3_portable", "f32_winograd_f4_3x3_max_pool_portable"],
+    ["f32_winograd_f4_3x3_portable16", "f32_winograd_f4_3x3_max_pool_portable16"],
+    ["f32_winograd_f4_3x3_avx2", "f32_winograd_f4_3x3_max_pool_avx2"],
+    ["f32_winograd_f4_3x3_avx512", "f32_winograd_f4_3x3_max_pool_avx512"],
+];
+const F2_NAMES: Names = [
+    ["f32_winograd_f2_3x3_portable", "f32_winograd_f2_3x3_max_pool_portable"],
+    ["f32_winograd_f2_3x3_portable16", "f32_winograd_f2_3x3_max_pool_portable16"],
+    ["f32_winograd_f2_3x3_avx2", "f32_winograd_f2_3x3_max_pool_avx2"],
+    ["f32_winograd_f2_3x3_avx512", "f32_winograd_f2_3x3_max_pool_avx512"],
+];
+const F4_OF_5_NAMES: Names = [
+    ["f32_winograd_f4_5x5_portable", "f32_winograd_f4_5x5_max_pool_portable"],
+    ["f32_winograd_f4_5x5_portable16", "f32_winograd_f4_5x5_max_pool_portable16"],
+    ["f32_winograd_f4_5x5_avx2", "f32_winograd_f4_5x5_max_pool_avx2"],
+    ["f32_winograd_f4_5x5_avx512", "f32_winograd_f4_5x5_max_pool_avx512"],
+];
+
+/// The names of the algorithm with tiles of `A` inputs and `M` outputs.
+const fn names<const A: usize, const M: usize>() -> &'static Names {
+    match (A, M) {
+        (6, 4) => &F4_NAMES,
+        (4, 2) => &F2_NAMES,
+        (8, 4) => &F4_OF_5_NAMES,
+        _ => panic!("no algorithm has such tiles"),
     }
 }
 
 /// The algorithm with `S`'s vectors, `LANES` floats each.
-const fn candidate<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usize>(
+const fn candidate<
+    S: Simd,
+    T: Algorithm<A, M>,
+    const A: usize,
+    const M: usize,
+    const TAPS: usize,
+    const LANES: usize,
+>(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
-    assert!(S::LANES == LANES);
+    assert!(S::LANES == LANES && taps(A, M) == TAPS);
     Candidate {
-        name: names(S::ISA)[(M == 2) as usize],
+        name: names::<A, M>()[S::ISA as usize][0],
         isa: S::ISA,
-        accepts,
+        accepts: accepts::<TAPS>,
         prefers,
-        form: |_| Form { name: if M == 4 { "winograd_f4" } else { "winograd_f2" }, params: [LANES, 0, 0, 0] },
+        form: |_| Form { name: "winograd", params: [LANES, A, M, 0] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
         pack: |desc, weights| super::pack_f32(desc, weights, panels::pack::<T, A, M, LANES>),
@@ -113,11 +152,15 @@ const fn candidate<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, 
 }
 
 const fn f4<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, 6, 4, LANES>(prefers_f4)
+    candidate::<S, F4, 6, 4, 3, LANES>(prefers_f4)
 }
 
 const fn f2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2, 4, 2, LANES>(prefers_f2)
+    candidate::<S, F2, 4, 2, 3, LANES>(prefers_f2)
+}
+
+const fn f4_of_5<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, F4Of5, 8, 4, 5, LANES>(prefers_f4_of_5)
 }
 
 /// F4 before F2, on every instruction set.
@@ -127,13 +170,19 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
     f2::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
+    f4_of_5::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
     f4::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
     f2::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
+    f4_of_5::<Avx2, 8>(),
     #[cfg(test)]
     f4::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
     f2::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f4_of_5::<crate::simd::Portable<16>, 16>(),
 ];
 
 fn prepare<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
@@ -143,7 +192,8 @@ fn prepare<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
     threads: usize,
 ) -> Box<dyn Kernel> {
     let convolution = convolution::<A, M>(desc, weights, epilogue, S::LANES);
-    Box::new(Winograd::<T, A, M>::new(names(S::ISA)[usize::from(M == 2)], S::ISA, convolution, threads))
+    let name = names::<A, M>()[S::ISA as usize][0];
+    Box::new(Winograd::<T, A, M>::new(name, S::ISA, convolution, threads))
 }
 
 fn convolution<const A: usize, const M: usize>(
@@ -158,5 +208,63 @@ fn convolution<const A: usize, const M: usize>(
         weights: TransformedWeights::new(weights, desc, A * A, lanes),
         epilogue,
         zeros: vec![0.0; desc.input.channels].into(),
+        pool: None,
+    }
+}
+
+/// A convolution and the largest of 2x2 pixels of its output, which are stored instead of the pixels: a
+/// quarter of the writes, and no pass that reads them again (VGG's pools).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvPoolDesc {
+    /// The convolution; its output lies nowhere.
+    pub conv: ConvDesc,
+    /// Where the maxima of windows of 2x2 pixels, two apart, go. A last row or column that fills no window
+    /// is left out.
+    pub output: FeatureMap,
+}
+
+impl ConvPoolDesc {
+    /// Whether there is a kernel for both where `part` is the one for the convolution.
+    pub fn accepts(&self, part: &Candidate) -> bool {
+        let Self { conv, output } = self;
+        let halves = output.height == conv.output.height / 2 && output.width == conv.output.width / 2;
+        let ordered =
+            matches!(conv.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. });
+        let plain = conv.residual.is_none() && conv.dilation == [1, 1];
+        halves && ordered && plain && CANDIDATES.iter().any(|candidate| candidate.name == part.name)
+    }
+
+    /// The kernel, of `part`'s packed weights.
+    pub fn prepare(
+        &self,
+        part: &Candidate,
+        weights: Packed,
+        epilogue: Epilogue,
+        threads: usize,
+    ) -> Box<dyn Kernel> {
+        let is = |names: &Names| part.name == names[part.isa as usize][0];
+        let prepare = if is(&F4_NAMES) {
+            Self::prepare_as::<F4, 6, 4>
+        } else if is(&F2_NAMES) {
+            Self::prepare_as::<F2, 4, 2>
+        } else {
+            Self::prepare_as::<F4Of5, 8, 4>
+        };
+        prepare(self, part.isa, weights, epilogue, threads)
+    }
+
+    fn prepare_as<T: Algorithm<A, M>, const A: usize, const M: usize>(
+        &self,
+        isa: Isa,
+        weights: Packed,
+        epilogue: Epilogue,
+        threads: usize,
+    ) -> Box<dyn Kernel> {
+        let activation = Epilogue { activation: epilogue.activation, ..Epilogue::default() };
+        let pool = Some(Pool { output: self.output, epilogue: activation });
+        let convolution =
+            Convolution { pool, ..convolution::<A, M>(&self.conv, weights, epilogue, isa.lanes()) };
+        let name = names::<A, M>()[isa as usize][1];
+        Box::new(Winograd::<T, A, M>::new(name, isa, convolution, threads))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::transforms::{Algorithm, weights_2d};
+use super::transforms::{Algorithm, MAX_TAPS, taps, weights_2d};
 use crate::error::Result;
 use crate::kernels::conv::ConvDesc;
 use crate::kernels::gemm::{Panel, Panels};
@@ -15,7 +15,7 @@ pub struct TransformedWeights {
     values: Arc<AlignedBuf>,
     /// How one product's matrix is cut.
     pub panels: Panels,
-    /// Products of a tile: 36 or 16.
+    /// Products of a tile: 16, 36 or 64.
     pub products: usize,
 }
 
@@ -45,7 +45,7 @@ fn panels(desc: &ConvDesc, lanes: usize) -> Panels {
     Panels { groups: 1, group_outputs: desc.output.channels, depth: desc.input.channels, lanes }
 }
 
-/// Transform weights in torch's order `[oc, ic, 3, 3]`, in f64, and put them into panels.
+/// Transform weights in torch's order `[oc, ic, taps, taps]`, in f64, and put them into panels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -55,6 +55,7 @@ pub fn pack<T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usi
 ) -> Result<AlignedBuf> {
     let panels = panels(desc, LANES);
     let depth = panels.depth;
+    let size = taps(A, M).pow(2);
     let mut packed = AlignedBuf::zeroed(A * A * panels.len(), "transformed weights")?;
     let mut transformed = [[[0.0; LANES]; A]; A];
     for panel in (0..panels.count()).map(|i| panels.panel(i)) {
@@ -62,15 +63,16 @@ pub fn pack<T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usi
         let matrices = &mut packed[A * A * panel.offset..];
         for column in (0..panel.channels).step_by(LANES) {
             let channels = LANES.min(panel.channels - column);
-            let mut filters = [[0.0; LANES]; 9];
+            let mut filters = [[0.0; LANES]; MAX_TAPS * MAX_TAPS];
+            let filters = &mut filters[..size];
             for k in 0..depth {
                 for lane in 0..channels {
-                    let filter = &weights[((panel.channel + column + lane) * depth + k) * 9..][..9];
+                    let filter = &weights[((panel.channel + column + lane) * depth + k) * size..][..size];
                     for (tap, &weight) in filters.iter_mut().zip(filter) {
                         tap[lane] = f64::from(weight);
                     }
                 }
-                weights_2d::<T, A, M, LANES>(&filters, &mut transformed);
+                weights_2d::<T, A, M, LANES>(filters, &mut transformed);
                 for (product, values) in transformed.as_flattened().iter().enumerate() {
                     let row = &mut matrices[(product * depth + k) * width + column..][..LANES];
                     for (to, &value) in row.iter_mut().zip(values) {

@@ -1,21 +1,30 @@
-//! The transforms of F(4x4, 3x3) and F(2x2, 3x3), one dimension at a time, vectorised over
+//! The transforms of Winograd's algorithms `F(MxM, RxR)`, one dimension at a time, vectorised over
 //! channels.
 //!
 //! A two-dimensional transform is the one-dimensional one over columns, then over rows. Points are
-//! 0, 1, -1, 2, -2 and infinity for F4, 0, 1, -1 and infinity for F2 (Lavin and Gray, "Fast
-//! algorithms for convolutional neural networks", 2015).
+//! 0, 1, -1 and infinity for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin and
+//! Gray, "Fast algorithms for convolutional neural networks", 2015). The input's transform depends on the
+//! points alone, not on how many of a tile's values are outputs.
 
 use crate::simd::Simd;
 
-/// One-dimensional transforms of an algorithm that makes `M` outputs of a three-tap filter from
-/// `A = M + 2` inputs.
+/// The most taps of a filter's side.
+pub const MAX_TAPS: usize = 5;
+
+/// One-dimensional transforms of an algorithm that makes `M` outputs of a filter of [`taps`] taps from
+/// `A` inputs.
 pub trait Algorithm<const A: usize, const M: usize>: Copy + Send + Sync + 'static {
-    /// `G g`: a filter's three taps.
-    fn weights(g: [f64; 3]) -> [f64; A];
+    /// `G g`: a filter's taps; those behind the last one are zeros.
+    fn weights(g: [f64; MAX_TAPS]) -> [f64; A];
     /// `Bᵀ d`: a run of inputs.
     fn input<S: Simd>(s: S, d: [S::F32; A]) -> [S::F32; A];
     /// `Aᵀ m`: the outputs from the products.
     fn output<S: Simd>(s: S, m: [S::F32; A]) -> [S::F32; M];
+}
+
+/// Taps along the side of a filter whose tiles make `m` outputs of `a` inputs.
+pub const fn taps(a: usize, m: usize) -> usize {
+    a + 1 - m
 }
 
 /// F(4, 3): 6 products for 4 outputs, 36 for 16 in two dimensions (instead of 144).
@@ -26,9 +35,13 @@ pub struct F4;
 #[derive(Clone, Copy, Debug)]
 pub struct F2;
 
+/// F(4, 5): 8 products for 4 outputs, 64 for 16 in two dimensions (instead of 400).
+#[derive(Clone, Copy, Debug)]
+pub struct F4Of5;
+
 impl Algorithm<6, 4> for F4 {
     #[inline(always)]
-    fn weights([g0, g1, g2]: [f64; 3]) -> [f64; 6] {
+    fn weights([g0, g1, g2, ..]: [f64; MAX_TAPS]) -> [f64; 6] {
         let (one, two) = (-(g0 + g2) / 6.0, g0 / 24.0 + g2 / 6.0);
         let (odd_one, odd_two) = (g1 / 6.0, g1 / 12.0);
         [g0 / 4.0, one - odd_one, one + odd_one, two + odd_two, two - odd_two, g2]
@@ -64,7 +77,7 @@ impl Algorithm<6, 4> for F4 {
 
 impl Algorithm<4, 2> for F2 {
     #[inline(always)]
-    fn weights([g0, g1, g2]: [f64; 3]) -> [f64; 4] {
+    fn weights([g0, g1, g2, ..]: [f64; MAX_TAPS]) -> [f64; 4] {
         let (even, odd) = (g0.midpoint(g2), g1 / 2.0);
         [g0, even + odd, even - odd, g2]
     }
@@ -80,33 +93,93 @@ impl Algorithm<4, 2> for F2 {
     }
 }
 
-/// `G g Gᵀ` of a 3x3 filter, for `N` filters side by side.
+impl Algorithm<8, 4> for F4Of5 {
+    #[inline(always)]
+    fn weights([g0, g1, g2, g3, g4]: [f64; MAX_TAPS]) -> [f64; 8] {
+        let (one, odd_one) = (g0 + g2 + g4, g1 + g3);
+        let (two, odd_two) = (g0 + 4.0 * g2 + 16.0 * g4, 2.0 * g1 + 8.0 * g3);
+        let (half, odd_half) = (g0 + g2 / 4.0 + g4 / 16.0, g1 / 2.0 + g3 / 8.0);
+        [
+            g0,
+            (one + odd_one) * -2.0 / 9.0,
+            (one - odd_one) * -2.0 / 9.0,
+            (two + odd_two) / 90.0,
+            (two - odd_two) / 90.0,
+            (half + odd_half) * 32.0 / 45.0,
+            (half - odd_half) * 32.0 / 45.0,
+            g4,
+        ]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(s: S, [d0, d1, d2, d3, d4, d5, d6, d7]: [S::F32; 8]) -> [S::F32; 8] {
+        let (half, two, middle) = (s.splat(0.5), s.splat(2.0), s.splat(-2.5));
+        let even_one = s.fma(d4, s.splat(-4.25), s.add(d2, d6));
+        let odd_one = s.fma(d3, s.splat(-4.25), s.add(d1, d5));
+        let even_two = s.fma(d4, s.splat(-1.25), s.fma(d2, s.splat(0.25), d6));
+        let odd_two = s.fma(d5, two, s.fma(d3, middle, s.mul(d1, half)));
+        let even_half = s.fma(d4, s.splat(-5.0), s.fma(d2, s.splat(4.0), d6));
+        let odd_half = s.fma(d5, half, s.fma(d3, middle, s.mul(d1, two)));
+        [
+            s.fma(s.sub(d4, d2), s.splat(5.25), s.sub(d0, d6)),
+            s.add(even_one, odd_one),
+            s.sub(even_one, odd_one),
+            s.add(even_two, odd_two),
+            s.sub(even_two, odd_two),
+            s.add(even_half, odd_half),
+            s.sub(even_half, odd_half),
+            s.fma(s.sub(d3, d5), s.splat(5.25), s.sub(d7, d1)),
+        ]
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(s: S, [m0, m1, m2, m3, m4, m5, m6, m7]: [S::F32; 8]) -> [S::F32; 4] {
+        let (even_one, odd_one) = (s.add(m1, m2), s.sub(m1, m2));
+        let (even_two, odd_two) = (s.add(m3, m4), s.sub(m3, m4));
+        let (even_half, odd_half) = (s.add(m5, m6), s.sub(m5, m6));
+        [
+            s.add(s.add(m0, even_one), s.add(even_two, even_half)),
+            s.fma(odd_two, s.splat(2.0), s.fma(odd_half, s.splat(0.5), odd_one)),
+            s.fma(even_two, s.splat(4.0), s.fma(even_half, s.splat(0.25), even_one)),
+            s.fma(odd_two, s.splat(8.0), s.fma(odd_half, s.splat(0.125), s.add(odd_one, m7))),
+        ]
+    }
+}
+
+/// `G g Gᵀ` of a filter, its rows one after the other, for `N` filters side by side.
 #[inline(always)]
 pub fn weights_2d<T: Algorithm<A, M>, const A: usize, const M: usize, const N: usize>(
-    filters: &[[f64; N]; 9],
+    filters: &[[f64; N]],
     out: &mut [[[f64; N]; A]; A],
 ) {
-    let mut columns = [[[0.0; N]; 3]; A];
-    for x in 0..3 {
+    let taps = taps(A, M);
+    let mut columns = [[[0.0; N]; MAX_TAPS]; A];
+    let mut line = [0.0; MAX_TAPS];
+    for x in 0..taps {
         for n in 0..N {
-            let t = T::weights(std::array::from_fn(|y| filters[y * 3 + x][n]));
-            for y in 0..A {
-                columns[y][x][n] = t[y];
+            for y in 0..taps {
+                line[y] = filters[y * taps + x][n];
+            }
+            for (y, value) in T::weights(line).into_iter().enumerate() {
+                columns[y][x][n] = value;
             }
         }
     }
     for (row, out) in columns.iter().zip(out) {
         for n in 0..N {
-            let t = T::weights(std::array::from_fn(|x| row[x][n]));
-            for x in 0..A {
-                out[x][n] = t[x];
+            for x in 0..taps {
+                line[x] = row[x][n];
+            }
+            for (x, value) in T::weights(line).into_iter().enumerate() {
+                out[x][n] = value;
             }
         }
     }
 }
 
 /// `Bᵀ d B` of one vector of channels: the first `lanes` floats at each pixel's address plus
-/// `offset`. The values go to planes at `out`.
+/// `offset`. The values go to planes at `out`. The pixels `ahead` floats behind these that are no pixels of
+/// this tile, those of the tile to the right, are asked for.
 ///
 /// # Safety
 /// The pixels are valid for reading so many floats there; `out` for writing a vector in each plane.
@@ -115,6 +188,7 @@ pub unsafe fn input_2d<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usi
     s: S,
     pixels: &[[*const f32; A]; A],
     (offset, lanes): (usize, usize),
+    ahead: usize,
     (out, plane): (*mut f32, usize),
 ) {
     // 36 vectors are more than there are registers: the columns' transforms wait in memory.
@@ -125,6 +199,9 @@ pub unsafe fn input_2d<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usi
             // SAFETY: the caller's contract.
             unsafe {
                 let at = pixels[y][x].add(offset);
+                if x >= A - M {
+                    s.prefetch_near(at.wrapping_add(ahead));
+                }
                 d[y] = if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) };
             }
         }
