@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::depthwise::{Bands, Depthwise, Halo, Way};
 use super::{Candidate, ConvDesc, depthwise, igemm};
 use crate::kernels::epilogue::Columns;
-use crate::kernels::gemm::tile::{self, TileWork, max_rows, with_rows};
+use crate::kernels::gemm::tile::{self, Next, TileWork, max_rows, with_rows};
 use crate::kernels::gemm::weight::widen;
 use crate::kernels::gemm::{Panel, Panels};
 use crate::kernels::math::{StoredRows, activate_rows};
@@ -338,7 +338,12 @@ impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_, NV, ROWS> 
         // SAFETY: the pixels are the input's, the panel is as deep as they, and there is room for a
         // panel's channels at each place.
         unsafe {
-            let sums = tile::product::<S, f32, ROWS, NV>(s, runs, weights, ahead);
+            let sums = tile::product::<S, f32, ROWS, NV>(
+                s,
+                runs,
+                weights,
+                Next::whole::<S>(weights.wrapping_add(ahead), NV),
+            );
             epilogue.store_tile(s, sums, channels, pixels, None);
         }
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::gemm::tile::{self, TileWork, max_rows, with_rows};
+use crate::kernels::gemm::tile::{self, Next, TileWork, max_rows, with_rows};
 use crate::kernels::gemm::{Panel, Panels, Weight, widen};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -260,10 +260,10 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
                     if kernel.widened > 0 && tiles_here.len() > 1 {
                         widen(s, weights, len, self.widened);
                         let weights = self.widened.cast_const();
-                        let factor = Factor { panel, weights, ahead: 0, first };
+                        let factor = Factor { panel, weights, next: weights, first };
                         self.tiles(s, &factor, tiles_here.clone(), rows_of);
                     } else {
-                        let factor = Factor { panel, weights, ahead: len, first };
+                        let factor = Factor { panel, weights, next: weights.wrapping_add(len), first };
                         self.tiles(s, &factor, tiles_here.clone(), rows_of);
                     }
                 }
@@ -290,21 +290,20 @@ impl<W: Weight> Chunk<'_, W> {
         rows_of: impl Fn(usize) -> usize,
     ) {
         let kernel = self.kernel;
-        let &Factor { panel, weights, ahead, first } = factor;
+        let &Factor { panel, weights, next, first } = factor;
         let fetches = first && kernel.runs.count() == 1;
         let mut table = self.table.cast_const();
         for tile in tiles.clone() {
             let rows = rows_of(tile);
-            let ahead = if tile + 1 == tiles.end {
-                ahead
+            let next = if tile + 1 == tiles.end {
+                next
             } else if fetches {
                 // SAFETY: the next tile's addresses are in the table.
-                let next = unsafe { *table.add(kernel.addresses()) };
-                next.addr().wrapping_sub(weights.addr()) / size_of::<V>()
+                unsafe { *table.add(kernel.addresses()) }.cast()
             } else {
-                0
+                weights
             };
-            let product = Operands { kernel, residual: self.residual, panel, weights, table, ahead };
+            let product = Operands { kernel, residual: self.residual, panel, weights, table, next };
             // SAFETY: by contract.
             unsafe {
                 if panel.vectors == Panels::VECTORS {
@@ -370,8 +369,8 @@ impl<W: Weight> Chunk<'_, W> {
 struct Factor<V> {
     panel: Panel,
     weights: *const V,
-    /// Elements to the panel that comes next, or 0.
-    ahead: usize,
+    /// The panel that comes next, or this one.
+    next: *const V,
     /// Whether it is the first one that the tiles meet.
     first: bool,
 }
@@ -383,7 +382,7 @@ struct Operands<'a, W> {
     panel: Panel,
     weights: *const W,
     table: *const *const f32,
-    ahead: usize,
+    next: *const W,
 }
 
 /// Their product.
@@ -405,7 +404,7 @@ impl<W: Weight, const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_,
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Operands { kernel, residual, panel, weights, table, ahead } = self.0;
+        let Operands { kernel, residual, panel, weights, table, next } = self.0;
         let Igemm { runs, epilogue, .. } = kernel;
         let runs = tile::Runs { table, taps: runs.count(), run: runs.run, skip: panel.group * runs.run };
         // SAFETY: the table holds this tile's addresses, each of a run inside the input or of zeros
@@ -426,7 +425,7 @@ impl<W: Weight, const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_,
                     s.prefetch_write(to.wrapping_add(panel.channel + v * S::LANES));
                 }
             }
-            let sums = tile::product::<S, W, ROWS, NV>(s, runs, weights, ahead);
+            let sums = tile::product::<S, W, ROWS, NV>(s, runs, weights, Next::whole::<S>(next, NV));
             epilogue.store_tile(s, sums, panel.columns(), to, residual);
         }
     }

@@ -1,7 +1,7 @@
 //! Products of two values, neither of which is a weight: the right one is packed into panels while
 //! the run goes on, a block of the left one's rows is multiplied with them.
 
-use super::tile::{self, Runs, Tile, TileWork, max_rows, with_rows};
+use super::tile::{self, Next, Runs, Tile, TileWork, max_rows, with_rows};
 use super::{Panel, Panels};
 use crate::kernels::even_range;
 use crate::simd::{Simd, Vectorized};
@@ -206,7 +206,8 @@ impl<const NV: usize, const ROWS: usize> Vectorized for PieceOf<'_, NV, ROWS> {
                 *row = block.rows.add((first + r) * block.row_step);
             }
             let runs = Runs { table: table.as_ptr(), taps: 1, run: block.panels.depth, skip: 0 };
-            let sums: Tile<S, ROWS, NV> = tile::product(s, runs, block.packed.add(panel.offset), 0);
+            let packed = block.packed.add(panel.offset);
+            let sums: Tile<S, ROWS, NV> = tile::product(s, runs, packed, Next::whole::<S>(packed, NV));
             for (r, row) in sums.into_iter().enumerate() {
                 let factor = match block.factors {
                     Some(factors) => s.broadcast(factors.add(first + r)),

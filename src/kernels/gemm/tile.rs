@@ -37,8 +37,31 @@ pub fn zeros<S: Simd, const ROWS: usize, const NV: usize>(s: S) -> Tile<S, ROWS,
     [[s.zero(); NV]; ROWS]
 }
 
-/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. What lies `ahead`
-/// elements behind the panel's rows is asked for on the way.
+/// What comes after a tile, a part of which it asks for with each of its panel's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<W> {
+    /// Where it begins; any address.
+    at: *const W,
+    /// Elements for each row.
+    step: usize,
+}
+
+impl<W: Weight> Next<W> {
+    /// As much as the tile's own panel of `vectors` vectors, from `at` on.
+    #[inline(always)]
+    pub fn whole<S: Simd>(at: *const W, vectors: usize) -> Self {
+        Self { at, step: vectors * S::LANES }
+    }
+
+    /// Half of that: for two tiles that share it.
+    #[inline(always)]
+    pub fn half<S: Simd>(at: *const W, vectors: usize) -> Self {
+        Self { at, step: vectors * S::LANES / 2 }
+    }
+}
+
+/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. What comes `next` is asked
+/// for on the way.
 ///
 /// # Safety
 /// Each row is valid for reading `len` floats, the panel for `len * NV * LANES` elements.
@@ -49,7 +72,7 @@ pub unsafe fn accumulate<S: Simd, W: Weight, const ROWS: usize, const NV: usize>
     rows: [*const f32; ROWS],
     panel: *const W,
     len: usize,
-    ahead: usize,
+    next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
     // Unrolling by four gains nothing: the loop's own instructions are free beside these.
     for k in 0..len {
@@ -59,7 +82,7 @@ pub unsafe fn accumulate<S: Simd, W: Weight, const ROWS: usize, const NV: usize>
             // Every line of the row: without the second of a row of two wide vectors, ResNet-50's 1x1
             // convolutions took 5 % longer, and Winograd's products of ResNet-18 10 %.
             for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
-                s.prefetch(row.wrapping_add(ahead + line).cast());
+                s.prefetch(next.at.wrapping_add(k * next.step + line).cast());
             }
             let mut weights = [s.zero(); NV];
             for (v, weights) in weights.iter_mut().enumerate() {
@@ -90,8 +113,8 @@ pub struct Runs {
     pub skip: usize,
 }
 
-/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What lies `ahead` elements
-/// behind the panel's rows is asked for on the way: the next panel, or with 0 nothing new.
+/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What comes `next` is asked for on the
+/// way: the next panel or, where nothing comes, this one.
 ///
 /// # Safety
 /// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip` on; the
@@ -101,7 +124,7 @@ pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     s: S,
     runs: Runs,
     mut panel: *const W,
-    ahead: usize,
+    mut next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
     // Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
     // would be felt in the short ones.
@@ -120,8 +143,9 @@ pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
                 for (r, row) in rows.iter_mut().enumerate() {
                     *row = (*runs.table.add(tap * ROWS + r)).add(runs.skip + done);
                 }
-                acc = accumulate(s, acc, rows, panel, len, ahead);
+                acc = accumulate(s, acc, rows, panel, len, next);
                 panel = panel.add(len * NV * S::LANES);
+                next.at = next.at.wrapping_add(len * next.step);
             }
             room -= len;
             done += len;

@@ -9,7 +9,7 @@ use super::transforms::{Algorithm, input_2d, output_columns};
 use crate::kernels::conv::ConvDesc;
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::Panels;
-use crate::kernels::gemm::tile::{Runs, TileWork, max_rows, product, with_rows};
+use crate::kernels::gemm::tile::{Next, Runs, TileWork, max_rows, product, with_rows};
 use crate::kernels::math::maximum;
 use crate::kernels::{Epilogue, Io, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -226,18 +226,26 @@ impl Vectorized for Multiply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { weights, rows: (rows, plane), panels, products: (m, m_planes) } = self;
         let parts = rows.len().div_ceil(max_rows::<S>());
-        // Each matrix with the one that follows it: the last part of the tiles asks for that one.
+        // Each matrix with the one that follows it. The last two parts of the tiles ask for half of that one
+        // each: where weights come from memory, one part's time is too short for all of it.
         let order = (0..weights.products).flat_map(|index| panels.clone().map(move |panel| (panel, index)));
         let following = order.clone().skip(1).map(Some).chain([None]);
-        for ((number, index), next) in order.zip(following) {
+        for ((number, index), following) in order.zip(following) {
             let column = (number - panels.start) * weights.panels.width();
             let panel = weights.panels.panel(number);
             let matrix = weights.matrix(&panel, index);
-            let next =
-                next.map_or(matrix, |(panel, index)| weights.matrix(&weights.panels.panel(panel), index));
+            let following = following
+                .map_or(matrix, |(panel, index)| weights.matrix(&weights.panels.panel(panel), index));
+            let half = weights.panels.elements(panel) / 2;
             for part in 0..parts {
                 let range = even_range(rows.len(), parts, part);
-                // SAFETY: the caller's contract; both matrices are of the same weights.
+                let next = match parts - part {
+                    1 if parts == 1 => Next::whole::<S>(following, panel.vectors),
+                    1 => Next::half::<S>(following.wrapping_add(half), panel.vectors),
+                    2 => Next::half::<S>(following, panel.vectors),
+                    _ => Next::whole::<S>(matrix, panel.vectors),
+                };
+                // SAFETY: the caller's contract.
                 unsafe {
                     let factors = Factors {
                         runs: Runs {
@@ -247,7 +255,7 @@ impl Vectorized for Multiply<'_> {
                             skip: index * plane,
                         },
                         matrix,
-                        ahead: if part + 1 == parts { next.offset_from(matrix) as usize } else { 0 },
+                        next,
                         to: m.add(index * m_planes.plane + range.start * m_planes.row + column),
                         stride: m_planes.row,
                     };
@@ -267,8 +275,7 @@ impl Vectorized for Multiply<'_> {
 struct Factors {
     runs: Runs,
     matrix: *const f32,
-    /// From this matrix to the next, or 0.
-    ahead: usize,
+    next: Next<f32>,
     to: *mut f32,
     stride: usize,
 }
@@ -291,10 +298,10 @@ impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<NV, ROWS> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Factors { runs, matrix, ahead, to, stride } = self.0;
+        let Factors { runs, matrix, next, to, stride } = self.0;
         // SAFETY: the contract of the tile's work: rows, a matrix and room for the products.
         unsafe {
-            let sums = product::<S, _, ROWS, NV>(s, runs, matrix, ahead);
+            let sums = product::<S, _, ROWS, NV>(s, runs, matrix, next);
             for (r, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
                     s.store(to.add(r * stride + v * S::LANES), sum);
