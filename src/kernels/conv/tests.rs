@@ -140,7 +140,7 @@ fn kernels_as_large_as_the_map() {
 #[test]
 fn same_bits_in_any_batch_and_with_any_threads() {
     let mut tested = HashSet::new();
-    for (size, channels, kernel, padding, dilation) in [
+    let layers = [
         (1, [700, 90], 1, 0, 1),
         (7, [16, 40], 7, 0, 1),
         (9, [3, 32], 3, 1, 1),
@@ -152,9 +152,18 @@ fn same_bits_in_any_batch_and_with_any_threads() {
         (17, [32, 20], 3, 3, 3),
         (9, [32, 20], 3, 4, 4),
         (9, [32, 20], 3, 16, 16),
-    ] {
-        let batch = ConvProblem::of(&dilated_layer(5, size, channels, kernel, padding, dilation));
-        let single = ConvProblem::of(&dilated_layer(1, size, channels, kernel, padding, dilation));
+    ];
+    let of_batch = |n: usize| {
+        let layers = layers.map(|(size, channels, kernel, padding, dilation)| {
+            dilated_layer(n, size, channels, kernel, padding, dilation)
+        });
+        let half = FeatureMap::nhwc(n, 8, 8, 40);
+        let halved = ConvDesc { output: half, stride: [2, 2], ..dilated_layer(n, 15, [32, 40], 3, 1, 1) };
+        layers.into_iter().chain([halved])
+    };
+    for (batch, single) in of_batch(5).zip(of_batch(1)) {
+        let size = batch.input.height;
+        let [batch, single] = [batch, single].map(|desc| ConvProblem::of(&desc));
         let whole = filled(batch.desc.input, batch.seed);
         let picture = batch.desc.input.image_stride;
         for isa in candidates().map(|c| c.isa).collect::<HashSet<_>>() {

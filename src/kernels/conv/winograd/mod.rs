@@ -6,7 +6,8 @@
 //! is transformed back to the output pixels. That is 4 (2.25) times fewer multiplications than the
 //! direct way, at the price of 4 (1.8) times the weights and of a relative error of up to 2e-5
 //! (1e-6) of the largest output. For 5x5 filters F4's tiles have 8x8 input pixels: 6.25 times fewer
-//! multiplications, 2.6 times the weights, and errors like those of 3x3.
+//! multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2, F2 has 25 products
+//! instead of 36.
 //!
 //! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
 //! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
@@ -33,7 +34,7 @@ use geometry::Tiling;
 use kernel::Winograd;
 use panels::TransformedWeights;
 use stages::{Convolution, Pool};
-use transforms::{Algorithm, F2, F4, F4Of5, taps};
+use transforms::{Algorithm, F2, F2Stride2, F4, F4Of5, taps};
 
 /// Fewer input channels than these make the products so short that transforms outweigh them.
 const MIN_INPUTS: usize = 16;
@@ -46,9 +47,13 @@ const MIN_SIDE_F2: usize = 3;
 /// Tiles of a dilated convolution from which on F4 is chosen: as many as there are at [`MIN_SIDE_F4`].
 const MIN_TILES_F4: usize = 16;
 
-/// Whether an algorithm for so many taps applies at all.
-fn accepts<const TAPS: usize>(desc: &ConvDesc) -> bool {
-    desc.kernel == [TAPS; 2] && desc.stride == [1, 1] && desc.groups == 1 && desc.input.channels_last()
+/// Whether an algorithm for so many taps and that stride applies at all.
+fn accepts<const TAPS: usize, const STRIDE: usize>(desc: &ConvDesc) -> bool {
+    desc.kernel == [TAPS; 2]
+        && desc.stride == [STRIDE; 2]
+        && (STRIDE == 1 || desc.dilation == [1, 1])
+        && desc.groups == 1
+        && desc.input.channels_last()
 }
 
 /// Shorter side of the output.
@@ -58,7 +63,7 @@ fn shorter_side(desc: &ConvDesc) -> usize {
 
 /// Products per picture and pair of channels with tiles of `size` pixels.
 fn products(desc: &ConvDesc, size: usize) -> usize {
-    Tiling::new(desc, size).per_picture * (size + desc.kernel[0] - 1).pow(2)
+    Tiling::new(desc, size).per_picture * ((size - 1) * desc.stride[0] + desc.kernel[0]).pow(2)
 }
 
 /// Whether so many products are worth the transforms, which take a third of the products' time, or
@@ -94,6 +99,11 @@ fn prefers_f4_of_5(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 4))
 }
 
+/// 128-128@28 took 0.88 of the direct kernel's time, 512-512@14 0.7.
+fn prefers_f2_stride_2(desc: &ConvDesc) -> bool {
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 2))
+}
+
 /// The names of an algorithm's kernels on each instruction set, alone and with a pool.
 type Names = [[&'static str; 2]; 4];
 
@@ -109,6 +119,12 @@ const F2_NAMES: Names = [
     ["f32_winograd_f2_3x3_avx2", "f32_winograd_f2_3x3_max_pool_avx2"],
     ["f32_winograd_f2_3x3_avx512", "f32_winograd_f2_3x3_max_pool_avx512"],
 ];
+const F2_STRIDE_2_NAMES: Names = [
+    ["f32_winograd_f2_3x3s2_portable", "f32_winograd_f2_3x3s2_max_pool_portable"],
+    ["f32_winograd_f2_3x3s2_portable16", "f32_winograd_f2_3x3s2_max_pool_portable16"],
+    ["f32_winograd_f2_3x3s2_avx2", "f32_winograd_f2_3x3s2_max_pool_avx2"],
+    ["f32_winograd_f2_3x3s2_avx512", "f32_winograd_f2_3x3s2_max_pool_avx512"],
+];
 const F4_OF_5_NAMES: Names = [
     ["f32_winograd_f4_5x5_portable", "f32_winograd_f4_5x5_max_pool_portable"],
     ["f32_winograd_f4_5x5_portable16", "f32_winograd_f4_5x5_max_pool_portable16"],
@@ -121,27 +137,29 @@ const fn names<const A: usize, const M: usize>() -> &'static Names {
     match (A, M) {
         (6, 4) => &F4_NAMES,
         (4, 2) => &F2_NAMES,
+        (5, 2) => &F2_STRIDE_2_NAMES,
         (8, 4) => &F4_OF_5_NAMES,
         _ => panic!("no algorithm has such tiles"),
     }
 }
 
-/// The algorithm with `S`'s vectors, `LANES` floats each.
+/// The algorithm for `TAPS` taps with `S`'s vectors, `LANES` floats each.
 const fn candidate<
     S: Simd,
     T: Algorithm<A, M>,
     const A: usize,
     const M: usize,
     const TAPS: usize,
+    const STRIDE: usize,
     const LANES: usize,
 >(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
-    assert!(S::LANES == LANES && taps(A, M) == TAPS);
+    assert!(S::LANES == LANES && taps::<T, A, M>() == TAPS && T::STRIDE == STRIDE);
     Candidate {
         name: names::<A, M>()[S::ISA as usize][0],
         isa: S::ISA,
-        accepts: accepts::<TAPS>,
+        accepts: accepts::<TAPS, STRIDE>,
         prefers,
         form: |_| Form { name: "winograd", params: [LANES, A, M, 0] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
@@ -152,15 +170,19 @@ const fn candidate<
 }
 
 const fn f4<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, 6, 4, 3, LANES>(prefers_f4)
+    candidate::<S, F4, 6, 4, 3, 1, LANES>(prefers_f4)
 }
 
 const fn f2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2, 4, 2, 3, LANES>(prefers_f2)
+    candidate::<S, F2, 4, 2, 3, 1, LANES>(prefers_f2)
+}
+
+const fn f2_stride_2<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, F2Stride2, 5, 2, 3, 2, LANES>(prefers_f2_stride_2)
 }
 
 const fn f4_of_5<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4Of5, 8, 4, 5, LANES>(prefers_f4_of_5)
+    candidate::<S, F4Of5, 8, 4, 5, 1, LANES>(prefers_f4_of_5)
 }
 
 /// F4 before F2, on every instruction set.
@@ -170,17 +192,23 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
     f2::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
+    f2_stride_2::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
     f4_of_5::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
     f4::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
     f2::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
+    f2_stride_2::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
     f4_of_5::<Avx2, 8>(),
     #[cfg(test)]
     f4::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
     f2::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f2_stride_2::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
     f4_of_5::<crate::simd::Portable<16>, 16>(),
 ];
@@ -247,6 +275,8 @@ impl ConvPoolDesc {
             Self::prepare_as::<F4, 6, 4>
         } else if is(&F2_NAMES) {
             Self::prepare_as::<F2, 4, 2>
+        } else if is(&F2_STRIDE_2_NAMES) {
+            Self::prepare_as::<F2Stride2, 5, 2>
         } else {
             Self::prepare_as::<F4Of5, 8, 4>
         };

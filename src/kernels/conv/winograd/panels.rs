@@ -15,7 +15,7 @@ pub struct TransformedWeights {
     values: Arc<AlignedBuf>,
     /// How one product's matrix is cut.
     pub panels: Panels,
-    /// Products of a tile: 16, 36 or 64.
+    /// Products of a tile: 16, 25, 36 or 64.
     pub products: usize,
 }
 
@@ -55,7 +55,7 @@ pub fn pack<T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usi
 ) -> Result<AlignedBuf> {
     let panels = panels(desc, LANES);
     let depth = panels.depth;
-    let size = taps(A, M).pow(2);
+    let size = taps::<T, A, M>().pow(2);
     let mut packed = AlignedBuf::zeroed(A * A * panels.len(), "transformed weights")?;
     let mut transformed = [[[0.0; LANES]; A]; A];
     for panel in (0..panels.count()).map(|i| panels.panel(i)) {

@@ -48,6 +48,18 @@ const F2_MATRICES: Matrices<4, 2, 3> = Matrices {
     output: [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, -1.0]],
 };
 
+const F2_STRIDE_2_MATRICES: Matrices<5, 2, 3> = Matrices {
+    input: [
+        [1.0, 0.0, -1.0, 0.0, 0.0],
+        [0.0, 0.0, 1.0, 0.0, 0.0],
+        [0.0, 0.0, -1.0, 0.0, 1.0],
+        [0.0, 1.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0, 0.0],
+    ],
+    weights: [[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]],
+    output: [[1.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, 1.0]],
+};
+
 const F4_OF_5_MATRICES: Matrices<8, 4, 5> = Matrices {
     input: [
         [1.0, 0.0, -5.25, 0.0, 5.25, 0.0, -1.0, 0.0],
@@ -132,6 +144,7 @@ fn transforms_are_the_papers_matrices() {
     for isa in Isa::available() {
         isa.dispatch(TransformsAgree(F4, F4_MATRICES));
         isa.dispatch(TransformsAgree(F2, F2_MATRICES));
+        isa.dispatch(TransformsAgree(F2Stride2, F2_STRIDE_2_MATRICES));
         isa.dispatch(TransformsAgree(F4Of5, F4_OF_5_MATRICES));
     }
 }
@@ -156,6 +169,7 @@ fn check_weights<T: Algorithm<A, M>, const A: usize, const M: usize, const R: us
 fn transformed_weights_are_the_papers_matrices() {
     check_weights::<F4, 6, 4, 3>(&F4_MATRICES);
     check_weights::<F2, 4, 2, 3>(&F2_MATRICES);
+    check_weights::<F2Stride2, 5, 2, 3>(&F2_STRIDE_2_MATRICES);
     check_weights::<F4Of5, 8, 4, 5>(&F4_OF_5_MATRICES);
 }
 
@@ -165,15 +179,17 @@ fn matrices_compute_a_filter() {
     fn check<const A: usize, const M: usize, const R: usize>(m: &Matrices<A, M, R>) {
         let d: Vec<f64> = (0..A).map(|i| f64::from(uniform(1, i))).collect();
         let g = &[0.3, -0.7, 0.9, -0.2, 0.4][..R];
+        let stride = (A - R) / (M - 1);
         let dot = |row: &[f64], v: &[f64]| -> f64 { row.iter().zip(v).map(|(a, b)| a * b).sum() };
         let products: Vec<f64> = (0..A).map(|i| dot(&m.input[i], &d) * dot(&m.weights[i], g)).collect();
         for y in 0..M {
-            let (found, expected) = (dot(&m.output[y], &products), dot(&d[y..y + R], g));
+            let (found, expected) = (dot(&m.output[y], &products), dot(&d[y * stride..][..R], g));
             assert!((found - expected).abs() < 1e-14, "F{M}, output {y}: {found}, expected {expected}");
         }
     }
     check(&F4_MATRICES);
     check(&F2_MATRICES);
+    check(&F2_STRIDE_2_MATRICES);
     check(&F4_OF_5_MATRICES);
 }
 
@@ -187,17 +203,19 @@ fn tolerance(candidate: &Candidate) -> f64 {
     if candidate.name.contains("_f2_") { 1e-6 } else { 1e-5 }
 }
 
-/// Sides of the filters that there are algorithms for.
-const TAPS: [usize; 2] = [3, 5];
+/// Sides of the filters, and strides, that there are algorithms for.
+const FILTERS: [(usize, usize); 3] = [(3, 1), (5, 1), (3, 2)];
 
-fn ranges(taps: usize) -> ConvRanges {
-    ConvRanges { kernel: taps..=taps, stride: 1..=1, groups: 1..=1, planar: false, ..Default::default() }
+fn ranges((taps, stride): (usize, usize)) -> ConvRanges {
+    let ranges = ConvRanges { groups: 1..=1, planar: false, ..Default::default() };
+    let dilation = if stride == 1 { ranges.dilation.clone() } else { 1..=1 };
+    ConvRanges { kernel: taps..=taps, stride: stride..=stride, dilation, ..ranges }
 }
 
 #[test]
 fn every_kernel_matches_the_oracle() {
-    for taps in TAPS {
-        let ranges = ConvRanges { size: 1..=15, inputs: 1..=40, outputs: 1..=70, ..ranges(taps) };
+    for filter in FILTERS {
+        let ranges = ConvRanges { size: 1..=15, inputs: 1..=40, outputs: 1..=70, ..ranges(filter) };
         for_problems(ranges, 200, |problem| {
             for candidate in runnable(&problem.desc) {
                 problem.check(candidate, 1, tolerance(candidate))?;
@@ -231,7 +249,8 @@ fn wide(desc: &ConvDesc) -> ConvDesc {
 /// are negative.
 #[test]
 fn a_pool_gives_the_largest_of_what_comes_without_it() {
-    let ranges = ConvRanges { size: 2..=15, dilation: 1..=1, inputs: 1..=40, outputs: 1..=70, ..ranges(3) };
+    let ranges =
+        ConvRanges { size: 2..=15, dilation: 1..=1, inputs: 1..=40, outputs: 1..=70, ..ranges((3, 1)) };
     for_problems(ranges, 100, |problem| {
         let conv = problem.desc;
         let map = conv.output;
@@ -280,11 +299,24 @@ fn a_pool_passes_a_nan_on() {
     }
 }
 
+/// The same at stride 2.
+fn halved(desc: &ConvDesc) -> ConvDesc {
+    let map = desc.input;
+    let output =
+        FeatureMap::nhwc(map.batch, map.height.div_ceil(2), map.width.div_ceil(2), desc.output.channels);
+    ConvDesc { output, stride: [2, 2], ..*desc }
+}
+
+/// The plain convolution, and one for each algorithm of other filters.
+fn all_filters(desc: &ConvDesc) -> [ConvDesc; 3] {
+    [*desc, wide(desc), halved(desc)]
+}
+
 /// Weights on both sides of the size that decides the organisation, sums longer than a chunk.
 #[test]
 fn large_layers_match_the_oracle() {
     let plain = [plain(1, 64, 64, 15), plain(1, 300, 200, 9), plain(1, 600, 130, 7)];
-    for desc in plain.into_iter().chain(plain.each_ref().map(wide)) {
+    for desc in plain.each_ref().map(all_filters).into_iter().flatten() {
         let problem = ConvProblem::of(&desc);
         for candidate in runnable(&desc).filter(|c| !c.name.contains("portable")) {
             problem.check(candidate, 3, tolerance(candidate)).unwrap();
@@ -298,7 +330,7 @@ fn bits_depend_on_the_picture_alone() {
     for (inputs, outputs, side) in [(24, 40, 13), (160, 144, 14), (530, 40, 5)] {
         let desc = |candidate: &Candidate, batch: usize| {
             let desc = plain(batch, inputs, outputs, side);
-            if (candidate.accepts)(&desc) { desc } else { wide(&desc) }
+            all_filters(&desc).into_iter().find(|desc| (candidate.accepts)(desc)).unwrap()
         };
         for candidate in CANDIDATES.iter().filter(|candidate| candidate.isa.is_available()) {
             let mut alone: Vec<Vec<f32>> = Vec::new();
@@ -360,7 +392,7 @@ fn non_finite_values_stay() {
     for activation in [Activation::Identity, Activation::Relu] {
         let desc = ConvDesc { activation, ..plain(1, 20, 10, 9) };
         for (desc, candidate) in
-            [desc, wide(&desc)].iter().flat_map(|desc| runnable(desc).map(move |candidate| (desc, candidate)))
+            all_filters(&desc).iter().flat_map(|desc| runnable(desc).map(move |candidate| (desc, candidate)))
         {
             let problem = ConvProblem::of(desc);
             let weights = problem.pack(candidate);
@@ -394,7 +426,7 @@ fn non_finite_values_stay() {
 #[test]
 fn errors_are_as_documented() {
     let layers = [(64, 28), (256, 14), (512, 14)].map(|(inputs, side)| plain(1, inputs, 16, side));
-    for desc in layers.into_iter().chain(layers.each_ref().map(wide)) {
+    for desc in layers.each_ref().map(all_filters).into_iter().flatten() {
         let (inputs, side) = (desc.input.channels, desc.input.width);
         let problem = ConvProblem { scale: false, shift: false, ..ConvProblem::of(&desc) };
         let mut input = filled(problem.desc.input, problem.seed);
