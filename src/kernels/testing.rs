@@ -316,6 +316,16 @@ impl ConvProblem {
 
     /// What a prepared kernel makes of that input.
     pub(crate) fn run_kernel(&self, kernel: &dyn Kernel, input: Guarded) -> Vec<f32> {
+        self.run_with(kernel, input, None)
+    }
+
+    /// The same of a kernel that reads one thing more.
+    pub(crate) fn run_with(
+        &self,
+        kernel: &dyn Kernel,
+        input: Guarded,
+        further: Option<&Guarded>,
+    ) -> Vec<f32> {
         let map = self.desc.output;
         let residual = self.desc.residual.map(|map| filled(map, self.seed + 4));
         let (mut output, residual) = match (self.residual, residual) {
@@ -324,10 +334,11 @@ impl ConvProblem {
         };
         let at = output.as_mut_ptr();
         let residual_at = residual.as_ref().map_or(at.cast_const(), |residual| residual.as_ptr());
-        let inputs = [input.as_ptr(), residual_at];
-        let inputs = &inputs[..=usize::from(self.desc.residual.is_some())];
+        let mut inputs = vec![input.as_ptr()];
+        inputs.extend(self.desc.residual.map(|_| residual_at));
+        inputs.extend(further.map(|further| further.as_ptr()));
         // SAFETY: memory as the descriptor says, in nobody else's hands.
-        unsafe { run_reversed(kernel, &Io { inputs, output: at }) };
+        unsafe { run_reversed(kernel, &Io { inputs: &inputs, output: at }) };
         let values: Vec<f32> = offsets(map).map(|offset| output[offset]).collect();
         offsets(map).for_each(|offset| output[offset] = f32::NAN);
         assert!(output.iter().all(|x| x.is_nan()), "{}: writes between its pixels", kernel.name());

@@ -80,8 +80,11 @@ pub(super) struct Compiler<'a> {
     /// Values that must be written to a certain place.
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
-    /// Nodes that are computed with the one that reads them, and have no value of their own.
+    /// Nodes that are computed with the one that reads them, and have no value of their own: 1x1
+    /// convolutions with the depthwise ones behind them,
     expansions: Vec<bool>,
+    /// and batch norms and products with the 1x1 convolutions behind them.
+    prologues: Vec<bool>,
     slots: Vec<Slot>,
     steps: Vec<PendingStep>,
 }
@@ -106,13 +109,14 @@ impl Plan {
         compiler.want_outputs();
         compiler.want_concat_parts();
         compiler.expansions = compiler.find_expansions();
+        compiler.prologues = compiler.find_prologues();
         for id in (0..graph.nodes.len()).map(NodeId) {
             if let Some(inner) = compiler.find_convolution_of_pool(id)? {
                 compiler.expansions[inner.0] = true;
             }
         }
         for id in (0..graph.nodes.len()).map(NodeId) {
-            if compiler.is_expansion(id) {
+            if compiler.has_no_value(id) {
                 continue;
             }
             let value = compiler.lower(id)?;
@@ -180,6 +184,7 @@ impl<'a> Compiler<'a> {
             wanted: vec![None; count],
             values: vec![None; count],
             expansions: vec![false; count],
+            prologues: vec![false; count],
             slots: Vec::new(),
             steps: Vec::new(),
         }
@@ -400,8 +405,8 @@ impl<'a> Compiler<'a> {
             return;
         }
         let inputs = &self.graph.nodes[id.0].inputs;
-        let expanded = inputs.iter().filter(|&&input| self.is_expansion(input));
-        let read_there = expanded.flat_map(|input| &self.graph.nodes[input.0].inputs);
+        let without_value = inputs.iter().filter(|&&input| self.has_no_value(input));
+        let read_there = without_value.flat_map(|input| &self.graph.nodes[input.0].inputs);
         let read: Vec<NodeId> = inputs.iter().chain(read_there).copied().collect();
         for input in read {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
@@ -467,9 +472,19 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether a node is computed with the one that reads it.
+    /// Whether a node is a convolution that is computed with the depthwise one that reads it.
     pub fn is_expansion(&self, id: NodeId) -> bool {
         self.expansions[id.0]
+    }
+
+    /// Whether a node is computed with the 1x1 convolution that reads it, on the way to its sums.
+    pub fn is_prologue(&self, id: NodeId) -> bool {
+        self.prologues[id.0]
+    }
+
+    /// Whether a node is computed with the one that reads it.
+    fn has_no_value(&self, id: NodeId) -> bool {
+        self.is_expansion(id) || self.is_prologue(id)
     }
 
     /// Whether a node's value has one reader, and no place where it must be.

@@ -206,15 +206,22 @@ impl Compiler<'_> {
         if self.is_expansion(node.inputs[0]) {
             return self.expand_depthwise(id, op);
         }
+        if self.is_prologue(node.inputs[0]) {
+            return self.conv_behind_prologue(id, op);
+        }
         let from = self.place(node.inputs[0]);
         let geometry = Geometry::of(op, node, &from.view);
         let layout = View::physical(self.shape(id));
-        let residual = node.fused.residual.then(|| self.place(node.inputs[1]));
-        let residual = residual.map(|residual| {
-            let usable = residual.view.feature_map().channels_last();
-            if usable { residual } else { self.copy(&node.name, residual, layout) }
-        });
+        let residual = self.residual(id, layout);
         self.product(id, from, residual, geometry, layout, View::feature_map)
+    }
+
+    /// What is added to a convolution's sums, by a copy of that layout if they can not read it where it lies.
+    pub fn residual(&mut self, id: NodeId, layout: View) -> Option<Place> {
+        let node = self.node(id);
+        let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
+        let usable = residual.view.feature_map().channels_last();
+        Some(if usable { residual } else { self.copy(&node.name, residual, layout) })
     }
 
     /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.

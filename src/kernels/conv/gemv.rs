@@ -60,7 +60,7 @@ fn accepts(desc: &ConvDesc) -> bool {
 }
 
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
-    let panels = panels::<S>(desc);
+    let panels = panels(desc, S::ISA);
     // Panels that stream side by side are together only in one chunk; few are spread over the threads: with
     // 2048-128 two threads took as long as one, 1.9 times as long as the implicit product.
     let side_by_side = panels.count().div_ceil(most_panels(1));

@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 
+use super::prologue::{self, Change, Prologue};
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::gemm::tile::{self, Next, TileWork, max_rows, with_rows};
+use crate::kernels::gemm::tile::{self, Next, TileWork, most_rows, with_rows};
 use crate::kernels::gemm::{Panel, Panels, Weight, widen};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -27,6 +28,11 @@ const TABLE_LIMIT: usize = 4096;
 /// second-level cache. Tiles that widen what they load took 8 % longer on AlexNet's second convolution,
 /// since widening keeps a multiplier busy; larger panels come from memory, and are better read small.
 const WIDENED_LIMIT: usize = 128 << 10;
+
+/// Floats of a block's changed pixels, at most: 256 KiB, a quarter of a second-level cache, whose rest is for
+/// the panels. 128 and 512 KiB measured alike, with 32 and 64 KiB DenseNet-121 took 1 to 4 % longer, since each
+/// block reads all panels.
+const COPIED_LIMIT: usize = 64 << 10;
 
 /// Output pixels from which threads split the pixels; below, they split the output channels, so
 /// that each reads only its part of the weights.
@@ -69,8 +75,9 @@ fn accepts(desc: &ConvDesc) -> bool {
 }
 
 /// The panels of a convolution's weights.
-pub(super) fn panels<S: Simd>(desc: &ConvDesc) -> Panels {
-    Panels { groups: desc.groups, group_outputs: desc.group_outputs(), depth: desc.depth(), lanes: S::LANES }
+pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
+    let (group_outputs, lanes) = (desc.group_outputs(), isa.lanes());
+    Panels { groups: desc.groups, group_outputs, depth: desc.depth(), lanes }
 }
 
 /// The form of direct kernels' weights, shared by all of them.
@@ -80,7 +87,7 @@ pub(super) fn form<S: Simd>(desc: &ConvDesc) -> Form {
 
 /// Weights in that form, in their own type.
 pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
-    let (panels, taps) = (panels::<S>(desc), desc.kernel[0] * desc.kernel[1]);
+    let (panels, taps) = (panels(desc, S::ISA), desc.kernel[0] * desc.kernel[1]);
     Ok(match weights {
         Values::F32(weights) => panels.pack_conv(weights, taps)?.into(),
         Values::F16(weights) => panels.pack_conv(weights, taps)?.into(),
@@ -88,7 +95,7 @@ pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Pack
 }
 
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
-    Box::new(Igemm::new::<S>(names(S::ISA), desc, packed, epilogue, threads))
+    Box::new(Igemm::new(names(S::ISA), S::ISA, desc, packed, epilogue, threads))
 }
 
 /// A prepared implicit product.
@@ -102,8 +109,12 @@ pub(super) struct Igemm {
     epilogue: Epilogue,
     /// What a tap in the padding reads.
     zeros: AlignedBuf,
+    /// What is done to the input's pixels before the tiles read them.
+    prologue: Option<Prologue>,
     /// Pixel ranges and panel ranges that the chunks are the pairs of.
     parts: [usize; 2],
+    /// Pixels of which each of the ranges, but for the last one's end, has a multiple.
+    unit: usize,
     chunks: [usize; 1],
     /// Rows of a tile and tiles of a block, at most.
     rows: usize,
@@ -114,16 +125,17 @@ pub(super) struct Igemm {
 
 impl Igemm {
     /// A kernel with these names for float32 and float16 weights.
-    pub(super) fn new<S: Simd>(
+    pub(super) fn new(
         names: [&'static str; 2],
+        isa: Isa,
         desc: &ConvDesc,
         packed: Packed,
         epilogue: Epilogue,
         threads: usize,
     ) -> Self {
         let runs = Runs::of(desc);
-        let panels = panels::<S>(desc);
-        let rows = max_rows::<S>();
+        let panels = panels(desc, isa);
+        let rows = most_rows(isa);
         let (pixels, count) = (desc.output.pixels(), panels.count());
         let parts = if pixels >= PIXELS_TO_SPLIT {
             [chunks_for(pixels.div_ceil(rows), threads), 1]
@@ -141,14 +153,16 @@ impl Igemm {
         let widened = if half && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
         Self {
             name: names[usize::from(half)],
-            isa: S::ISA,
+            isa,
             desc: *desc,
             runs,
             panels,
             packed,
             epilogue,
             zeros,
+            prologue: None,
             parts,
+            unit: rows,
             chunks,
             rows,
             tiles,
@@ -156,23 +170,50 @@ impl Igemm {
         }
     }
 
+    /// The same product of an input that is changed while a block's pixels are copied; only for 1x1
+    /// convolutions, each of whose sums is one run.
+    pub(super) fn behind(self, prologue: Prologue, threads: usize) -> Self {
+        debug_assert!(self.desc.is_pointwise() && self.desc.groups == 1);
+        let pixels = self.desc.output.pixels();
+        let tiles = pixels.div_ceil(self.rows);
+        let (parts, unit) = if pixels >= PIXELS_TO_SPLIT {
+            ([chunks_for(tiles, threads), 1], self.rows)
+        } else {
+            // A pixel is changed again for each range of panels, so there are no more of them than threads. Ranges
+            // of pixels instead, with each changed once, took whole networks up to 1 % longer with two threads:
+            // each of them then reads all the weights.
+            let across = self.panels.count().min(threads);
+            ([threads.div_ceil(across).min(tiles), across], 1)
+        };
+        let block = (COPIED_LIMIT / (self.rows * prologue::floats(&self.desc.input))).max(1);
+        Self {
+            prologue: Some(prologue),
+            parts,
+            unit,
+            chunks: [parts[0] * parts[1]],
+            tiles: self.tiles.min(block),
+            ..self
+        }
+    }
+
     /// The `index`-th chunk.
     fn chunk<W>(&self, weights: *const W, index: usize, io: &Io<'_>, scratch: Scratch) -> Chunk<'_, W> {
-        let tiles = self.desc.output.pixels().div_ceil(self.rows);
-        let whole_tiles = even_range(tiles, self.parts[0], index / self.parts[1]);
-        let end = (whole_tiles.end * self.rows).min(self.desc.output.pixels());
+        let pixels = self.desc.output.pixels();
+        let units = even_range(pixels.div_ceil(self.unit), self.parts[0], index / self.parts[1]);
         #[expect(clippy::cast_ptr_alignment, reason = "scratch is 64-byte aligned")]
         let table = scratch.local.cast::<*const f32>();
         Chunk {
             kernel: self,
             weights,
-            pixels: whole_tiles.start * self.rows..end,
+            pixels: units.start * self.unit..(units.end * self.unit).min(pixels),
             panels: even_range(self.panels.count(), self.parts[1], index % self.parts[1]),
             input: io.inputs[0],
             residual: self.desc.residual.map(|_| io.inputs[1]),
             output: io.output,
+            gate: io.inputs[io.inputs.len() - 1],
             table,
             widened: scratch.local.wrapping_add(self.table_floats()),
+            copied: scratch.local.wrapping_add(self.table_floats() + self.widened),
         }
     }
 
@@ -180,6 +221,12 @@ impl Igemm {
     fn table_floats(&self) -> usize {
         let addresses = self.tiles * self.addresses();
         (addresses * (size_of::<*const f32>() / size_of::<f32>())).next_multiple_of(16)
+    }
+
+    /// Floats of a block's changed pixels.
+    fn copied_floats(&self) -> usize {
+        let pixels = self.tiles * self.rows;
+        self.prologue.as_ref().map_or(0, |_| pixels * prologue::floats(&self.desc.input))
     }
 
     /// Addresses of one tile in the table: its runs, its outputs, its residuals.
@@ -198,7 +245,7 @@ impl Kernel for Igemm {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.table_floats() + self.widened }
+        ScratchSize { shared: 0, local: self.table_floats() + self.widened + self.copied_floats() }
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -218,9 +265,13 @@ struct Chunk<'a, W> {
     input: *const f32,
     residual: Option<*const f32>,
     output: *mut f32,
+    /// What a prologue reads besides the input, if it does.
+    gate: *const f32,
     table: *mut *const f32,
     /// Room for [`Igemm::widened`] floats.
     widened: *mut f32,
+    /// Room for [`Igemm::copied_floats`].
+    copied: *mut f32,
 }
 
 impl<W: Weight> Vectorized for Chunk<'_, W> {
@@ -241,11 +292,17 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
         let mut pixel = Pixel::nth(self.pixels.start, size.height, size.width);
         for block in 0..blocks {
             let tiles_here = even_range(tiles, blocks, block);
-            let mut table = self.table;
+            let (mut table, mut copied) = (self.table, self.copied);
             for tile in tiles_here.clone() {
+                let (first, rows) = (pixel, rows_of(tile));
                 // SAFETY: a block has at most `kernel.tiles` tiles of at most `kernel.rows` pixels.
                 unsafe {
-                    self.fill_table(&mut pixel, rows_of(tile), table);
+                    self.fill_table(&mut pixel, rows, table);
+                    if let Some(prologue) = &kernel.prologue {
+                        let map = &kernel.desc.input;
+                        s.call(Change { prologue, map, first, rows, table, gate: self.gate, to: copied });
+                        copied = copied.add(rows * prologue::floats(map));
+                    }
                     table = table.add(kernel.addresses());
                 }
             }

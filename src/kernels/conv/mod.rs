@@ -11,6 +11,7 @@ mod gemv;
 mod grouped;
 mod igemm;
 mod im2col;
+mod prologue;
 mod runs;
 mod stem;
 mod winograd;
@@ -22,6 +23,7 @@ use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
 use super::{Epilogue, Kernel};
 
 pub use expand_depthwise::ExpandDepthwiseDesc;
+pub use prologue::{Prologue, PrologueDesc};
 pub use winograd::ConvPoolDesc;
 
 /// Zero pixels around a picture, which need not be the same on all sides.

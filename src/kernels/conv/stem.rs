@@ -61,7 +61,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     let width = seen(1, desc.output.width);
     let copy = FeatureMap::nhwc(desc.input.batch, height, width, desc.input.channels);
     let over_copy = ConvDesc { input: copy, padding: Padding::default(), ..*desc };
-    let product = Igemm::new::<S>(names(S::ISA), &over_copy, packed, epilogue, threads);
+    let product = Igemm::new(names(S::ISA), S::ISA, &over_copy, packed, epilogue, threads);
     let phases = [chunks_for(copy.batch * copy.height, threads), product.phases()[0]];
     Box::new(Stem { input: desc.input, padding: desc.padding, copy, product, phases })
 }
