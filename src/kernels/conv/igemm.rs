@@ -2,8 +2,9 @@
 //!
 //! A tile takes some output pixels as its rows and a panel of output channels as its columns, and
 //! reads the inputs where they are, through a table of addresses: for each pixel one address per
-//! tap, which for a tap in the padding is that of a run of zeros. Nothing is copied. Without
-//! padding, a 1x1 convolution is the plain product of two matrices.
+//! tap, which for a tap in the padding is that of a run of zeros. Nothing is copied, unless something
+//! is done to the input first ([`super::prologue`]). Without padding, a 1x1 convolution is the plain
+//! product of two matrices.
 
 use std::ops::Range;
 
