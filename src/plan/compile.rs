@@ -81,7 +81,7 @@ pub(super) struct Compiler<'a> {
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
     /// Nodes that are computed with the one that reads them, and have no value of their own.
-    expansions: Vec<bool>,
+    inner: Vec<bool>,
     slots: Vec<Slot>,
     steps: Vec<PendingStep>,
 }
@@ -105,9 +105,9 @@ impl Plan {
         let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
-        compiler.expansions = compiler.find_expansions();
+        compiler.inner = compiler.find_inner();
         for id in (0..graph.nodes.len()).map(NodeId) {
-            if compiler.is_expansion(id) {
+            if compiler.is_inner(id) {
                 continue;
             }
             let value = compiler.lower(id)?;
@@ -174,7 +174,7 @@ impl<'a> Compiler<'a> {
             readers,
             wanted: vec![None; count],
             values: vec![None; count],
-            expansions: vec![false; count],
+            inner: vec![false; count],
             slots: Vec::new(),
             steps: Vec::new(),
         }
@@ -394,10 +394,15 @@ impl<'a> Compiler<'a> {
         if materialised {
             return;
         }
-        let inputs = &self.graph.nodes[id.0].inputs;
-        let expanded = inputs.iter().filter(|&&input| self.is_expansion(input));
-        let read_there = expanded.flat_map(|input| &self.graph.nodes[input.0].inputs);
-        let read: Vec<NodeId> = inputs.iter().chain(read_there).copied().collect();
+        // What nodes without a value of their own read is read here.
+        let mut read = self.graph.nodes[id.0].inputs.clone();
+        let mut at = 0;
+        while at < read.len() {
+            if self.is_inner(read[at]) {
+                read.extend(&self.graph.nodes[read[at].0].inputs);
+            }
+            at += 1;
+        }
         for input in read {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
                 && let Storage::Slot(slot) = place.storage
@@ -463,8 +468,8 @@ impl<'a> Compiler<'a> {
     }
 
     /// Whether a node is computed with the one that reads it.
-    pub fn is_expansion(&self, id: NodeId) -> bool {
-        self.expansions[id.0]
+    pub fn is_inner(&self, id: NodeId) -> bool {
+        self.inner[id.0]
     }
 
     /// Whether a node's value has one reader, and no place where it must be.

@@ -202,18 +202,30 @@ impl Compiler<'_> {
 
     fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
         let node = self.node(id);
-        if self.is_expansion(node.inputs[0]) {
-            return self.expand_depthwise(id, op);
+        if self.is_inner(node.inputs[0]) {
+            return self.conv2d_with_inner(id, op);
         }
         let from = self.place(node.inputs[0]);
         let geometry = Geometry::of(op, node, &from.view);
         let layout = View::physical(self.shape(id));
-        let residual = node.fused.residual.then(|| self.place(node.inputs[1]));
-        let residual = residual.map(|residual| {
-            let usable = residual.view.feature_map().channels_last();
-            if usable { residual } else { self.copy(&node.name, residual, layout) }
-        });
+        let residual = self.residual(id);
         self.product(id, from, residual, geometry, layout, View::feature_map)
+    }
+
+    /// A convolution's residual, its pixels' channels side by side.
+    pub fn residual(&mut self, id: NodeId) -> Option<Place> {
+        let node = self.node(id);
+        let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
+        Some(self.channels_last(&node.name, residual))
+    }
+
+    /// Where the sum of a product and a residual goes: over the residual if it dies there.
+    pub fn target_of_sum(&mut self, id: NodeId, from: Place, residual: Option<Place>, layout: View) -> Place {
+        match residual {
+            // The input's pixels are read again while the output is written.
+            Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
+            _ => self.target(id, layout),
+        }
     }
 
     /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
@@ -241,11 +253,7 @@ impl Compiler<'_> {
     ) -> Result<Place> {
         let node = self.node(id);
         let mut from = from;
-        let to = match residual {
-            // The input's pixels are read again while the output is written.
-            Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
-            _ => self.target(id, layout),
-        };
+        let to = self.target_of_sum(id, from, residual, layout);
         let desc = |from: &Place| {
             let residual = residual.map(|r| as_map(&r.view));
             geometry.desc(from.view.feature_map(), as_map(&to.view), residual, node.fused.activation)

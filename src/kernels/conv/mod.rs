@@ -21,7 +21,7 @@ use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
 
 use super::{Epilogue, Kernel};
 
-pub use expand_depthwise::ExpandDepthwiseDesc;
+pub use expand_depthwise::{ExpandDepthwiseDesc, ProjectDesc};
 
 /// Zero pixels around a picture, which need not be the same on all sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
