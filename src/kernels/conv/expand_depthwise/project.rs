@@ -40,19 +40,28 @@ const NAMES: [[[&str; 2]; 2]; 4] = [
 /// since shorter ones compute more rows of the expansion again, and bands of 1 MiB were no faster.
 const BAND: usize = 768 << 10;
 
-/// Pixels of a band for each channel that goes into the expansion or comes out of the projection, from
-/// which weights that every band reads pay. Blocks of 14x14 in two bands (of `MobileNetV2` and `MNASNet`)
-/// took 0.82 to 0.96 of the time at 0.55 to 0.75, and 1.01 at 0.51; blocks of 7x7 1.05 to 1.2.
-const BAND_PIXELS: f64 = 0.54;
+/// Bytes of the 1x1 convolutions' weights, at most: they are read again for every band, and should stay
+/// beside it in the second-level cache. Blocks of 14x14 in two bands (of `MobileNetV2`, V3, `MNASNet` and
+/// `ShuffleNetV2`) took 0.8 to 0.96 of the time with up to 245 KB, 0.96 to 1.06 with 300 to 450 KB, and
+/// blocks of 7x7 with more 1.05 to 1.2.
+const WEIGHTS: usize = 256 << 10;
 
-/// Products of the expansion that bands compute again, at most, for each pixel and expanded channel
-/// whose value stays in the cache. Blocks took 0.82 to 0.96 of the time up to 12, 1.01 to 1.06 from 14 to
-/// 17 and 1.1 at 20.
-const MOST_PRODUCTS: usize = 12;
+/// Products of the expansion that bands compute again, at most, for each value of the depthwise
+/// convolution, which stays in the cache for them. Blocks took 0.8 to 0.96 of the time up to 17, 1.06 to
+/// 1.12 from 17 to 34.
+const MOST_PRODUCTS: usize = 17;
 
 /// Rows that two neighbouring bands both see of the expansion, at most: 5x5 kernels without a stride
 /// took 1.00 to 1.05 of the time at all sizes.
 const MOST_OVERLAP: usize = 3;
+
+/// Pixels from which a block pays for a thread alone: 0.93 to 1.00 of the time from here on, but 0.97 to
+/// 1.04 at 14x14, where what is between the kernels stays in its cache anyway.
+const PIXELS_ALONE: usize = 28 * 28;
+
+/// Pixels from which a block without an expansion pays: 0.75 to 0.98 of the time at 112x112, up to 1.15 at
+/// 28x28.
+const PIXELS_IN_PLACE: usize = 56 * 56;
 
 /// Floats in a cache line.
 const LINE: usize = 16;
@@ -145,14 +154,16 @@ impl ProjectDesc {
     /// bits, so that the number of threads may have a say.
     pub fn pays(&self, isa: Isa, threads: usize) -> bool {
         let (desc, output) = (&self.depthwise, &self.depthwise.output);
-        // A thread alone gains nothing where two lose, even if its one band has no neighbours.
-        let bands = self.bands(&between(desc), isa, threads.max(2)).count;
-        let pixels = output.height * output.width;
+        let (pixels, channels) = (output.height * output.width, output.channels);
         let weights = self.expand.map_or(0, |expand| expand.depth()) + self.project.output.channels;
-        if (pixels / bands) as f64 <= BAND_PIXELS * weights as f64 {
+        if weights * channels * size_of::<f32>() > WEIGHTS || (threads == 1 && pixels < PIXELS_ALONE) {
             return false;
         }
-        let Some(expand) = &self.expand else { return depthwise::reads_in_place(desc) };
+        let Some(expand) = &self.expand else {
+            return pixels >= PIXELS_IN_PLACE && depthwise::reads_in_place(desc);
+        };
+        // Alone, a thread's bands have fewer neighbours, but the gain is less, too.
+        let bands = self.bands(&between(desc), isa, threads.max(2)).count;
         let overlap = desc.kernel[0].saturating_sub(desc.stride[0]);
         let again = (bands - 1) * overlap * expand.output.width * expand.depth();
         overlap <= MOST_OVERLAP && again <= MOST_PRODUCTS * pixels
