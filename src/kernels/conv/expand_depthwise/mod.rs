@@ -5,6 +5,8 @@
 //! only to be read once. Here a panel of its channels, over a band of rows, is computed into scratch
 //! that the nearer caches hold, with zeros around it, and goes through the depthwise convolution at
 //! once. Each value is the same sum as in the two kernels one after the other, to the bit.
+//!
+//! Where it pays, the projection behind them joins in ([`ProjectDesc`]).
 
 mod pair;
 mod project;
