@@ -591,3 +591,66 @@ fn an_expansion_goes_with_its_depthwise_convolution() {
         assert_eq!(together, apart);
     }
 }
+
+/// The 1x1 convolution behind a depthwise one is computed with it, with an expansion in front and without,
+/// and apart where somebody else wants its input: to the same bits, whether what is added is the block's
+/// input or a value that the sum overwrites.
+#[test]
+fn a_projection_goes_with_its_depthwise_convolution() {
+    #[derive(Clone, Copy, Debug)]
+    enum Added {
+        Nothing,
+        Input,
+        Other,
+    }
+    let block = |wanted: bool, stride: usize, expanded: bool, added: Added| {
+        let mut d = Draw::new();
+        let x = d.builder.input("x", &[1, 3, 40, 31]).unwrap();
+        let c = d.conv(x, 24, 3, 2);
+        let (mut wide, channels) = (c, if expanded { 100 } else { 24 });
+        if expanded {
+            wide = d.conv(wide, channels, 1, 1);
+            wide = d.relu(wide);
+        }
+        let deep = d.conv_with(wide, channels, 3, Conv2d { groups: channels, ..plain(stride, 1) });
+        let deep = d.bn(deep);
+        let deep = d.relu(deep);
+        let y = d.conv(deep, 24, 1, 1);
+        let y = d.bn(y);
+        let y = match added {
+            Added::Nothing => y,
+            Added::Input => d.plus(y, c),
+            Added::Other => {
+                let other = d.conv(x, 24, 3, 2 * stride);
+                d.plus(y, other)
+            }
+        };
+        let y = d.relu(y);
+        let y = d.conv(y, 5, 3, 1);
+        let outputs: &[NodeId] = if wanted { &[y, deep] } else { &[y] };
+        Network::new(optimize(d.traced(outputs)))
+    };
+    let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
+    // Many threads have bands too short to be worth it.
+    let few = rvision::threads::pool().unwrap().threads() <= 4;
+    let added = |stride: usize| {
+        let input = (stride == 1).then_some(Added::Input);
+        [Added::Nothing, Added::Other].into_iter().chain(input)
+    };
+    for (stride, shape) in [(1, [2, 3, 90, 71]), (2, [1, 3, 130, 97]), (1, [1, 3, 210, 230])] {
+        let shape = Shape::new(&shape);
+        let x = noise(shape.numel(), 9);
+        for (added, expanded) in added(stride).flat_map(|added| [(added, true), (added, false)]) {
+            let [together, apart] = [false, true].map(|wanted| {
+                let network = block(wanted, stride, expanded, added);
+                let plan = network.plan(&[shape]).unwrap().to_string();
+                let fused = plan.contains("depthwise_project");
+                // Without an expansion only large maps gain.
+                let pays = expanded || shape[2] > 200;
+                assert!(fused == (vectors && pays && !wanted) || !few, "{plan}");
+                run(&network, &[shape], std::slice::from_ref(&x)).swap_remove(0)
+            });
+            assert_eq!(together, apart, "stride {stride}, {added:?} added, expansion: {expanded}");
+        }
+    }
+}

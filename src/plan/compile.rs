@@ -80,11 +80,8 @@ pub(super) struct Compiler<'a> {
     /// Values that must be written to a certain place.
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
-    /// Nodes that are computed with the one that reads them, and have no value of their own: 1x1
-    /// convolutions with the depthwise ones behind them,
-    expansions: Vec<bool>,
-    /// and batch norms and products with the 1x1 convolutions behind them.
-    prologues: Vec<bool>,
+    /// Nodes that are computed with the one that reads them, and have no value of their own.
+    inner: Vec<bool>,
     slots: Vec<Slot>,
     steps: Vec<PendingStep>,
 }
@@ -108,15 +105,12 @@ impl Plan {
         let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
-        compiler.expansions = compiler.find_expansions();
-        compiler.prologues = compiler.find_prologues();
-        for id in (0..graph.nodes.len()).map(NodeId) {
-            if let Some(inner) = compiler.find_convolution_of_pool(id)? {
-                compiler.expansions[inner.0] = true;
-            }
+        compiler.inner = compiler.find_inner();
+        for id in compiler.find_prologues().into_iter().chain(compiler.find_pooled()?) {
+            compiler.inner[id.0] = true;
         }
         for id in (0..graph.nodes.len()).map(NodeId) {
-            if compiler.has_no_value(id) {
+            if compiler.is_inner(id) {
                 continue;
             }
             let value = compiler.lower(id)?;
@@ -183,8 +177,7 @@ impl<'a> Compiler<'a> {
             readers,
             wanted: vec![None; count],
             values: vec![None; count],
-            expansions: vec![false; count],
-            prologues: vec![false; count],
+            inner: vec![false; count],
             slots: Vec::new(),
             steps: Vec::new(),
         }
@@ -404,10 +397,15 @@ impl<'a> Compiler<'a> {
         if materialised {
             return;
         }
-        let inputs = &self.graph.nodes[id.0].inputs;
-        let without_value = inputs.iter().filter(|&&input| self.has_no_value(input));
-        let read_there = without_value.flat_map(|input| &self.graph.nodes[input.0].inputs);
-        let read: Vec<NodeId> = inputs.iter().chain(read_there).copied().collect();
+        // What nodes without a value of their own read is read here.
+        let mut read = self.graph.nodes[id.0].inputs.clone();
+        let mut at = 0;
+        while at < read.len() {
+            if self.is_inner(read[at]) {
+                read.extend(&self.graph.nodes[read[at].0].inputs);
+            }
+            at += 1;
+        }
         for input in read {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
                 && let Storage::Slot(slot) = place.storage
@@ -472,19 +470,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether a node is a convolution that is computed with the depthwise one that reads it.
-    pub fn is_expansion(&self, id: NodeId) -> bool {
-        self.expansions[id.0]
-    }
-
-    /// Whether a node is computed with the 1x1 convolution that reads it, on the way to its sums.
-    pub fn is_prologue(&self, id: NodeId) -> bool {
-        self.prologues[id.0]
-    }
-
     /// Whether a node is computed with the one that reads it.
-    fn has_no_value(&self, id: NodeId) -> bool {
-        self.is_expansion(id) || self.is_prologue(id)
+    pub fn is_inner(&self, id: NodeId) -> bool {
+        self.inner[id.0]
     }
 
     /// Whether a node's value has one reader, and no place where it must be.

@@ -9,17 +9,26 @@ use crate::kernels::conv::{self, Candidate, ConvPoolDesc};
 use crate::tensor::View;
 
 impl Compiler<'_> {
-    /// The convolution that a pool alone reads, if both have a kernel together.
-    pub fn find_convolution_of_pool(&self, id: NodeId) -> Result<Option<NodeId>> {
-        let Op::MaxPool2d(window) = &self.node(id).op else { return Ok(None) };
-        let inner = self.node(id).inputs[0];
-        let Op::Conv2d(op) = &self.node(inner).op else { return Ok(None) };
-        if conv::is_forced() || !is_halving(window) || !self.is_read_once(inner) {
-            return Ok(None);
+    /// Which nodes are convolutions that a pool alone reads, and that have a kernel together with it.
+    pub fn find_pooled(&self) -> Result<Vec<NodeId>> {
+        let mut found = Vec::new();
+        if conv::is_forced() {
+            return Ok(found);
         }
-        let input = View::physical(self.shape(self.node(inner).inputs[0]));
-        let (desc, part) = self.conv_pool_desc(id, inner, op, input)?;
-        Ok(desc.accepts(part).then_some(inner))
+        for id in (0..self.graph.nodes.len()).map(NodeId) {
+            let Op::MaxPool2d(window) = &self.node(id).op else { continue };
+            let inner = self.node(id).inputs[0];
+            let Op::Conv2d(op) = &self.node(inner).op else { continue };
+            if !is_halving(window) || !self.is_read_once(inner) {
+                continue;
+            }
+            let input = View::physical(self.shape(self.node(inner).inputs[0]));
+            let (desc, part) = self.conv_pool_desc(id, inner, op, input)?;
+            if desc.accepts(part) {
+                found.push(inner);
+            }
+        }
+        Ok(found)
     }
 
     /// The descriptor of a pool and the convolution in front of it, which reads a map that lies like this,

@@ -94,7 +94,7 @@ impl Compiler<'_> {
             Op::Conv2d(conv) => self.conv2d(id, conv)?,
             Op::Linear => self.linear(id)?,
             Op::Concat { dim } => self.concat(id, *dim),
-            Op::MaxPool2d(_) if self.is_expansion(node.inputs[0]) => self.conv_pool(id)?,
+            Op::MaxPool2d(_) if self.is_inner(node.inputs[0]) => self.conv_pool(id)?,
             Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window)),
             Op::AvgPool2d { window, count_include_pad, divisor_override } => {
                 let divisor = divisor_override.map(|d| i64::try_from(d).unwrap_or(i64::MAX));
@@ -203,25 +203,33 @@ impl Compiler<'_> {
 
     fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
         let node = self.node(id);
-        if self.is_expansion(node.inputs[0]) {
-            return self.expand_depthwise(id, op);
-        }
-        if self.is_prologue(node.inputs[0]) {
-            return self.conv_behind_prologue(id, op);
+        if self.is_inner(node.inputs[0]) {
+            return match self.node(node.inputs[0]).op {
+                Op::Conv2d(_) => self.conv2d_with_inner(id, op),
+                _ => self.conv_behind_prologue(id, op),
+            };
         }
         let from = self.place(node.inputs[0]);
         let geometry = Geometry::of(op, node, &from.view);
         let layout = View::physical(self.shape(id));
-        let residual = self.residual(id, layout);
+        let residual = self.residual(id);
         self.product(id, from, residual, geometry, layout, View::feature_map)
     }
 
-    /// What is added to a convolution's sums, by a copy of that layout if they can not read it where it lies.
-    pub fn residual(&mut self, id: NodeId, layout: View) -> Option<Place> {
+    /// A convolution's residual, its pixels' channels side by side.
+    pub fn residual(&mut self, id: NodeId) -> Option<Place> {
         let node = self.node(id);
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
-        let usable = residual.view.feature_map().channels_last();
-        Some(if usable { residual } else { self.copy(&node.name, residual, layout) })
+        Some(self.channels_last(&node.name, residual))
+    }
+
+    /// Where the sum of a product and a residual goes: over the residual if it dies there.
+    pub fn target_of_sum(&mut self, id: NodeId, from: Place, residual: Option<Place>, layout: View) -> Place {
+        match residual {
+            // The input's pixels are read again while the output is written.
+            Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
+            _ => self.target(id, layout),
+        }
     }
 
     /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
@@ -249,11 +257,7 @@ impl Compiler<'_> {
     ) -> Result<Place> {
         let node = self.node(id);
         let mut from = from;
-        let to = match residual {
-            // The input's pixels are read again while the output is written.
-            Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
-            _ => self.target(id, layout),
-        };
+        let to = self.target_of_sum(id, from, residual, layout);
         let desc = |from: &Place| {
             let residual = residual.map(|r| as_map(&r.view));
             geometry.desc(from.view.feature_map(), as_map(&to.view), residual, node.fused.activation)

@@ -2,8 +2,9 @@
 //! kernels.
 //!
 //! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
-//! infers shapes, lowers every node to a prepared kernel ([`lower`], [`rows`]) or two to one
-//! ([`expand`], [`conv_pool`], [`prologue`]), decides in which order values lie ([`layout`]), and which values are
+//! infers shapes, lowers every node to a prepared kernel ([`lower`], [`rows`]) or two or
+//! three to one ([`expand`], [`conv_pool`], [`prologue`]), decides in which order values lie ([`layout`]), and
+//! which values are
 //! views of others ([`compile`]) and gives every value its place in one arena ([`memory`]).
 //! Running one resolves pointers and hands the phases to the worker pool ([`exec`]), which [`profile`]
 //! times; [`peaks`] is what the machine can do at most.

@@ -18,8 +18,8 @@ struct Front {
 impl Compiler<'_> {
     /// Which nodes are what is done to a map that a 1x1 convolution alone reads, and that is better
     /// done together with it.
-    pub fn find_prologues(&self) -> Vec<bool> {
-        let mut found = vec![false; self.graph.nodes.len()];
+    pub fn find_prologues(&self) -> Vec<NodeId> {
+        let mut found = Vec::new();
         if conv::is_forced() {
             return found;
         }
@@ -27,13 +27,15 @@ impl Compiler<'_> {
             let Op::Conv2d(op) = &node.op else { continue };
             let id = node.inputs[0];
             // What is computed with the convolution behind it reads its input where it lies.
-            if self.is_expansion(NodeId(index)) || !self.is_read_once(id) || self.front(id).is_none() {
+            if self.is_inner(NodeId(index)) || !self.is_read_once(id) || self.front(id).is_none() {
                 continue;
             }
             let [input, output] = [id, NodeId(index)].map(|id| View::physical(self.shape(id)));
             let geometry = Geometry::of(op, node, &input);
             let desc = geometry.desc(input.feature_map(), output.feature_map(), None, node.fused.activation);
-            found[id.0] = PrologueDesc::part(&desc, self.isa).is_some();
+            if PrologueDesc::part(&desc, self.isa).is_some() {
+                found.push(id);
+            }
         }
         found
     }
@@ -72,7 +74,7 @@ impl Compiler<'_> {
             self.channels_last(&inner.name, gate)
         });
         let layout = View::physical(self.shape(id));
-        let residual = self.residual(id, layout);
+        let residual = self.residual(id);
         let to = match residual {
             // What is read for other pixels must not be written over.
             Some(r) if [Some(from), gate].iter().flatten().all(|read| read.storage != r.storage) => {

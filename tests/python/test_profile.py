@@ -70,6 +70,27 @@ def test_of_a_strided_input_only_what_windows_see():
     assert rows["1"].bytes == 4 * (16 * 16 * 16 + 16 * 16 + 16 * 16 * 16)
 
 
+def test_convolutions_that_are_one_step_all_count():
+    net = models.mobilenet_v2()
+    shape = (1, 3, 224, 224)
+    found = rvision.profile(net, pictures(*shape), runs=1)
+    assert found.multiply_adds == rvision.summary(net, shape).multiply_adds
+    rows = {row.name: row for row in found.rows}
+    # The last convolution gives the step its name.
+    block = [
+        rows[name]
+        for name in ("features.3.conv.0.0", "features.3.conv.1.0", "features.3.conv.2")
+        if name in rows
+    ]
+    pixels = 56 * 56
+    assert sum(row.multiply_adds for row in block) == pixels * 144 * (24 + 9 + 24)
+    if "depthwise_project" in rows["features.3.conv.2"].kernel:
+        (row,) = block
+        # The block's input is also what is added; panels of packed weights may be padded.
+        least = 4 * (2 * pixels * 24 + 144 * (24 + 9 + 24))
+        assert least <= row.bytes <= least + 4 * 144 * 32
+
+
 # ---- times ----
 
 

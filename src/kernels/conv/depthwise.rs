@@ -68,12 +68,17 @@ fn prepare<const I: usize>(
     threads: usize,
 ) -> Box<dyn Kernel> {
     let isa = Isa::ALL[I];
-    let way = if desc.output.width <= widest_copied(desc) && desc.dilation == [1, 1] {
-        Way::bands(desc, isa)
-    } else {
+    let way = if reads_in_place(desc) {
         Way::rows(desc, desc.groups.div_ceil(isa.lanes()))
+    } else {
+        Way::bands(desc, isa)
     };
     Box::new(Depthwise::new(desc, weights.into_f32(), &epilogue, way, isa, threads))
+}
+
+/// Whether a convolution reads its input where it lies.
+pub(super) fn reads_in_place(desc: &ConvDesc) -> bool {
+    desc.output.width > widest_copied(desc) || desc.dilation != [1, 1]
 }
 
 /// The width up to which output maps go by way of a copy with a halo, because the pixels at a row's
@@ -128,14 +133,23 @@ impl Bands {
     /// Bands whose input of so many floats a pixel stays within some bytes, or is not read more than
     /// about twice, whichever makes the longer ones.
     pub(super) fn new(desc: &ConvDesc, pixel: usize, bytes: usize) -> Self {
-        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
-        let length = (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1;
-        let row_bytes = length * pixel * size_of::<f32>();
+        let row_bytes = Self::length(desc) * pixel * size_of::<f32>();
         let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
         let band = ((bytes / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).max(extra);
-        let band = band.min(desc.output.height);
-        let count = desc.output.height.div_ceil(band.max(1));
-        Self { count, length, rows: band.saturating_sub(1) * desc.stride[0] + extra }
+        Self::split(desc, desc.output.height.div_ceil(band))
+    }
+
+    /// So many bands of nearly equal heights.
+    pub(super) fn split(desc: &ConvDesc, count: usize) -> Self {
+        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
+        let most = desc.output.height.div_ceil(count.max(1));
+        Self { count, length: Self::length(desc), rows: most.saturating_sub(1) * desc.stride[0] + extra }
+    }
+
+    /// Pixels in a row of a band's input.
+    pub(super) fn length(desc: &ConvDesc) -> usize {
+        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
+        (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1
     }
 
     /// The input rows that some output rows see; those above the picture wrap around to something large.
@@ -162,7 +176,8 @@ pub(super) struct Halo {
 }
 
 impl Way {
-    fn rows(desc: &ConvDesc, vectors: usize) -> Self {
+    /// With the vectors of channels cut into `vectors` parts at most.
+    pub(super) fn rows(desc: &ConvDesc, vectors: usize) -> Self {
         let row_bytes = desc.kernel[0] * desc.input.width * desc.groups * size_of::<f32>();
         let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
         let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
@@ -262,6 +277,31 @@ impl Depthwise {
                 _ => items.band::<S, 0, 0, 4>(s, place, rows, halo),
             }
         }
+    }
+
+    /// Some output rows of picture `n`, all channels, of a kernel that reads whole rows where they lie.
+    ///
+    /// # Safety
+    /// The input is the descriptor's, and so is the output, without a residual.
+    #[inline(always)]
+    pub(super) unsafe fn rows_in_place<S: Simd>(
+        &self,
+        s: S,
+        n: usize,
+        rows: Range<usize>,
+        input: *const f32,
+        output: *mut f32,
+    ) {
+        debug_assert!(matches!(self.way, Way::StoredRows { blocks: 1, .. }) && self.desc.dilation == [1, 1]);
+        let first = n * self.desc.output.height;
+        s.call(Items {
+            conv: self,
+            range: first + rows.start..first + rows.end,
+            input,
+            residual: None,
+            output,
+            halo: std::ptr::null_mut(),
+        });
     }
 }
 

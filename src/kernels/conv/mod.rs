@@ -22,7 +22,7 @@ use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
 
 use super::{Epilogue, Kernel};
 
-pub use expand_depthwise::ExpandDepthwiseDesc;
+pub use expand_depthwise::{ExpandDepthwiseDesc, ProjectDesc};
 pub use prologue::{Prologue, PrologueDesc};
 pub use winograd::ConvPoolDesc;
 

@@ -1,0 +1,133 @@
+//! A 1x1 convolution that widens a map and the depthwise convolution behind it, as one kernel: the
+//! front of an inverted residual (Sandler et al., "MobileNetV2", 2018).
+//!
+//! The widened map is several times as large as anything around it, and would be written to memory
+//! only to be read once. Here a panel of its channels, over a band of rows, is computed into scratch
+//! that the nearer caches hold, with zeros around it, and goes through the depthwise convolution at
+//! once. Each value is the same sum as in the two kernels one after the other, to the bit.
+//!
+//! Where it pays, the projection behind them joins in ([`ProjectDesc`]).
+
+mod pair;
+mod project;
+mod tile;
+
+use std::ops::Range;
+
+use self::pair::{Pair, Pointers};
+use super::depthwise::Bands;
+use super::{Candidate, ConvDesc, depthwise, igemm};
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::Packed;
+
+pub use project::ProjectDesc;
+
+/// With float32 weights of the 1x1 convolution, and with float16 ones.
+const NAMES: [[&str; 2]; 4] = [
+    ["f32_expand_depthwise_portable", "f32_f16w_expand_depthwise_portable"],
+    ["f32_expand_depthwise_portable16", "f32_f16w_expand_depthwise_portable16"],
+    ["f32_expand_depthwise_avx2", "f32_f16w_expand_depthwise_avx2"],
+    ["f32_expand_depthwise_avx512", "f32_f16w_expand_depthwise_avx512"],
+];
+
+/// Bytes of a band of a panel's channels.
+const BAND: usize = 256 << 10;
+
+/// The two convolutions; the first one's output is the second one's input, and lies nowhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpandDepthwiseDesc {
+    /// The 1x1 convolution.
+    pub expand: ConvDesc,
+    /// The depthwise one.
+    pub depthwise: ConvDesc,
+}
+
+impl ExpandDepthwiseDesc {
+    /// The kernels whose packed weights this one reads, on `isa`, if it computes these convolutions
+    /// there.
+    pub fn parts(&self, isa: Isa) -> Option<[&'static Candidate; 2]> {
+        let Self { expand, depthwise } = self;
+        let fits = expand.is_pointwise()
+            && expand.groups == 1
+            && [expand.residual, depthwise.residual].iter().all(Option::is_none)
+            && depthwise.dilation == [1, 1]
+            && depthwise.output.pixels() > 0;
+        let parts = [find(igemm::CANDIDATES, isa, expand)?, find(depthwise::CANDIDATES, isa, depthwise)?];
+        fits.then_some(parts)
+    }
+
+    /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights.
+    pub fn prepare(
+        &self,
+        packed: [Packed; 2],
+        epilogues: [Epilogue; 2],
+        isa: Isa,
+        threads: usize,
+    ) -> Box<dyn Kernel> {
+        let bands = Bands::new(&self.depthwise, pair::panels(&self.expand, isa).width(), BAND);
+        let pair = Pair::new(self, packed, epilogues, bands, isa, threads);
+        let items = self.depthwise.output.batch * bands.count * pair.count();
+        Box::new(ExpandDepthwise { pair, items, chunks: [chunks_for(items, threads)], isa })
+    }
+}
+
+/// The candidate on `isa`, if it accepts a convolution.
+fn find(list: &'static [Candidate], isa: Isa, desc: &ConvDesc) -> Option<&'static Candidate> {
+    list.iter().find(|c| c.isa == isa && (c.accepts)(desc))
+}
+
+/// The prepared pair. An item is a panel of a band; the bands' panels follow each other, so that a
+/// band's input is read again while it is near.
+struct ExpandDepthwise {
+    pair: Pair,
+    items: usize,
+    chunks: [usize; 1],
+    isa: Isa,
+}
+
+impl Kernel for ExpandDepthwise {
+    fn name(&self) -> &'static str {
+        NAMES[self.isa as usize][usize::from(self.pair.is_half())]
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.chunks
+    }
+
+    fn scratch(&self) -> ScratchSize {
+        ScratchSize { shared: 0, local: self.pair.scratch() }
+    }
+
+    unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
+        self.isa.dispatch(Items {
+            pair: &self.pair,
+            range: even_range(self.items, self.chunks[0], chunk),
+            at: Pointers { input: io.inputs[0], output: io.output, halo: scratch.local },
+        });
+    }
+}
+
+/// One chunk.
+struct Items<'a> {
+    pair: &'a Pair,
+    range: Range<usize>,
+    at: Pointers,
+}
+
+impl Vectorized for Items<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (count, bands) = (self.pair.count(), self.pair.bands());
+        for item in self.range.clone() {
+            let (band, panel) = (item / count, item % count);
+            // SAFETY: the contract of `Kernel::run`.
+            unsafe { self.pair.panel(s, band / bands, band % bands, panel, self.at) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The two convolutions over a band: what the kernels with and without a projection share.
+
+use std::ops::Range;
+
+use super::ExpandDepthwiseDesc;
+use super::tile::{self, Pixels, Tile};
+use crate::kernels::conv::ConvDesc;
+use crate::kernels::conv::depthwise::{Bands, Depthwise, Halo, Way};
+use crate::kernels::epilogue::Columns;
+use crate::kernels::gemm::tile::max_rows;
+use crate::kernels::gemm::{Panel, Panels};
+use crate::kernels::math::{StoredRows, activate_rows};
+use crate::kernels::{Epilogue, even_range};
+use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::Packed;
+
+/// An expansion and the depthwise convolution behind it, prepared.
+pub(super) struct Pair {
+    expand: ConvDesc,
+    panels: Panels,
+    packed: Packed,
+    /// Of the 1x1 convolution.
+    epilogue: Epilogue,
+    depthwise: Depthwise,
+    bands: Bands,
+}
+
+/// Where a pair finds its values.
+#[derive(Clone, Copy)]
+pub(super) struct Pointers {
+    pub(super) input: *const f32,
+    /// The depthwise convolution's.
+    pub(super) output: *mut f32,
+    /// Room for [`Pair::scratch`] floats.
+    pub(super) halo: *mut f32,
+}
+
+/// The panels of a 1x1 convolution.
+pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
+    Panels { groups: 1, group_outputs: desc.output.channels, depth: desc.depth(), lanes: isa.lanes() }
+}
+
+impl Pair {
+    pub(super) fn new(
+        desc: &ExpandDepthwiseDesc,
+        [expand, depthwise]: [Packed; 2],
+        [inner, outer]: [Epilogue; 2],
+        bands: Bands,
+        isa: Isa,
+        threads: usize,
+    ) -> Self {
+        let way = Way::Bands(bands);
+        Self {
+            expand: desc.expand,
+            panels: panels(&desc.expand, isa),
+            packed: expand,
+            epilogue: inner,
+            depthwise: Depthwise::new(&desc.depthwise, depthwise.into_f32(), &outer, way, isa, threads),
+            bands,
+        }
+    }
+
+    /// Panels of expanded channels.
+    pub(super) fn count(&self) -> usize {
+        self.panels.count()
+    }
+
+    /// Bands of a picture.
+    pub(super) fn bands(&self) -> usize {
+        self.bands.count
+    }
+
+    /// Whether the expansion's weights are float16.
+    pub(super) fn is_half(&self) -> bool {
+        matches!(self.packed, Packed::F16(_))
+    }
+
+    /// Floats of a band.
+    fn band(&self) -> usize {
+        self.bands.rows * self.bands.length * self.panels.width()
+    }
+
+    /// Floats for a panel of a band, and for its weights if they must be widened.
+    pub(super) fn scratch(&self) -> usize {
+        self.band() + tile::widened(&self.packed, &self.panels)
+    }
+
+    /// The output rows of a band of picture `n` for the channels of one panel.
+    ///
+    /// # Safety
+    /// The pointers' memory is as they say, the output the depthwise descriptor's.
+    #[inline(always)]
+    pub(super) unsafe fn panel<S: Simd>(&self, s: S, n: usize, band: usize, index: usize, at: Pointers) {
+        let (panel, channels) = (self.panels.panel(index), self.depthwise.desc.groups);
+        let rows = even_range(self.depthwise.desc.output.height, self.bands.count, band);
+        let pixel = panel.vectors * S::LANES;
+        // SAFETY: by contract the scratch has room for a band, which holds what its rows see when they
+        // are computed.
+        unsafe {
+            self.expand(s, n, &rows, panel, at);
+            for first in (0..pixel).step_by(S::LANES).take_while(|first| panel.channel + first < channels) {
+                let halo = Halo { first: at.halo.add(first), pixel, length: self.bands.length };
+                let v = (panel.channel + first) / S::LANES;
+                let rows = rows.clone();
+                s.call(Band { depthwise: &self.depthwise, n, rows, v, halo, output: at.output });
+            }
+        }
+    }
+
+    /// The channels of a panel at the input rows that some output rows of picture `n` see, with zeros
+    /// for what is outside the picture.
+    ///
+    /// # Safety
+    /// The scratch has room for them.
+    #[inline(always)]
+    unsafe fn expand<S: Simd>(&self, s: S, n: usize, rows: &Range<usize>, panel: Panel, at: Pointers) {
+        let Self { expand, panels, packed, epilogue, depthwise, bands } = self;
+        let (input, padding) = (&expand.input, &depthwise.desc.padding);
+        let (length, pixel) = (bands.length, panel.vectors * S::LANES);
+        let left = padding.left.min(length);
+        let columns = input.width.min(length - left);
+        let seen = Bands::seen(&depthwise.desc, rows);
+        for (r, y) in seen.clone().enumerate() {
+            let (left, columns) = if y < input.height { (left, columns) } else { (length, 0) };
+            for x in (0..left).chain(left + columns..length) {
+                for v in 0..panel.vectors {
+                    // SAFETY: the row is inside the scratch.
+                    unsafe { s.store(at.halo.add((r * length + x) * pixel + v * S::LANES), s.zero()) };
+                }
+            }
+        }
+        let Some((first, y)) = seen.enumerate().find(|&(_, y)| y < input.height) else { return };
+        let inside = Bands::seen_rows(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
+        let pixels = inside * columns;
+        let tiles = pixels.div_ceil(max_rows::<S>());
+        // SAFETY: room behind the band.
+        let (weights, ahead) =
+            unsafe { tile::weights(s, packed, panels, panel, at.halo.wrapping_add(self.band())) };
+        for index in 0..tiles {
+            // Tiles run on from a row to the next: few of them are short.
+            let range = even_range(pixels, tiles, index);
+            let (row, x) = (range.start / columns, range.start % columns);
+            // SAFETY: the pixels are inside the picture and the scratch.
+            unsafe {
+                let tile = Tile {
+                    from: Pixels {
+                        at: at.input.add(input.at(n, y + row, x)),
+                        step: input.pixel_stride,
+                        gap: input.row_stride.wrapping_sub(columns * input.pixel_stride),
+                    },
+                    to: Pixels {
+                        // Where a pixel of all channels would begin.
+                        at: at
+                            .halo
+                            .add(((first + row) * length + left + x) * pixel)
+                            .wrapping_sub(panel.channel),
+                        step: pixel,
+                        gap: (length - columns) * pixel,
+                    },
+                    residual: None,
+                    left: columns - x,
+                    columns,
+                    depth: panels.depth,
+                    weights,
+                    ahead: if index + 1 == tiles { ahead } else { 0 },
+                    epilogue,
+                    channels: Columns { channel: panel.channel, channels: pixel },
+                };
+                tile::expand(s, range.len(), panel.vectors, tile);
+            }
+        }
+        if !epilogue.is_finished_by_store() {
+            for row in first..first + inside {
+                // SAFETY: the row's pixels were stored.
+                unsafe {
+                    let first = at.halo.add((row * length + left) * pixel);
+                    let row = StoredRows::Every { first, stride: 0, count: 1 };
+                    activate_rows(S::ISA, row, columns * pixel, epilogue.activation);
+                }
+            }
+        }
+    }
+}
+
+/// The depthwise convolution of one vector of channels over a band: a function of its own, so that
+/// its loops have the registers to themselves.
+struct Band<'a> {
+    depthwise: &'a Depthwise,
+    n: usize,
+    rows: Range<usize>,
+    v: usize,
+    halo: Halo,
+    output: *mut f32,
+}
+
+impl Vectorized for Band<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { depthwise, n, rows, v, halo, output } = self;
+        // SAFETY: the band's input has been computed, the output is the descriptor's.
+        unsafe { depthwise.band(s, n, rows, v, halo, output) };
+    }
+}
