@@ -41,6 +41,11 @@ const MIN_INPUTS: usize = 16;
 /// Shorter sides of the output from which on F4 is chosen. Below, its tiles waste pixels and, at
 /// batch 1, reading its weights costs more than multiplying F2's.
 const MIN_SIDE_F4: usize = 13;
+/// The same for filters of at most [`FEW_FILTERS`] pairs of channels, which are near anyway.
+const MIN_SIDE_F4_OF_FEW: usize = 5;
+/// 32-128@7 and 48-128@7 (GoogLeNet) take 0.6 of F2's time by F4, and the network 0.97; with 160-320@7 and
+/// 192-384@7 by F4 too it takes as long as before.
+const FEW_FILTERS: usize = 10_000;
 /// Shorter sides of the output from which on F2 is chosen.
 const MIN_SIDE_F2: usize = 3;
 
@@ -75,7 +80,8 @@ fn saves(desc: &ConvDesc, products: usize) -> bool {
 fn prefers_f4(desc: &ConvDesc) -> bool {
     let well = || {
         if desc.dilation == [1, 1] {
-            return shorter_side(desc) >= MIN_SIDE_F4;
+            let few = desc.input.channels * desc.output.channels <= FEW_FILTERS;
+            return shorter_side(desc) >= if few { MIN_SIDE_F4_OF_FEW } else { MIN_SIDE_F4 };
         }
         // The plain convolutions of a dilated one may be small, yet together they are many.
         let [f4, f2] = [4, 2].map(|size| products(desc, size));
@@ -99,9 +105,11 @@ fn prefers_f4_of_5(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 4))
 }
 
-/// 128-128@28 took 0.88 of the direct kernel's time, 512-512@14 0.7.
+/// Its transforms are additions only: 128-128@28 took 0.88 of the direct kernel's time for 0.69 of its
+/// products, 512-512@14 0.7, and 288-384@17 0.9 for 0.78.
 fn prefers_f2_stride_2(desc: &ConvDesc) -> bool {
-    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 2))
+    let direct = 9 * desc.output.height * desc.output.width;
+    desc.input.channels >= MIN_INPUTS && 5 * products(desc, 2) < 4 * direct
 }
 
 /// The names of an algorithm's kernels on each instruction set, alone and with a pool.
