@@ -7,8 +7,8 @@
 //! and by a time that matter, both are measured again, in turn; if that confirms it, the layer is listed,
 //! and the exit status is 1. The whole list took three and a half minutes on two idle cores.
 //!
-//! Weights and maps are as warm as the caches allow. In a network weights are colder, which costs
-//! Winograd's larger tiles most: a change of their choice wants a look at whole networks too.
+//! Maps are as warm as the caches allow. Weights are not: runs take turns with copies of them, so that they come
+//! from memory or the last-level cache as in a network. Warm weights would speak for Winograd's larger tiles.
 
 mod support;
 
@@ -114,7 +114,7 @@ struct Entry {
 
 impl Entry {
     fn new(candidate: &'static Candidate, desc: &ConvDesc, threads: usize) -> Self {
-        let mut kernel = Prepared::new(candidate, desc, threads);
+        let mut kernel = Prepared::cold(candidate, desc, threads);
         let repeats = kernel.repeats(JOB);
         Self { candidate, kernel, repeats, least: f64::INFINITY }
     }

@@ -127,7 +127,7 @@ fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64)
     /// Nanoseconds a job should take, so that entering the pool does not show.
     const JOB: f64 = 3e6;
     let best = Isa::available().last().expect("plain Rust");
-    let mut kernel = Prepared::new(candidate, desc, threads);
+    let mut kernel = Prepared::warm(candidate, desc, threads);
     let repeats = kernel.repeats(JOB);
     let mut least = f64::INFINITY;
     for _ in 0..SAMPLES {

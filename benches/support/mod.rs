@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rvision::kernels::conv::{Candidate, ConvDesc};
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
-use rvision::tensor::{AlignedBuf, FeatureMap, Values};
+use rvision::tensor::{AlignedBuf, FeatureMap, Packed, Values};
 use rvision::threads::{Phase, Work, pool, set_num_threads};
 
 /// A map whose channels are planes, as a network's input comes from Python.
@@ -13,9 +13,17 @@ pub fn planar(map: FeatureMap) -> FeatureMap {
     FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
 }
 
+/// Weights of this size together come from memory: twice a large last-level cache.
+const CACHES: usize = 64 << 20;
+/// Copies of a layer's weights, at most: small ones stay in the last-level cache, as a small network's do.
+const MOST_COPIES: usize = 16;
+
 /// A prepared kernel with memory of its own.
 pub struct Prepared {
-    kernel: Box<dyn Kernel>,
+    /// The same kernel, each with a copy of the weights; runs take turns.
+    kernels: Vec<Box<dyn Kernel>>,
+    /// The one whose turn is next.
+    next: usize,
     input: AlignedBuf,
     output: AlignedBuf,
     shared: AlignedBuf,
@@ -23,21 +31,41 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// For so many threads, with weights that are neither zero nor denormal.
-    pub fn new(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
+    /// For so many threads, with weights that are neither zero nor denormal, and as warm as the caches allow.
+    #[allow(dead_code, reason = "one bench wants them warm, the other cold")]
+    pub fn warm(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
+        Self::new(candidate, desc, threads, |_| 1)
+    }
+
+    /// The same with weights that come from where they are in a whole network: from the last-level cache or
+    /// from memory.
+    #[allow(dead_code, reason = "one bench wants them warm, the other cold")]
+    pub fn cold(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
+        Self::new(candidate, desc, threads, |bytes| (CACHES / bytes.max(1)).clamp(1, MOST_COPIES))
+    }
+
+    fn new(candidate: &Candidate, desc: &ConvDesc, threads: usize, copies: impl Fn(usize) -> usize) -> Self {
         let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
         let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
         let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
         let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
         let packed = (candidate.pack)(desc, Values::F32(&weights)).expect("memory");
         let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
-        let kernel = (candidate.prepare)(desc, packed, epilogue, threads);
+        let copy = |packed: &Packed| {
+            let Packed::F32(values) = packed else { unreachable!("packed from float32") };
+            let mut copy = buffer(values.len());
+            copy.copy_from_slice(values);
+            Packed::from(copy)
+        };
+        let kernels: Vec<Box<dyn Kernel>> = (0..copies(packed.bytes()))
+            .map(|_| (candidate.prepare)(desc, copy(&packed), epilogue.clone(), threads))
+            .collect();
         let mut input = buffer(desc.input.view().end());
         input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i));
         let output = buffer(desc.output.view().end());
-        let shared = buffer(kernel.scratch().shared);
-        let locals = (0..threads).map(|_| buffer(kernel.scratch().local)).collect();
-        Self { kernel, input, output, shared, locals }
+        let shared = buffer(kernels[0].scratch().shared);
+        let locals = (0..threads).map(|_| buffer(kernels[0].scratch().local)).collect();
+        Self { kernels, next: 0, input, output, shared, locals }
     }
 
     /// Nanoseconds of one run, over so many in one job of the pool.
@@ -45,11 +73,12 @@ impl Prepared {
         let threads = self.locals.len();
         set_num_threads(threads).expect("threads");
         let pool = pool().expect("the pool");
-        let chunks = self.kernel.phases();
+        let chunks = self.kernels[0].phases();
         let phases: Vec<Phase> =
             (0..repeats).flat_map(|_| chunks).map(|&chunks| Phase::new(chunks, threads)).collect();
         let work = Repeated {
-            kernel: &*self.kernel,
+            kernels: &self.kernels,
+            first: self.next,
             input: &self.input,
             output: self.output.as_mut_ptr(),
             shared: self.shared.as_mut_ptr(),
@@ -57,6 +86,7 @@ impl Prepared {
         };
         let start = Instant::now();
         pool.run(&work, &phases, &mut || false).expect("a run");
+        self.next += repeats;
         start.elapsed().as_nanos() as f64 / repeats as f64
     }
 
@@ -69,7 +99,9 @@ impl Prepared {
 
 /// A kernel with its memory, run several times as one job.
 struct Repeated<'a> {
-    kernel: &'a dyn Kernel,
+    kernels: &'a [Box<dyn Kernel>],
+    /// Turn of the first run.
+    first: usize,
     input: &'a AlignedBuf,
     output: *mut f32,
     shared: *mut f32,
@@ -81,13 +113,14 @@ unsafe impl Sync for Repeated<'_> {}
 
 impl Work for Repeated<'_> {
     fn chunk(&self, phase: usize, chunk: usize, worker: usize) {
-        let phase = phase % self.kernel.phases().len();
+        let phases = self.kernels[0].phases().len();
+        let kernel = &self.kernels[(self.first + phase / phases) % self.kernels.len()];
         let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
         let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
         // SAFETY: memory of the booked sizes, phases in order.
-        unsafe { self.kernel.run(phase, chunk, &io, scratch) };
+        unsafe { kernel.run(phase % phases, chunk, &io, scratch) };
     }
     fn name(&self, _phase: usize) -> String {
-        self.kernel.name().into()
+        self.kernels[0].name().into()
     }
 }
