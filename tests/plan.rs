@@ -434,7 +434,8 @@ fn bands_have_the_bits_of_the_whole() {
     let y = d.add(Op::MaxPool2d(window(2, 2, 0)), &[y], vec![]);
     let y = d.conv_with(y, 24, 3, Conv2d { groups: 24, ..plain(1, 1) });
     let y = d.add(average(window(2, 2, 0)), &[y], vec![]);
-    let y = d.conv(y, 20, 3, 1);
+    let y = d.conv(y, 110, 1, 1);
+    let y = d.conv(y, 100, 3, 1);
     let strided = d.traced(&[y]);
     let mut d = Draw::new();
     let x = d.builder.input("x", &[1, 3, 384, 128]).unwrap();
