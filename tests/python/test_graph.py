@@ -237,8 +237,9 @@ def two_convs(size: int) -> _rvision.Graph:
     generator = np.random.Generator(np.random.PCG64(3))
     builder = _rvision.GraphBuilder()
     x = builder.input("x", (1, 32, size, size))
-    for name in ("conv1", "conv2"):
-        weight = generator.standard_normal((32, 32, 3, 3), dtype=np.float32)
+    # Wide enough in between that the kernel depends on the size.
+    for name, channels in (("conv1", (320, 32)), ("conv2", (32, 320))):
+        weight = generator.standard_normal((*channels, 3, 3), dtype=np.float32)
         x = builder.conv2d(name, x, _rvision.Parameter(weight), None, (1, 1), (1, 1, 1, 1), (1, 1), 1)
     builder.output(x)
     return builder.finish()
