@@ -108,7 +108,8 @@ def test_efficientnet_lite0_file_is_mapped_completely(lite0_file):
 
 def test_efficientnet_lite0_live(torch, lite0_file):
     pytest.importorskip("timm")
-    from models_drawn import CASES, pictures
+    from models_cases import CASES
+    from models_drawn import pictures
     from models_torch import reference
 
     model = models.efficientnet_lite0(weights=lite0_file)
