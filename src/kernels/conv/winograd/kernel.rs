@@ -141,12 +141,10 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
             // SAFETY: the caller's contract.
             unsafe {
                 convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products);
-                let tiles = tiles.clone();
+                let (tiles, products) = (tiles.clone(), (m.cast_const(), self.m_planes));
                 if let Some(pool) = &convolution.pool {
-                    let products = (m.cast_const(), self.m_planes);
                     convolution.pool_output::<S, T, A, M>(s, (pool, io.output), tiles, group, products);
                 } else {
-                    let products = (m.cast_const(), self.m_planes);
                     convolution.transform_output::<S, T, A, M>(s, io, tiles, group, products, sink);
                 }
             }
