@@ -1,6 +1,7 @@
 //! Linear layers on one to three rows: the weights are read once and bound the time, so several
-//! panels stream side by side. Asking for them ahead (0.25 to 8 KiB) gained nothing: two threads read
-//! float32 and float16 weights at the same 35 to 40 GB/s, so float16 takes half the time.
+//! panels stream side by side. Two threads read float32 and float16 weights from memory at the same 35 to
+//! 40 GB/s, so float16 takes half the time, and asking ahead gains nothing; it does where weights come from the
+//! last-level cache.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
 //! row in a batch.
@@ -10,7 +11,7 @@ use std::array::from_fn;
 use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
-use crate::kernels::gemm::tile::{Tile, zeros};
+use crate::kernels::gemm::tile::{LINE, Tile, zeros};
 use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -18,6 +19,12 @@ use crate::tensor::Packed;
 
 /// More rows than these reuse the weights enough for the implicit product.
 const MOST_ROWS: usize = 3;
+
+/// Bytes of panels side by side up to which they ask for the next ones: 128-2048 and 224-896, whose weights the
+/// last-level cache holds, took twice as long without.
+const SHORT: usize = 64 << 10;
+/// Bytes from what a longer one reads to what it asks for: 2688-112 took half as long again without it.
+const AHEAD: usize = 16 << 10;
 
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
@@ -188,7 +195,9 @@ impl<W: Weight> Chunk<'_, W> {
         // SAFETY: by contract.
         unsafe {
             let weights = these.map(|panel| self.weights.add(panel.offset));
-            let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth);
+            let all = P * panels.depth * NV * S::LANES;
+            let ahead = if all * size_of::<W>() <= SHORT { all } else { AHEAD / size_of::<W>() };
+            let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth, ahead);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
             let residual =
                 desc.residual.map(|map| pixels.map(|p| self.io.inputs[1].add(map.at(p.n, p.y, p.x))));
@@ -202,7 +211,8 @@ impl<W: Weight> Chunk<'_, W> {
     }
 }
 
-/// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`].
+/// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`]. What lies so many elements
+/// `ahead` is asked for.
 ///
 /// # Safety
 /// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES` elements.
@@ -212,6 +222,7 @@ unsafe fn stream<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P
     rows: [*const f32; ROWS],
     panels: [*const W; P],
     depth: usize,
+    ahead: usize,
 ) -> [Tile<S, ROWS, NV>; P] {
     let mut totals = [zeros::<S, ROWS, NV>(s); P];
     for start in (0..depth).step_by(DEPTH_CHUNK) {
@@ -224,8 +235,12 @@ unsafe fn stream<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P
                     *x = s.broadcast(row.add(k));
                 }
                 for p in 0..P {
+                    let row = panels[p].add(k * NV * S::LANES);
+                    for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
+                        s.prefetch(row.wrapping_add(ahead + line).cast());
+                    }
                     for v in 0..NV {
-                        let w = W::load(s, panels[p].add((k * NV + v) * S::LANES));
+                        let w = W::load(s, row.add(v * S::LANES));
                         for (acc, x) in acc[p].iter_mut().zip(x) {
                             acc[v] = s.fma(x, w, acc[v]);
                         }

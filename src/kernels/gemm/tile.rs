@@ -4,8 +4,6 @@
 //! decides against inlining one, it is compiled without the instruction set, at a tenth of the
 //! speed. For a look at what it decided: `call` must not occur in a tile's machine code.
 
-use std::mem::MaybeUninit;
-
 use super::{DEPTH_CHUNK, Weight};
 use crate::simd::{Isa, Simd};
 
@@ -29,7 +27,7 @@ pub const fn most_rows(isa: Isa) -> usize {
 }
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub const LINE: usize = 64;
 
 /// A tile of zeros.
 #[inline(always)]
@@ -123,50 +121,66 @@ pub struct Runs {
 pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     s: S,
     runs: Runs,
-    mut panel: *const W,
-    mut next: Next<W>,
+    panel: *const W,
+    next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
-    // Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
-    // would be felt in the short ones.
-    let mut total = MaybeUninit::<Tile<S, ROWS, NV>>::uninit();
-    let mut ended = false;
-    // The run that is summed, and how much of it has been.
-    let (mut tap, mut done) = (0, 0);
-    loop {
+    let mut rest = Rest { runs, tap: 0, done: 0, panel, next };
+    // SAFETY: the caller's contract. Most sums are one chain, and short ones would feel the room on the stack that
+    // a total needs, so the first chain stands apart.
+    let mut total: Tile<S, ROWS, NV> = unsafe { rest.chain(s) };
+    while rest.tap < runs.taps {
+        // SAFETY: as above.
+        let acc: Tile<S, ROWS, NV> = unsafe { rest.chain(s) };
+        for (total, acc) in total.iter_mut().zip(acc) {
+            for (total, acc) in total.iter_mut().zip(acc) {
+                *total = s.add(*total, acc);
+            }
+        }
+    }
+    total
+}
+
+/// What remains to be summed.
+struct Rest<W> {
+    runs: Runs,
+    /// The run that is next, and how much of it has been summed.
+    tap: usize,
+    done: usize,
+    /// What the next value is multiplied with.
+    panel: *const W,
+    /// What is asked for with it.
+    next: Next<W>,
+}
+
+impl<W: Weight> Rest<W> {
+    /// The sums of [`DEPTH_CHUNK`] more values, or of all that are left.
+    ///
+    /// # Safety
+    /// That of [`product`].
+    #[inline(always)]
+    unsafe fn chain<S: Simd, const ROWS: usize, const NV: usize>(&mut self, s: S) -> Tile<S, ROWS, NV> {
+        let runs = self.runs;
         let mut acc = zeros(s);
         let mut room = DEPTH_CHUNK;
-        while room > 0 && tap < runs.taps {
-            let len = room.min(runs.run - done);
+        while room > 0 && self.tap < runs.taps {
+            let len = room.min(runs.run - self.done);
             // SAFETY: tap < taps, len floats remain of its runs and as many rows of the panel.
             unsafe {
                 let mut rows = [std::ptr::null(); ROWS];
                 for (r, row) in rows.iter_mut().enumerate() {
-                    *row = (*runs.table.add(tap * ROWS + r)).add(runs.skip + done);
+                    *row = (*runs.table.add(self.tap * ROWS + r)).add(runs.skip + self.done);
                 }
-                acc = accumulate(s, acc, rows, panel, len, next);
-                panel = panel.add(len * NV * S::LANES);
-                next.at = next.at.wrapping_add(len * next.step);
+                acc = accumulate(s, acc, rows, self.panel, len, self.next);
+                self.panel = self.panel.add(len * NV * S::LANES);
+                self.next.at = self.next.at.wrapping_add(len * self.next.step);
             }
             room -= len;
-            done += len;
-            if done == runs.run {
-                (tap, done) = (tap + 1, 0);
+            self.done += len;
+            if self.done == runs.run {
+                (self.tap, self.done) = (self.tap + 1, 0);
             }
         }
-        if ended {
-            // SAFETY: written when the first chain ended.
-            let total = unsafe { total.assume_init_ref() };
-            for (acc, total) in acc.iter_mut().zip(total) {
-                for (acc, total) in acc.iter_mut().zip(total) {
-                    *acc = s.add(*total, *acc);
-                }
-            }
-        }
-        if tap == runs.taps {
-            return acc;
-        }
-        total.write(acc);
-        ended = true;
+        acc
     }
 }
 
