@@ -269,6 +269,27 @@ impl Chunk<'_> {
         }
     }
 
+    /// Ask for what row `y` of the output sees of picture `n` and the row above does not. The copy of a whole
+    /// block would wait for it.
+    #[inline(always)]
+    fn ask_for<S: Simd>(&self, s: S, n: usize, y: usize) {
+        let desc = &self.kernel.desc;
+        let map = &desc.input;
+        let end =
+            (y * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1).wrapping_sub(desc.padding.top);
+        for y in end.wrapping_sub(desc.stride[0])..end {
+            if y >= map.height {
+                continue;
+            }
+            for c in 0..map.channels {
+                let row = self.input.wrapping_add(map.at(n, y, 0) + c * map.channel_stride);
+                for x in (0..self.kernel.inside).step_by(LINE) {
+                    s.prefetch(row.wrapping_add(x * map.pixel_stride));
+                }
+            }
+        }
+    }
+
     /// Compute a panel's channels of some rows of picture `n`, which are those that were copied.
     ///
     /// # Safety
@@ -278,7 +299,10 @@ impl Chunk<'_> {
         let kernel = self.kernel;
         let Planes { desc, epilogue, .. } = kernel;
         let map = &desc.output;
-        for (i, y) in rows.enumerate() {
+        for (i, y) in rows.clone().enumerate() {
+            if panel.channel == 0 {
+                self.ask_for(s, n, y + rows.len());
+            }
             // SAFETY: by contract.
             unsafe {
                 let seen = i * desc.stride[0] * desc.input.channels * kernel.width;

@@ -111,9 +111,12 @@ impl<const NV: usize, const STEP: usize, const ROWS: usize> Vectorized for Tiles
                 if let (Some(residual), Some((at, step))) = (&mut residual, line.residual) {
                     residual[r] = at.wrapping_add((first + r) * step);
                 }
-                // Or the stores would wait for the lines.
+            }
+            // The next tile's, or its stores would wait for the lines.
+            for r in 0..ROWS {
+                let next = line.to.wrapping_add((first + ROWS + r) * line.to_step + columns.channel);
                 for v in 0..NV {
-                    s.prefetch_write(to[r].wrapping_add(columns.channel + v * S::LANES));
+                    s.prefetch_write(next.wrapping_add(v * S::LANES));
                 }
             }
             // SAFETY: the contract of `Line::run`.
