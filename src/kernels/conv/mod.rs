@@ -11,6 +11,7 @@ mod gemv;
 mod grouped;
 mod igemm;
 mod im2col;
+mod planes;
 mod prologue;
 mod runs;
 mod stem;
@@ -154,6 +155,7 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
     let lists = [
         depthwise::CANDIDATES,
         grouped::CANDIDATES,
+        planes::CANDIDATES,
         stem::CANDIDATES,
         gemv::CANDIDATES,
         winograd::CANDIDATES,

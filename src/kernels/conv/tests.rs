@@ -57,6 +57,24 @@ fn three_channels() {
     check_all(ConvRanges { groups: 1..=1, inputs: 3..=3, size: 8..=24, ..ConvRanges::default() }, 60);
 }
 
+/// Wide enough for the tallest tiles over planes, and for what remains of a row.
+#[test]
+fn few_channels_of_pictures() {
+    let pictures = ConvRanges {
+        groups: 1..=1,
+        inputs: 1..=4,
+        outputs: 1..=70,
+        size: 20..=70,
+        kernel: 1..=7,
+        stride: 1..=4,
+        dilation: 1..=2,
+        ..ConvRanges::default()
+    };
+    check_all(pictures.clone(), 60);
+    // Sums of more than one chain.
+    check_all(ConvRanges { inputs: 4..=4, kernel: 12..=14, dilation: 1..=1, ..pictures }, 15);
+}
+
 #[test]
 fn one_to_three_rows() {
     let linear = ConvRanges {
