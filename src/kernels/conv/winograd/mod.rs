@@ -10,11 +10,10 @@
 //! multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2, F2 has 25 products
 //! instead of 36.
 //!
-//! Filters of one row or column have tiles of one row or column: 4 pixels by 6 products of 3 taps (2 times fewer
-//! multiplications, 2 times the weights, errors of up to 5e-6, as the transforms are not applied twice), or by 10
-//! of 7 taps (2.8 times fewer, 1.4 times the weights). In one dimension 10 points are no worse than F4's 6 in
-//! two: on the layers of the tests 1x7 and 7x1 have errors of up to 9e-6, 3x3 8e-6 and 5x5 1.1e-5. F(2, 7) with
-//! 8 points would have a third of that error, but 72 products for the 17 pixels of Inception's rows instead of 50.
+//! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products (2 times fewer
+//! multiplications, 2 times the weights, errors of up to 5e-6, as transforms are not applied twice); of 7 taps 2
+//! pixels by 8 products (1.75 times fewer, 1.14 times the weights, errors of up to 5e-6). F(4, 7) with 3/4 and
+//! -3/4 as further points takes 0.72 of F(2, 7)'s time, but has four times its error.
 //!
 //! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
 //! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
@@ -41,7 +40,7 @@ use geometry::Tiling;
 use kernel::Winograd;
 use panels::TransformedWeights;
 use stages::{Convolution, Pool};
-use transforms::{Algorithm, F2, F2Stride2, F4, F4Of5, F4Of7, Identity, taps};
+use transforms::{Algorithm, F2, F2Of7, F2Stride2, F4, F4Of5, Identity, taps};
 
 /// Fewer input channels than these make the products so short that transforms outweigh them.
 const MIN_INPUTS: usize = 16;
@@ -129,15 +128,20 @@ fn prefers_f2_stride_2(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && 5 * products(desc, [2, 2]) < 4 * direct
 }
 
-/// Inception's 1x7 and 7x1 at 17x17 take half of the direct kernel's time, its 1x3 and 3x1 at 8x8, whose weights
+/// Pixels of a tile of one row or column for so many taps.
+fn row_of(taps: usize) -> usize {
+    if taps == 7 { 2 } else { 4 }
+}
+
+/// Inception's 1x7 and 7x1 at 17x17 take 0.65 of the direct kernel's time, its 1x3 and 3x1 at 8x8, whose weights
 /// come from memory, 0.6.
 fn prefers_row(desc: &ConvDesc) -> bool {
-    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [1, 4]))
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [1, row_of(desc.kernel[1])]))
 }
 
 /// As [`prefers_row`].
 fn prefers_column(desc: &ConvDesc) -> bool {
-    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [4, 1]))
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [row_of(desc.kernel[0]), 1]))
 }
 
 /// The names of an algorithm's kernels on each instruction set.
@@ -179,17 +183,17 @@ const F4_COLUMN_NAMES: Names = [
     "f32_winograd_f4_3x1_avx2",
     "f32_winograd_f4_3x1_avx512",
 ];
-const F4_OF_7_ROW_NAMES: Names = [
-    "f32_winograd_f4_1x7_portable",
-    "f32_winograd_f4_1x7_portable16",
-    "f32_winograd_f4_1x7_avx2",
-    "f32_winograd_f4_1x7_avx512",
+const F2_OF_7_ROW_NAMES: Names = [
+    "f32_winograd_f2_1x7_portable",
+    "f32_winograd_f2_1x7_portable16",
+    "f32_winograd_f2_1x7_avx2",
+    "f32_winograd_f2_1x7_avx512",
 ];
-const F4_OF_7_COLUMN_NAMES: Names = [
-    "f32_winograd_f4_7x1_portable",
-    "f32_winograd_f4_7x1_portable16",
-    "f32_winograd_f4_7x1_avx2",
-    "f32_winograd_f4_7x1_avx512",
+const F2_OF_7_COLUMN_NAMES: Names = [
+    "f32_winograd_f2_7x1_portable",
+    "f32_winograd_f2_7x1_portable16",
+    "f32_winograd_f2_7x1_avx2",
+    "f32_winograd_f2_7x1_avx512",
 ];
 
 /// The names of those with a pool, whose tiles have two dimensions.
@@ -227,8 +231,8 @@ const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usiz
         [(8, 4), (8, 4)] => &F4_OF_5_NAMES,
         [(1, 1), (6, 4)] => &F4_ROW_NAMES,
         [(6, 4), (1, 1)] => &F4_COLUMN_NAMES,
-        [(1, 1), (10, 4)] => &F4_OF_7_ROW_NAMES,
-        [(10, 4), (1, 1)] => &F4_OF_7_COLUMN_NAMES,
+        [(1, 1), (8, 2)] => &F2_OF_7_ROW_NAMES,
+        [(8, 2), (1, 1)] => &F2_OF_7_COLUMN_NAMES,
         _ => panic!("no algorithm has such tiles"),
     }
 }
@@ -284,12 +288,12 @@ const fn f4_column<S: Simd, const LANES: usize>() -> Candidate {
     candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column)
 }
 
-const fn f4_of_7_row<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, Identity, F4Of7, 1, 1, 10, 4, LANES>(prefers_row)
+const fn f2_of_7_row<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row)
 }
 
-const fn f4_of_7_column<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4Of7, Identity, 10, 4, 1, 1, LANES>(prefers_column)
+const fn f2_of_7_column<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, F2Of7, Identity, 8, 2, 1, 1, LANES>(prefers_column)
 }
 
 /// F4 before F2, on every instruction set.
@@ -307,9 +311,9 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
     f4_column::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
-    f4_of_7_row::<Avx512, 16>(),
+    f2_of_7_row::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
-    f4_of_7_column::<Avx512, 16>(),
+    f2_of_7_column::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
     f4::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
@@ -323,9 +327,9 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
     f4_column::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
-    f4_of_7_row::<Avx2, 8>(),
+    f2_of_7_row::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
-    f4_of_7_column::<Avx2, 8>(),
+    f2_of_7_column::<Avx2, 8>(),
     #[cfg(test)]
     f4::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
@@ -339,9 +343,9 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(test)]
     f4_column::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
-    f4_of_7_row::<crate::simd::Portable<16>, 16>(),
+    f2_of_7_row::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
-    f4_of_7_column::<crate::simd::Portable<16>, 16>(),
+    f2_of_7_column::<crate::simd::Portable<16>, 16>(),
 ];
 
 fn prepare<

@@ -91,37 +91,19 @@ const F4_OF_5_MATRICES: Matrices<8, 4, 5> = Matrices {
 
 const IDENTITY_MATRICES: Matrices<1, 1, 1> = Matrices { input: [[1.0]], weights: [[1.0]], output: [[1.0]] };
 
-const F4_OF_7_MATRICES: Matrices<10, 4, 7> = Matrices {
-    input: [
-        [0.5625, 0.0, -3.953_125, 0.0, 8.203_125, 0.0, -5.8125, 0.0, 1.0, 0.0],
-        [0.0, -0.5625, -0.5625, 3.390_625, 3.390_625, -4.8125, -4.8125, 1.0, 1.0, 0.0],
-        [0.0, 0.5625, -0.5625, -3.390_625, 3.390_625, 4.8125, -4.8125, -1.0, 1.0, 0.0],
-        [0.0, -0.281_25, -0.140_625, 1.906_25, 0.953_125, -3.625, -1.8125, 2.0, 1.0, 0.0],
-        [0.0, 0.281_25, -0.140_625, -1.906_25, 0.953_125, 3.625, -1.8125, -2.0, 1.0, 0.0],
-        [0.0, -1.125, -2.25, 3.406_25, 6.8125, -2.781_25, -5.5625, 0.5, 1.0, 0.0],
-        [0.0, 1.125, -2.25, -3.406_25, 6.8125, 2.781_25, -5.5625, -0.5, 1.0, 0.0],
-        [0.0, -0.75, -1.0, 3.9375, 5.25, -3.9375, -5.25, 0.75, 1.0, 0.0],
-        [0.0, 0.75, -1.0, -3.9375, 5.25, 3.9375, -5.25, -0.75, 1.0, 0.0],
-        [0.0, 0.5625, 0.0, -3.953_125, 0.0, 8.203_125, 0.0, -5.8125, 0.0, 1.0],
-    ],
+const F2_OF_7_MATRICES: Matrices<8, 2, 7> = Matrices {
+    input: F4_OF_5_MATRICES.input,
     weights: [
-        [16.0 / 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        powers(1.0, -32.0 / 63.0),
-        powers(-1.0, -32.0 / 63.0),
-        powers(2.0, 8.0 / 2475.0),
-        powers(-2.0, 8.0 / 2475.0),
-        powers(0.5, -512.0 / 225.0),
-        powers(-0.5, -512.0 / 225.0),
-        powers(0.75, 32768.0 / 17325.0),
-        powers(-0.75, 32768.0 / 17325.0),
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        powers(1.0, -2.0 / 9.0),
+        powers(-1.0, -2.0 / 9.0),
+        powers(2.0, 1.0 / 90.0),
+        powers(-2.0, 1.0 / 90.0),
+        powers(0.5, 32.0 / 45.0),
+        powers(-0.5, 32.0 / 45.0),
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
     ],
-    output: [
-        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-        [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.75, -0.75, 0.0],
-        [0.0, 1.0, 1.0, 4.0, 4.0, 0.25, 0.25, 0.5625, 0.5625, 0.0],
-        [0.0, 1.0, -1.0, 8.0, -8.0, 0.125, -0.125, 0.421_875, -0.421_875, 1.0],
-    ],
+    output: [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 1.0]],
 };
 
 /// A point's powers from the 0-th on, times a factor.
@@ -228,8 +210,8 @@ fn transforms_are_the_papers_matrices() {
         twice(isa, (F4Of5, &F4_OF_5_MATRICES));
         isa.dispatch(TransformsAgree(NONE, (F4, &F4_MATRICES)));
         isa.dispatch(TransformsAgree((F4, &F4_MATRICES), NONE));
-        isa.dispatch(TransformsAgree(NONE, (F4Of7, &F4_OF_7_MATRICES)));
-        isa.dispatch(TransformsAgree((F4Of7, &F4_OF_7_MATRICES), NONE));
+        isa.dispatch(TransformsAgree(NONE, (F2Of7, &F2_OF_7_MATRICES)));
+        isa.dispatch(TransformsAgree((F2Of7, &F2_OF_7_MATRICES), NONE));
     }
 }
 
@@ -268,8 +250,8 @@ fn transformed_weights_are_the_papers_matrices() {
     check_weights((F4Of5, &F4_OF_5_MATRICES), (F4Of5, &F4_OF_5_MATRICES));
     check_weights(NONE, (F4, &F4_MATRICES));
     check_weights((F4, &F4_MATRICES), NONE);
-    check_weights(NONE, (F4Of7, &F4_OF_7_MATRICES));
-    check_weights((F4Of7, &F4_OF_7_MATRICES), NONE);
+    check_weights(NONE, (F2Of7, &F2_OF_7_MATRICES));
+    check_weights((F2Of7, &F2_OF_7_MATRICES), NONE);
 }
 
 /// The matrices themselves: together they are a filter, exactly.
@@ -290,7 +272,7 @@ fn matrices_compute_a_filter() {
     check(&F2_MATRICES);
     check(&F2_STRIDE_2_MATRICES);
     check(&F4_OF_5_MATRICES);
-    check(&F4_OF_7_MATRICES);
+    check(&F2_OF_7_MATRICES);
     check(&IDENTITY_MATRICES);
 }
 
@@ -574,10 +556,10 @@ fn errors_are_as_documented() {
                 .fold(0.0, |a: f64, (&f, e)| a.max((f64::from(f) - e).abs()))
                 / largest;
             println!("{} {inputs} channels {side}x{side}: {error:.1e}", candidate.name);
-            let bound = match (candidate.name.contains("_f2_"), desc.kernel) {
-                (true, _) => 1e-6,
-                (false, [1, 3] | [3, 1]) => 5e-6,
-                (false, _) => 2e-5,
+            let bound = match (desc.kernel, candidate.name.contains("_f2_")) {
+                ([1, _] | [_, 1], _) => 5e-6,
+                (_, true) => 1e-6,
+                (_, false) => 2e-5,
             };
             assert!(error < bound, "{}: {error:e}", candidate.name);
         }

@@ -2,8 +2,8 @@
 //!
 //! A two-dimensional transform is that of the vertical algorithm over columns, then that of the horizontal one
 //! over rows; a filter of one row or column has [`Identity`] for the other one. Points are 0, 1, -1 and infinity
-//! for a tile of 4 values, with 2 and -2 for 6, with 1/2 and -1/2 for 8 (Lavin and Gray, "Fast algorithms for
-//! convolutional neural networks", 2015), and with 3/4 and -3/4 for 10. The input's transform depends on the
+//! for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin and Gray, "Fast algorithms for
+//! convolutional neural networks", 2015). The input's transform depends on the
 //! points alone, not on how many of a tile's values are outputs.
 
 use crate::simd::Simd;
@@ -50,11 +50,9 @@ pub struct F2Stride2;
 #[derive(Clone, Copy, Debug)]
 pub struct F4Of5;
 
-/// F(4, 7): 10 products for 4 outputs (instead of 28). Of the points that may come after those of 8 values, 3/4
-/// and -3/4 and their reciprocals have the least errors, a quarter of those of 4 and -4; and all factors of the
-/// input are exact.
+/// F(2, 7): 8 products for 2 outputs (instead of 14), of the points of [`F4Of5`].
 #[derive(Clone, Copy, Debug)]
-pub struct F4Of7;
+pub struct F2Of7;
 
 impl Algorithm<1, 1> for Identity {
     #[inline(always)]
@@ -199,9 +197,9 @@ impl Algorithm<8, 4> for F4Of5 {
     }
 }
 
-impl Algorithm<10, 4> for F4Of7 {
+impl Algorithm<8, 2> for F2Of7 {
     #[inline(always)]
-    fn weights([g0, g1, g2, g3, g4, g5, g6]: [f64; MAX_TAPS]) -> [f64; 10] {
+    fn weights([g0, g1, g2, g3, g4, g5, g6]: [f64; MAX_TAPS]) -> [f64; 8] {
         // The filter's polynomial at a point and at its negative, by its even and its odd powers.
         let at = |p: f64, factor: f64| {
             let square = p * p;
@@ -209,58 +207,25 @@ impl Algorithm<10, 4> for F4Of7 {
             let odd = p * (g1 + square * (g3 + square * g5));
             [(even + odd) * factor, (even - odd) * factor]
         };
-        let [one, minus_one] = at(1.0, -32.0 / 63.0);
-        let [two, minus_two] = at(2.0, 8.0 / 2475.0);
-        let [half, minus_half] = at(0.5, -512.0 / 225.0);
-        let [quarters, minus_quarters] = at(0.75, 32768.0 / 17325.0);
-        let zero = g0 * 16.0 / 9.0;
-        [zero, one, minus_one, two, minus_two, half, minus_half, quarters, minus_quarters, g6]
+        let [one, minus_one] = at(1.0, -2.0 / 9.0);
+        let [two, minus_two] = at(2.0, 1.0 / 90.0);
+        let [half, minus_half] = at(0.5, 32.0 / 45.0);
+        [g0, one, minus_one, two, minus_two, half, minus_half, g6]
     }
 
     #[inline(always)]
-    fn input<S: Simd>(s: S, [d0, d1, d2, d3, d4, d5, d6, d7, d8, d9]: [S::F32; 10]) -> [S::F32; 10] {
-        let (a, b, c) = (s.splat(-4.8125), s.splat(3.390_625), s.splat(-0.5625));
-        let even_one = s.fma(d6, a, s.fma(d4, b, s.fma(d2, c, d8)));
-        let odd_one = s.fma(d5, a, s.fma(d3, b, s.fma(d1, c, d7)));
-        let (a, b, c) = (s.splat(-1.8125), s.splat(0.953_125), s.splat(-0.140_625));
-        let even_two = s.fma(d6, a, s.fma(d4, b, s.fma(d2, c, d8)));
-        let odd_two = s.fma(d5, a, s.fma(d3, b, s.fma(d1, c, d7)));
-        let (a, b, c) = (s.splat(-5.5625), s.splat(6.8125), s.splat(-2.25));
-        let even_half = s.fma(d6, a, s.fma(d4, b, s.fma(d2, c, d8)));
-        let odd_half = s.fma(d5, a, s.fma(d3, b, s.fma(d1, c, d7)));
-        let (a, b) = (s.splat(-5.25), s.splat(5.25));
-        let even_quarters = s.fma(d6, a, s.fma(d4, b, s.sub(d8, d2)));
-        let odd_quarters = s.fma(d5, a, s.fma(d3, b, s.sub(d7, d1)));
-        let (a, b, c, d) = (s.splat(-5.8125), s.splat(8.203_125), s.splat(-3.953_125), s.splat(0.5625));
-        [
-            s.fma(d6, a, s.fma(d4, b, s.fma(d2, c, s.fma(d0, d, d8)))),
-            s.add(even_one, odd_one),
-            s.sub(even_one, odd_one),
-            s.fma(odd_two, s.splat(2.0), even_two),
-            s.fma(odd_two, s.splat(-2.0), even_two),
-            s.fma(odd_half, s.splat(0.5), even_half),
-            s.fma(odd_half, s.splat(-0.5), even_half),
-            s.fma(odd_quarters, s.splat(0.75), even_quarters),
-            s.fma(odd_quarters, s.splat(-0.75), even_quarters),
-            s.fma(d7, a, s.fma(d5, b, s.fma(d3, c, s.fma(d1, d, d9)))),
-        ]
+    fn input<S: Simd>(s: S, d: [S::F32; 8]) -> [S::F32; 8] {
+        F4Of5::input(s, d)
     }
 
     #[inline(always)]
-    fn output<S: Simd>(s: S, [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9]: [S::F32; 10]) -> [S::F32; 4] {
+    fn output<S: Simd>(s: S, [m0, m1, m2, m3, m4, m5, m6, m7]: [S::F32; 8]) -> [S::F32; 2] {
         let (even_one, odd_one) = (s.add(m1, m2), s.sub(m1, m2));
         let (even_two, odd_two) = (s.add(m3, m4), s.sub(m3, m4));
         let (even_half, odd_half) = (s.add(m5, m6), s.sub(m5, m6));
-        let (even_quarters, odd_quarters) = (s.add(m7, m8), s.sub(m7, m8));
-        let inner = s.add(even_half, even_quarters);
-        let odd_inner = s.fma(odd_quarters, s.splat(0.75), odd_one);
-        let even_inner = s.fma(even_quarters, s.splat(0.5625), even_one);
-        let cubes = s.fma(odd_quarters, s.splat(0.421_875), s.add(odd_one, m9));
         [
-            s.add(s.add(m0, even_one), s.add(even_two, inner)),
-            s.fma(odd_two, s.splat(2.0), s.fma(odd_half, s.splat(0.5), odd_inner)),
-            s.fma(even_two, s.splat(4.0), s.fma(even_half, s.splat(0.25), even_inner)),
-            s.fma(odd_two, s.splat(8.0), s.fma(odd_half, s.splat(0.125), cubes)),
+            s.add(s.add(m0, even_one), s.add(even_two, even_half)),
+            s.fma(odd_two, s.splat(2.0), s.fma(odd_half, s.splat(0.5), s.add(odd_one, m7))),
         ]
     }
 }
