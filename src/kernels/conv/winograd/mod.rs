@@ -13,7 +13,7 @@
 //! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products (2 times fewer
 //! multiplications, 2 times the weights, errors of up to 5e-6, as transforms are not applied twice); of 7 taps 2
 //! pixels by 8 products (1.75 times fewer, 1.14 times the weights, errors of up to 5e-6). F(4, 7) with 3/4 and
-//! -3/4 as further points takes 0.72 of F(2, 7)'s time, but has four times its error.
+//! -3/4 as further points takes 0.72 of F(2, 7)'s time, but has 3.5 times its error.
 //!
 //! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
 //! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
