@@ -135,6 +135,8 @@ pub(crate) struct ConvRanges {
     pub(crate) outputs: RangeInclusive<usize>,
     /// Height and width of the kernel, drawn apart.
     pub(crate) kernel: RangeInclusive<usize>,
+    /// Width of the kernel, if other than its height.
+    pub(crate) kernel_width: Option<RangeInclusive<usize>>,
     pub(crate) stride: RangeInclusive<usize>,
     pub(crate) dilation: RangeInclusive<usize>,
     /// Of each side.
@@ -152,6 +154,7 @@ impl Default for ConvRanges {
             inputs: 1..=20,
             outputs: 1..=40,
             kernel: 1..=5,
+            kernel_width: None,
             stride: 1..=3,
             dilation: 1..=3,
             padding: 0..=6,
@@ -229,7 +232,8 @@ impl ConvProblem {
         ];
         let sizes = (r.batch.clone(), pair(&r.size), r.groups.clone(), r.inputs.clone(), r.outputs.clone());
         let pads = std::array::from_fn::<_, 4, _>(|_| r.padding.clone());
-        let window = (pair(&r.kernel), pair(&r.stride), pair(&r.dilation), pads);
+        let kernel = [r.kernel.clone(), r.kernel_width.clone().unwrap_or(r.kernel.clone())];
+        let window = (kernel, pair(&r.stride), pair(&r.dilation), pads);
         let layout = (gaps(), gaps(), gaps(), proptest::bool::weighted(if r.planar { 0.3 } else { 0.0 }));
         let epilogue = (any::<bool>(), any::<bool>(), residual, activations(), 0..1_000_000_u64);
         (sizes, window, layout, epilogue, any::<bool>()).prop_map(

@@ -177,7 +177,12 @@ fn same_bits_in_any_batch_and_with_any_threads() {
         });
         let half = FeatureMap::nhwc(n, 8, 8, 40);
         let halved = ConvDesc { output: half, stride: [2, 2], ..dilated_layer(n, 15, [32, 40], 3, 1, 1) };
-        layers.into_iter().chain([halved])
+        let narrow = [[1, 3], [3, 1], [1, 7], [7, 1]].map(|kernel| {
+            let [y, x] = kernel.map(|taps| taps / 2);
+            let padding = Padding { top: y, left: x, bottom: y, right: x };
+            ConvDesc { kernel, padding, ..layer(n, 9, [32, 40], 1, 0) }
+        });
+        layers.into_iter().chain([halved]).chain(narrow)
     };
     for (batch, single) in of_batch(5).zip(of_batch(1)) {
         let size = batch.input.height;

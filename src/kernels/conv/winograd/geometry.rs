@@ -2,14 +2,14 @@
 
 use super::super::ConvDesc;
 
-/// The output map cut into tiles of `size` x `size` pixels, those of all pictures in one row.
+/// The output map cut into tiles of `size` pixels, those of all pictures in one row.
 ///
 /// A convolution with dilation d is d² plain ones, each on every d-th row and column: their tiles
 /// are sets of pixels d apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
-    /// Output pixels along a tile's side.
-    size: usize,
+    /// Output pixels along a tile's sides.
+    size: [usize; 2],
     /// Distance of a tile's pixels.
     step: [usize; 2],
     /// Tiles of one plain convolution.
@@ -39,9 +39,9 @@ pub struct Tile {
 
 impl Tiling {
     /// The tiles of a convolution's output.
-    pub fn new(desc: &ConvDesc, size: usize) -> Self {
+    pub fn new(desc: &ConvDesc, size: [usize; 2]) -> Self {
         let (map, step) = ([desc.output.height, desc.output.width], desc.dilation);
-        let grid = std::array::from_fn(|i| map[i].div_ceil(step[i]).div_ceil(size));
+        let grid = std::array::from_fn(|i| map[i].div_ceil(step[i]).div_ceil(size[i]));
         let per_picture = grid[0] * grid[1] * step[0].min(map[0]) * step[1].min(map[1]);
         Self { size, step, grid, map, per_picture, total: per_picture * desc.output.batch }
     }
@@ -52,10 +52,11 @@ impl Tiling {
         let (n, rest) = (index / self.per_picture, index % self.per_picture);
         let (plain, place) = (rest / (self.grid[0] * self.grid[1]), rest % (self.grid[0] * self.grid[1]));
         let plain_columns = self.step[1].min(self.map[1]);
-        let y = plain / plain_columns + place / self.grid[1] * self.size * self.step[0];
-        let x = plain % plain_columns + place % self.grid[1] * self.size * self.step[1];
-        let inside =
-            |first: usize, i: usize| self.map[i].saturating_sub(first).div_ceil(self.step[i]).min(self.size);
+        let y = plain / plain_columns + place / self.grid[1] * self.size[0] * self.step[0];
+        let x = plain % plain_columns + place % self.grid[1] * self.size[1] * self.step[1];
+        let inside = |first: usize, i: usize| {
+            self.map[i].saturating_sub(first).div_ceil(self.step[i]).min(self.size[i])
+        };
         Tile { n, y, x, rows: inside(y, 0), columns: inside(x, 1) }
     }
 }
@@ -100,13 +101,15 @@ mod tests {
     #[test]
     fn tiles_cover_the_map_once() {
         for (height, width, dilation, size) in [
-            (1, 1, 1, 4),
-            (4, 9, 1, 4),
-            (13, 7, 1, 2),
-            (13, 7, 3, 4),
-            (5, 2, 6, 2),
-            (9, 9, 2, 4),
-            (3, 7, 4, 4),
+            (1, 1, 1, [4, 4]),
+            (4, 9, 1, [4, 4]),
+            (13, 7, 1, [2, 2]),
+            (13, 7, 3, [4, 4]),
+            (5, 2, 6, [2, 2]),
+            (9, 9, 2, [4, 4]),
+            (3, 7, 4, [4, 4]),
+            (17, 6, 1, [4, 1]),
+            (6, 17, 3, [1, 4]),
         ] {
             let map = FeatureMap::nhwc(2, height, width, 1);
             let desc = ConvDesc {

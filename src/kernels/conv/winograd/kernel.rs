@@ -39,7 +39,7 @@ impl Organisation {
 }
 
 /// A Winograd convolution, ready to run.
-pub struct Winograd<T, const A: usize, const M: usize> {
+pub struct Winograd<V, H, const AV: usize, const MV: usize, const AH: usize, const MH: usize> {
     name: &'static str,
     isa: Isa,
     pub(super) convolution: Convolution,
@@ -51,7 +51,7 @@ pub struct Winograd<T, const A: usize, const M: usize> {
     pub(super) v_planes: Planes,
     /// Layout of the products.
     pub(super) m_planes: Planes,
-    algorithm: PhantomData<T>,
+    algorithms: PhantomData<(V, H)>,
 }
 
 /// Transformed weights up to this size are read anew for each block of tiles: the second-level
@@ -71,13 +71,21 @@ const GROUP_CHANNELS: usize = 64;
 /// Floats of a group's products, at most: a quarter of a second-level cache of one MiB.
 const GROUP_PRODUCTS: usize = 64 << 10;
 
-impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
+impl<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+> Winograd<V, H, AV, MV, AH, MH>
+{
     /// A kernel for so many threads.
     pub fn new(name: &'static str, isa: Isa, convolution: Convolution, threads: usize) -> Self {
         let organisation = organisation(&convolution, threads);
         let (blocks, panels) = (organisation.blocks(), convolution.weights.panels);
         let rows = convolution.tiling.total.div_ceil(blocks).max(1);
-        let channels = GROUP_CHANNELS.min(GROUP_PRODUCTS / (A * A * rows));
+        let channels = GROUP_CHANNELS.min(GROUP_PRODUCTS / (AV * AH * rows));
         let group = (channels / panels.width()).max(1);
         Self::organised(name, isa, convolution, threads, organisation, group)
     }
@@ -106,8 +114,8 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
         };
         let v_planes = Planes::new(rows, panels.depth);
         let m_planes = Planes::new(rows, group.min(panels.count()) * panels.width());
-        let algorithm = PhantomData;
-        Self { name, isa, convolution, organisation, group, phases, v_planes, m_planes, algorithm }
+        let algorithms = PhantomData;
+        Self { name, isa, convolution, organisation, group, phases, v_planes, m_planes, algorithms }
     }
 
     /// Multiply some tiles with some panels and transform the products back, a group of panels
@@ -131,7 +139,7 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
         for (i, row) in rows.iter_mut().enumerate() {
             *row = v.wrapping_add(i * self.v_planes.row);
         }
-        let sink = m.wrapping_add(self.m_planes.len(A * A));
+        let sink = m.wrapping_add(self.m_planes.len(AV * AH));
         let mut start = panels.start;
         while start < panels.end {
             let group = start..panels.end.min(start + self.group);
@@ -143,9 +151,16 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Winograd<T, A, M> {
                 convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products);
                 let (tiles, products) = (tiles.clone(), (m.cast_const(), self.m_planes));
                 if let Some(pool) = &convolution.pool {
-                    convolution.pool_output::<S, T, A, M>(s, (pool, io.output), tiles, group, products);
+                    convolution.pool_output::<S, V, H, AV, MV, AH, MH>(
+                        s,
+                        (pool, io.output),
+                        tiles,
+                        group,
+                        products,
+                    );
                 } else {
-                    convolution.transform_output::<S, T, A, M>(s, io, tiles, group, products, sink);
+                    convolution
+                        .transform_output::<S, V, H, AV, MV, AH, MH>(s, io, tiles, group, products, sink);
                 }
             }
         }
@@ -166,7 +181,15 @@ fn organisation(convolution: &Convolution, threads: usize) -> Organisation {
     }
 }
 
-impl<T: Algorithm<A, M>, const A: usize, const M: usize> Kernel for Winograd<T, A, M> {
+impl<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+> Kernel for Winograd<V, H, AV, MV, AH, MH>
+{
     fn name(&self) -> &'static str {
         self.name
     }
@@ -176,8 +199,8 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Kernel for Winograd<T, 
     }
 
     fn scratch(&self) -> ScratchSize {
-        let v = self.v_planes.len(A * A);
-        let m = self.m_planes.len(A * A) + self.convolution.desc.output.channels;
+        let v = self.v_planes.len(AV * AH);
+        let m = self.m_planes.len(AV * AH) + self.convolution.desc.output.channels;
         match self.organisation {
             Organisation::Blocks { .. } => ScratchSize { shared: 0, local: v + m },
             Organisation::Phased { .. } => ScratchSize { shared: v, local: m },
@@ -190,15 +213,23 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Kernel for Winograd<T, 
 }
 
 /// The arguments of [`Kernel::run`].
-struct Work<'a, T, const A: usize, const M: usize> {
-    kernel: &'a Winograd<T, A, M>,
+struct Work<'a, V, H, const AV: usize, const MV: usize, const AH: usize, const MH: usize> {
+    kernel: &'a Winograd<V, H, AV, MV, AH, MH>,
     phase: usize,
     chunk: usize,
     io: &'a Io<'a>,
     scratch: Scratch,
 }
 
-impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for Work<'_, T, A, M> {
+impl<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+> Vectorized for Work<'_, V, H, AV, MV, AH, MH>
+{
     type Output = ();
 
     #[inline(always)]
@@ -214,8 +245,14 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for Work<'_,
                 Organisation::Blocks { blocks } => {
                     let tiles = even_range(total, blocks, chunk);
                     let v = scratch.local;
-                    let m = v.add(planes.len(A * A));
-                    convolution.transform_input::<S, T, A, M>(s, input, tiles.clone(), v, planes);
+                    let m = v.add(planes.len(AV * AH));
+                    convolution.transform_input::<S, V, H, AV, MV, AH, MH>(
+                        s,
+                        input,
+                        tiles.clone(),
+                        v,
+                        planes,
+                    );
                     kernel.outputs(s, io, tiles, 0..count, v, m);
                 }
                 Organisation::Phased { blocks, parts } => {
@@ -224,7 +261,7 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for Work<'_,
                         let part = even_range(tiles.len(), kernel.phases[phase], chunk);
                         let v = scratch.shared.add(part.start * planes.row);
                         let part = tiles.start + part.start..tiles.start + part.end;
-                        convolution.transform_input::<S, T, A, M>(s, input, part, v, planes);
+                        convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, part, v, planes);
                     } else {
                         let part = even_range(tiles.len(), parts[0], chunk / parts[1]);
                         let panels = even_range(count, parts[1], chunk % parts[1]);

@@ -1,4 +1,5 @@
-//! Winograd's minimal filtering for 3x3 and 5x5 convolutions: fewer products for more additions.
+//! Winograd's minimal filtering for 3x3 and 5x5 convolutions, and for those of one row or column of 3 or 7 taps:
+//! fewer products for more additions.
 //!
 //! The output is cut into tiles of 4x4 (F4) or 2x2 (F2) pixels. A tile's 6x6 (4x4) input pixels
 //! and each 3x3 filter are transformed to 36 (16) values; multiplied value by value and summed
@@ -8,6 +9,11 @@
 //! (1e-6) of the largest output. For 5x5 filters F4's tiles have 8x8 input pixels: 6.25 times fewer
 //! multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2, F2 has 25 products
 //! instead of 36.
+//!
+//! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products (2 times fewer
+//! multiplications, 2 times the weights, errors of up to 5e-6, as transforms are not applied twice); of 7 taps 2
+//! pixels by 8 products (1.75 times fewer, 1.14 times the weights, errors of up to 5e-6). F(4, 7) with 3/4 and
+//! -3/4 as further points takes 0.72 of F(2, 7)'s time, but has 3.5 times its error.
 //!
 //! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
 //! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
@@ -34,7 +40,7 @@ use geometry::Tiling;
 use kernel::Winograd;
 use panels::TransformedWeights;
 use stages::{Convolution, Pool};
-use transforms::{Algorithm, F2, F2Stride2, F4, F4Of5, taps};
+use transforms::{Algorithm, F2, F2Of7, F2Stride2, F4, F4Of5, Identity, taps};
 
 /// Fewer input channels than these make the products so short that transforms outweigh them.
 const MIN_INPUTS: usize = 16;
@@ -52,11 +58,20 @@ const MIN_SIDE_F2: usize = 3;
 /// Tiles of a dilated convolution from which on F4 is chosen: as many as there are at [`MIN_SIDE_F4`].
 const MIN_TILES_F4: usize = 16;
 
-/// Whether an algorithm for so many taps and that stride applies at all.
-fn accepts<const TAPS: usize, const STRIDE: usize>(desc: &ConvDesc) -> bool {
-    desc.kernel == [TAPS; 2]
-        && desc.stride == [STRIDE; 2]
-        && (STRIDE == 1 || desc.dilation == [1, 1])
+/// Whether the algorithm `V` over columns and `H` over rows applies at all.
+fn accepts<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+>(
+    desc: &ConvDesc,
+) -> bool {
+    desc.kernel == [taps::<V, AV, MV>(), taps::<H, AH, MH>()]
+        && desc.stride == [V::STRIDE, H::STRIDE]
+        && (desc.stride == [1, 1] || desc.dilation == [1, 1])
         && desc.groups == 1
         && desc.input.channels_last()
 }
@@ -67,8 +82,9 @@ fn shorter_side(desc: &ConvDesc) -> usize {
 }
 
 /// Products per picture and pair of channels with tiles of `size` pixels.
-fn products(desc: &ConvDesc, size: usize) -> usize {
-    Tiling::new(desc, size).per_picture * ((size - 1) * desc.stride[0] + desc.kernel[0]).pow(2)
+fn products(desc: &ConvDesc, size: [usize; 2]) -> usize {
+    let inputs = |i: usize| (size[i] - 1) * desc.stride[i] + desc.kernel[i];
+    Tiling::new(desc, size).per_picture * inputs(0) * inputs(1)
 }
 
 /// Whether so many products are worth the transforms, which take a third of the products' time, or
@@ -84,8 +100,8 @@ fn prefers_f4(desc: &ConvDesc) -> bool {
             return shorter_side(desc) >= if few { MIN_SIDE_F4_OF_FEW } else { MIN_SIDE_F4 };
         }
         // The plain convolutions of a dilated one may be small, yet together they are many.
-        let [f4, f2] = [4, 2].map(|size| products(desc, size));
-        Tiling::new(desc, 4).per_picture >= MIN_TILES_F4 && f4 <= f2 && saves(desc, f4)
+        let [f4, f2] = [[4, 4], [2, 2]].map(|size| products(desc, size));
+        Tiling::new(desc, [4, 4]).per_picture >= MIN_TILES_F4 && f4 <= f2 && saves(desc, f4)
     };
     desc.input.channels >= MIN_INPUTS && well()
 }
@@ -95,102 +111,189 @@ fn prefers_f2(desc: &ConvDesc) -> bool {
         if desc.dilation == [1, 1] {
             return shorter_side(desc) >= MIN_SIDE_F2;
         }
-        saves(desc, products(desc, 2))
+        saves(desc, products(desc, [2, 2]))
     };
     desc.input.channels >= MIN_INPUTS && well()
 }
 
 /// 64-192@27 (AlexNet) takes a third of the direct kernel's time.
 fn prefers_f4_of_5(desc: &ConvDesc) -> bool {
-    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, 4))
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [4, 4]))
 }
 
 /// Its transforms are additions only: 128-128@28 took 0.88 of the direct kernel's time for 0.69 of its
 /// products, 512-512@14 0.7, and 288-384@17 0.9 for 0.78.
 fn prefers_f2_stride_2(desc: &ConvDesc) -> bool {
     let direct = 9 * desc.output.height * desc.output.width;
-    desc.input.channels >= MIN_INPUTS && 5 * products(desc, 2) < 4 * direct
+    desc.input.channels >= MIN_INPUTS && 5 * products(desc, [2, 2]) < 4 * direct
 }
 
-/// The names of an algorithm's kernels on each instruction set, alone and with a pool.
-type Names = [[&'static str; 2]; 4];
+/// Pixels of a tile of one row or column for so many taps.
+fn row_of(taps: usize) -> usize {
+    if taps == 7 { 2 } else { 4 }
+}
+
+/// Inception's 1x7 and 7x1 at 17x17 take 0.65 of the direct kernel's time, its 1x3 and 3x1 at 8x8, whose weights
+/// come from memory, 0.6.
+fn prefers_row(desc: &ConvDesc) -> bool {
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [1, row_of(desc.kernel[1])]))
+}
+
+/// As [`prefers_row`].
+fn prefers_column(desc: &ConvDesc) -> bool {
+    desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [row_of(desc.kernel[0]), 1]))
+}
+
+/// The names of an algorithm's kernels on each instruction set.
+type Names = [&'static str; 4];
 
 const F4_NAMES: Names = [
-    ["f32_winograd_f4_3x3_portable", "f32_winograd_f4_3x3_max_pool_portable"],
-    ["f32_winograd_f4_3x3_portable16", "f32_winograd_f4_3x3_max_pool_portable16"],
-    ["f32_winograd_f4_3x3_avx2", "f32_winograd_f4_3x3_max_pool_avx2"],
-    ["f32_winograd_f4_3x3_avx512", "f32_winograd_f4_3x3_max_pool_avx512"],
+    "f32_winograd_f4_3x3_portable",
+    "f32_winograd_f4_3x3_portable16",
+    "f32_winograd_f4_3x3_avx2",
+    "f32_winograd_f4_3x3_avx512",
 ];
 const F2_NAMES: Names = [
-    ["f32_winograd_f2_3x3_portable", "f32_winograd_f2_3x3_max_pool_portable"],
-    ["f32_winograd_f2_3x3_portable16", "f32_winograd_f2_3x3_max_pool_portable16"],
-    ["f32_winograd_f2_3x3_avx2", "f32_winograd_f2_3x3_max_pool_avx2"],
-    ["f32_winograd_f2_3x3_avx512", "f32_winograd_f2_3x3_max_pool_avx512"],
+    "f32_winograd_f2_3x3_portable",
+    "f32_winograd_f2_3x3_portable16",
+    "f32_winograd_f2_3x3_avx2",
+    "f32_winograd_f2_3x3_avx512",
 ];
 const F2_STRIDE_2_NAMES: Names = [
-    ["f32_winograd_f2_3x3s2_portable", "f32_winograd_f2_3x3s2_max_pool_portable"],
-    ["f32_winograd_f2_3x3s2_portable16", "f32_winograd_f2_3x3s2_max_pool_portable16"],
-    ["f32_winograd_f2_3x3s2_avx2", "f32_winograd_f2_3x3s2_max_pool_avx2"],
-    ["f32_winograd_f2_3x3s2_avx512", "f32_winograd_f2_3x3s2_max_pool_avx512"],
+    "f32_winograd_f2_3x3s2_portable",
+    "f32_winograd_f2_3x3s2_portable16",
+    "f32_winograd_f2_3x3s2_avx2",
+    "f32_winograd_f2_3x3s2_avx512",
 ];
 const F4_OF_5_NAMES: Names = [
-    ["f32_winograd_f4_5x5_portable", "f32_winograd_f4_5x5_max_pool_portable"],
-    ["f32_winograd_f4_5x5_portable16", "f32_winograd_f4_5x5_max_pool_portable16"],
-    ["f32_winograd_f4_5x5_avx2", "f32_winograd_f4_5x5_max_pool_avx2"],
-    ["f32_winograd_f4_5x5_avx512", "f32_winograd_f4_5x5_max_pool_avx512"],
+    "f32_winograd_f4_5x5_portable",
+    "f32_winograd_f4_5x5_portable16",
+    "f32_winograd_f4_5x5_avx2",
+    "f32_winograd_f4_5x5_avx512",
+];
+const F4_ROW_NAMES: Names = [
+    "f32_winograd_f4_1x3_portable",
+    "f32_winograd_f4_1x3_portable16",
+    "f32_winograd_f4_1x3_avx2",
+    "f32_winograd_f4_1x3_avx512",
+];
+const F4_COLUMN_NAMES: Names = [
+    "f32_winograd_f4_3x1_portable",
+    "f32_winograd_f4_3x1_portable16",
+    "f32_winograd_f4_3x1_avx2",
+    "f32_winograd_f4_3x1_avx512",
+];
+const F2_OF_7_ROW_NAMES: Names = [
+    "f32_winograd_f2_1x7_portable",
+    "f32_winograd_f2_1x7_portable16",
+    "f32_winograd_f2_1x7_avx2",
+    "f32_winograd_f2_1x7_avx512",
+];
+const F2_OF_7_COLUMN_NAMES: Names = [
+    "f32_winograd_f2_7x1_portable",
+    "f32_winograd_f2_7x1_portable16",
+    "f32_winograd_f2_7x1_avx2",
+    "f32_winograd_f2_7x1_avx512",
 ];
 
-/// The names of the algorithm with tiles of `A` inputs and `M` outputs.
-const fn names<const A: usize, const M: usize>() -> &'static Names {
-    match (A, M) {
-        (6, 4) => &F4_NAMES,
-        (4, 2) => &F2_NAMES,
-        (5, 2) => &F2_STRIDE_2_NAMES,
-        (8, 4) => &F4_OF_5_NAMES,
+/// The names of those with a pool, whose tiles have two dimensions.
+const F4_POOL_NAMES: Names = [
+    "f32_winograd_f4_3x3_max_pool_portable",
+    "f32_winograd_f4_3x3_max_pool_portable16",
+    "f32_winograd_f4_3x3_max_pool_avx2",
+    "f32_winograd_f4_3x3_max_pool_avx512",
+];
+const F2_POOL_NAMES: Names = [
+    "f32_winograd_f2_3x3_max_pool_portable",
+    "f32_winograd_f2_3x3_max_pool_portable16",
+    "f32_winograd_f2_3x3_max_pool_avx2",
+    "f32_winograd_f2_3x3_max_pool_avx512",
+];
+const F2_STRIDE_2_POOL_NAMES: Names = [
+    "f32_winograd_f2_3x3s2_max_pool_portable",
+    "f32_winograd_f2_3x3s2_max_pool_portable16",
+    "f32_winograd_f2_3x3s2_max_pool_avx2",
+    "f32_winograd_f2_3x3s2_max_pool_avx512",
+];
+const F4_OF_5_POOL_NAMES: Names = [
+    "f32_winograd_f4_5x5_max_pool_portable",
+    "f32_winograd_f4_5x5_max_pool_portable16",
+    "f32_winograd_f4_5x5_max_pool_avx2",
+    "f32_winograd_f4_5x5_max_pool_avx512",
+];
+
+/// The names of the algorithm with tiles of `AV` x `AH` inputs and `MV` x `MH` outputs.
+const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usize>() -> &'static Names {
+    match [(AV, MV), (AH, MH)] {
+        [(6, 4), (6, 4)] => &F4_NAMES,
+        [(4, 2), (4, 2)] => &F2_NAMES,
+        [(5, 2), (5, 2)] => &F2_STRIDE_2_NAMES,
+        [(8, 4), (8, 4)] => &F4_OF_5_NAMES,
+        [(1, 1), (6, 4)] => &F4_ROW_NAMES,
+        [(6, 4), (1, 1)] => &F4_COLUMN_NAMES,
+        [(1, 1), (8, 2)] => &F2_OF_7_ROW_NAMES,
+        [(8, 2), (1, 1)] => &F2_OF_7_COLUMN_NAMES,
         _ => panic!("no algorithm has such tiles"),
     }
 }
 
-/// The algorithm for `TAPS` taps with `S`'s vectors, `LANES` floats each.
+/// The algorithm `V` over columns and `H` over rows with `S`'s vectors, `LANES` floats each.
 const fn candidate<
     S: Simd,
-    T: Algorithm<A, M>,
-    const A: usize,
-    const M: usize,
-    const TAPS: usize,
-    const STRIDE: usize,
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
     const LANES: usize,
 >(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
-    assert!(S::LANES == LANES && taps::<T, A, M>() == TAPS && T::STRIDE == STRIDE);
+    assert!(S::LANES == LANES);
     Candidate {
-        name: names::<A, M>()[S::ISA as usize][0],
+        name: names::<AV, MV, AH, MH>()[S::ISA as usize],
         isa: S::ISA,
-        accepts: accepts::<TAPS, STRIDE>,
+        accepts: accepts::<V, H, AV, MV, AH, MH>,
         prefers,
-        form: |_| Form { name: "winograd", params: [LANES, A, M, 0] },
+        form: |_| Form { name: "winograd", params: [LANES, AV, AH, MV * MH] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
-        pack: |desc, weights| super::pack_f32(desc, weights, panels::pack::<T, A, M, LANES>),
-        prepare: prepare::<S, T, A, M>,
+        pack: |desc, weights| super::pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, LANES>),
+        prepare: prepare::<S, V, H, AV, MV, AH, MH>,
     }
 }
 
 const fn f4<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, 6, 4, 3, 1, LANES>(prefers_f4)
+    candidate::<S, F4, F4, 6, 4, 6, 4, LANES>(prefers_f4)
 }
 
 const fn f2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2, 4, 2, 3, 1, LANES>(prefers_f2)
+    candidate::<S, F2, F2, 4, 2, 4, 2, LANES>(prefers_f2)
 }
 
 const fn f2_stride_2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2Stride2, 5, 2, 3, 2, LANES>(prefers_f2_stride_2)
+    candidate::<S, F2Stride2, F2Stride2, 5, 2, 5, 2, LANES>(prefers_f2_stride_2)
 }
 
 const fn f4_of_5<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4Of5, 8, 4, 5, 1, LANES>(prefers_f4_of_5)
+    candidate::<S, F4Of5, F4Of5, 8, 4, 8, 4, LANES>(prefers_f4_of_5)
+}
+
+const fn f4_row<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, Identity, F4, 1, 1, 6, 4, LANES>(prefers_row)
+}
+
+const fn f4_column<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column)
+}
+
+const fn f2_of_7_row<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row)
+}
+
+const fn f2_of_7_column<S: Simd, const LANES: usize>() -> Candidate {
+    candidate::<S, F2Of7, Identity, 8, 2, 1, 1, LANES>(prefers_column)
 }
 
 /// F4 before F2, on every instruction set.
@@ -204,6 +307,14 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
     f4_of_5::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
+    f4_row::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
+    f4_column::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
+    f2_of_7_row::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
+    f2_of_7_column::<Avx512, 16>(),
+    #[cfg(target_arch = "x86_64")]
     f4::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
     f2::<Avx2, 8>(),
@@ -211,6 +322,14 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     f2_stride_2::<Avx2, 8>(),
     #[cfg(target_arch = "x86_64")]
     f4_of_5::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
+    f4_row::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
+    f4_column::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
+    f2_of_7_row::<Avx2, 8>(),
+    #[cfg(target_arch = "x86_64")]
+    f2_of_7_column::<Avx2, 8>(),
     #[cfg(test)]
     f4::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
@@ -219,20 +338,36 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     f2_stride_2::<crate::simd::Portable<16>, 16>(),
     #[cfg(test)]
     f4_of_5::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f4_row::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f4_column::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f2_of_7_row::<crate::simd::Portable<16>, 16>(),
+    #[cfg(test)]
+    f2_of_7_column::<crate::simd::Portable<16>, 16>(),
 ];
 
-fn prepare<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+fn prepare<
+    S: Simd,
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+>(
     desc: &ConvDesc,
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
 ) -> Box<dyn Kernel> {
-    let convolution = convolution::<A, M>(desc, weights, epilogue, S::LANES);
-    let name = names::<A, M>()[S::ISA as usize][0];
-    Box::new(Winograd::<T, A, M>::new(name, S::ISA, convolution, threads))
+    let convolution = convolution::<AV, MV, AH, MH>(desc, weights, epilogue, S::LANES);
+    let name = names::<AV, MV, AH, MH>()[S::ISA as usize];
+    Box::new(Winograd::<V, H, AV, MV, AH, MH>::new(name, S::ISA, convolution, threads))
 }
 
-fn convolution<const A: usize, const M: usize>(
+fn convolution<const AV: usize, const MV: usize, const AH: usize, const MH: usize>(
     desc: &ConvDesc,
     weights: Packed,
     epilogue: Epilogue,
@@ -240,8 +375,8 @@ fn convolution<const A: usize, const M: usize>(
 ) -> Convolution {
     Convolution {
         desc: *desc,
-        tiling: Tiling::new(desc, M),
-        weights: TransformedWeights::new(weights, desc, A * A, lanes),
+        tiling: Tiling::new(desc, [MV, MH]),
+        weights: TransformedWeights::new(weights, desc, AV * AH, lanes),
         epilogue,
         zeros: vec![0.0; desc.input.channels].into(),
         pool: None,
@@ -259,6 +394,9 @@ pub struct ConvPoolDesc {
     pub output: FeatureMap,
 }
 
+/// [`ConvPoolDesc::prepare`] with one algorithm.
+type PreparePool = fn(&ConvPoolDesc, &'static str, Isa, Packed, Epilogue, usize) -> Box<dyn Kernel>;
+
 impl ConvPoolDesc {
     /// Whether there is a kernel for both where `part` is the one for the convolution.
     pub fn accepts(&self, part: &Candidate) -> bool {
@@ -267,7 +405,8 @@ impl ConvPoolDesc {
         let ordered =
             matches!(conv.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. });
         let plain = conv.residual.is_none() && conv.dilation == [1, 1];
-        halves && ordered && plain && CANDIDATES.iter().any(|candidate| candidate.name == part.name)
+        let names = [F4_NAMES, F2_NAMES, F2_STRIDE_2_NAMES, F4_OF_5_NAMES];
+        halves && ordered && plain && names.as_flattened().contains(&part.name)
     }
 
     /// The kernel, of `part`'s packed weights.
@@ -278,21 +417,22 @@ impl ConvPoolDesc {
         epilogue: Epilogue,
         threads: usize,
     ) -> Box<dyn Kernel> {
-        let is = |names: &Names| part.name == names[part.isa as usize][0];
-        let prepare = if is(&F4_NAMES) {
-            Self::prepare_as::<F4, 6, 4>
+        let is = |names: &Names| names.contains(&part.name);
+        let (prepare, names): (PreparePool, _) = if is(&F4_NAMES) {
+            (Self::prepare_as::<F4, 6, 4>, F4_POOL_NAMES)
         } else if is(&F2_NAMES) {
-            Self::prepare_as::<F2, 4, 2>
+            (Self::prepare_as::<F2, 4, 2>, F2_POOL_NAMES)
         } else if is(&F2_STRIDE_2_NAMES) {
-            Self::prepare_as::<F2Stride2, 5, 2>
+            (Self::prepare_as::<F2Stride2, 5, 2>, F2_STRIDE_2_POOL_NAMES)
         } else {
-            Self::prepare_as::<F4Of5, 8, 4>
+            (Self::prepare_as::<F4Of5, 8, 4>, F4_OF_5_POOL_NAMES)
         };
-        prepare(self, part.isa, weights, epilogue, threads)
+        prepare(self, names[part.isa as usize], part.isa, weights, epilogue, threads)
     }
 
     fn prepare_as<T: Algorithm<A, M>, const A: usize, const M: usize>(
         &self,
+        name: &'static str,
         isa: Isa,
         weights: Packed,
         epilogue: Epilogue,
@@ -301,8 +441,7 @@ impl ConvPoolDesc {
         let activation = Epilogue { activation: epilogue.activation, ..Epilogue::default() };
         let pool = Some(Pool { output: self.output, epilogue: activation });
         let convolution =
-            Convolution { pool, ..convolution::<A, M>(&self.conv, weights, epilogue, isa.lanes()) };
-        let name = names::<A, M>()[isa as usize][1];
-        Box::new(Winograd::<T, A, M>::new(name, isa, convolution, threads))
+            Convolution { pool, ..convolution::<A, M, A, M>(&self.conv, weights, epilogue, isa.lanes()) };
+        Box::new(Winograd::<T, T, A, M, A, M>::new(name, isa, convolution, threads))
     }
 }

@@ -15,7 +15,7 @@ pub struct TransformedWeights {
     values: Arc<AlignedBuf>,
     /// How one product's matrix is cut.
     pub panels: Panels,
-    /// Products of a tile: 16, 25, 36 or 64.
+    /// Products of a tile, 6 to 64.
     pub products: usize,
 }
 
@@ -45,22 +45,30 @@ fn panels(desc: &ConvDesc, lanes: usize) -> Panels {
     Panels { groups: 1, group_outputs: desc.output.channels, depth: desc.input.channels, lanes }
 }
 
-/// Transform weights in torch's order `[oc, ic, taps, taps]`, in f64, and put them into panels.
+/// Transform weights in torch's order `[oc, ic, rows, columns]`, in f64, and put them into panels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
-pub fn pack<T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usize>(
+pub fn pack<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+    const LANES: usize,
+>(
     desc: &ConvDesc,
     weights: &[f32],
 ) -> Result<AlignedBuf> {
     let panels = panels(desc, LANES);
     let depth = panels.depth;
-    let size = taps::<T, A, M>().pow(2);
-    let mut packed = AlignedBuf::zeroed(A * A * panels.len(), "transformed weights")?;
-    let mut transformed = [[[0.0; LANES]; A]; A];
+    let size = taps::<V, AV, MV>() * taps::<H, AH, MH>();
+    let mut packed = AlignedBuf::zeroed(AV * AH * panels.len(), "transformed weights")?;
+    let mut transformed = [[[0.0; LANES]; AH]; AV];
     for panel in (0..panels.count()).map(|i| panels.panel(i)) {
         let width = panel.vectors * LANES;
-        let matrices = &mut packed[A * A * panel.offset..];
+        let matrices = &mut packed[AV * AH * panel.offset..];
         for column in (0..panel.channels).step_by(LANES) {
             let channels = LANES.min(panel.channels - column);
             let mut filters = [[0.0; LANES]; MAX_TAPS * MAX_TAPS];
@@ -72,7 +80,7 @@ pub fn pack<T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usi
                         tap[lane] = f64::from(weight);
                     }
                 }
-                weights_2d::<T, A, M, LANES>(filters, &mut transformed);
+                weights_2d::<V, H, AV, MV, AH, MH, LANES>(filters, &mut transformed);
                 for (product, values) in transformed.as_flattened().iter().enumerate() {
                     let row = &mut matrices[(product * depth + k) * width + column..][..LANES];
                     for (to, &value) in row.iter_mut().zip(values) {

@@ -48,7 +48,15 @@ impl Convolution {
     /// # Safety
     /// `input` is the descriptor's, `v` has room for so many rows.
     #[inline(always)]
-    pub unsafe fn transform_input<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    pub unsafe fn transform_input<
+        S: Simd,
+        V: Algorithm<AV, MV>,
+        H: Algorithm<AH, MH>,
+        const AV: usize,
+        const MV: usize,
+        const AH: usize,
+        const MH: usize,
+    >(
         &self,
         s: S,
         input: *const f32,
@@ -60,14 +68,14 @@ impl Convolution {
         let whole = map.channels / S::LANES * S::LANES;
         // To the tile on the right. Without asking for what it reads and, below, for what it writes, 64-64@224
         // took 7 % longer, and 256-256@56 5 %: no processor foresees steps from pixel to pixel to the next row.
-        let ahead = M * T::STRIDE * step[1] * map.pixel_stride;
+        let ahead = MH * H::STRIDE * step[1] * map.pixel_stride;
         for (row, index) in tiles.enumerate() {
             let tile = self.tiling.tile(index);
-            let mut pixels = [[self.zeros.as_ptr(); A]; A];
+            let mut pixels = [[self.zeros.as_ptr(); AH]; AV];
             for (i, pixels) in pixels.iter_mut().enumerate() {
-                let y = (tile.y * T::STRIDE + i * step[0]).wrapping_sub(padding.top);
+                let y = (tile.y * V::STRIDE + i * step[0]).wrapping_sub(padding.top);
                 for (j, pixel) in pixels.iter_mut().enumerate() {
-                    let x = (tile.x * T::STRIDE + j * step[1]).wrapping_sub(padding.left);
+                    let x = (tile.x * H::STRIDE + j * step[1]).wrapping_sub(padding.left);
                     if y < map.height && x < map.width {
                         // SAFETY: a pixel of the map.
                         *pixel = unsafe { input.add(map.at(tile.n, y, x)) };
@@ -78,11 +86,23 @@ impl Convolution {
             unsafe {
                 let out = v.add(row * planes.row);
                 for c in (0..whole).step_by(S::LANES) {
-                    input_2d::<S, T, A, M>(s, &pixels, (c, S::LANES), ahead, (out.add(c), planes.plane));
+                    input_2d::<S, V, H, AV, MV, AH, MH>(
+                        s,
+                        &pixels,
+                        (c, S::LANES),
+                        ahead,
+                        (out.add(c), planes.plane),
+                    );
                 }
                 if whole < map.channels {
                     let rest = (whole, map.channels - whole);
-                    input_2d::<S, T, A, M>(s, &pixels, rest, ahead, (out.add(whole), planes.plane));
+                    input_2d::<S, V, H, AV, MV, AH, MH>(
+                        s,
+                        &pixels,
+                        rest,
+                        ahead,
+                        (out.add(whole), planes.plane),
+                    );
                 }
             }
         }
@@ -109,7 +129,15 @@ impl Convolution {
     /// # Safety
     /// `m` holds the products; `io` is the descriptor's; `sink` is as large as a pixel.
     #[inline(always)]
-    pub unsafe fn transform_output<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    pub unsafe fn transform_output<
+        S: Simd,
+        V: Algorithm<AV, MV>,
+        H: Algorithm<AH, MH>,
+        const AV: usize,
+        const MV: usize,
+        const AH: usize,
+        const MH: usize,
+    >(
         &self,
         s: S,
         io: &Io<'_>,
@@ -120,11 +148,11 @@ impl Convolution {
     ) {
         let (map, step) = (&self.desc.output, self.desc.dilation);
         let channels = self.channels(&panels);
-        let ahead = M * step[1] * map.pixel_stride;
+        let ahead = MH * step[1] * map.pixel_stride;
         for (row, index) in tiles.enumerate() {
             let tile = self.tiling.tile(index);
-            let mut pixels = [[sink; M]; M];
-            let mut residuals = [[sink.cast_const(); M]; M];
+            let mut pixels = [[sink; MH]; MV];
+            let mut residuals = [[sink.cast_const(); MH]; MV];
             for y in 0..tile.rows {
                 for x in 0..tile.columns {
                     let (py, px) = (tile.y + y * step[0], tile.x + x * step[1]);
@@ -142,12 +170,12 @@ impl Convolution {
                 unsafe {
                     let products = m.add(row * planes.row + channel - channels.start);
                     let columns = Columns { channel, channels: S::LANES.min(channels.end - channel) };
-                    let transformed = output_columns::<S, T, A, M>(s, (products, planes.plane));
+                    let transformed = output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane));
                     for pixel in pixels.as_flattened() {
                         s.prefetch_write(pixel.wrapping_add(channel + ahead));
                     }
                     for y in 0..tile.rows {
-                        let sums = T::output(s, transformed[y]).map(|sum| [sum]);
+                        let sums = H::output(s, transformed[y]).map(|sum| [sum]);
                         let residual = self.desc.residual.map(|_| residuals[y]);
                         self.epilogue.store_tile(s, sums, columns, pixels[y], residual);
                     }
@@ -169,7 +197,15 @@ impl Convolution {
     /// # Safety
     /// `m` holds the products; `output` is the pool's map.
     #[inline(always)]
-    pub unsafe fn pool_output<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    pub unsafe fn pool_output<
+        S: Simd,
+        V: Algorithm<AV, MV>,
+        H: Algorithm<AH, MH>,
+        const AV: usize,
+        const MV: usize,
+        const AH: usize,
+        const MH: usize,
+    >(
         &self,
         s: S,
         (pool, output): (&Pool, *mut f32),
@@ -186,9 +222,9 @@ impl Convolution {
                 unsafe {
                     let products = m.add(row * planes.row + channel - channels.start);
                     let columns = Columns { channel, channels: S::LANES.min(channels.end - channel) };
-                    let transformed = output_columns::<S, T, A, M>(s, (products, planes.plane));
+                    let transformed = output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane));
                     for y in 0..tile.rows / 2 {
-                        let rows = [T::output(s, transformed[2 * y]), T::output(s, transformed[2 * y + 1])];
+                        let rows = [H::output(s, transformed[2 * y]), H::output(s, transformed[2 * y + 1])];
                         for x in 0..tile.columns / 2 {
                             let mut largest = self.epilogue.affine(s, rows[0][2 * x], channel);
                             for sum in [rows[0][2 * x + 1], rows[1][2 * x], rows[1][2 * x + 1]] {
@@ -211,7 +247,7 @@ impl Convolution {
 }
 
 /// The arguments of [`Convolution::multiply`]: a work of its own, so that the register tiles are
-/// compiled once for both algorithms.
+/// compiled once for all algorithms.
 struct Multiply<'a> {
     weights: &'a TransformedWeights,
     rows: (&'a [*const f32], usize),

@@ -1,15 +1,15 @@
-//! The transforms of Winograd's algorithms `F(MxM, RxR)`, one dimension at a time, vectorised over
-//! channels.
+//! The transforms of Winograd's algorithms `F(M, R)`, one dimension at a time, vectorised over channels.
 //!
-//! A two-dimensional transform is the one-dimensional one over columns, then over rows. Points are
-//! 0, 1, -1 and infinity for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin and
-//! Gray, "Fast algorithms for convolutional neural networks", 2015). The input's transform depends on the
+//! A two-dimensional transform is that of the vertical algorithm over columns, then that of the horizontal one
+//! over rows; a filter of one row or column has [`Identity`] for the other one. Points are 0, 1, -1 and infinity
+//! for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin and Gray, "Fast algorithms for
+//! convolutional neural networks", 2015). The input's transform depends on the
 //! points alone, not on how many of a tile's values are outputs.
 
 use crate::simd::Simd;
 
 /// The most taps of a filter's side.
-pub const MAX_TAPS: usize = 5;
+pub const MAX_TAPS: usize = 7;
 
 /// One-dimensional transforms of an algorithm that makes `M` outputs of a filter of [`taps`] taps from
 /// `A` inputs, by `A` products.
@@ -29,6 +29,10 @@ pub const fn taps<T: Algorithm<A, M>, const A: usize, const M: usize>() -> usize
     A - (M - 1) * T::STRIDE
 }
 
+/// F(1, 1): the input itself, for the side where a filter has one tap.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity;
+
 /// F(4, 3): 6 products for 4 outputs, 36 for 16 in two dimensions (instead of 144).
 #[derive(Clone, Copy, Debug)]
 pub struct F4;
@@ -45,6 +49,27 @@ pub struct F2Stride2;
 /// F(4, 5): 8 products for 4 outputs, 64 for 16 in two dimensions (instead of 400).
 #[derive(Clone, Copy, Debug)]
 pub struct F4Of5;
+
+/// F(2, 7): 8 products for 2 outputs (instead of 14), of the points of [`F4Of5`].
+#[derive(Clone, Copy, Debug)]
+pub struct F2Of7;
+
+impl Algorithm<1, 1> for Identity {
+    #[inline(always)]
+    fn weights([g0, ..]: [f64; MAX_TAPS]) -> [f64; 1] {
+        [g0]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(_: S, d: [S::F32; 1]) -> [S::F32; 1] {
+        d
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(_: S, m: [S::F32; 1]) -> [S::F32; 1] {
+        m
+    }
+}
 
 impl Algorithm<6, 4> for F4 {
     #[inline(always)]
@@ -121,7 +146,7 @@ impl Algorithm<5, 2> for F2Stride2 {
 
 impl Algorithm<8, 4> for F4Of5 {
     #[inline(always)]
-    fn weights([g0, g1, g2, g3, g4]: [f64; MAX_TAPS]) -> [f64; 8] {
+    fn weights([g0, g1, g2, g3, g4, ..]: [f64; MAX_TAPS]) -> [f64; 8] {
         let (one, odd_one) = (g0 + g2 + g4, g1 + g3);
         let (two, odd_two) = (g0 + 4.0 * g2 + 16.0 * g4, 2.0 * g1 + 8.0 * g3);
         let (half, odd_half) = (g0 + g2 / 4.0 + g4 / 16.0, g1 / 2.0 + g3 / 8.0);
@@ -172,31 +197,74 @@ impl Algorithm<8, 4> for F4Of5 {
     }
 }
 
-/// `G g Gᵀ` of a filter, its rows one after the other, for `N` filters side by side.
+impl Algorithm<8, 2> for F2Of7 {
+    #[inline(always)]
+    fn weights([g0, g1, g2, g3, g4, g5, g6]: [f64; MAX_TAPS]) -> [f64; 8] {
+        // The filter's polynomial at a point and at its negative, by its even and its odd powers.
+        let at = |p: f64, factor: f64| {
+            let square = p * p;
+            let even = g0 + square * (g2 + square * (g4 + square * g6));
+            let odd = p * (g1 + square * (g3 + square * g5));
+            [(even + odd) * factor, (even - odd) * factor]
+        };
+        let [one, minus_one] = at(1.0, -2.0 / 9.0);
+        let [two, minus_two] = at(2.0, 1.0 / 90.0);
+        let [half, minus_half] = at(0.5, 32.0 / 45.0);
+        [g0, one, minus_one, two, minus_two, half, minus_half, g6]
+    }
+
+    #[inline(always)]
+    fn input<S: Simd>(s: S, d: [S::F32; 8]) -> [S::F32; 8] {
+        F4Of5::input(s, d)
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(s: S, [m0, m1, m2, m3, m4, m5, m6, m7]: [S::F32; 8]) -> [S::F32; 2] {
+        let (even_one, odd_one) = (s.add(m1, m2), s.sub(m1, m2));
+        let (even_two, odd_two) = (s.add(m3, m4), s.sub(m3, m4));
+        let (even_half, odd_half) = (s.add(m5, m6), s.sub(m5, m6));
+        [
+            s.add(s.add(m0, even_one), s.add(even_two, even_half)),
+            s.fma(odd_two, s.splat(2.0), s.fma(odd_half, s.splat(0.5), s.add(odd_one, m7))),
+        ]
+    }
+}
+
+/// `G g Gᵀ` of a filter, its rows one after the other, for `N` filters side by side: `G` of the vertical
+/// algorithm `V` and of the horizontal one `H`.
 #[inline(always)]
-pub fn weights_2d<T: Algorithm<A, M>, const A: usize, const M: usize, const N: usize>(
+pub fn weights_2d<
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+    const N: usize,
+>(
     filters: &[[f64; N]],
-    out: &mut [[[f64; N]; A]; A],
+    out: &mut [[[f64; N]; AH]; AV],
 ) {
-    let taps = taps::<T, A, M>();
-    let mut columns = [[[0.0; N]; MAX_TAPS]; A];
+    let (rows, taps) = (taps::<V, AV, MV>(), taps::<H, AH, MH>());
+    let mut columns = [[[0.0; N]; MAX_TAPS]; AV];
     let mut line = [0.0; MAX_TAPS];
     for x in 0..taps {
         for n in 0..N {
-            for y in 0..taps {
+            for y in 0..rows {
                 line[y] = filters[y * taps + x][n];
             }
-            for (y, value) in T::weights(line).into_iter().enumerate() {
+            for (y, value) in V::weights(line).into_iter().enumerate() {
                 columns[y][x][n] = value;
             }
         }
     }
+    let mut line = [0.0; MAX_TAPS];
     for (row, out) in columns.iter().zip(out) {
         for n in 0..N {
             for x in 0..taps {
                 line[x] = row[x][n];
             }
-            for (x, value) in T::weights(line).into_iter().enumerate() {
+            for (x, value) in H::weights(line).into_iter().enumerate() {
                 out[x][n] = value;
             }
         }
@@ -210,57 +278,72 @@ pub fn weights_2d<T: Algorithm<A, M>, const A: usize, const M: usize, const N: u
 /// # Safety
 /// The pixels are valid for reading so many floats there; `out` for writing a vector in each plane.
 #[inline(always)]
-pub unsafe fn input_2d<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+pub unsafe fn input_2d<
+    S: Simd,
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+>(
     s: S,
-    pixels: &[[*const f32; A]; A],
+    pixels: &[[*const f32; AH]; AV],
     (offset, lanes): (usize, usize),
     ahead: usize,
     (out, plane): (*mut f32, usize),
 ) {
     // 36 vectors are more than there are registers: the columns' transforms wait in memory.
-    let mut columns = [[s.zero(); A]; A];
-    for x in 0..A {
-        let mut d = [s.zero(); A];
-        for y in 0..A {
+    let mut columns = [[s.zero(); AH]; AV];
+    for x in 0..AH {
+        let mut d = [s.zero(); AV];
+        for y in 0..AV {
             // SAFETY: the caller's contract.
             unsafe {
                 let at = pixels[y][x].add(offset);
-                if x >= A - M * T::STRIDE {
+                if x >= AH - MH * H::STRIDE {
                     s.prefetch_near(at.wrapping_add(ahead));
                 }
                 d[y] = if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) };
             }
         }
-        let t = T::input(s, d);
-        for y in 0..A {
+        let t = V::input(s, d);
+        for y in 0..AV {
             columns[y][x] = t[y];
         }
     }
     for (y, row) in columns.into_iter().enumerate() {
-        for (x, value) in T::input(s, row).into_iter().enumerate() {
+        for (x, value) in H::input(s, row).into_iter().enumerate() {
             // SAFETY: the caller's contract.
-            unsafe { s.store(out.add((y * A + x) * plane), value) };
+            unsafe { s.store(out.add((y * AH + x) * plane), value) };
         }
     }
 }
 
-/// `Aᵀ m` of one vector of channels, the products' columns; `T::output` of each row makes `Aᵀ m A`.
+/// `Aᵀ m` of one vector of channels, the products' columns by the vertical algorithm; the horizontal one's
+/// `output` of each row makes `Aᵀ m A`.
 ///
 /// # Safety
 /// `products` is valid for reading a vector in each plane.
 #[inline(always)]
-pub unsafe fn output_columns<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+pub unsafe fn output_columns<
+    S: Simd,
+    V: Algorithm<AV, MV>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+>(
     s: S,
     (products, plane): (*const f32, usize),
-) -> [[S::F32; A]; M] {
-    let mut columns = [[s.zero(); A]; M];
-    for x in 0..A {
-        let mut m = [s.zero(); A];
+) -> [[S::F32; AH]; MV] {
+    let mut columns = [[s.zero(); AH]; MV];
+    for x in 0..AH {
+        let mut m = [s.zero(); AV];
         for (y, m) in m.iter_mut().enumerate() {
             // SAFETY: the caller's contract.
-            *m = unsafe { s.load(products.add((y * A + x) * plane)) };
+            *m = unsafe { s.load(products.add((y * AH + x) * plane)) };
         }
-        for (row, value) in columns.iter_mut().zip(T::output(s, m)) {
+        for (row, value) in columns.iter_mut().zip(V::output(s, m)) {
             row[x] = value;
         }
     }
