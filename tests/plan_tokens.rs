@@ -203,10 +203,10 @@ fn run(network: &Network, shape: Shape, input: &[f32]) -> Vec<Vec<f32>> {
     outputs
 }
 
-#[test]
-fn drawn_graphs_compute_what_their_nodes_mean() {
-    for seed in 0..1500 {
-        let (mut draw, x) = Draw::new(seed, &[2, 6, 4, 6]);
+/// Drawn graphs of inputs of that shape against the oracle.
+fn drawn_graphs(seeds: std::ops::Range<u64>, shape: &[usize]) {
+    for seed in seeds {
+        let (mut draw, x) = Draw::new(seed, shape);
         let mut values = vec![x];
         for _ in 0..3 + draw.below(10) {
             // Mostly a chain, with branches from earlier values.
@@ -236,6 +236,19 @@ fn drawn_graphs_compute_what_their_nodes_mean() {
             }
         }
     }
+}
+
+#[test]
+fn drawn_graphs_compute_what_their_nodes_mean() {
+    drawn_graphs(0..1500, &[2, 6, 4, 6]);
+}
+
+/// Rows of these sizes have gaps between them where what reads them takes rows.
+#[test]
+fn drawn_graphs_of_rows_that_share_cache_sets() {
+    drawn_graphs(100..160, &[2, 3, 2, 512]);
+    drawn_graphs(160..220, &[1, 512, 3, 2]);
+    drawn_graphs(220..280, &[2, 3, 1024]);
 }
 
 /// A block of a vision transformer: norm, attention, sum, norm, two linear layers, sum.
@@ -280,13 +293,16 @@ fn kernels(network: &Network, shape: Shape) -> Vec<String> {
 
 #[test]
 fn a_transformer_block_is_seven_steps() {
-    let (mut draw, x) = Draw::new(1, &[2, 50, 64]);
-    let y = transformer_block(&mut draw, x, 4);
-    let network = Network::new(optimize(draw.traced(&[y])));
-    let found = kernels(&network, Shape::new(&[2, 50, 64]));
-    let product = &found[1];
-    let expected = ["f32_layer_norm", product, "f32_attention", product, "f32_layer_norm", product, product];
-    assert_eq!(found, expected);
+    for shape in [[2, 50, 64], [2, 9, 512]] {
+        let (mut draw, x) = Draw::new(1, &shape);
+        let y = transformer_block(&mut draw, x, 4);
+        let network = Network::new(optimize(draw.traced(&[y])));
+        let found = kernels(&network, Shape::new(&shape));
+        let product = &found[1];
+        let expected =
+            ["f32_layer_norm", product, "f32_attention", product, "f32_layer_norm", product, product];
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! nothing; parts of a concatenation and results that are graph outputs are written where they
 //! belong; a residual or pointwise input that dies is overwritten by the result.
 
-use super::layout::{Order, orders};
+use super::layout::{layouts, orders};
 use super::memory::{Lifetime, place};
 use super::rows;
 use super::{Cost, Operand, Plan, Step, Storage};
@@ -71,8 +71,8 @@ pub(super) struct Compiler<'a> {
     shapes: Vec<Shape>,
     /// The shapes for which kernels are chosen.
     chosen_for: Vec<Shape>,
-    /// The order in which each value lies, if nothing else decides.
-    orders: Vec<Order>,
+    /// How each value lies, if nothing else decides.
+    layouts: Vec<View>,
     /// Parameters that steps read as they are.
     constants: Vec<Arc<AlignedBuf>>,
     /// How often each value is read, graph outputs included.
@@ -170,7 +170,7 @@ impl<'a> Compiler<'a> {
             graph,
             isa,
             threads,
-            orders: orders(graph, &shapes),
+            layouts: layouts(graph, &shapes, &orders(graph, &shapes)),
             shapes,
             chosen_for,
             constants: Vec::new(),
@@ -193,9 +193,10 @@ impl<'a> Compiler<'a> {
         self.chosen_for[id.0]
     }
 
-    /// A dense value of a node's shape, in the node's order.
+    /// How a node's value lies, if nothing else decides: in the node's order, with gaps between rows
+    /// that would share a cache set.
     pub fn layout(&self, id: NodeId) -> View {
-        self.orders[id.0].layout(self.shapes[id.0])
+        self.layouts[id.0]
     }
 
     /// A parameter as a value.

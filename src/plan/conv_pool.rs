@@ -45,7 +45,7 @@ impl Compiler<'_> {
         let residual = node.fused.residual.then_some(output);
         let conv =
             Geometry::of(op, node, &input).desc(input.feature_map(), output, residual, node.fused.activation);
-        let pooled = self.wanted(id).map_or(View::physical(self.shape(id)), |place| place.view);
+        let pooled = self.wanted(id).map_or(self.layout(id), |place| place.view);
         let part = conv::choose(&self.chosen_desc(inner, &conv), self.isa)?;
         Ok((ConvPoolDesc { conv, output: pooled.feature_map() }, part))
     }
@@ -57,7 +57,7 @@ impl Compiler<'_> {
         let Op::Conv2d(op) = &self.node(inner).op else { unreachable!("as when it was found") };
         let from = self.place(self.node(inner).inputs[0]);
         let from = self.channels_last(&self.node(inner).name, from);
-        let to = self.target(id, View::physical(self.shape(id)));
+        let to = self.target(id, self.layout(id));
         let (desc, part) = self.conv_pool_desc(id, inner, op, from.view)?;
         let weight = self.node(inner).params[0].as_ref().expect("a weight");
         let packed = weight.form((part.form)(&desc.conv), |values| (part.pack)(&desc.conv, values))?;

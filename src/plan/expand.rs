@@ -48,9 +48,9 @@ impl Compiler<'_> {
         (self.is_read_once(inner) && !self.node(inner).fused.residual).then_some(inner)
     }
 
-    /// The map of a node's shape in which channels lie densely.
+    /// A node's value as a map, if nothing else decides where it lies.
     fn feature_map(&self, id: NodeId) -> FeatureMap {
-        View::physical(self.shape(id)).feature_map()
+        self.layout(id).feature_map()
     }
 
     /// The descriptor of a convolution that reads a map which lies like this.
@@ -92,7 +92,7 @@ impl Compiler<'_> {
         let inner = node.inputs[0];
         let from = self.place(self.node(inner).inputs[0]);
         let from = self.channels_last(&self.node(inner).name, from);
-        let to = self.target(id, View::physical(self.shape(id)));
+        let to = self.target(id, self.layout(id));
         let desc = ExpandDepthwiseDesc {
             expand: self.conv_desc(inner, from.view.feature_map(), None),
             depthwise: self.conv_desc(id, self.feature_map(inner), None),
@@ -120,7 +120,7 @@ impl Compiler<'_> {
         let from = self.place(self.node(first).inputs[0]);
         let from = self.channels_last(&self.node(first).name, from);
         let residual = self.residual(id);
-        let to = self.target_of_sum(id, from, residual, View::physical(self.shape(id)));
+        let to = self.target_of_sum(id, from, residual, self.layout(id));
         let desc = self.project_desc(
             expand,
             id,

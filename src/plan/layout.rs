@@ -6,7 +6,7 @@
 //! permuted to (N, H, W, C) still has its channels innermost after padding or concatenation. So
 //! reshapes and permutations in between stay views.
 
-use crate::graph::{Graph, Node, Op};
+use crate::graph::{Graph, Node, Op, slice_bounds};
 use crate::tensor::{MAX_RANK, Shape, View};
 
 /// Dimensions from the outermost to the innermost.
@@ -56,6 +56,22 @@ impl Order {
         View { shape, strides, offset: 0 }
     }
 
+    /// The same with a cache line between rows that would meet in one or two sets of the nearest
+    /// cache: a row is what lies innermost, up to [`ALIASED`] floats or a multiple of them.
+    fn spread(&self, shape: Shape) -> View {
+        let mut view = self.layout(shape);
+        let mut ends = self.iter().rev().map(|d| view.strides[d] * shape[d]);
+        let row = ends.find(|&row| row > 0 && row.is_multiple_of(ALIASED));
+        if let Some(row) = row {
+            for d in self.iter() {
+                if view.strides[d] >= row {
+                    view.strides[d] = view.strides[d] / row * (row + LINE);
+                }
+            }
+        }
+        view
+    }
+
     /// The order of a value of shape `from` in this order, once its shape is `to`: dimensions that
     /// stay, or are cut or joined, lie where they lay.
     fn regrouped(&self, from: Shape, to: Shape) -> Self {
@@ -98,6 +114,60 @@ impl Order {
         groups.sort_by_key(|(deepest, _)| *deepest);
         Self::new(groups.into_iter().flat_map(|(_, dims)| dims))
     }
+}
+
+/// Rows that lie so many floats apart, or a multiple of them, share one or two sets of the nearest
+/// cache, which have room for eight lines each: too few for the twelve rows of a tile, of which a
+/// convolution with a stride of two sees every second one.
+const ALIASED: usize = 512;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
+/// How every node's value lies, if nothing else decides: in the node's order, spread where that
+/// costs no copy.
+pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<View> {
+    let mut readers = vec![Vec::new(); graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            readers[input.0].push(index);
+        }
+    }
+    let layout = |index: usize| {
+        let (order, shape) = (orders[index], shapes[index]);
+        let is_dense = match &graph.nodes[index].op {
+            // A copy whose memory is looked at in two ways.
+            Op::Reshape { .. } | Op::Flatten { .. } | Op::Unflatten { .. } => true,
+            Op::LayerNorm { shape, .. } => shape.len() > 1,
+            // An output may be written where it is returned.
+            _ => graph.outputs.iter().any(|id| id.0 == index),
+        };
+        let spread = order.spread(shape);
+        let fits = !is_dense && takes_rows(graph, shapes, &readers, index, &spread);
+        if fits { spread } else { order.layout(shape) }
+    };
+    (0..graph.nodes.len()).map(layout).collect()
+}
+
+/// Whether all that reads a node's value, lying like this, reads it row by row. What reshapes it
+/// must find a view.
+fn takes_rows(graph: &Graph, shapes: &[Shape], readers: &[Vec<usize>], index: usize, view: &View) -> bool {
+    readers[index].iter().all(|&reader| {
+        let through = |view: &View| takes_rows(graph, shapes, readers, reader, view);
+        match &graph.nodes[reader].op {
+            Op::Identity => through(view),
+            Op::Permute { dims } => through(&view.permute(dims)),
+            Op::Slice { dim, start, stop, step } => {
+                let (start, _) = slice_bounds(*start, *stop, view.shape[*dim]);
+                through(&view.slice(*dim, start, shapes[reader][*dim], *step))
+            }
+            Op::Reshape { .. } | Op::Flatten { .. } | Op::Unflatten { .. } => {
+                view.reshape(shapes[reader]).is_some_and(|view| through(&view))
+            }
+            Op::LayerNorm { shape, .. } => shape.len() == 1,
+            _ => true,
+        }
+    })
 }
 
 /// The order of every node's value.
@@ -173,7 +243,11 @@ fn of_node(graph: &Graph, node: &Node, shapes: &[Shape], orders: &[Order], index
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::graph::{GraphBuilder, NodeId, infer_shapes};
+    use crate::tensor::Param;
 
     fn regrouped(order: &[usize], from: &[usize], to: &[usize]) -> Vec<usize> {
         let order = Order::new(order.iter().copied());
@@ -192,6 +266,49 @@ mod tests {
         // What is joined across the order is in logical order.
         assert_eq!(regrouped(&[0, 2, 3, 1], &[2, 9, 5, 7], &[2, 315]), [0, 1]);
         assert_eq!(regrouped(&[0, 2, 3, 1], &[2, 9, 5, 7], &[18, 5, 7]), [1, 2, 0]);
+    }
+
+    #[test]
+    fn rows_that_share_cache_sets_have_gaps() {
+        let spread = |order: &[usize], shape: &[usize]| {
+            let view = Order::new(order.iter().copied()).spread(Shape::new(shape));
+            view.strides().to_vec()
+        };
+        assert_eq!(spread(&[0, 2, 3, 1], &[2, 1024, 5, 7]), [35 * 1040, 1, 7 * 1040, 1040]);
+        assert_eq!(spread(&[0, 2, 3, 1], &[2, 768, 5, 7]), [35 * 768, 1, 7 * 768, 768]);
+        // Rows of pixels.
+        assert_eq!(spread(&[0, 2, 3, 1], &[2, 64, 5, 8]), [5 * 528, 1, 528, 64]);
+        // Tokens of 8 heads.
+        assert_eq!(spread(&[0, 2, 1, 3], &[2, 8, 5, 64]), [5 * 528, 64, 528, 1]);
+    }
+
+    /// Whether the rows of a linear layer's result have gaps, if these are its readers.
+    fn has_gaps(readers: impl Fn(&mut GraphBuilder, NodeId)) -> bool {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input("x", &[2, 5, 8]).unwrap();
+        let weight = Param::new(Shape::new(&[1024, 8]), &vec![0.0; 8192]).unwrap();
+        let y = builder.add("wide", Op::Linear, &[x], vec![Some(Arc::new(weight)), None]).unwrap();
+        readers(&mut builder, y);
+        let graph = builder.traced().clone();
+        let shapes = infer_shapes(&graph, &[Shape::new(&[2, 5, 8])]).unwrap();
+        !layouts(&graph, &shapes, &orders(&graph, &shapes))[y.0].is_dense()
+    }
+
+    #[test]
+    fn gaps_cost_no_copy() {
+        let mean = Op::Mean { dims: vec![1], keepdim: false };
+        let heads = Op::Unflatten { dim: 2, sizes: vec![16, 64] };
+        let flat = Op::Flatten { start: 1, end: 2 };
+        assert!(has_gaps(|builder, y| {
+            let heads = builder.add("heads", heads.clone(), &[y], vec![]).unwrap();
+            builder.add("mean", mean.clone(), &[heads], vec![]).unwrap();
+            builder.add("other", mean.clone(), &[y], vec![]).unwrap();
+        }));
+        assert!(!has_gaps(|builder, y| {
+            builder.add("mean", mean.clone(), &[y], vec![]).unwrap();
+            builder.add("flat", flat.clone(), &[y], vec![]).unwrap();
+        }));
+        assert!(!has_gaps(|builder, y| builder.output(y).unwrap()));
     }
 
     #[test]

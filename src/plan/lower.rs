@@ -151,7 +151,7 @@ impl Compiler<'_> {
             Op::LocalResponseNorm { size, alpha, beta, k } => {
                 let from = input(self, 0);
                 let from = self.channels_last(name, from);
-                let to = self.target(id, View::physical(shape));
+                let to = self.target(id, self.layout(id));
                 let desc = norm::LocalResponseNormDesc {
                     input: from.view.feature_map(),
                     output: to.view.feature_map(),
@@ -211,7 +211,7 @@ impl Compiler<'_> {
         }
         let from = self.place(node.inputs[0]);
         let geometry = Geometry::of(op, node, &from.view);
-        let layout = View::physical(self.shape(id));
+        let layout = self.layout(id);
         let residual = self.residual(id);
         self.product(id, from, residual, geometry, layout, View::feature_map)
     }
@@ -300,7 +300,7 @@ impl Compiler<'_> {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
         let from = self.channels_last(&node.name, from);
-        let to = self.target(id, View::physical(self.shape(id)));
+        let to = self.target(id, self.layout(id));
         let desc =
             pool::PoolDesc { input: from.view.feature_map(), output: to.view.feature_map(), op, window };
         self.step(&node.name, pool::prepare(&desc, self.isa, self.threads), &[from], to);
@@ -343,10 +343,11 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// The layout of a result that is computed element by element: its input's, if that has no gaps.
+    /// The layout of a result that is computed element by element: its input's, if neither has gaps.
     pub fn pointwise_layout(&self, id: NodeId, input: View) -> View {
-        let keeps = input.shape == self.shape(id) && input.is_dense();
-        if keeps { View { offset: 0, ..input } } else { self.layout(id) }
+        let layout = self.layout(id);
+        let keeps = input.shape == layout.shape && input.is_dense() && layout.is_dense();
+        if keeps { View { offset: 0, ..input } } else { layout }
     }
 
     fn mean(&mut self, id: NodeId, dims: &[usize]) -> Place {

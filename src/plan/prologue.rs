@@ -73,7 +73,7 @@ impl Compiler<'_> {
             let gate = self.place(gate);
             self.channels_last(&inner.name, gate)
         });
-        let layout = View::physical(self.shape(id));
+        let layout = self.layout(id);
         let residual = self.residual(id);
         let to = match residual {
             // What is read for other pixels must not be written over.

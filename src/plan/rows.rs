@@ -76,7 +76,7 @@ impl Compiler<'_> {
     /// kernel covers the map.
     pub fn linear(&mut self, id: NodeId) -> Result<Place> {
         let node = self.node(id);
-        let layout = View::contiguous(self.shape(id));
+        let layout = self.layout(id);
         let to = self.wanted(id).map_or(layout, |place| place.view);
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]));
         let fits = |residual: &Place| is_dense(&residual.view, 1) && runs(&[to, residual.view], 1).is_some();
