@@ -25,9 +25,16 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-#[inline(never)]
 fn with_avx2<V: Vectorized>(token: Avx2, work: V) -> V::Output {
     work.run(token)
+}
+
+/// The same as a function of its own. Rust 1.95 forgets `inline(never)` where it stands beside
+/// `target_feature`; the tiles of all sizes then became one function with its accumulators in memory.
+#[inline(never)]
+fn apart<V: Vectorized>(token: Avx2, work: V) -> V::Output {
+    // SAFETY: the token proves the features.
+    unsafe { with_avx2(token, work) }
 }
 
 /// Lane masks for 0 to 8 leading lanes, read at an offset.
@@ -86,8 +93,7 @@ unsafe impl Simd for Avx2 {
 
     #[inline(always)]
     fn call<V: Vectorized>(self, work: V) -> V::Output {
-        // SAFETY: the token proves the features.
-        unsafe { with_avx2(self, work) }
+        apart(self, work)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {

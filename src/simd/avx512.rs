@@ -28,9 +28,16 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-#[inline(never)]
 fn with_avx512<V: Vectorized>(token: Avx512, work: V) -> V::Output {
     work.run(token)
+}
+
+/// The same as a function of its own. Rust 1.95 forgets `inline(never)` where it stands beside
+/// `target_feature`; the tiles of all sizes then became one function with its accumulators in memory.
+#[inline(never)]
+fn apart<V: Vectorized>(token: Avx512, work: V) -> V::Output {
+    // SAFETY: the token proves the features.
+    unsafe { with_avx512(token, work) }
 }
 
 #[inline(always)]
@@ -49,8 +56,7 @@ unsafe impl Simd for Avx512 {
 
     #[inline(always)]
     fn call<V: Vectorized>(self, work: V) -> V::Output {
-        // SAFETY: the token proves the features.
-        unsafe { with_avx512(self, work) }
+        apart(self, work)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
