@@ -4,6 +4,7 @@
 //! decides against inlining one, it is compiled without the instruction set, at a tenth of the
 //! speed. For a look at what it decided: `call` must not occur in a tile's machine code.
 
+use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 use super::{DEPTH_CHUNK, Weight};
@@ -126,9 +127,10 @@ pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     mut panel: *const W,
     mut next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
-    // Left uninitialised until a chain ends: most sums are one chain, and a dozen stores and loads
-    // would be felt in the short ones.
+    // Left uninitialised, and in memory, until a chain ends: most sums are one chain, and a dozen stores
+    // and loads would be felt in the short ones.
     let mut total = MaybeUninit::<Tile<S, ROWS, NV>>::uninit();
+    let total = black_box(&mut total);
     let mut ended = false;
     // The run that is summed, and how much of it has been.
     let (mut tap, mut done) = (0, 0);
