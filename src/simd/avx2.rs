@@ -159,8 +159,9 @@ unsafe impl Simd for Avx2 {
     fn pow2n(self, n: __m256) -> __m256 {
         // SAFETY: the token proves AVX2.
         unsafe {
-            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            // The sum's lowest bits are the exponent, the others are shifted out.
+            let exponent = _mm256_add_ps(n, _mm256_set1_ps(super::BIASED));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(exponent)))
         }
     }
     #[inline(always)]

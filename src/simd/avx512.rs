@@ -122,8 +122,9 @@ unsafe impl Simd for Avx512 {
     fn pow2n(self, n: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512.
         unsafe {
-            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+            // The sum's lowest bits are the exponent, the others are shifted out.
+            let exponent = _mm512_add_ps(n, _mm512_set1_ps(super::BIASED));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(exponent)))
         }
     }
     #[inline(always)]

@@ -28,6 +28,10 @@ pub use portable::Portable;
 
 use half::f16;
 
+/// 1.5 * 2^23, to which a whole number can be added that its lowest bits hold, and a float's bias.
+#[cfg(target_arch = "x86_64")]
+const BIASED: f32 = 12_582_912.0 + 127.0;
+
 /// Work written once over a token. `run` must be `#[inline(always)]`, and so must everything that
 /// it calls with the token.
 pub trait Vectorized {
@@ -86,7 +90,7 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::F32) -> Self::F32;
     /// Round to the nearest integer, halves to even.
     fn round(self, a: Self::F32) -> Self::F32;
-    /// `2^n` for integral `n` in -126..=127.
+    /// `2^n` for integral `n` in -126..=127; zero for -127 and infinity for 128.
     fn pow2n(self, n: Self::F32) -> Self::F32;
     /// Lane `I` of every aligned group of four lanes, copied over its group.
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;

@@ -609,10 +609,18 @@ impl<S: Simd> Row<'_, S> {
         taps: &Range<usize>,
     ) {
         let mut ox = columns.start;
+        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
+        let behind = self.input.wrapping_add(self.tap_rows * self.line_step);
         // SAFETY: the caller's contract.
         unsafe {
             while ox + P <= columns.end {
                 self.tile::<KW, STRIDE, P>(s, ox, P, taps);
+                // The row behind the taps, which the next output row sees first: a vector of it at a time is
+                // too little of each pixel for the processor to foresee.
+                for p in 0..P {
+                    let column = ((ox + p) * stride).wrapping_sub(self.before);
+                    s.prefetch_near(behind.wrapping_add(column.wrapping_mul(self.pixel_stride)));
+                }
                 ox += P;
             }
             while P > 4 && ox + 4 <= columns.end {

@@ -108,6 +108,18 @@ fn sigmoid_within_three_ulp() {
     });
 }
 
+/// Down to where e^-x of its denominator is near the largest float.
+#[test]
+fn silu_within_five_ulp() {
+    let x: Vec<f32> = floats().into_iter().filter(|x| x.is_finite() && *x > -87.0).collect();
+    for isa in Isa::available() {
+        for (&x, y) in x.iter().zip(apply(isa, Function::Activation(Activation::Silu), &x)) {
+            let error = ulps(y, activation_f64(Activation::Silu, f64::from(x)));
+            assert!(error <= 5.0, "{}: {error} ulp at {x:e}: {y:e}", isa.name());
+        }
+    }
+}
+
 #[test]
 fn the_other_activations_within_rounding_of_their_argument() {
     let x: Vec<f32> = floats().into_iter().filter(|x| x.is_finite()).collect();

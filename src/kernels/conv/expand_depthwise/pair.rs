@@ -133,6 +133,8 @@ impl Pair {
         let inside = Bands::seen_rows(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
         let pixels = inside * columns;
         let tiles = pixels.div_ceil(max_rows::<S>());
+        // Rows whose activation is left to do follow when they are whole, while they are near.
+        let mut done = if epilogue.is_finished_by_store() { inside } else { 0 };
         // SAFETY: room behind the band.
         let (weights, ahead) =
             unsafe { tile::weights(s, packed, panels, panel, at.halo.wrapping_add(self.band())) };
@@ -168,15 +170,14 @@ impl Pair {
                 };
                 tile::expand(s, range.len(), panel.vectors, tile);
             }
-        }
-        if !epilogue.is_finished_by_store() {
-            for row in first..first + inside {
+            while done < range.end / columns && done < inside {
                 // SAFETY: the row's pixels were stored.
                 unsafe {
-                    let first = at.halo.add((row * length + left) * pixel);
+                    let first = at.halo.add(((first + done) * length + left) * pixel);
                     let row = StoredRows::Every { first, stride: 0, count: 1 };
                     activate_rows(S::ISA, row, columns * pixel, epilogue.activation);
                 }
+                done += 1;
             }
         }
     }

@@ -19,6 +19,31 @@ pub(super) struct Pixels<P> {
     pub(super) gap: usize,
 }
 
+impl<P> Pixels<P> {
+    /// How far behind the first each of some pixels lies, if `left` of them are in front of the first end
+    /// of a row of `columns`.
+    #[inline(always)]
+    fn offsets<const ROWS: usize>(&self, left: usize, columns: usize) -> [usize; ROWS] {
+        let mut offsets = [0; ROWS];
+        if columns >= ROWS {
+            // One end at most: no offset waits for the one before.
+            for (r, offset) in offsets.iter_mut().enumerate() {
+                *offset = (r * self.step).wrapping_add(if r < left { 0 } else { self.gap });
+            }
+        } else {
+            let mut left = left;
+            for r in 1..ROWS {
+                left -= 1;
+                let end = left == 0;
+                offsets[r] =
+                    offsets[r - 1].wrapping_add(self.step.wrapping_add(if end { self.gap } else { 0 }));
+                left = if end { columns } else { left };
+            }
+        }
+        offsets
+    }
+}
+
 /// Some pixels, a panel's weights, and where the panel's channels go.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a> {
@@ -97,27 +122,23 @@ impl<const NV: usize, const ROWS: usize, const ADD: bool> Vectorized for Product
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Tile { mut from, mut to, residual, mut left, columns, .. } = self.0;
-        let Tile { depth, weights, ahead, epilogue, channels, .. } = self.0;
+        let Tile { from, to, residual, left, columns, depth, weights, ahead, epilogue, channels } = self.0;
         let mut table = [std::ptr::null(); ROWS];
         let mut pixels = [std::ptr::null_mut(); ROWS];
         let mut added = [std::ptr::null(); ROWS];
-        let mut summand = residual.unwrap_or(Pixels { at: std::ptr::null(), step: 0, gap: 0 });
+        let summand = residual.unwrap_or(Pixels { at: std::ptr::null(), step: 0, gap: 0 });
+        let places = [
+            from.offsets::<ROWS>(left, columns),
+            to.offsets::<ROWS>(left, columns),
+            summand.offsets::<ROWS>(left, columns),
+        ];
         for r in 0..ROWS {
-            table[r] = from.at;
-            pixels[r] = to.at;
-            from.at = from.at.wrapping_add(from.step);
-            to.at = to.at.wrapping_add(to.step);
-            if ADD {
-                added[r] = summand.at;
-                summand.at = summand.at.wrapping_add(summand.step);
-            }
-            left -= 1;
-            if left == 0 {
-                left = columns;
-                from.at = from.at.wrapping_add(from.gap);
-                to.at = to.at.wrapping_add(to.gap);
-                summand.at = summand.at.wrapping_add(summand.gap);
+            table[r] = from.at.wrapping_add(places[0][r]);
+            pixels[r] = to.at.wrapping_add(places[1][r]);
+            added[r] = summand.at.wrapping_add(places[2][r]);
+            // Or the stores would wait for the lines, and what follows for the stores.
+            for v in 0..NV {
+                s.prefetch_write(pixels[r].wrapping_add(channels.channel + v * S::LANES));
             }
         }
         let runs = tile::Runs { table: table.as_ptr(), taps: 1, run: depth, skip: 0 };
