@@ -147,80 +147,26 @@ fn prefers_column(desc: &ConvDesc) -> bool {
 /// The names of an algorithm's kernels on each instruction set.
 type Names = [&'static str; 4];
 
-const F4_NAMES: Names = [
-    "f32_winograd_f4_3x3_portable",
-    "f32_winograd_f4_3x3_portable16",
-    "f32_winograd_f4_3x3_avx2",
-    "f32_winograd_f4_3x3_avx512",
-];
-const F2_NAMES: Names = [
-    "f32_winograd_f2_3x3_portable",
-    "f32_winograd_f2_3x3_portable16",
-    "f32_winograd_f2_3x3_avx2",
-    "f32_winograd_f2_3x3_avx512",
-];
-const F2_STRIDE_2_NAMES: Names = [
-    "f32_winograd_f2_3x3s2_portable",
-    "f32_winograd_f2_3x3s2_portable16",
-    "f32_winograd_f2_3x3s2_avx2",
-    "f32_winograd_f2_3x3s2_avx512",
-];
-const F4_OF_5_NAMES: Names = [
-    "f32_winograd_f4_5x5_portable",
-    "f32_winograd_f4_5x5_portable16",
-    "f32_winograd_f4_5x5_avx2",
-    "f32_winograd_f4_5x5_avx512",
-];
-const F4_ROW_NAMES: Names = [
-    "f32_winograd_f4_1x3_portable",
-    "f32_winograd_f4_1x3_portable16",
-    "f32_winograd_f4_1x3_avx2",
-    "f32_winograd_f4_1x3_avx512",
-];
-const F4_COLUMN_NAMES: Names = [
-    "f32_winograd_f4_3x1_portable",
-    "f32_winograd_f4_3x1_portable16",
-    "f32_winograd_f4_3x1_avx2",
-    "f32_winograd_f4_3x1_avx512",
-];
-const F2_OF_7_ROW_NAMES: Names = [
-    "f32_winograd_f2_1x7_portable",
-    "f32_winograd_f2_1x7_portable16",
-    "f32_winograd_f2_1x7_avx2",
-    "f32_winograd_f2_1x7_avx512",
-];
-const F2_OF_7_COLUMN_NAMES: Names = [
-    "f32_winograd_f2_7x1_portable",
-    "f32_winograd_f2_7x1_portable16",
-    "f32_winograd_f2_7x1_avx2",
-    "f32_winograd_f2_7x1_avx512",
-];
+/// Those of what is called so.
+macro_rules! names {
+    ($algorithm:literal) => {
+        [
+            concat!("f32_winograd_", $algorithm, "_portable"),
+            concat!("f32_winograd_", $algorithm, "_portable16"),
+            concat!("f32_winograd_", $algorithm, "_avx2"),
+            concat!("f32_winograd_", $algorithm, "_avx512"),
+        ]
+    };
+}
 
-/// The names of those with a pool, whose tiles have two dimensions.
-const F4_POOL_NAMES: Names = [
-    "f32_winograd_f4_3x3_max_pool_portable",
-    "f32_winograd_f4_3x3_max_pool_portable16",
-    "f32_winograd_f4_3x3_max_pool_avx2",
-    "f32_winograd_f4_3x3_max_pool_avx512",
-];
-const F2_POOL_NAMES: Names = [
-    "f32_winograd_f2_3x3_max_pool_portable",
-    "f32_winograd_f2_3x3_max_pool_portable16",
-    "f32_winograd_f2_3x3_max_pool_avx2",
-    "f32_winograd_f2_3x3_max_pool_avx512",
-];
-const F2_STRIDE_2_POOL_NAMES: Names = [
-    "f32_winograd_f2_3x3s2_max_pool_portable",
-    "f32_winograd_f2_3x3s2_max_pool_portable16",
-    "f32_winograd_f2_3x3s2_max_pool_avx2",
-    "f32_winograd_f2_3x3s2_max_pool_avx512",
-];
-const F4_OF_5_POOL_NAMES: Names = [
-    "f32_winograd_f4_5x5_max_pool_portable",
-    "f32_winograd_f4_5x5_max_pool_portable16",
-    "f32_winograd_f4_5x5_max_pool_avx2",
-    "f32_winograd_f4_5x5_max_pool_avx512",
-];
+const F4_NAMES: Names = names!("f4_3x3");
+const F2_NAMES: Names = names!("f2_3x3");
+const F2_STRIDE_2_NAMES: Names = names!("f2_3x3s2");
+const F4_OF_5_NAMES: Names = names!("f4_5x5");
+const F4_ROW_NAMES: Names = names!("f4_1x3");
+const F4_COLUMN_NAMES: Names = names!("f4_3x1");
+const F2_OF_7_ROW_NAMES: Names = names!("f2_1x7");
+const F2_OF_7_COLUMN_NAMES: Names = names!("f2_7x1");
 
 /// The names of the algorithm with tiles of `AV` x `AH` inputs and `MV` x `MH` outputs.
 const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usize>() -> &'static Names {
@@ -264,89 +210,31 @@ const fn candidate<
     }
 }
 
-const fn f4<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, F4, 6, 4, 6, 4, LANES>(prefers_f4)
+/// All algorithms with `S`'s vectors; F4 before F2.
+const fn algorithms<S: Simd, const LANES: usize>() -> [Candidate; 8] {
+    [
+        candidate::<S, F4, F4, 6, 4, 6, 4, LANES>(prefers_f4),
+        candidate::<S, F2, F2, 4, 2, 4, 2, LANES>(prefers_f2),
+        candidate::<S, F2Stride2, F2Stride2, 5, 2, 5, 2, LANES>(prefers_f2_stride_2),
+        candidate::<S, F4Of5, F4Of5, 8, 4, 8, 4, LANES>(prefers_f4_of_5),
+        candidate::<S, Identity, F4, 1, 1, 6, 4, LANES>(prefers_row),
+        candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column),
+        candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row),
+        candidate::<S, F2Of7, Identity, 8, 2, 1, 1, LANES>(prefers_column),
+    ]
 }
 
-const fn f2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2, F2, 4, 2, 4, 2, LANES>(prefers_f2)
-}
-
-const fn f2_stride_2<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2Stride2, F2Stride2, 5, 2, 5, 2, LANES>(prefers_f2_stride_2)
-}
-
-const fn f4_of_5<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4Of5, F4Of5, 8, 4, 8, 4, LANES>(prefers_f4_of_5)
-}
-
-const fn f4_row<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, Identity, F4, 1, 1, 6, 4, LANES>(prefers_row)
-}
-
-const fn f4_column<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column)
-}
-
-const fn f2_of_7_row<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row)
-}
-
-const fn f2_of_7_column<S: Simd, const LANES: usize>() -> Candidate {
-    candidate::<S, F2Of7, Identity, 8, 2, 1, 1, LANES>(prefers_column)
-}
-
-/// F4 before F2, on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
+const OF_TOKENS: &[[Candidate; 8]] = &[
     #[cfg(target_arch = "x86_64")]
-    f4::<Avx512, 16>(),
+    algorithms::<Avx512, 16>(),
     #[cfg(target_arch = "x86_64")]
-    f2::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_stride_2::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_of_5::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_row::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_column::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_of_7_row::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_of_7_column::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    f4::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f2::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_stride_2::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_of_5::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_row::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f4_column::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_of_7_row::<Avx2, 8>(),
-    #[cfg(target_arch = "x86_64")]
-    f2_of_7_column::<Avx2, 8>(),
+    algorithms::<Avx2, 8>(),
     #[cfg(test)]
-    f4::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f2::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f2_stride_2::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f4_of_5::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f4_row::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f4_column::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f2_of_7_row::<crate::simd::Portable<16>, 16>(),
-    #[cfg(test)]
-    f2_of_7_column::<crate::simd::Portable<16>, 16>(),
+    algorithms::<crate::simd::Portable<16>, 16>(),
 ];
+
+/// On every instruction set.
+pub(super) const CANDIDATES: &[Candidate] = OF_TOKENS.as_flattened();
 
 fn prepare<
     S: Simd,
@@ -418,14 +306,14 @@ impl ConvPoolDesc {
         threads: usize,
     ) -> Box<dyn Kernel> {
         let is = |names: &Names| names.contains(&part.name);
-        let (prepare, names): (PreparePool, _) = if is(&F4_NAMES) {
-            (Self::prepare_as::<F4, 6, 4>, F4_POOL_NAMES)
+        let (prepare, names): (PreparePool, Names) = if is(&F4_NAMES) {
+            (Self::prepare_as::<F4, 6, 4>, names!("f4_3x3_max_pool"))
         } else if is(&F2_NAMES) {
-            (Self::prepare_as::<F2, 4, 2>, F2_POOL_NAMES)
+            (Self::prepare_as::<F2, 4, 2>, names!("f2_3x3_max_pool"))
         } else if is(&F2_STRIDE_2_NAMES) {
-            (Self::prepare_as::<F2Stride2, 5, 2>, F2_STRIDE_2_POOL_NAMES)
+            (Self::prepare_as::<F2Stride2, 5, 2>, names!("f2_3x3s2_max_pool"))
         } else {
-            (Self::prepare_as::<F4Of5, 8, 4>, F4_OF_5_POOL_NAMES)
+            (Self::prepare_as::<F4Of5, 8, 4>, names!("f4_5x5_max_pool"))
         };
         prepare(self, names[part.isa as usize], part.isa, weights, epilogue, threads)
     }
