@@ -67,14 +67,18 @@ impl Layer {
         else {
             panic!("benches/zoo_layers.csv: expected 16 numbers, got {}: {line}", numbers.len());
         };
-        let input = FeatureMap::nhwc(1, in_h, in_w, inputs);
+        // As a plan lays them.
+        let map = |h: usize, w: usize, channels: usize| {
+            FeatureMap::nhwc(1, h, w, channels).view().spread().feature_map()
+        };
+        let input = map(in_h, in_w, inputs);
         let behind =
             |out: usize, stride: usize, kernel: usize, dilation: usize, size: usize, before: usize| {
                 ((out - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(size + before)
             };
         let desc = ConvDesc {
-            input: if is_planar == 1 { planar(input) } else { input },
-            output: FeatureMap::nhwc(1, out_h, out_w, outputs),
+            input: if is_planar == 1 { planar(FeatureMap::nhwc(1, in_h, in_w, inputs)) } else { input },
+            output: map(out_h, out_w, outputs),
             residual: None,
             kernel: [kernel_h, kernel_w],
             stride: [stride_h, stride_w],

@@ -56,22 +56,6 @@ impl Order {
         View { shape, strides, offset: 0 }
     }
 
-    /// The same with a cache line between rows that would meet in one or two sets of the nearest
-    /// cache: a row is what lies innermost, up to [`ALIASED`] floats or a multiple of them.
-    fn spread(&self, shape: Shape) -> View {
-        let mut view = self.layout(shape);
-        let mut ends = self.iter().rev().map(|d| view.strides[d] * shape[d]);
-        let row = ends.find(|&row| row > 0 && row.is_multiple_of(ALIASED));
-        if let Some(row) = row {
-            for d in self.iter() {
-                if view.strides[d] >= row {
-                    view.strides[d] = view.strides[d] / row * (row + LINE);
-                }
-            }
-        }
-        view
-    }
-
     /// The order of a value of shape `from` in this order, once its shape is `to`: dimensions that
     /// stay, or are cut or joined, lie where they lay.
     fn regrouped(&self, from: Shape, to: Shape) -> Self {
@@ -116,14 +100,6 @@ impl Order {
     }
 }
 
-/// Rows that lie so many floats apart, or a multiple of them, share one or two sets of the nearest
-/// cache, which have room for eight lines each: too few for the twelve rows of a tile, of which a
-/// convolution with a stride of two sees every second one.
-const ALIASED: usize = 512;
-
-/// Floats of a cache line.
-const LINE: usize = 16;
-
 /// How every node's value lies, if nothing else decides: in the node's order, spread where that
 /// costs no copy.
 pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<View> {
@@ -142,9 +118,10 @@ pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<
             // An output may be written where it is returned.
             _ => graph.outputs.iter().any(|id| id.0 == index),
         };
-        let spread = order.spread(shape);
+        let dense = order.layout(shape);
+        let spread = dense.spread();
         let fits = !is_dense && takes_rows(graph, shapes, &readers, index, &spread);
-        if fits { spread } else { order.layout(shape) }
+        if fits { spread } else { dense }
     };
     (0..graph.nodes.len()).map(layout).collect()
 }
@@ -266,20 +243,6 @@ mod tests {
         // What is joined across the order is in logical order.
         assert_eq!(regrouped(&[0, 2, 3, 1], &[2, 9, 5, 7], &[2, 315]), [0, 1]);
         assert_eq!(regrouped(&[0, 2, 3, 1], &[2, 9, 5, 7], &[18, 5, 7]), [1, 2, 0]);
-    }
-
-    #[test]
-    fn rows_that_share_cache_sets_have_gaps() {
-        let spread = |order: &[usize], shape: &[usize]| {
-            let view = Order::new(order.iter().copied()).spread(Shape::new(shape));
-            view.strides().to_vec()
-        };
-        assert_eq!(spread(&[0, 2, 3, 1], &[2, 1024, 5, 7]), [35 * 1040, 1, 7 * 1040, 1040]);
-        assert_eq!(spread(&[0, 2, 3, 1], &[2, 768, 5, 7]), [35 * 768, 1, 7 * 768, 768]);
-        // Rows of pixels.
-        assert_eq!(spread(&[0, 2, 3, 1], &[2, 64, 5, 8]), [5 * 528, 1, 528, 64]);
-        // Tokens of 8 heads.
-        assert_eq!(spread(&[0, 2, 1, 3], &[2, 8, 5, 64]), [5 * 528, 64, 528, 1]);
     }
 
     /// Whether the rows of a linear layer's result have gaps, if these are its readers.

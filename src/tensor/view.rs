@@ -14,6 +14,14 @@ pub struct View {
     pub offset: usize,
 }
 
+/// Rows that lie so many floats apart, or a multiple of them, share one or two sets of the nearest
+/// cache, which have room for eight lines each: too few for the twelve rows of a tile, of which a
+/// convolution with a stride of two sees every second one.
+const ALIASED: usize = 512;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 impl View {
     /// A dense value in the usual physical order (channels last for rank 4).
     pub fn physical(shape: Shape) -> Self {
@@ -148,6 +156,21 @@ impl View {
         })
     }
 
+    /// This dense value with a cache line between rows that would meet in one or two sets of the nearest
+    /// cache: a row is what lies innermost, up to [`ALIASED`] floats or a multiple of them.
+    #[must_use]
+    pub fn spread(&self) -> Self {
+        debug_assert!(self.is_dense());
+        let ends = self.shape.iter().zip(self.strides()).map(|(&n, &stride)| n * stride);
+        let mut view = *self;
+        if let Some(row) = ends.filter(|&row| row > 0 && row.is_multiple_of(ALIASED)).min() {
+            for stride in view.strides.iter_mut().filter(|stride| **stride >= row) {
+                *stride = *stride / row * (row + LINE);
+            }
+        }
+        view
+    }
+
     /// Whether both lay the same elements out alike; strides of single elements do not count.
     pub fn same_layout(&self, other: &Self) -> bool {
         self.shape == other.shape
@@ -254,6 +277,21 @@ mod tests {
             all = all.iter().flat_map(|&a| (0..v.shape[d]).map(move |i| a + i * v.strides[d])).collect();
         }
         all
+    }
+
+    #[test]
+    fn rows_that_share_cache_sets_have_gaps() {
+        let spread = |shape: &[usize], order: &[usize]| {
+            // Dimension `d` of the value is the `order[d]`-th of the memory.
+            let view = View::contiguous(Shape::new(shape)).permute(order).spread();
+            view.strides().to_vec()
+        };
+        assert_eq!(spread(&[2, 5, 7, 1024], &[0, 3, 1, 2]), [35 * 1040, 1, 7 * 1040, 1040]);
+        assert_eq!(spread(&[2, 5, 7, 768], &[0, 3, 1, 2]), [35 * 768, 1, 7 * 768, 768]);
+        // Rows of pixels.
+        assert_eq!(spread(&[2, 5, 8, 64], &[0, 3, 1, 2]), [5 * 528, 1, 528, 64]);
+        // Tokens of 8 heads.
+        assert_eq!(spread(&[2, 5, 8, 64], &[0, 2, 1, 3]), [5 * 528, 64, 528, 1]);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //!
 //! In the copy, channels are dense and no tap is in the padding, so a kernel row is one run of
 //! `kw * ic` floats: a picture's first convolution, with its three channels, has runs as long as
-//! others'. The copy is also what an input of separate planes (a network's, in NumPy's order) needs.
+//! others'. The copy is also what an input of separate planes (a network's, in NumPy's order) needs. Those with
+//! few weights are better computed over planes ([`super::planes`]); what is left are the patches of vision
+//! transformers, large strides, and planes of more channels.
 
 use std::ops::Range;
 
