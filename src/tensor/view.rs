@@ -63,6 +63,9 @@ impl View {
     /// dimensions that is cut differently must lie evenly spaced.
     pub fn reshape(&self, shape: Shape) -> Option<Self> {
         debug_assert_eq!(self.shape.numel(), shape.numel(), "reshape {} to {shape}", self.shape);
+        if shape.numel() == 0 {
+            return Some(Self { offset: self.offset, ..Self::contiguous(shape) });
+        }
         let mut strides = [0; MAX_RANK];
         // From the innermost dimension on, `space` is a run of old dimensions that lie evenly, cut
         // into new ones.
@@ -277,6 +280,12 @@ mod tests {
             all = all.iter().flat_map(|&a| (0..v.shape[d]).map(move |i| a + i * v.strides[d])).collect();
         }
         all
+    }
+
+    #[test]
+    fn nothing_takes_any_shape() {
+        let none = View::physical(Shape::new(&[0, 512, 1, 1]));
+        assert_eq!(none.reshape(Shape::new(&[0, 512])).map(|view| view.shape), Some(Shape::new(&[0, 512])));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Linear layers on one to three rows: the weights are read once and bound the time, so several
 //! panels stream side by side. Two threads read float32 and float16 weights from memory at the same 35 to
-//! 40 GB/s, so float16 takes half the time, and asking ahead gains nothing; it does where weights come from the
-//! last-level cache.
+//! 40 GB/s, so float16 takes half the time. Asking ahead (0.25 to 16 KiB) gained nothing for long panels, and
+//! with 9216-4096 cost a tenth on one thread; short ones end before the processor has foreseen their steps.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
 //! row in a batch.
@@ -23,8 +23,6 @@ const MOST_ROWS: usize = 3;
 /// Bytes of panels side by side up to which they ask for the next ones: 128-2048 and 224-896, whose weights the
 /// last-level cache holds, took twice as long without.
 const SHORT: usize = 64 << 10;
-/// Bytes from what a longer one reads to what it asks for: 2688-112 took half as long again without it.
-const AHEAD: usize = 16 << 10;
 
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
@@ -196,7 +194,7 @@ impl<W: Weight> Chunk<'_, W> {
         unsafe {
             let weights = these.map(|panel| self.weights.add(panel.offset));
             let all = P * panels.depth * NV * S::LANES;
-            let ahead = if all * size_of::<W>() <= SHORT { all } else { AHEAD / size_of::<W>() };
+            let ahead = if all * size_of::<W>() <= SHORT { all } else { 0 };
             let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth, ahead);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
             let residual =
@@ -212,7 +210,7 @@ impl<W: Weight> Chunk<'_, W> {
 }
 
 /// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`]. What lies so many elements
-/// `ahead` is asked for.
+/// `ahead` is asked for, if any.
 ///
 /// # Safety
 /// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES` elements.
@@ -236,8 +234,10 @@ unsafe fn stream<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P
                 }
                 for p in 0..P {
                     let row = panels[p].add(k * NV * S::LANES);
-                    for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
-                        s.prefetch(row.wrapping_add(ahead + line).cast());
+                    if ahead > 0 {
+                        for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
+                            s.prefetch(row.wrapping_add(ahead + line).cast());
+                        }
                     }
                     for v in 0..NV {
                         let w = W::load(s, row.add(v * S::LANES));
