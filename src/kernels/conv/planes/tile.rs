@@ -138,7 +138,7 @@ unsafe fn sums<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
     line: &Line<'_>,
     at: *const f32,
 ) -> Tile<S, ROWS, NV> {
-    // As in the implicit product: most sums are one chain.
+    // Left uninitialised until a chain ends: most sums are one chain.
     let mut total = MaybeUninit::<Tile<S, ROWS, NV>>::uninit();
     let mut start = 0;
     loop {
