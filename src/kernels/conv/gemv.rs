@@ -1,7 +1,6 @@
 //! Linear layers on one to three rows: the weights are read once and bound the time, so several
 //! panels stream side by side. Two threads read float32 and float16 weights from memory at the same 35 to
-//! 40 GB/s, so float16 takes half the time. Asking ahead (0.25 to 16 KiB) gained nothing for long panels, and
-//! with 9216-4096 cost a tenth on one thread; short ones end before the processor has foreseen their steps.
+//! 40 GB/s, so float16 takes half the time. Weights that the last-level cache may hold are asked for ahead.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
 //! row in a batch.
@@ -20,9 +19,16 @@ use crate::tensor::Packed;
 /// More rows than these reuse the weights enough for the implicit product.
 const MOST_ROWS: usize = 3;
 
-/// Bytes of panels side by side up to which they ask for the next ones: 128-2048 and 224-896, whose weights the
-/// last-level cache holds, took twice as long without.
+/// Bytes of panels side by side up to which they ask for the next ones, as they end before the processor has
+/// foreseen their steps: 128-2048 and 224-896, whose weights the last-level cache holds, took twice as long without.
 const SHORT: usize = 64 << 10;
+/// Elements ahead of which longer panels ask, if all weights together are [`CACHED`] bytes or fewer: 960-240 and
+/// 2112-88 took up to 1.5 times as long without. From memory it gained nothing, and with 9216-4096 cost a tenth.
+const AHEAD: usize = 512;
+const CACHED: usize = 8 << 20;
+/// Panels for each thread up to which they do not stream side by side: of five, two and three would be uneven
+/// shares, which take longer than what streams side by side gain (1512-144).
+const FEW: usize = 4;
 
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
@@ -66,17 +72,12 @@ fn accepts(desc: &ConvDesc) -> bool {
 
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
     let panels = panels(desc, S::ISA);
-    // Panels that stream side by side are together only in one chunk; few are spread over the threads: with
-    // 2048-128 two threads took as long as one, 1.9 times as long as the implicit product.
     let bytes = if matches!(packed, Packed::F16(_)) { 2 } else { 4 };
-    let side_by_side = panels.count().div_ceil(most_panels(1, bytes));
-    let chunks = [if side_by_side < threads {
-        panels.count().min(threads)
-    } else {
-        chunks_for(side_by_side, threads)
-    }];
+    let few = threads > 1 && panels.count() <= FEW * threads;
+    let step = if few { 1 } else { most_panels(1, bytes) };
+    let chunks = [chunks_for(panels.count().div_ceil(step), threads)];
     let name = names(S::ISA)[usize::from(matches!(packed, Packed::F16(_)))];
-    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, chunks })
+    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks })
 }
 
 /// Panels that stream side by side, of weights of so many bytes. Two threads read two streams each 1 to
@@ -93,6 +94,8 @@ struct Gemv {
     panels: Panels,
     packed: Packed,
     epilogue: Epilogue,
+    /// Panels that stay together in a chunk.
+    step: usize,
     chunks: [usize; 1],
 }
 
@@ -152,10 +155,8 @@ impl<W: Weight> Chunk<'_, W> {
         // SAFETY: without padding, every run is inside the input.
         let rows = pixels
             .map(|p| unsafe { self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1])) });
-        let groups = panels.count().div_ceil(SIDE_BY_SIDE);
-        let chunks = self.kernel.chunks[0];
-        let step = if groups < chunks { 1 } else { SIDE_BY_SIDE };
-        let these = even_range(panels.count().div_ceil(step), chunks, self.index);
+        let step = self.kernel.step;
+        let these = even_range(panels.count().div_ceil(step), self.kernel.chunks[0], self.index);
         let end = (these.end * step).min(panels.count());
         let mut index = these.start * step;
         // SAFETY: the panels and rows are those of the descriptor.
@@ -194,7 +195,11 @@ impl<W: Weight> Chunk<'_, W> {
         unsafe {
             let weights = these.map(|panel| self.weights.add(panel.offset));
             let all = P * panels.depth * NV * S::LANES;
-            let ahead = if all * size_of::<W>() <= SHORT { all } else { 0 };
+            let ahead = match size_of::<W>() {
+                bytes if all * bytes <= SHORT => all,
+                bytes if panels.len() * bytes <= CACHED => AHEAD,
+                _ => 0,
+            };
             let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth, ahead);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
             let residual =
