@@ -58,21 +58,15 @@ fn accepts(desc: &ConvDesc) -> bool {
         && desc.residual.is_none_or(|map| map.channels_last())
 }
 
-/// Input pixels that lie so many floats apart share a set of the nearest cache, which has room for eight: too
-/// few for the twelve rows of an implicit product.
-const CACHE_SET: usize = 1024;
-
 /// Where the implicit product, which spreads each input value once for each tap, is slower. Measured
 /// (benches/conv.rs, one thread, share of the peak, here and there): groups of 8 at 28x28 80 and 45 %, with
-/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, but of 512 channels at
-/// stride 2, whose pixels share a cache set, 81 and 67 %; of 24 at 14x14 80 and 71 %, with eight lanes 80 and
-/// 82 %, at stride 2 up to 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %. Where
-/// pixels lie two sets' lengths apart, this kernel suffers too (1.2 times the time with 1024 channels, 28x28).
+/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, of 512
+/// channels at 28x28 0.9 times the time with one thread, 1.1 with two; of 24 at 14x14 80 and 71 %, with eight lanes 80 and 82 %, at stride 2 up to
+/// 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
 fn prefers<const I: usize>(desc: &ConvDesc) -> bool {
     match (desc.group_inputs(), Isa::ALL[I]) {
         // The portable vectors have no implicit product.
         (..=OCTET, _) | (_, Isa::Portable) => true,
-        (16, isa) => isa.lanes() == 16 && desc.input.channels * desc.stride[1] == CACHE_SET,
         (24, isa) => isa.lanes() == 16 && desc.stride[1] == 1,
         _ => false,
     }

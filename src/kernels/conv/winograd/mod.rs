@@ -47,11 +47,6 @@ const MIN_INPUTS: usize = 16;
 /// Shorter sides of the output from which on F4 is chosen. Below, its tiles waste pixels and, at
 /// batch 1, reading its weights costs more than multiplying F2's.
 const MIN_SIDE_F4: usize = 13;
-/// The same for filters of at most [`FEW_FILTERS`] pairs of channels, which are near anyway.
-const MIN_SIDE_F4_OF_FEW: usize = 5;
-/// 32-128@7 and 48-128@7 (GoogLeNet) take 0.6 of F2's time by F4, and the network 0.97; with 160-320@7 and
-/// 192-384@7 by F4 too it takes as long as before.
-const FEW_FILTERS: usize = 10_000;
 /// Shorter sides of the output from which on F2 is chosen.
 const MIN_SIDE_F2: usize = 3;
 
@@ -96,8 +91,7 @@ fn saves(desc: &ConvDesc, products: usize) -> bool {
 fn prefers_f4(desc: &ConvDesc) -> bool {
     let well = || {
         if desc.dilation == [1, 1] {
-            let few = desc.input.channels * desc.output.channels <= FEW_FILTERS;
-            return shorter_side(desc) >= if few { MIN_SIDE_F4_OF_FEW } else { MIN_SIDE_F4 };
+            return shorter_side(desc) >= MIN_SIDE_F4;
         }
         // The plain convolutions of a dilated one may be small, yet together they are many.
         let [f4, f2] = [[4, 4], [2, 2]].map(|size| products(desc, size));
