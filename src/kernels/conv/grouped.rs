@@ -60,9 +60,9 @@ fn accepts(desc: &ConvDesc) -> bool {
 
 /// Where the implicit product, which spreads each input value once for each tap, is slower. Measured
 /// (benches/conv.rs, one thread, share of the peak, here and there): groups of 8 at 28x28 80 and 45 %, with
-/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, of 512
-/// channels at 28x28 0.9 times the time with one thread, 1.1 with two; of 24 at 14x14 80 and 71 %, with eight lanes 80 and 82 %, at stride 2 up to
-/// 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
+/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, of 512 channels at 28x28
+/// 0.9 times the time with one thread, 1.1 with two; of 24 at 14x14 80 and 71 %, with eight lanes 80 and 82 %,
+/// at stride 2 up to 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
 fn prefers<const I: usize>(desc: &ConvDesc) -> bool {
     match (desc.group_inputs(), Isa::ALL[I]) {
         // The portable vectors have no implicit product.
