@@ -9,7 +9,7 @@ use super::super::ConvDesc;
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
     /// Output pixels along a tile's sides.
-    size: [usize; 2],
+    pub size: [usize; 2],
     /// Distance of a tile's pixels.
     step: [usize; 2],
     /// Tiles of one plain convolution.
@@ -44,6 +44,13 @@ impl Tiling {
         let grid = std::array::from_fn(|i| map[i].div_ceil(step[i]).div_ceil(size[i]));
         let per_picture = grid[0] * grid[1] * step[0].min(map[0]) * step[1].min(map[1]);
         Self { size, step, grid, map, per_picture, total: per_picture * desc.output.batch }
+    }
+
+    /// Input pixels along a tile's sides.
+    #[inline]
+    pub fn inputs(&self, desc: &ConvDesc) -> [usize; 2] {
+        let along = |i: usize| (self.size[i] - 1) * desc.stride[i] + desc.kernel[i];
+        [along(0), along(1)]
     }
 
     /// The `index`-th tile.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::geometry::Planes;
-use super::stages::Convolution;
+use super::stages::{Ahead, Convolution};
 use super::transforms::Algorithm;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -119,7 +119,7 @@ impl<
     }
 
     /// Multiply some tiles with some panels and transform the products back, a group of panels
-    /// after the other.
+    /// after the other. The input of the tiles that come `next`, if any, is asked for meanwhile.
     ///
     /// # Safety
     /// `v` holds the transformed tiles, `m` is this thread's, `io` is the descriptor's.
@@ -130,6 +130,7 @@ impl<
         io: &Io<'_>,
         tiles: Range<usize>,
         panels: Range<usize>,
+        next: Range<usize>,
         v: *const f32,
         m: *mut f32,
     ) {
@@ -146,9 +147,12 @@ impl<
             start = group.end;
             let convolution = &self.convolution;
             let products = (m, self.m_planes);
+            let before =
+                |panel: usize| next.start * AV + next.len() * AV * (panel - panels.start) / panels.len();
+            let ahead = Ahead { input: io.inputs[0], parts: before(group.start)..before(group.end) };
             // SAFETY: the caller's contract.
             unsafe {
-                convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products);
+                convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products, ahead);
                 let (tiles, products) = (tiles.clone(), (m.cast_const(), self.m_planes));
                 if let Some(pool) = &convolution.pool {
                     convolution.pool_output::<S, V, H, AV, MV, AH, MH>(
@@ -253,7 +257,9 @@ impl<
                         v,
                         planes,
                     );
-                    kernel.outputs(s, io, tiles, 0..count, v, m);
+                    // Workers take neighbouring chunks one after the other.
+                    let next = even_range(total, blocks, (chunk + 1).min(blocks - 1));
+                    kernel.outputs(s, io, tiles, 0..count, next, v, m);
                 }
                 Organisation::Phased { blocks, parts } => {
                     let tiles = even_range(total, blocks, phase / 2);
@@ -267,7 +273,7 @@ impl<
                         let panels = even_range(count, parts[1], chunk % parts[1]);
                         let v = scratch.shared.add(part.start * planes.row);
                         let part = tiles.start + part.start..tiles.start + part.end;
-                        kernel.outputs(s, io, part, panels, v, scratch.local);
+                        kernel.outputs(s, io, part, panels, 0..0, v, scratch.local);
                     }
                 }
             }

@@ -78,8 +78,9 @@ fn shorter_side(desc: &ConvDesc) -> usize {
 
 /// Products per picture and pair of channels with tiles of `size` pixels.
 fn products(desc: &ConvDesc, size: [usize; 2]) -> usize {
-    let inputs = |i: usize| (size[i] - 1) * desc.stride[i] + desc.kernel[i];
-    Tiling::new(desc, size).per_picture * inputs(0) * inputs(1)
+    let tiling = Tiling::new(desc, size);
+    let [rows, columns] = tiling.inputs(desc);
+    tiling.per_picture * rows * columns
 }
 
 /// Whether so many products are worth the transforms, which take a third of the products' time, or

@@ -9,7 +9,7 @@ use super::transforms::{Algorithm, input_2d, output_columns};
 use crate::kernels::conv::ConvDesc;
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::Panels;
-use crate::kernels::gemm::tile::{Next, Runs, TileWork, max_rows, product, with_rows};
+use crate::kernels::gemm::tile::{LINE, Next, Runs, TileWork, max_rows, product, with_rows};
 use crate::kernels::math::maximum;
 use crate::kernels::{Epilogue, Io, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -109,7 +109,8 @@ impl Convolution {
     }
 
     /// Multiply transformed tiles with `panels` of weights. The tiles' rows in the first plane are
-    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`.
+    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`. What lies `ahead` is asked
+    /// for meanwhile.
     ///
     /// # Safety
     /// The rows hold the transformed tiles; `m` has room for so many rows of the panels' width.
@@ -119,8 +120,29 @@ impl Convolution {
         rows: (&[*const f32], usize),
         panels: Range<usize>,
         products: (*mut f32, Planes),
+        ahead: Ahead,
     ) {
-        isa.dispatch(Multiply { weights: &self.weights, rows, panels, products });
+        isa.dispatch(Multiply { convolution: self, rows, panels, products, ahead });
+    }
+
+    /// Ask for a part of the input: row `part % rows` of what the tile `part / rows` sees, without the columns
+    /// that the tile on its left sees too.
+    #[inline(always)]
+    fn ask<S: Simd>(&self, s: S, ahead: &Ahead, part: usize) {
+        let ConvDesc { input: map, padding, stride, dilation, .. } = &self.desc;
+        let [rows, columns] = self.tiling.inputs(&self.desc);
+        let tile = self.tiling.tile(part / rows);
+        let y = (tile.y * stride[0] + part % rows * dilation[0]).wrapping_sub(padding.top);
+        let shared = columns - self.tiling.size[1] * stride[1];
+        for column in shared..columns {
+            let x = (tile.x * stride[1] + column * dilation[1]).wrapping_sub(padding.left);
+            if y < map.height && x < map.width {
+                let pixel = ahead.input.wrapping_add(map.at(tile.n, y, x));
+                for c in (0..map.channels).step_by(LINE / size_of::<f32>()) {
+                    s.prefetch(pixel.wrapping_add(c));
+                }
+            }
+        }
     }
 
     /// Transform the products of `tiles` and `panels` at `m` back, and store the pixels. What a tile
@@ -246,13 +268,23 @@ impl Convolution {
     }
 }
 
+/// Parts of the input that come next, as [`Convolution::ask`] counts them.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    /// The whole input.
+    pub input: *const f32,
+    /// The parts.
+    pub parts: Range<usize>,
+}
+
 /// The arguments of [`Convolution::multiply`]: a work of its own, so that the register tiles are
 /// compiled once for all algorithms.
 struct Multiply<'a> {
-    weights: &'a TransformedWeights,
+    convolution: &'a Convolution,
     rows: (&'a [*const f32], usize),
     panels: Range<usize>,
     products: (*mut f32, Planes),
+    ahead: Ahead,
 }
 
 impl Vectorized for Multiply<'_> {
@@ -260,13 +292,18 @@ impl Vectorized for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { weights, rows: (rows, plane), panels, products: (m, m_planes) } = self;
+        let Self { convolution, rows: (rows, plane), panels, products: (m, m_planes), ahead } = self;
+        let weights = &convolution.weights;
         let parts = rows.len().div_ceil(max_rows::<S>());
         // Each matrix with the one that follows it. The last two parts of the tiles ask for half of that one
         // each: where weights come from memory, one part's time is too short for all of it.
         let order = (0..weights.products).flat_map(|index| panels.clone().map(move |panel| (panel, index)));
         let following = order.clone().skip(1).map(Some).chain([None]);
-        for ((number, index), following) in order.zip(following) {
+        let steps = weights.products * panels.len();
+        for (step, ((number, index), following)) in order.zip(following).enumerate() {
+            for part in even_range(ahead.parts.len(), steps, step) {
+                convolution.ask(s, &ahead, ahead.parts.start + part);
+            }
             let column = (number - panels.start) * weights.panels.width();
             let panel = weights.panels.panel(number);
             let matrix = weights.matrix(&panel, index);
