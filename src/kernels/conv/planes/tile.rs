@@ -1,7 +1,5 @@
 //! The register tile over planes: neighbouring output pixels by a panel one or two vectors wide.
 
-use std::mem::MaybeUninit;
-
 use crate::kernels::Epilogue;
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::DEPTH_CHUNK;
@@ -138,42 +136,51 @@ unsafe fn sums<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
     line: &Line<'_>,
     at: *const f32,
 ) -> Tile<S, ROWS, NV> {
-    // Left uninitialised until a chain ends: most sums are one chain.
-    let mut total = MaybeUninit::<Tile<S, ROWS, NV>>::uninit();
-    let mut start = 0;
-    loop {
-        let end = line.offsets.len().min(start + DEPTH_CHUNK);
-        let mut sums = zeros(s);
-        for k in start..end {
-            // SAFETY: the offset and the weights of the k-th product.
-            unsafe {
-                let x = at.add(*line.offsets.get_unchecked(k));
-                let weights = line.weights.add(k * NV * S::LANES);
-                let mut w = [s.zero(); NV];
-                for (v, w) in w.iter_mut().enumerate() {
-                    *w = s.load(weights.add(v * S::LANES));
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = s.broadcast(x.add(r * STEP));
-                    for v in 0..NV {
-                        sums[v] = s.fma(x, w[v], sums[v]);
-                    }
-                }
+    let depth = line.offsets.len();
+    // SAFETY: as above. The first chain, most often the only one, needs no total.
+    let mut total: Tile<S, ROWS, NV> =
+        unsafe { chain::<S, NV, STEP, ROWS>(s, line, at, 0..depth.min(DEPTH_CHUNK)) };
+    for start in (DEPTH_CHUNK..depth).step_by(DEPTH_CHUNK) {
+        let range = start..depth.min(start + DEPTH_CHUNK);
+        // SAFETY: as above.
+        let sums: Tile<S, ROWS, NV> = unsafe { chain::<S, NV, STEP, ROWS>(s, line, at, range) };
+        for (total, sums) in total.iter_mut().zip(sums) {
+            for (total, sum) in total.iter_mut().zip(sums) {
+                *total = s.add(*total, sum);
             }
         }
-        if start > 0 {
-            // SAFETY: written when the first chain ended.
-            let total = unsafe { total.assume_init_ref() };
-            for (sums, total) in sums.iter_mut().zip(total) {
-                for (sum, &total) in sums.iter_mut().zip(total) {
-                    *sum = s.add(total, *sum);
-                }
-            }
-        }
-        if end == line.offsets.len() {
-            return sums;
-        }
-        total.write(sums);
-        start = end;
     }
+    total
+}
+
+/// The sums of some of the products.
+///
+/// # Safety
+/// As [`Line::run`]; there are so many products.
+#[inline(always)]
+unsafe fn chain<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
+    s: S,
+    line: &Line<'_>,
+    at: *const f32,
+    products: std::ops::Range<usize>,
+) -> Tile<S, ROWS, NV> {
+    let mut sums: Tile<S, ROWS, NV> = zeros(s);
+    for k in products {
+        // SAFETY: the offset and the weights of the k-th product.
+        unsafe {
+            let x = at.add(*line.offsets.get_unchecked(k));
+            let weights = line.weights.add(k * NV * S::LANES);
+            let mut w = [s.zero(); NV];
+            for (v, w) in w.iter_mut().enumerate() {
+                *w = s.load(weights.add(v * S::LANES));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let x = s.broadcast(x.add(r * STEP));
+                for v in 0..NV {
+                    sums[v] = s.fma(x, w[v], sums[v]);
+                }
+            }
+        }
+    }
+    sums
 }

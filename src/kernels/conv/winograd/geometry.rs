@@ -23,7 +23,7 @@ pub struct Tiling {
 }
 
 /// A tile's place: its first output pixel and how many of its pixels are inside the map.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tile {
     /// Picture.
     pub n: usize,

@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::geometry::Planes;
+use super::block::{Block, MAX_TILES, Needs};
+use super::geometry::{Planes, Tile};
 use super::stages::{Ahead, Convolution};
 use super::transforms::Algorithm;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
@@ -63,8 +64,6 @@ const SMALL_WEIGHTS: usize = 3 << 20;
 const LARGER_WEIGHTS: usize = 10 << 20;
 /// Tiles of a block that goes through all stages at once.
 const BLOCK_TILES: usize = 24;
-/// Tiles of a block, at most.
-const MAX_BLOCK: usize = 128;
 /// Tiles whose transforms are kept between two phases.
 const PHASE_TILES: usize = 96;
 /// Channels that are multiplied before they are transformed back: the transform back reads whole
@@ -83,6 +82,9 @@ impl<
     const MH: usize,
 > Winograd<V, H, AV, MV, AH, MH>
 {
+    /// Pixels up to which a tile is short.
+    const SHORT: [usize; 2] = [V::SHORT, H::SHORT];
+
     /// A kernel for so many threads.
     pub fn new(name: &'static str, isa: Isa, convolution: Convolution, threads: usize) -> Self {
         let organisation = organisation(&convolution, threads);
@@ -121,6 +123,11 @@ impl<
         Self { name, isa, convolution, organisation, group, phases, v_planes, m_planes, algorithms }
     }
 
+    /// Some tiles.
+    fn block(&self, range: Range<usize>) -> Block {
+        Block::new(&self.convolution.tiling, range, Self::SHORT)
+    }
+
     /// Multiply some tiles with some panels and transform the products back, a group of panels
     /// after the other. The input of the tiles that come `next`, if any, is asked for meanwhile.
     ///
@@ -131,18 +138,18 @@ impl<
         &self,
         s: S,
         io: &Io<'_>,
-        tiles: Range<usize>,
+        tiles: &[Tile],
         panels: Range<usize>,
         next: Range<usize>,
-        v: *const f32,
-        m: *mut f32,
+        (v, m): (*const f32, *mut f32),
     ) {
         // A Vec per chunk would cost as much as some tiles.
-        let mut rows = [std::ptr::null(); MAX_BLOCK];
+        let mut rows = [std::ptr::null(); MAX_TILES];
         let rows = &mut rows[..tiles.len()];
         for (i, row) in rows.iter_mut().enumerate() {
             *row = v.wrapping_add(i * self.v_planes.row);
         }
+        let needs = Needs::new(tiles, Self::SHORT, [V::UNUSED, H::UNUSED], AH);
         let sink = m.wrapping_add(self.m_planes.len(AV * AH));
         let mut start = panels.start;
         while start < panels.end {
@@ -155,8 +162,15 @@ impl<
             let ahead = Ahead { input: io.inputs[0], parts: before(group.start)..before(group.end) };
             // SAFETY: the caller's contract.
             unsafe {
-                convolution.multiply(S::ISA, (rows, self.v_planes.plane), group.clone(), products, ahead);
-                let (tiles, products) = (tiles.clone(), (m.cast_const(), self.m_planes));
+                convolution.multiply(
+                    S::ISA,
+                    (rows, self.v_planes.plane),
+                    &needs,
+                    group.clone(),
+                    products,
+                    ahead,
+                );
+                let products = (m.cast_const(), self.m_planes);
                 if let Some(pool) = &convolution.pool {
                     convolution.pool_output::<S, V, H, AV, MV, AH, MH>(
                         s,
@@ -251,33 +265,28 @@ impl<
         unsafe {
             match kernel.organisation {
                 Organisation::Blocks { blocks } => {
-                    let tiles = even_range(total, blocks, chunk);
+                    let block = kernel.block(even_range(total, blocks, chunk));
+                    let tiles = block.tiles();
                     let v = scratch.local;
                     let m = v.add(planes.len(AV * AH));
-                    convolution.transform_input::<S, V, H, AV, MV, AH, MH>(
-                        s,
-                        input,
-                        tiles.clone(),
-                        v,
-                        planes,
-                    );
+                    convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
                     // Workers take neighbouring chunks one after the other.
                     let next = even_range(total, blocks, (chunk + 1).min(blocks - 1));
-                    kernel.outputs(s, io, tiles, 0..count, next, v, m);
+                    kernel.outputs(s, io, tiles, 0..count, next, (v, m));
                 }
                 Organisation::Phased { blocks, parts } => {
-                    let tiles = even_range(total, blocks, phase / 2);
+                    let block = kernel.block(even_range(total, blocks, phase / 2));
+                    let tiles = block.tiles();
                     if phase.is_multiple_of(2) {
                         let part = even_range(tiles.len(), kernel.phases[phase], chunk);
                         let v = scratch.shared.add(part.start * planes.row);
-                        let part = tiles.start + part.start..tiles.start + part.end;
-                        convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, part, v, planes);
+                        let tiles = &tiles[part];
+                        convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
                     } else {
                         let part = even_range(tiles.len(), parts[0], chunk / parts[1]);
                         let panels = even_range(count, parts[1], chunk % parts[1]);
                         let v = scratch.shared.add(part.start * planes.row);
-                        let part = tiles.start + part.start..tiles.start + part.end;
-                        kernel.outputs(s, io, part, panels, 0..0, v, scratch.local);
+                        kernel.outputs(s, io, &tiles[part], panels, 0..0, (v, scratch.local));
                     }
                 }
             }

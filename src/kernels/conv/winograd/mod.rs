@@ -10,6 +10,9 @@
 //! multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2, F2 has 25 products
 //! instead of 36.
 //!
+//! Tiles at the right and lower edges that have 2 (1) pixels or fewer inside the map do without a third (a quarter)
+//! of the products in that direction: of a map of 14x14 F4 has 484 products for each pair of channels instead of 576.
+//!
 //! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products (2 times fewer
 //! multiplications, 2 times the weights, errors of up to 5e-6, as transforms are not applied twice); of 7 taps 2
 //! pixels by 8 products (1.75 times fewer, 1.14 times the weights, errors of up to 5e-6). F(4, 7) with 3/4 and
@@ -21,6 +24,7 @@
 //!
 //! See Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
 
+mod block;
 mod geometry;
 mod kernel;
 mod panels;

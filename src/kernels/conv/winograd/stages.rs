@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::geometry::{Planes, Tiling};
+use super::block::Needs;
+use super::geometry::{Planes, Tile, Tiling};
 use super::panels::TransformedWeights;
-use super::transforms::{Algorithm, input_2d, output_columns};
+use super::transforms::{Algorithm, input_2d, output_columns, output_run};
 use crate::kernels::conv::ConvDesc;
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::Panels;
@@ -60,7 +61,7 @@ impl Convolution {
         &self,
         s: S,
         input: *const f32,
-        tiles: Range<usize>,
+        tiles: &[Tile],
         v: *mut f32,
         planes: Planes,
     ) {
@@ -69,8 +70,8 @@ impl Convolution {
         // To the tile on the right. Without asking for what it reads and, below, for what it writes, 64-64@224
         // took 7 % longer, and 256-256@56 5 %: no processor foresees steps from pixel to pixel to the next row.
         let ahead = MH * H::STRIDE * step[1] * map.pixel_stride;
-        for (row, index) in tiles.enumerate() {
-            let tile = self.tiling.tile(index);
+        for (row, tile) in tiles.iter().enumerate() {
+            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
             let mut pixels = [[self.zeros.as_ptr(); AH]; AV];
             for (i, pixels) in pixels.iter_mut().enumerate() {
                 let y = (tile.y * V::STRIDE + i * step[0]).wrapping_sub(padding.top);
@@ -89,6 +90,7 @@ impl Convolution {
                     input_2d::<S, V, H, AV, MV, AH, MH>(
                         s,
                         &pixels,
+                        short,
                         (c, S::LANES),
                         ahead,
                         (out.add(c), planes.plane),
@@ -99,6 +101,7 @@ impl Convolution {
                     input_2d::<S, V, H, AV, MV, AH, MH>(
                         s,
                         &pixels,
+                        short,
                         rest,
                         ahead,
                         (out.add(whole), planes.plane),
@@ -109,8 +112,8 @@ impl Convolution {
     }
 
     /// Multiply transformed tiles with `panels` of weights. The tiles' rows in the first plane are
-    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`. What lies `ahead` is asked
-    /// for meanwhile.
+    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`, those that a tile `needs`.
+    /// What lies `ahead` is asked for meanwhile.
     ///
     /// # Safety
     /// The rows hold the transformed tiles; `m` has room for so many rows of the panels' width.
@@ -118,11 +121,12 @@ impl Convolution {
         &self,
         isa: Isa,
         rows: (&[*const f32], usize),
+        needs: &Needs,
         panels: Range<usize>,
         products: (*mut f32, Planes),
         ahead: Ahead,
     ) {
-        isa.dispatch(Multiply { convolution: self, rows, panels, products, ahead });
+        isa.dispatch(Multiply { convolution: self, rows, needs, panels, products, ahead });
     }
 
     /// Ask for a part of the input: row `part % rows` of what the tile `part / rows` sees, without the columns
@@ -163,7 +167,7 @@ impl Convolution {
         &self,
         s: S,
         io: &Io<'_>,
-        tiles: Range<usize>,
+        tiles: &[Tile],
         panels: Range<usize>,
         (m, planes): (*const f32, Planes),
         sink: *mut f32,
@@ -171,8 +175,8 @@ impl Convolution {
         let (map, step) = (&self.desc.output, self.desc.dilation);
         let channels = self.channels(&panels);
         let ahead = MH * step[1] * map.pixel_stride;
-        for (row, index) in tiles.enumerate() {
-            let tile = self.tiling.tile(index);
+        for (row, tile) in tiles.iter().enumerate() {
+            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
             let mut pixels = [[sink; MH]; MV];
             let mut residuals = [[sink.cast_const(); MH]; MV];
             for y in 0..tile.rows {
@@ -192,12 +196,13 @@ impl Convolution {
                 unsafe {
                     let products = m.add(row * planes.row + channel - channels.start);
                     let columns = Columns { channel, channels: S::LANES.min(channels.end - channel) };
-                    let transformed = output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane));
+                    let transformed =
+                        output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane), short[0]);
                     for pixel in pixels.as_flattened() {
                         s.prefetch_write(pixel.wrapping_add(channel + ahead));
                     }
                     for y in 0..tile.rows {
-                        let sums = H::output(s, transformed[y]).map(|sum| [sum]);
+                        let sums = output_run::<S, H, AH, MH>(s, transformed[y], short[1]).map(|sum| [sum]);
                         let residual = self.desc.residual.map(|_| residuals[y]);
                         self.epilogue.store_tile(s, sums, columns, pixels[y], residual);
                     }
@@ -231,22 +236,26 @@ impl Convolution {
         &self,
         s: S,
         (pool, output): (&Pool, *mut f32),
-        tiles: Range<usize>,
+        tiles: &[Tile],
         panels: Range<usize>,
         (m, planes): (*const f32, Planes),
     ) {
         let map = &pool.output;
         let channels = self.channels(&panels);
-        for (row, index) in tiles.enumerate() {
-            let tile = self.tiling.tile(index);
+        for (row, tile) in tiles.iter().enumerate() {
+            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
             for channel in channels.clone().step_by(S::LANES) {
                 // SAFETY: the products are the caller's; a window inside the map is a pixel of the pool's.
                 unsafe {
                     let products = m.add(row * planes.row + channel - channels.start);
                     let columns = Columns { channel, channels: S::LANES.min(channels.end - channel) };
-                    let transformed = output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane));
+                    let transformed =
+                        output_columns::<S, V, AV, MV, AH>(s, (products, planes.plane), short[0]);
                     for y in 0..tile.rows / 2 {
-                        let rows = [H::output(s, transformed[2 * y]), H::output(s, transformed[2 * y + 1])];
+                        let rows = [
+                            output_run::<S, H, AH, MH>(s, transformed[2 * y], short[1]),
+                            output_run::<S, H, AH, MH>(s, transformed[2 * y + 1], short[1]),
+                        ];
                         for x in 0..tile.columns / 2 {
                             let mut largest = self.epilogue.affine(s, rows[0][2 * x], channel);
                             for sum in [rows[0][2 * x + 1], rows[1][2 * x], rows[1][2 * x + 1]] {
@@ -282,6 +291,7 @@ pub struct Ahead {
 struct Multiply<'a> {
     convolution: &'a Convolution,
     rows: (&'a [*const f32], usize),
+    needs: &'a Needs,
     panels: Range<usize>,
     products: (*mut f32, Planes),
     ahead: Ahead,
@@ -292,9 +302,8 @@ impl Vectorized for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { convolution, rows: (rows, plane), panels, products: (m, m_planes), ahead } = self;
+        let Self { convolution, rows: (rows, plane), needs, panels, products: (m, m_planes), ahead } = self;
         let weights = &convolution.weights;
-        let parts = rows.len().div_ceil(max_rows::<S>());
         // Each matrix with the one that follows it. The last two parts of the tiles ask for half of that one
         // each: where weights come from memory, one part's time is too short for all of it.
         let order = (0..weights.products).flat_map(|index| panels.clone().map(move |panel| (panel, index)));
@@ -310,8 +319,11 @@ impl Vectorized for Multiply<'_> {
             let following = following
                 .map_or(matrix, |(panel, index)| weights.matrix(&weights.panels.panel(panel), index));
             let half = weights.panels.elements(panel) / 2;
+            let tiles = needs.of(index);
+            let parts = tiles.len().div_ceil(max_rows::<S>());
             for part in 0..parts {
-                let range = even_range(rows.len(), parts, part);
+                let range = even_range(tiles.len(), parts, part);
+                let range = tiles.start + range.start..tiles.start + range.end;
                 let next = match parts - part {
                     1 if parts == 1 => Next::whole::<S>(following, panel.vectors),
                     1 => Next::half::<S>(following.wrapping_add(half), panel.vectors),

@@ -3,7 +3,7 @@
 use proptest::prop_assert;
 
 use super::kernel::{Organisation, Winograd};
-use super::transforms::{Algorithm, input_2d, output_columns, weights_2d};
+use super::transforms::{Algorithm, MAX_TAPS, input_2d, output_columns, weights_2d};
 use super::*;
 use crate::kernels::conv::Padding;
 use crate::kernels::testing::{ConvProblem, ConvRanges, filled, for_problems, uniform};
@@ -170,8 +170,8 @@ impl<
             let at = |i: usize| data[i * lanes..][..lanes].as_ptr();
             let pixels = std::array::from_fn(|y| std::array::from_fn(|x| at(y * AH + x)));
             let to = (input.as_mut_ptr(), lanes);
-            input_2d::<S, V, H, AV, MV, AH, MH>(s, &pixels, (0, lanes), 0, to);
-            let columns = output_columns::<S, V, AV, MV, AH>(s, (at(0), lanes));
+            input_2d::<S, V, H, AV, MV, AH, MH>(s, &pixels, [false; 2], (0, lanes), 0, to);
+            let columns = output_columns::<S, V, AV, MV, AH>(s, (at(0), lanes), false);
             for (y, row) in columns.into_iter().enumerate() {
                 for (x, v) in H::output(s, row).into_iter().enumerate() {
                     s.store(output[(y * MH + x) * lanes..][..lanes].as_mut_ptr(), v);
@@ -274,6 +274,50 @@ fn matrices_compute_a_filter() {
     check(&F4_OF_5_MATRICES);
     check(&F2_OF_7_MATRICES);
     check(&IDENTITY_MATRICES);
+}
+
+/// One run of outputs by fewer products, of one lane.
+struct ShortRun<T, const A: usize, const M: usize>(T);
+
+impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for ShortRun<T, A, M> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let taps = taps::<T, A, M>();
+        let mut g = [0.0; MAX_TAPS];
+        for (i, g) in g[..taps].iter_mut().enumerate() {
+            *g = f64::from(uniform(3, i));
+        }
+        let weights = T::weights(g);
+        let mut d = [s.zero(); A];
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = s.splat(uniform(4, i));
+        }
+        let mut m = T::short_input(s, d);
+        for (i, m) in m.iter_mut().enumerate() {
+            *m = if T::UNUSED.contains(&i) {
+                s.splat(f32::NAN)
+            } else {
+                s.mul(*m, s.splat(weights[i] as f32))
+            };
+        }
+        let outputs = T::short_output(s, m);
+        for (y, output) in outputs.into_iter().take(T::SHORT).enumerate() {
+            let mut found = vec![0.0; S::LANES];
+            // SAFETY: as many floats.
+            unsafe { s.store(found.as_mut_ptr(), output) };
+            let expected: f64 = (0..taps).map(|i| g[i] * f64::from(uniform(4, y * T::STRIDE + i))).sum();
+            assert!((f64::from(found[0]) - expected).abs() < 1e-5, "F{M}, output {y}: {found:?}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn short_runs_need_fewer_products() {
+    for isa in Isa::available() {
+        isa.dispatch(ShortRun(F4));
+        isa.dispatch(ShortRun(F2));
+    }
 }
 
 /// All candidates, wherever the algorithm applies, not only where it pays.
@@ -467,7 +511,14 @@ fn bits_depend_on_the_picture_alone() {
 /// Both organisations, with blocks and groups of all sizes.
 #[test]
 fn organisations_agree() {
-    let problem = ConvProblem::of(&plain(2, 40, 100, 11));
+    // With tiles that are short, and without.
+    for side in [11, 13] {
+        organisations_agree_on(side);
+    }
+}
+
+fn organisations_agree_on(side: usize) {
+    let problem = ConvProblem::of(&plain(2, 40, 100, side));
     let weights = |lanes: usize| problem.pack(CANDIDATES.iter().find(|c| c.isa.lanes() == lanes).unwrap());
     for isa in Isa::available() {
         let packed = weights(isa.lanes());

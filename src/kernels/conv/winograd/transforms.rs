@@ -22,6 +22,20 @@ pub trait Algorithm<const A: usize, const M: usize>: Copy + Send + Sync + 'stati
     fn input<S: Simd>(s: S, d: [S::F32; A]) -> [S::F32; A];
     /// `Aᵀ m`: the outputs from the products.
     fn output<S: Simd>(s: S, m: [S::F32; A]) -> [S::F32; M];
+    /// So many outputs or fewer need no [`Self::UNUSED`] products, with the same weights; 0 if all always do.
+    const SHORT: usize = 0;
+    /// Products that a short run of outputs does without.
+    const UNUSED: &'static [usize] = &[];
+    /// As [`Self::input`] for a short run; what [`Self::UNUSED`] says is anything.
+    #[inline(always)]
+    fn short_input<S: Simd>(s: S, d: [S::F32; A]) -> [S::F32; A] {
+        Self::input(s, d)
+    }
+    /// As [`Self::output`] for a short run: the first [`Self::SHORT`] outputs, whatever the unused products are.
+    #[inline(always)]
+    fn short_output<S: Simd>(s: S, m: [S::F32; A]) -> [S::F32; M] {
+        Self::output(s, m)
+    }
 }
 
 /// Taps along the side of an algorithm's filter.
@@ -105,6 +119,22 @@ impl Algorithm<6, 4> for F4 {
             s.fma(odd_two, s.splat(8.0), s.add(odd_one, m5)),
         ]
     }
+
+    // F(2, 3) has the points 0, 1, -1 and infinity; its weights are 4, -3, -3 and 1 times those of here.
+    const SHORT: usize = 2;
+    const UNUSED: &'static [usize] = &[3, 4];
+
+    #[inline(always)]
+    fn short_input<S: Simd>(s: S, [d0, d1, d2, d3, ..]: [S::F32; 6]) -> [S::F32; 6] {
+        let (three, zero) = (s.splat(3.0), s.zero());
+        let at_one = s.mul(s.add(d1, d2), s.splat(-3.0));
+        [s.mul(s.sub(d0, d2), s.splat(4.0)), at_one, s.mul(s.sub(d1, d2), three), zero, zero, s.sub(d3, d1)]
+    }
+
+    #[inline(always)]
+    fn short_output<S: Simd>(s: S, [m0, m1, m2, _, _, m5]: [S::F32; 6]) -> [S::F32; 4] {
+        [s.add(s.add(m0, m1), m2), s.add(s.sub(m1, m2), m5), s.zero(), s.zero()]
+    }
 }
 
 impl Algorithm<4, 2> for F2 {
@@ -122,6 +152,20 @@ impl Algorithm<4, 2> for F2 {
     #[inline(always)]
     fn output<S: Simd>(s: S, [m0, m1, m2, m3]: [S::F32; 4]) -> [S::F32; 2] {
         [s.add(s.add(m0, m1), m2), s.sub(s.sub(m1, m2), m3)]
+    }
+
+    // F(1, 3) of the points 0, 1 and infinity; its weight at 1 is twice that of here.
+    const SHORT: usize = 1;
+    const UNUSED: &'static [usize] = &[2];
+
+    #[inline(always)]
+    fn short_input<S: Simd>(s: S, [d0, d1, d2, _]: [S::F32; 4]) -> [S::F32; 4] {
+        [s.sub(d0, d1), s.add(d1, d1), s.zero(), s.sub(d2, d1)]
+    }
+
+    #[inline(always)]
+    fn short_output<S: Simd>(s: S, [m0, m1, _, m3]: [S::F32; 4]) -> [S::F32; 2] {
+        [s.add(s.add(m0, m1), m3), s.zero()]
     }
 }
 
@@ -271,7 +315,27 @@ pub fn weights_2d<
     }
 }
 
-/// `Bᵀ d B` of one vector of channels: the first `lanes` floats at each pixel's address plus
+/// [`Algorithm::input`] of a run that may be short.
+#[inline(always)]
+fn input_run<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    s: S,
+    d: [S::F32; A],
+    short: bool,
+) -> [S::F32; A] {
+    if T::SHORT > 0 && short { T::short_input(s, d) } else { T::input(s, d) }
+}
+
+/// [`Algorithm::output`] of a run that may be short.
+#[inline(always)]
+pub fn output_run<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    s: S,
+    m: [S::F32; A],
+    short: bool,
+) -> [S::F32; M] {
+    if T::SHORT > 0 && short { T::short_output(s, m) } else { T::output(s, m) }
+}
+
+/// `Bᵀ d B` of one vector of channels, for a tile that may be `short` vertically and horizontally: the first `lanes` floats at each pixel's address plus
 /// `offset`. The values go to planes at `out`. The pixels `ahead` floats behind these that are no pixels of
 /// this tile, those of the tile to the right, are asked for.
 ///
@@ -289,6 +353,7 @@ pub unsafe fn input_2d<
 >(
     s: S,
     pixels: &[[*const f32; AH]; AV],
+    short: [bool; 2],
     (offset, lanes): (usize, usize),
     ahead: usize,
     (out, plane): (*mut f32, usize),
@@ -307,13 +372,13 @@ pub unsafe fn input_2d<
                 d[y] = if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) };
             }
         }
-        let t = V::input(s, d);
+        let t = input_run::<S, V, AV, MV>(s, d, short[0]);
         for y in 0..AV {
             columns[y][x] = t[y];
         }
     }
     for (y, row) in columns.into_iter().enumerate() {
-        for (x, value) in H::input(s, row).into_iter().enumerate() {
+        for (x, value) in input_run::<S, H, AH, MH>(s, row, short[1]).into_iter().enumerate() {
             // SAFETY: the caller's contract.
             unsafe { s.store(out.add((y * AH + x) * plane), value) };
         }
@@ -321,7 +386,7 @@ pub unsafe fn input_2d<
 }
 
 /// `Aᵀ m` of one vector of channels, the products' columns by the vertical algorithm; the horizontal one's
-/// `output` of each row makes `Aᵀ m A`.
+/// [`output_run`] of each row makes `Aᵀ m A`.
 ///
 /// # Safety
 /// `products` is valid for reading a vector in each plane.
@@ -335,6 +400,7 @@ pub unsafe fn output_columns<
 >(
     s: S,
     (products, plane): (*const f32, usize),
+    short: bool,
 ) -> [[S::F32; AH]; MV] {
     let mut columns = [[s.zero(); AH]; MV];
     for x in 0..AH {
@@ -343,7 +409,7 @@ pub unsafe fn output_columns<
             // SAFETY: the caller's contract.
             *m = unsafe { s.load(products.add((y * AH + x) * plane)) };
         }
-        for (row, value) in columns.iter_mut().zip(V::output(s, m)) {
+        for (row, value) in columns.iter_mut().zip(output_run::<S, V, AV, MV>(s, m, short)) {
             row[x] = value;
         }
     }
