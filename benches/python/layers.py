@@ -3,8 +3,8 @@
 Each layer runs between two others, so that it finds and leaves its maps as inside of a network. What is
 shown is the least time of its kernel in many runs, how many multiply-adds of the plain convolution that makes
 a second (two operations each), and its share of the peak that the same process measures in turn: of
-multiply-adds in registers or, for a linear layer, which reads each weight once, of reading memory. Winograd's
-algorithms have fewer products, and may be above 100 %.
+multiply-adds in registers or, where there are few for each byte (a linear layer, which reads each weight
+once), of reading memory. Winograd's algorithms have fewer products, and may be above 100 %.
 
     python benches/python/layers.py --pages docs/performance.md
 """
