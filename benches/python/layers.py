@@ -21,7 +21,7 @@ from compare import machine
 from guard import Case, Layer, Linear, Peaks, Stem, measure
 from rvision import nn
 
-# Inputs, outputs, side of the input, kernel, stride, groups.
+# Inputs, outputs, side of the map.
 POINTWISE = [
     (64, 256, 56),
     (256, 64, 56),

@@ -42,7 +42,7 @@ impl Block {
 
 /// Places among the kinds of tiles.
 fn kind(tile: &Tile, short: [usize; 2]) -> usize {
-    match [tile.rows <= short[0], tile.columns <= short[1]] {
+    match tile.is_short(short) {
         [false, true] => 0,
         [false, false] => 1,
         [true, false] => 2,

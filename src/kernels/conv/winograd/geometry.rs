@@ -37,6 +37,14 @@ pub struct Tile {
     pub columns: usize,
 }
 
+impl Tile {
+    /// Whether it has so many pixels or fewer along a column and along a row.
+    #[inline]
+    pub fn is_short(&self, most: [usize; 2]) -> [bool; 2] {
+        [self.rows <= most[0], self.columns <= most[1]]
+    }
+}
+
 impl Tiling {
     /// The tiles of a convolution's output.
     pub fn new(desc: &ConvDesc, size: [usize; 2]) -> Self {

@@ -271,7 +271,7 @@ impl<
                     let m = v.add(planes.len(AV * AH));
                     convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
                     // Workers take neighbouring chunks one after the other.
-                    let next = even_range(total, blocks, (chunk + 1).min(blocks - 1));
+                    let next = if chunk + 1 < blocks { even_range(total, blocks, chunk + 1) } else { 0..0 };
                     kernel.outputs(s, io, tiles, 0..count, next, (v, m));
                 }
                 Organisation::Phased { blocks, parts } => {

@@ -71,7 +71,7 @@ impl Convolution {
         // took 7 % longer, and 256-256@56 5 %: no processor foresees steps from pixel to pixel to the next row.
         let ahead = MH * H::STRIDE * step[1] * map.pixel_stride;
         for (row, tile) in tiles.iter().enumerate() {
-            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
+            let short = tile.is_short([V::SHORT, H::SHORT]);
             let mut pixels = [[self.zeros.as_ptr(); AH]; AV];
             for (i, pixels) in pixels.iter_mut().enumerate() {
                 let y = (tile.y * V::STRIDE + i * step[0]).wrapping_sub(padding.top);
@@ -176,7 +176,7 @@ impl Convolution {
         let channels = self.channels(&panels);
         let ahead = MH * step[1] * map.pixel_stride;
         for (row, tile) in tiles.iter().enumerate() {
-            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
+            let short = tile.is_short([V::SHORT, H::SHORT]);
             let mut pixels = [[sink; MH]; MV];
             let mut residuals = [[sink.cast_const(); MH]; MV];
             for y in 0..tile.rows {
@@ -243,7 +243,7 @@ impl Convolution {
         let map = &pool.output;
         let channels = self.channels(&panels);
         for (row, tile) in tiles.iter().enumerate() {
-            let short = [tile.rows <= V::SHORT, tile.columns <= H::SHORT];
+            let short = tile.is_short([V::SHORT, H::SHORT]);
             for channel in channels.clone().step_by(S::LANES) {
                 // SAFETY: the products are the caller's; a window inside the map is a pixel of the pool's.
                 unsafe {

@@ -335,8 +335,8 @@ pub fn output_run<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
     if T::SHORT > 0 && short { T::short_output(s, m) } else { T::output(s, m) }
 }
 
-/// `Bᵀ d B` of one vector of channels, for a tile that may be `short` vertically and horizontally: the first `lanes` floats at each pixel's address plus
-/// `offset`. The values go to planes at `out`. The pixels `ahead` floats behind these that are no pixels of
+/// `Bᵀ d B` of one vector of channels, for a tile that may be `short` vertically and horizontally: the first
+/// `lanes` floats at each pixel's address plus `offset`. The values go to planes at `out`. The pixels `ahead` floats behind these that are no pixels of
 /// this tile, those of the tile to the right, are asked for.
 ///
 /// # Safety
