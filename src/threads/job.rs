@@ -2,19 +2,24 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::placement::{self, Placement};
 use crate::error::{Error, Result};
 
 /// How long the caller works or waits between two looks for signals.
 pub(super) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
-/// Turns of the waiting loop that only spin: about the time between two phases of a balanced
-/// layer. Spinning on collapses as soon as another process wants a core.
+/// Turns of the waiting loop that only spin: some tens of microseconds, the usual time between two
+/// phases.
 const SPINS: u32 = 2_000;
-/// Turns after that which give the processor to somebody else, before the worker sleeps.
-const YIELDS: u32 = 200;
+/// How often a worker who waits for longer looks for one that is held up, and spins again: some hundred
+/// microseconds in all. Spinning on collapses as soon as another process wants a core.
+const LOOKS: u32 = 8;
+/// Turns after that which give the processor to somebody else, before the worker sleeps. They are late
+/// and few because Linux takes a yield for the rest of a thread's share.
+const YIELDS: u32 = 8;
 const SLEEP: Duration = Duration::from_micros(50);
 
 /// What the workers do.
@@ -68,11 +73,23 @@ impl Phase {
     }
 }
 
+/// What others see of a worker, on a cache line of its own.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Seat {
+    /// The processor it began its chunk on, plus one; 0 between chunks.
+    at_work: AtomicUsize,
+    /// The processor time at which somebody last made room for it, in nanoseconds.
+    helped: AtomicU64,
+}
+
 /// What the workers share. The pointers are valid while the caller is in [`run`]; a worker that
 /// comes later finds `closed` and touches neither.
 struct Job {
     work: *const dyn Work,
     phases: *const [Phase],
+    seats: Box<[Seat]>,
+    placement: Arc<Placement>,
     current: AtomicUsize,
     stop: AtomicBool,
     closed: AtomicBool,
@@ -119,17 +136,33 @@ unsafe impl Sync for Job {}
 impl Job {
     /// Another worker's part of the job.
     fn enter(&self, worker: usize) {
-        // The order matters: the caller sets `closed` and then waits for `inside` to be zero.
-        self.inside.fetch_add(1, Ordering::SeqCst);
-        if !self.closed.load(Ordering::SeqCst) {
-            // SAFETY: the caller does not leave `run` while a worker is inside.
-            let (work, phases) = unsafe { (&*self.work, &*self.phases) };
-            self.take_part(work, phases, worker, &mut Blind);
+        loop {
+            // The order matters: the caller sets `closed` and then waits for `inside` to be zero.
+            self.inside.fetch_add(1, Ordering::SeqCst);
+            let idle = if self.closed.load(Ordering::SeqCst) {
+                None
+            } else {
+                // SAFETY: the caller does not leave `run` while a worker is inside.
+                let (work, phases) = unsafe { (&*self.work, &*self.phases) };
+                self.take_part(work, phases, worker, &mut Blind)
+            };
+            self.inside.fetch_sub(1, Ordering::SeqCst);
+            // Outside, so that the caller need not wait for one who waits.
+            let Some(at) = idle else { break };
+            self.rest(at, worker, &mut Blind);
         }
-        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.let_the_caller_end();
     }
 
-    fn take_part(&self, work: &dyn Work, phases: &[Phase], worker: usize, watch: &mut impl Watch) {
+    /// Work until the job is done, or until a phase (which is returned) has nothing left to begin and
+    /// takes its time to end.
+    fn take_part(
+        &self,
+        work: &dyn Work,
+        phases: &[Phase],
+        worker: usize,
+        watch: &mut impl Watch,
+    ) -> Option<usize> {
         let mut at = self.current.load(Ordering::Acquire);
         while at < phases.len() && !self.stop.load(Ordering::Relaxed) {
             let phase = &phases[at];
@@ -141,12 +174,15 @@ impl Job {
                     self.stop.store(true, Ordering::Relaxed);
                     break;
                 }
+                let seat = &self.seats[worker].at_work;
+                seat.store(placement::here().map_or(0, |processor| processor + 1), Ordering::Relaxed);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.chunk(at, chunk, worker))) {
                     let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
                     first.get_or_insert_with(|| (at, panic_message(panic.as_ref())));
                     self.stop.store(true, Ordering::Relaxed);
                     break;
                 }
+                seat.store(0, Ordering::Relaxed);
                 // The last chunk's worker opens the next phase; AcqRel carries every chunk's
                 // writes to it, and the release of `current` carries them on.
                 if phase.done.0.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
@@ -154,30 +190,72 @@ impl Job {
                     self.current.store(at + 1, Ordering::Release);
                 }
             }
-            at = self.wait_beyond(at, watch);
+            if !spin_until(|| self.beyond(at)) {
+                return Some(at);
+            }
+            at = self.current.load(Ordering::Acquire);
         }
+        None
     }
 
-    /// Wait until a later phase than `at` is current: spin, then yield, then sleep.
-    fn wait_beyond(&self, at: usize, watch: &mut impl Watch) -> usize {
+    /// Whether there is something else to do than to wait for the end of phase `at`.
+    fn beyond(&self, at: usize) -> bool {
+        self.current.load(Ordering::Acquire) > at
+            || self.stop.load(Ordering::Relaxed)
+            || self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Wait for the end of phase `at`: help whoever is held up, and spin, then yield, then sleep.
+    fn rest(&self, at: usize, worker: usize, watch: &mut impl Watch) {
         let mut turns = 0;
-        loop {
-            let current = self.current.load(Ordering::Acquire);
-            if current > at || self.stop.load(Ordering::Relaxed) {
-                return current;
-            }
-            turns += 1;
-            if turns < SPINS {
-                std::hint::spin_loop();
-            } else if turns < SPINS + YIELDS {
-                std::thread::yield_now();
-            } else if watch.interrupted() {
+        while !self.beyond(at) {
+            if watch.interrupted() {
                 self.stop.store(true, Ordering::Relaxed);
+            } else if self
+                .held_up(worker)
+                .is_some_and(|(other, processor)| self.placement.change_places(worker, other, processor))
+            {
+                turns = 0;
+            } else if turns < LOOKS {
+                spin_until(|| self.beyond(at));
+            } else if turns < LOOKS + YIELDS {
+                std::thread::yield_now();
             } else {
                 std::thread::sleep(SLEEP);
             }
+            turns += 1;
         }
     }
+
+    /// A worker that is at a chunk and on no processor, because another process is: its number and
+    /// the processor it was on. Every worker is named once until it has run again.
+    fn held_up(&self, worker: usize) -> Option<(usize, usize)> {
+        self.seats.iter().enumerate().filter(|&(other, _)| other != worker).find_map(|(other, seat)| {
+            let processor = seat.at_work.load(Ordering::Relaxed).checked_sub(1)?;
+            let time = self.placement.stands_at(other)?;
+            (seat.helped.swap(time, Ordering::Relaxed) != time).then_some((other, processor))
+        })
+    }
+
+    /// The job is done, and this worker is about to sleep: if the caller, who has waited, waits for a
+    /// processor, it gets this one.
+    fn let_the_caller_end(&self) {
+        if !spin_until(|| self.closed.load(Ordering::Relaxed)) && self.placement.stands_at(0).is_some() {
+            self.placement.make_room(0);
+        }
+    }
+}
+
+/// Spin until something is so, or for about the time between two phases of a balanced layer: whether
+/// it came to be so.
+fn spin_until(mut so: impl FnMut() -> bool) -> bool {
+    for _ in 0..SPINS {
+        if so() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    so()
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -192,14 +270,8 @@ struct Close<'a>(&'a Job);
 impl Drop for Close<'_> {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::SeqCst);
-        let mut turns = 0_u32;
-        while self.0.inside.load(Ordering::SeqCst) != 0 {
-            turns += 1;
-            if turns < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
+        while !spin_until(|| self.0.inside.load(Ordering::SeqCst) == 0) {
+            std::thread::yield_now();
         }
     }
 }
@@ -211,6 +283,7 @@ impl Drop for Close<'_> {
 /// moved apart.
 pub(super) fn run(
     others: Option<&rayon::ThreadPool>,
+    placement: &Arc<Placement>,
     work: &dyn Work,
     phases: &[Phase],
     interrupted: &mut dyn FnMut() -> bool,
@@ -221,6 +294,7 @@ pub(super) fn run(
     for phase in phases {
         phase.taken.iter().chain([&phase.done]).for_each(|count| count.0.store(0, Ordering::Relaxed));
     }
+    let workers = 1 + others.map_or(0, rayon::ThreadPool::current_num_threads);
     #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen a lifetime")]
     // SAFETY: only the lifetime is erased: `Close` keeps this call from returning while a worker
     // uses the pointer, and a worker that comes after it does not use it.
@@ -228,6 +302,8 @@ pub(super) fn run(
     let job = Arc::new(Job {
         work: erased,
         phases,
+        seats: (0..workers).map(|_| Seat::default()).collect(),
+        placement: Arc::clone(placement),
         current: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         closed: AtomicBool::new(false),
@@ -241,7 +317,9 @@ pub(super) fn run(
             let job = Arc::clone(&job);
             others.spawn_broadcast(move |context| job.enter(context.index() + 1));
         }
-        job.take_part(work, phases, 0, &mut caller);
+        while let Some(at) = job.take_part(work, phases, 0, &mut caller) {
+            job.rest(at, 0, &mut caller);
+        }
     }
     if let Some((phase, message)) = job.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(Error::WorkerPanic { step: work.name(phase), message });

@@ -4,7 +4,8 @@
 //! passing from one phase to the next inside a job less than one. Every worker takes the chunks of its
 //! own share of the current phase, then those that others have not come to; the phase ends when its
 //! *chunks* are done, not when every worker has arrived, so a worker that another process holds up
-//! delays nobody, and joins whatever phase is current when it comes. The calling thread is one of the
+//! delays nobody, and joins whatever phase is current when it comes; one that is held up in the middle of
+//! a chunk changes places with one that waits for it. The calling thread is one of the
 //! workers, and looks for signals now and then. Callers take turns.
 
 mod count;
@@ -41,9 +42,9 @@ impl Pool {
             .thread_name(|index| format!("rvision-{}", index + 1))
             .start_handler({
                 let placement = Arc::clone(&placement);
-                move |_| {
+                move |index| {
                     std::mem::forget(FlushDenormals::enter());
-                    placement.join();
+                    placement.join(index + 1);
                 }
             });
         // Zero would mean as many as there are cores.
@@ -76,8 +77,10 @@ impl Pool {
     ) -> Result<()> {
         let _turn = self.turns.wait(SIGNAL_INTERVAL, interrupted)?;
         let _mode = FlushDenormals::enter();
-        self.placement.make_way();
-        job::run(self.others.as_ref(), work, phases, interrupted)
+        if self.others.is_some() {
+            self.placement.make_way();
+        }
+        job::run(self.others.as_ref(), &self.placement, work, phases, interrupted)
     }
 }
 

@@ -145,6 +145,27 @@ fn a_signal_handler_may_run_a_job_of_its_own() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_caller_who_was_moved_keeps_its_processors() {
+    fn processors() -> Vec<usize> {
+        // SAFETY: an all-zero cpu_set_t is the empty set, filled by the kernel up to its size.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set), 0);
+            (0..libc::CPU_SETSIZE as usize).filter(|&p| libc::CPU_ISSET(p, &set)).collect()
+        }
+    }
+    let before = processors();
+    let pool = Pool::new(3).unwrap();
+    // Who sleeps in a chunk stands, and the others have nothing to do: they change places all the time.
+    let mut work = Ordered::new(&[1, 2, 1, 3, 1].repeat(20));
+    work.pause = Duration::from_millis(1);
+    pool.run(&work, &work.phases(3), &mut || false).unwrap();
+    assert_eq!(work.ended.load(Ordering::SeqCst), work.chunks.len());
+    assert_eq!(processors(), before);
+}
+
+#[test]
 fn denormals_are_zero_during_a_run_only() {
     struct Tiny(Mutex<Vec<f32>>);
     impl Work for Tiny {
