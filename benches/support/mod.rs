@@ -53,7 +53,7 @@ impl Prepared {
         let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
         let copy = |packed: &Packed| {
             let Packed::F32(values) = packed else { unreachable!("packed from float32") };
-            let mut copy = buffer(values.len());
+            let mut copy = AlignedBuf::resident(values.len(), "a bench").expect("memory");
             copy.copy_from_slice(values);
             Packed::from(copy)
         };

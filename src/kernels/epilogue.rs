@@ -33,7 +33,7 @@ impl Epilogue {
     /// [`crate::Error::OutOfMemory`].
     pub fn new(scale: Option<&[f32]>, shift: Option<&[f32]>, activation: Activation) -> Result<Self> {
         let padded = |v: &[f32]| -> Result<Arc<AlignedBuf>> {
-            let mut buf = AlignedBuf::zeroed(v.len() + CHANNEL_PADDING, "an epilogue")?;
+            let mut buf = AlignedBuf::resident(v.len() + CHANNEL_PADDING, "an epilogue")?;
             buf[..v.len()].copy_from_slice(v);
             Ok(Arc::new(buf))
         };

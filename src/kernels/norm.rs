@@ -92,7 +92,7 @@ pub fn prepare_layer(
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
     let vector = |values: Option<&[f32]>, default: f32| -> Result<Arc<AlignedBuf>> {
-        let mut vector = AlignedBuf::zeroed(desc.input.channels, "a normalisation")?;
+        let mut vector = AlignedBuf::resident(desc.input.channels, "a normalisation")?;
         match values {
             Some(values) => vector.copy_from_slice(values),
             None => vector.fill(default),

@@ -1,19 +1,13 @@
-//! Memory for activations and packed weights: 64-byte aligned, huge pages where they pay.
+//! Aligned slices of activations and packed weights.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use half::f16;
 
+use super::memory::Memory;
 use crate::error::{Error, Result};
-
-/// One cache line, and the width of the widest vector.
-const ALIGNMENT: usize = 64;
-
-/// Buffers from this size on are aligned to and advised for huge pages (measured: 3 to 10 % of a
-/// network's time, through fewer TLB misses on weights and large maps).
-const HUGE_PAGE: usize = 2 << 20;
 
 /// What a buffer may hold.
 ///
@@ -38,12 +32,11 @@ unsafe impl Element for f16 {
 pub struct AlignedBuf<T: Element = f32> {
     ptr: NonNull<T>,
     len: usize,
-    /// What was allocated: as much as it takes to find an aligned place in it.
-    base: NonNull<u8>,
-    layout: Layout,
+    /// What it lies in.
+    _memory: Arc<Memory>,
 }
 
-// SAFETY: AlignedBuf owns its memory as a Vec<T> does; there is no interior mutability.
+// SAFETY: AlignedBuf owns its slice as a Vec<T> does; there is no interior mutability.
 unsafe impl<T: Element> Send for AlignedBuf<T> {}
 // SAFETY: as above.
 unsafe impl<T: Element> Sync for AlignedBuf<T> {}
@@ -54,23 +47,28 @@ impl<T: Element> AlignedBuf<T> {
     /// # Errors
     /// [`Error::OutOfMemory`], naming `what` the buffer is for.
     pub fn zeroed(len: usize, what: &'static str) -> Result<Self> {
-        let out_of_memory = || Error::OutOfMemory { bytes: len.saturating_mul(size_of::<T>()), what };
-        let bytes = len.checked_mul(size_of::<T>()).ok_or_else(out_of_memory)?;
-        let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        // Not by the layout's alignment: the standard library then writes the zeros itself, which takes
-        // time and memory, and pages that have been written before the advice stay small.
-        let room = bytes.checked_add(align).ok_or_else(out_of_memory)?;
-        let layout = Layout::from_size_align(room, align_of::<T>()).map_err(|_| out_of_memory())?;
-        // SAFETY: the layout's size is not zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
-        // SAFETY: the offset is below `align`, so that `bytes` are left behind it.
-        let aligned = unsafe { base.add(base.align_offset(align)) };
-        #[cfg(target_os = "linux")]
-        if bytes >= HUGE_PAGE {
-            // SAFETY: the range was just allocated and is ours; the advice changes no content.
-            unsafe { libc::madvise(aligned.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
-        }
-        Ok(Self { ptr: aligned.cast(), len, base, layout })
+        Self::on(len, what, Memory::alone)
+    }
+
+    /// The same for what stays as long as a network does, as its packed weights: small ones lie side by
+    /// side in huge pages, in the order in which they are asked for.
+    ///
+    /// # Errors
+    /// As [`Self::zeroed`].
+    pub fn resident(len: usize, what: &'static str) -> Result<Self> {
+        Self::on(len, what, Memory::beside)
+    }
+
+    fn on(
+        len: usize,
+        what: &'static str,
+        place: impl Fn(usize) -> Option<(NonNull<u8>, Arc<Memory>)>,
+    ) -> Result<Self> {
+        let bytes = len.checked_mul(size_of::<T>());
+        let (ptr, memory) = bytes
+            .and_then(place)
+            .ok_or_else(|| Error::OutOfMemory { bytes: len.saturating_mul(size_of::<T>()), what })?;
+        Ok(Self { ptr: ptr.cast(), len, _memory: memory })
     }
 
     /// A copy of `data`.
@@ -81,13 +79,6 @@ impl<T: Element> AlignedBuf<T> {
         let mut buf = Self::zeroed(data.len(), what)?;
         buf.copy_from_slice(data);
         Ok(buf)
-    }
-}
-
-impl<T: Element> Drop for AlignedBuf<T> {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout in `zeroed`.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) }
     }
 }
 
@@ -118,18 +109,25 @@ mod tests {
 
     #[test]
     fn is_aligned_and_zero() {
-        for len in [0, 1, 1000, 1 << 20] {
-            let b = AlignedBuf::<f32>::zeroed(len, "test").unwrap();
-            assert_eq!(b.as_ptr() as usize % 64, 0);
-            assert!(b.iter().all(|&x| x == 0.0));
-            let b = AlignedBuf::<f16>::zeroed(len, "test").unwrap();
-            assert_eq!(b.as_ptr() as usize % 64, 0);
-            assert!(b.iter().all(|&x| x == f16::ZERO));
+        fn check<T: Element + PartialEq>(zero: T) {
+            for len in [0, 1, 1000, 1 << 20, 5 << 20] {
+                for b in [AlignedBuf::<T>::zeroed(len, "test"), AlignedBuf::resident(len, "test")] {
+                    let mut b = b.unwrap();
+                    assert_eq!(b.as_ptr() as usize % 64, 0);
+                    assert_eq!(b.len(), len);
+                    assert!(b.iter_mut().all(|x| *x == zero));
+                }
+            }
         }
+        check(0.0_f32);
+        check(f16::ZERO);
     }
 
     #[test]
     fn too_large_is_an_error() {
-        assert!(matches!(AlignedBuf::<f32>::zeroed(usize::MAX / 2, "test"), Err(Error::OutOfMemory { .. })));
+        for len in [usize::MAX / 2, usize::MAX / 8] {
+            assert!(matches!(AlignedBuf::<f32>::zeroed(len, "test"), Err(Error::OutOfMemory { .. })));
+            assert!(matches!(AlignedBuf::<f32>::resident(len, "test"), Err(Error::OutOfMemory { .. })));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod buffer;
+mod memory;
 mod param;
 mod shape;
 mod view;

@@ -52,7 +52,7 @@ fn form<const I: usize>(_: &ConvDesc) -> Form {
 /// `[channels / LANES][kh * kw][LANES]`, the last block padded with zeros.
 fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     let (lanes, taps) = (Isa::ALL[I].lanes(), desc.depth());
-    let mut packed = AlignedBuf::zeroed(desc.groups.next_multiple_of(lanes) * taps, "depthwise weights")?;
+    let mut packed = AlignedBuf::resident(desc.groups.next_multiple_of(lanes) * taps, "depthwise weights")?;
     for (c, kernel) in weights.chunks_exact(taps).enumerate() {
         for (tap, &weight) in kernel.iter().enumerate() {
             packed[(c / lanes * taps + tap) * lanes + c % lanes] = weight;

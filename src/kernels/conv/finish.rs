@@ -23,7 +23,7 @@ impl Finish {
     /// The epilogue of that many channels.
     pub(super) fn new(epilogue: &Epilogue, channels: usize) -> Result<Self> {
         let vector = |values: Option<&AlignedBuf>, default: f32| -> Result<AlignedBuf> {
-            let mut vector = AlignedBuf::zeroed(channels + Self::PADDING, "an epilogue")?;
+            let mut vector = AlignedBuf::resident(channels + Self::PADDING, "an epilogue")?;
             match values {
                 Some(values) => vector[..channels].copy_from_slice(&values[..channels]),
                 None => vector.fill(default),

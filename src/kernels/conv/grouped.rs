@@ -127,7 +127,7 @@ fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> 
     let (width, taps) = (desc.group_inputs(), desc.kernel[0] * desc.kernel[1]);
     let padded = cut.unit.next_multiple_of(lanes);
     let units = desc.output.channels / cut.unit;
-    let mut packed = AlignedBuf::zeroed(units * padded * taps * width, "grouped weights")?;
+    let mut packed = AlignedBuf::resident(units * padded * taps * width, "grouped weights")?;
     for (oc, kernel) in weights.chunks_exact(width * taps).enumerate() {
         let (unit, o) = (oc / cut.unit, oc % cut.unit);
         let most = Cut::vectors(lanes) * lanes;

@@ -54,7 +54,7 @@ impl Prologue {
     /// [`crate::Error::OutOfMemory`].
     pub fn affine(scale: &[f32], shift: &[f32], relu: bool) -> Result<Self> {
         let padded = |values: &[f32]| -> Result<AlignedBuf> {
-            let mut padded = AlignedBuf::zeroed(values.len() + LINE, "a prologue")?;
+            let mut padded = AlignedBuf::resident(values.len() + LINE, "a prologue")?;
             padded[..values.len()].copy_from_slice(values);
             Ok(padded)
         };

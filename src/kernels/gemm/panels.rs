@@ -120,7 +120,7 @@ impl Panels {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn pack_conv<T: Element>(&self, weights: &[T], taps: usize) -> Result<AlignedBuf<T>> {
-        let mut packed = AlignedBuf::zeroed(self.len(), "packed weights")?;
+        let mut packed = AlignedBuf::resident(self.len(), "packed weights")?;
         let inputs = self.depth / taps;
         for panel in (0..self.count()).map(|i| self.panel(i)) {
             let width = panel.vectors * self.lanes;

@@ -64,7 +64,7 @@ pub fn pack<
     let panels = panels(desc, LANES);
     let depth = panels.depth;
     let size = taps::<V, AV, MV>() * taps::<H, AH, MH>();
-    let mut packed = AlignedBuf::zeroed(AV * AH * panels.len(), "transformed weights")?;
+    let mut packed = AlignedBuf::resident(AV * AH * panels.len(), "transformed weights")?;
     let mut transformed = [[[0.0; LANES]; AH]; AV];
     for panel in (0..panels.count()).map(|i| panels.panel(i)) {
         let width = panel.vectors * LANES;
