@@ -52,15 +52,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-/// With float32 and with float16 weights.
-const fn names(isa: Isa) -> [&'static str; 2] {
-    match isa {
-        Isa::Avx2 => ["f32_igemm_avx2", "f32_f16w_igemm_avx2"],
-        Isa::Avx512 => ["f32_igemm_avx512", "f32_f16w_igemm_avx512"],
-        Isa::Portable => ["f32_igemm_portable", "f32_f16w_igemm_portable"],
-        Isa::Portable16 => ["f32_igemm_portable16", "f32_f16w_igemm_portable16"],
-    }
-}
+super::weight_names!("igemm");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

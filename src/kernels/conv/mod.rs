@@ -136,6 +136,26 @@ pub struct Candidate {
     pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Box<dyn Kernel>,
 }
 
+/// `names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
+macro_rules! weight_names {
+    ($kernel:literal) => {
+        const fn names(isa: $crate::simd::Isa) -> [&'static str; 2] {
+            use $crate::simd::Isa;
+            match isa {
+                Isa::Avx2 => [concat!("f32_", $kernel, "_avx2"), concat!("f32_f16w_", $kernel, "_avx2")],
+                Isa::Avx512 => [concat!("f32_", $kernel, "_avx512"), concat!("f32_f16w_", $kernel, "_avx512")],
+                Isa::Portable => {
+                    [concat!("f32_", $kernel, "_portable"), concat!("f32_f16w_", $kernel, "_portable")]
+                }
+                Isa::Portable16 => {
+                    [concat!("f32_", $kernel, "_portable16"), concat!("f32_f16w_", $kernel, "_portable16")]
+                }
+            }
+        }
+    };
+}
+use weight_names;
+
 /// A form that is packed in float32 whatever the weights are stored in.
 fn pack_f32(
     desc: &ConvDesc,

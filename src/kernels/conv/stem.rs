@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::igemm::{Igemm, form, pack};
 use super::{Candidate, ConvDesc, Padding};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
-use crate::simd::{Isa, Simd};
+use crate::simd::Simd;
 use crate::tensor::{FeatureMap, Packed};
 
 /// Up to this many channels the longer runs are worth the copy.
@@ -27,15 +27,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-/// With float32 and with float16 weights.
-const fn names(isa: Isa) -> [&'static str; 2] {
-    match isa {
-        Isa::Avx2 => ["f32_stem_avx2", "f32_f16w_stem_avx2"],
-        Isa::Avx512 => ["f32_stem_avx512", "f32_f16w_stem_avx512"],
-        Isa::Portable => ["f32_stem_portable", "f32_f16w_stem_portable"],
-        Isa::Portable16 => ["f32_stem_portable16", "f32_f16w_stem_portable16"],
-    }
-}
+super::weight_names!("stem");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

@@ -83,8 +83,8 @@ impl Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::{ConvDesc, Padding};
-    use crate::tensor::{Activation, FeatureMap};
+    use crate::kernels::conv::winograd::tests::between;
+    use crate::tensor::FeatureMap;
 
     /// A product has all tiles but those that can do without it, whatever part of the map a block is.
     #[test]
@@ -92,18 +92,7 @@ mod tests {
         let (short, unused) = ([2, 1], [&[3, 4][..], &[2][..]]);
         for (height, width) in [(14, 13), (8, 8), (10, 8), (8, 9), (2, 1), (3, 2)] {
             let map = FeatureMap::nhwc(2, height, width, 1);
-            let desc = ConvDesc {
-                input: map,
-                output: map,
-                residual: None,
-                kernel: [3, 3],
-                stride: [1, 1],
-                dilation: [1, 1],
-                padding: Padding::default(),
-                groups: 1,
-                activation: Activation::Identity,
-            };
-            let tiling = Tiling::new(&desc, [4, 2]);
+            let tiling = Tiling::new(&between(map, map), [4, 2]);
             for range in [0..tiling.total, 1..tiling.total, 0..tiling.total / 2, 0..0] {
                 let block = Block::new(&tiling, range.clone(), short);
                 let mut places: Vec<_> = block.tiles().iter().map(|t| (t.n, t.y, t.x)).collect();

@@ -109,8 +109,8 @@ impl Planes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::Padding;
-    use crate::tensor::{Activation, FeatureMap};
+    use crate::kernels::conv::winograd::tests::between;
+    use crate::tensor::FeatureMap;
 
     /// Every output pixel lies in exactly one tile, whatever the sizes and dilations.
     #[test]
@@ -127,17 +127,7 @@ mod tests {
             (6, 17, 3, [1, 4]),
         ] {
             let map = FeatureMap::nhwc(2, height, width, 1);
-            let desc = ConvDesc {
-                input: map,
-                output: map,
-                residual: None,
-                kernel: [3, 3],
-                stride: [1, 1],
-                dilation: [dilation, dilation],
-                padding: Padding::default(),
-                groups: 1,
-                activation: Activation::Identity,
-            };
+            let desc = ConvDesc { dilation: [dilation, dilation], ..between(map, map) };
             let tiling = Tiling::new(&desc, size);
             let mut seen = vec![0; map.pixels()];
             for tile in (0..tiling.total).map(|i| tiling.tile(i)) {

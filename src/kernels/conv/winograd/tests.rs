@@ -356,9 +356,15 @@ fn every_kernel_matches_the_oracle() {
 
 /// A plain convolution of `batch` maps of `side` x `side` pixels.
 fn plain(batch: usize, inputs: usize, outputs: usize, side: usize) -> ConvDesc {
+    let map = |channels| FeatureMap::nhwc(batch, side, side, channels);
+    between(map(inputs), map(outputs))
+}
+
+/// A plain convolution from map to map of the same height and width.
+pub(super) fn between(input: FeatureMap, output: FeatureMap) -> ConvDesc {
     ConvDesc {
-        input: FeatureMap::nhwc(batch, side, side, inputs),
-        output: FeatureMap::nhwc(batch, side, side, outputs),
+        input,
+        output,
         residual: None,
         kernel: [3, 3],
         stride: [1, 1],
