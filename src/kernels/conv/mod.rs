@@ -143,7 +143,9 @@ macro_rules! weight_names {
             use $crate::simd::Isa;
             match isa {
                 Isa::Avx2 => [concat!("f32_", $kernel, "_avx2"), concat!("f32_f16w_", $kernel, "_avx2")],
-                Isa::Avx512 => [concat!("f32_", $kernel, "_avx512"), concat!("f32_f16w_", $kernel, "_avx512")],
+                Isa::Avx512 => {
+                    [concat!("f32_", $kernel, "_avx512"), concat!("f32_f16w_", $kernel, "_avx512")]
+                }
                 Isa::Portable => {
                     [concat!("f32_", $kernel, "_portable"), concat!("f32_f16w_", $kernel, "_portable")]
                 }
