@@ -19,7 +19,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Files that may contain `unsafe` code.
-const UNSAFE: &[&str] = &["simd/", "kernels/", "threads/", "tensor/buffer.rs", "plan/exec.rs"];
+const UNSAFE: &[&str] =
+    &["simd/", "kernels/", "threads/", "tensor/buffer.rs", "tensor/memory.rs", "plan/exec.rs"];
 
 fn sources() -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
