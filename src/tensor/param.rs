@@ -56,6 +56,18 @@ impl Packed {
         }
     }
 
+    /// Whether none is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        // In parts without a way out, which compilers make vectors of.
+        fn all<T: Copy>(values: &[T], is_finite: impl Fn(T) -> bool) -> bool {
+            values.chunks(4096).all(|part| part.iter().fold(true, |all, &value| all & is_finite(value)))
+        }
+        match self {
+            Self::F32(values) => all(values, f32::is_finite),
+            Self::F16(values) => all(values, f16::is_finite),
+        }
+    }
+
     /// torch's name of their type.
     pub fn dtype(&self) -> &'static str {
         match self {

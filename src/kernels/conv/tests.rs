@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use half::f16;
 use proptest::prelude::*;
 
 use super::{Candidate, ConvDesc, Padding, candidates};
@@ -265,6 +266,43 @@ fn float16_weights_are_widened_exactly() {
             }
             Ok(())
         });
+    }
+}
+
+/// Where a linear layer's weights come from memory, those that would meet zeros are not read. The sums are the
+/// implicit product's all the same, and a zero times infinity is still NaN.
+#[test]
+fn weights_that_would_meet_zeros_change_nothing() {
+    for (half, outputs) in [(false, 1024 + 40), (true, 2048 + 40)] {
+        let desc = layer(1, 1, [2100, outputs], 1, 0);
+        let problem = ConvProblem { half, ..ConvProblem::of(&desc) };
+        for candidate in accepting(&desc).filter(|candidate| candidate.name.contains("gemv")) {
+            let product = candidate.name.replace("gemv", "igemm");
+            let Some(product) = candidates().find(|candidate| candidate.name == product) else { continue };
+            let bits = |candidate: &Candidate, weights: &[f32], zeros: usize, threads: usize| -> Vec<u32> {
+                let mut input = filled(desc.input, problem.seed);
+                (0..2100)
+                    .filter(|k| k % 8 < zeros)
+                    .for_each(|k| input[k] = if k % 2 == 0 { 0.0 } else { -0.0 });
+                let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
+                let values = if half { Values::F16(&halves) } else { Values::F32(weights) };
+                let packed = (candidate.pack)(&desc, values).unwrap();
+                let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), threads);
+                problem.run_kernel(&*kernel, input).into_iter().map(f32::to_bits).collect()
+            };
+            let mut weights = problem.weights();
+            for zeros in [0, 4, 6, 8] {
+                let expected = bits(product, &weights, zeros, 1);
+                for threads in [1, 3] {
+                    let found = bits(candidate, &weights, zeros, threads);
+                    assert!(found == expected, "{} {half} {zeros}", candidate.name);
+                }
+            }
+            weights[5 * 2100 + 16] = f32::INFINITY;
+            let found = bits(candidate, &weights, 6, 2);
+            let is_nan = |bits: &u32| f32::from_bits(*bits).is_nan();
+            assert!(is_nan(&found[5]) && !found[..5].iter().any(is_nan), "{}", candidate.name);
+        }
     }
 }
 
