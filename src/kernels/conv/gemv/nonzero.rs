@@ -42,14 +42,13 @@ impl Nonzero<'_> {
         let (inputs, starts, numbers) = unsafe {
             let inputs = slice::from_raw_parts(inputs, depth);
             let numbers = list.add(chains + 1);
-            // Written before it is read, so that the room may be anything.
-            list.write_bytes(0, Self::room(depth));
             (
                 inputs,
                 slice::from_raw_parts_mut(list, chains + 1),
                 slice::from_raw_parts_mut(numbers, depth + AHEAD),
             )
         };
+        starts[0] = 0;
         let mut count = 0;
         for (chain, inputs) in inputs.chunks(DEPTH_CHUNK).enumerate() {
             for (i, &input) in inputs.iter().enumerate() {
