@@ -77,9 +77,7 @@ impl Pool {
     ) -> Result<()> {
         let _turn = self.turns.wait(SIGNAL_INTERVAL, interrupted)?;
         let _mode = FlushDenormals::enter();
-        if self.others.is_some() {
-            self.placement.make_way();
-        }
+        let _present = self.others.as_ref().map(|_| self.placement.make_way());
         job::run(self.others.as_ref(), &self.placement, work, phases, interrupted)
     }
 }

@@ -9,6 +9,7 @@ pub(super) struct State;
 
 impl State {
     pub(super) fn join(&mut self, _worker: usize) {}
+    pub(super) fn leave(&mut self, _worker: usize) {}
     pub(super) fn make_way(&mut self) {}
     pub(super) fn stands_at(&self, _worker: usize) -> Option<u64> {
         None

@@ -91,6 +91,11 @@ impl State {
         }
     }
 
+    /// Nobody is this worker any more.
+    pub(super) fn leave(&mut self, worker: usize) {
+        self.workers[worker] = None;
+    }
+
     pub(super) fn make_way(&mut self) {
         let Some(here) = here().filter(|&here| self.avoided != Some(here)) else { return };
         for worker in self.workers.iter().skip(1).flatten() {

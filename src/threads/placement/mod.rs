@@ -31,11 +31,13 @@ impl Placement {
         self.lock().join(worker);
     }
 
-    /// The calling thread is the caller of the next job: keep the workers off the processor it is on.
-    pub(super) fn make_way(&self) {
+    /// The calling thread is the caller of the next job until it drops what this returns: keep the workers
+    /// off the processor it is on.
+    pub(super) fn make_way(&self) -> Presence<'_> {
         let mut state = self.lock();
         state.join(CALLER);
         state.make_way();
+        Presence(self)
     }
 
     /// The processor time of a worker in nanoseconds, if it is not running just now.
@@ -63,6 +65,16 @@ impl Placement {
         drop(state);
         going.go();
         true
+    }
+}
+
+/// The caller is at a job. Who moves it narrows its affinity mask for a moment, with the lock in hand: behind
+/// this it is the user's again, before a thread or a process of the user's can inherit it.
+pub(super) struct Presence<'a>(&'a Placement);
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.0.lock().leave(CALLER);
     }
 }
 
@@ -123,7 +135,7 @@ mod tests {
         let mut caller = 0;
         let after = beside_a_worker(&placement, || {
             caller = stay();
-            placement.make_way();
+            drop(placement.make_way());
         });
         let others: Vec<_> = all.iter().copied().filter(|&p| p != caller).collect();
         assert_eq!(after, if others.is_empty() { all } else { others });
@@ -145,6 +157,18 @@ mod tests {
             }
         });
         assert_eq!(after, if all.len() > 1 { vec![from] } else { all });
+    }
+
+    #[test]
+    fn nobody_moves_a_caller_whose_job_is_over() {
+        let placement = Placement::default();
+        let present = placement.make_way();
+        let all = processors();
+        assert!(placement.make_room(CALLER));
+        assert_eq!(processors(), all);
+        drop(present);
+        assert!(!placement.make_room(CALLER));
+        assert_eq!(placement.stands_at(CALLER), None);
     }
 
     #[test]
