@@ -35,7 +35,8 @@ class ProfileRow:
         Products of convolutions and matrices as they are defined: 0 for other operations.
     bytes : int
         What it must move at least: inputs, output and packed weights, each value once. They come from
-        memory or from a cache.
+        memory or from a cache. Weights that would meet zeros count too, though large linear layers of one
+        row do not read them.
     milliseconds, least_milliseconds : float
         Median and least of the runs.
     share : float

@@ -70,8 +70,9 @@ pub fn prepare(desc: &AttentionDesc, isa: Isa, threads: usize) -> Box<dyn Kernel
     let nest = Nest::new(leads, strides.each_ref().map(|s| &s[..rank - 2])).with_pieces(1);
 
     let lanes = isa.lanes();
-    let key_panels = Panels { groups: 1, group_outputs: keys, depth, lanes };
-    let value_panels = Panels { groups: 1, group_outputs: width, depth: keys, lanes };
+    let key_panels = Panels { groups: 1, group_outputs: keys, depth, lanes, vectors: Panels::VECTORS };
+    let value_panels =
+        Panels { groups: 1, group_outputs: width, depth: keys, lanes, vectors: Panels::VECTORS };
     let step = apart(keys.next_multiple_of(lanes));
     let tile = most_rows(isa);
     let rows = (SCORES / step / tile * tile).clamp(tile, ROWS.next_multiple_of(tile));

@@ -49,7 +49,8 @@ pub fn prepare(desc: &MatMulDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let blocks = rows.div_ceil(ROWS.next_multiple_of(most_rows(isa)));
     let items = nest.pieces() * blocks;
     let phases = if output.shape.numel() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
-    let panels = Panels { groups: 1, group_outputs: columns, depth, lanes: isa.lanes() };
+    let panels =
+        Panels { groups: 1, group_outputs: columns, depth, lanes: isa.lanes(), vectors: Panels::VECTORS };
     let steps = [&output, &left, &right].map(steps);
     Box::new(MatMul { nest, rows, blocks, steps, panels, phases, isa })
 }

@@ -30,7 +30,7 @@ pub struct StepTime {
     /// Multiply-adds of a convolution or a product of matrices as they are defined (a kernel such as
     /// Winograd's does fewer), else 0.
     pub macs: usize,
-    /// Bytes of its operands, each value once: inputs, output, packed weights.
+    /// Bytes of its operands, each value once: inputs, output, packed weights (also those that would meet zeros).
     pub bytes: usize,
     /// From the end of the step before to its own.
     pub times: Times,

@@ -2,12 +2,10 @@
 //! panels stream side by side. Two threads read float32 and float16 weights from memory at the same 35 to
 //! 40 GB/s, so float16 takes half the time. Weights that the last-level cache may hold are asked for ahead.
 //!
-//! Where weights come from memory, those that would meet zeros are not read ([`nonzero`]).
+//! One row times more weights than that is [`super::gaxpy`]'s.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
 //! row in a batch.
-
-mod nonzero;
 
 use std::array::from_fn;
 
@@ -16,10 +14,9 @@ use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
 use crate::kernels::gemm::tile::{LINE, Tile, zeros};
 use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
-use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
+use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
-use nonzero::Nonzero;
 
 /// More rows than these reuse the weights enough for the implicit product.
 const MOST_ROWS: usize = 3;
@@ -58,7 +55,7 @@ const fn candidate<S: Simd>() -> Candidate {
     }
 }
 
-fn accepts(desc: &ConvDesc) -> bool {
+pub(super) fn accepts(desc: &ConvDesc) -> bool {
     let padded = desc.is_padded(0) || desc.is_padded(1);
     desc.input.channels_last()
         && desc.groups == 1
@@ -72,12 +69,9 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     let bytes = if matches!(packed, Packed::F16(_)) { 2 } else { 4 };
     let few = threads > 1 && panels.count() <= FEW * threads;
     let step = if few { 1 } else { most_panels(1, bytes) };
-    let chunks = chunks_for(panels.count().div_ceil(step), threads);
-    // From memory only: lists take their time too.
-    let lists = desc.output.pixels() == 1 && packed.bytes() > CACHED && packed.is_finite();
-    let phases = if lists { vec![1, chunks] } else { vec![chunks] };
+    let chunks = [chunks_for(panels.count().div_ceil(step), threads)];
     let name = names(S::ISA)[usize::from(matches!(packed, Packed::F16(_)))];
-    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, phases })
+    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks })
 }
 
 /// Panels that stream side by side, of weights of so many bytes. Two threads read two streams each 1 to
@@ -96,29 +90,7 @@ struct Gemv {
     epilogue: Epilogue,
     /// Panels that stay together in a chunk.
     step: usize,
-    /// The last one multiplies. One in front of it lists the inputs that are not zero.
-    phases: Vec<usize>,
-}
-
-impl Gemv {
-    /// Whether there is a list.
-    fn lists(&self) -> bool {
-        self.phases.len() > 1
-    }
-
-    /// The input of one output pixel.
-    ///
-    /// # Safety
-    /// `input` is the descriptor's.
-    unsafe fn row(&self, input: *const f32, pixel: Pixel) -> *const f32 {
-        let [down, right] = self.desc.stride;
-        // SAFETY: without padding, every run is inside the input.
-        unsafe { input.add(self.desc.input.at(pixel.n, pixel.y * down, pixel.x * right)) }
-    }
-
-    fn pixel(&self, number: usize) -> Pixel {
-        Pixel::nth(number, self.desc.output.height, self.desc.output.width)
-    }
+    chunks: [usize; 1],
 }
 
 impl Kernel for Gemv {
@@ -127,32 +99,16 @@ impl Kernel for Gemv {
     }
 
     fn phases(&self) -> &[usize] {
-        &self.phases
+        &self.chunks
     }
 
-    fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: if self.lists() { Nonzero::room(self.panels.depth) } else { 0 }, local: 0 }
-    }
-
-    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
-        let (list, depth) = (scratch.shared.cast::<u32>(), self.panels.depth);
-        // SAFETY: the contract: the input is the descriptor's, the list has its room, and this phase is the
-        // only one that writes it.
-        let nonzero = unsafe {
-            if phase + 1 < self.phases.len() {
-                Nonzero::write(self.row(io.inputs[0], self.pixel(0)), depth, self.step * depth, list);
-                return;
-            }
-            self.lists().then(|| Nonzero::read(list, depth)).flatten()
-        };
+    unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, _scratch: Scratch) {
         match &self.packed {
             Packed::F32(weights) => {
-                let weights = weights.as_ptr();
-                self.isa.dispatch(Chunk { kernel: self, weights, index: chunk, io, nonzero });
+                self.isa.dispatch(Chunk { kernel: self, weights: weights.as_ptr(), index: chunk, io });
             }
             Packed::F16(weights) => {
-                let weights = weights.as_ptr();
-                self.isa.dispatch(Chunk { kernel: self, weights, index: chunk, io, nonzero });
+                self.isa.dispatch(Chunk { kernel: self, weights: weights.as_ptr(), index: chunk, io });
             }
         }
     }
@@ -163,7 +119,6 @@ struct Chunk<'a, W> {
     weights: *const W,
     index: usize,
     io: &'a Io<'a>,
-    nonzero: Option<Nonzero<'a>>,
 }
 
 impl<W: Weight> Vectorized for Chunk<'_, W> {
@@ -188,12 +143,14 @@ impl<W: Weight> Chunk<'_, W> {
     /// As [`Kernel::run`], for a kernel of `ROWS` output pixels.
     #[inline(always)]
     unsafe fn rows<S: Simd, const ROWS: usize, const SIDE_BY_SIDE: usize>(&self, s: S) {
-        let Gemv { panels, step, .. } = self.kernel;
-        let pixels: [Pixel; ROWS] = from_fn(|r| self.kernel.pixel(r));
-        // SAFETY: the input is the descriptor's.
-        let rows = pixels.map(|pixel| unsafe { self.kernel.row(self.io.inputs[0], pixel) });
-        let chunks = self.kernel.phases[self.kernel.phases.len() - 1];
-        let these = even_range(panels.count().div_ceil(*step), chunks, self.index);
+        let Gemv { desc, panels, .. } = self.kernel;
+        let (x, y) = (&desc.input, &desc.output);
+        let pixels: [Pixel; ROWS] = from_fn(|r| Pixel::nth(r, y.height, y.width));
+        // SAFETY: without padding, every run is inside the input.
+        let rows = pixels
+            .map(|p| unsafe { self.io.inputs[0].add(x.at(p.n, p.y * desc.stride[0], p.x * desc.stride[1])) });
+        let step = self.kernel.step;
+        let these = even_range(panels.count().div_ceil(step), self.kernel.chunks[0], self.index);
         let end = (these.end * step).min(panels.count());
         let mut index = these.start * step;
         // SAFETY: the panels and rows are those of the descriptor.
@@ -237,10 +194,7 @@ impl<W: Weight> Chunk<'_, W> {
                 bytes if panels.len() * bytes <= CACHED => AHEAD,
                 _ => 0,
             };
-            let sums: [Tile<S, ROWS, NV>; P] = match self.nonzero {
-                Some(nonzero) => stream_nonzero(s, rows, weights, nonzero),
-                None => stream(s, rows, weights, panels.depth, ahead),
-            };
+            let sums: [Tile<S, ROWS, NV>; P] = stream(s, rows, weights, panels.depth, ahead);
             let to = pixels.map(|p| self.io.output.add(desc.output.at(p.n, p.y, p.x)));
             let residual =
                 desc.residual.map(|map| pixels.map(|p| self.io.inputs[1].add(map.at(p.n, p.y, p.x))));
@@ -293,67 +247,17 @@ unsafe fn stream<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P
                 }
             }
         }
-        add_chain(s, &mut totals, acc, start == 0);
-    }
-    totals
-}
-
-/// The same without the inputs that are zero.
-///
-/// # Safety
-/// As [`stream`], for as many inputs as were listed.
-#[inline(always)]
-unsafe fn stream_nonzero<S: Simd, W: Weight, const ROWS: usize, const NV: usize, const P: usize>(
-    s: S,
-    rows: [*const f32; ROWS],
-    panels: [*const W; P],
-    nonzero: Nonzero<'_>,
-) -> [Tile<S, ROWS, NV>; P] {
-    let mut totals = [zeros::<S, ROWS, NV>(s); P];
-    for (number, chain) in nonzero.in_chains().enumerate() {
-        let mut acc = [zeros::<S, ROWS, NV>(s); P];
-        for (k, soon) in chain {
-            // SAFETY: k < depth.
-            unsafe {
-                let mut x = [s.zero(); ROWS];
-                for (x, row) in x.iter_mut().zip(rows) {
-                    *x = s.broadcast(row.add(k));
-                }
-                for p in 0..P {
-                    for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
-                        s.prefetch(panels[p].wrapping_add(soon * NV * S::LANES + line).cast());
-                    }
+        if start == 0 {
+            totals = acc;
+        } else {
+            for p in 0..P {
+                for r in 0..ROWS {
                     for v in 0..NV {
-                        let w = W::load(s, panels[p].add((k * NV + v) * S::LANES));
-                        for (acc, x) in acc[p].iter_mut().zip(x) {
-                            acc[v] = s.fma(x, w, acc[v]);
-                        }
+                        totals[p][r][v] = s.add(totals[p][r][v], acc[p][r][v]);
                     }
                 }
             }
         }
-        add_chain(s, &mut totals, acc, number == 0);
     }
     totals
-}
-
-/// Add the sums of a chain to those of the chains before it.
-#[inline(always)]
-fn add_chain<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
-    s: S,
-    totals: &mut [Tile<S, ROWS, NV>; P],
-    chain: [Tile<S, ROWS, NV>; P],
-    is_first: bool,
-) {
-    if is_first {
-        *totals = chain;
-        return;
-    }
-    for p in 0..P {
-        for r in 0..ROWS {
-            for v in 0..NV {
-                totals[p][r][v] = s.add(totals[p][r][v], chain[p][r][v]);
-            }
-        }
-    }
 }

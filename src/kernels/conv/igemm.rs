@@ -73,7 +73,7 @@ fn accepts(desc: &ConvDesc) -> bool {
 /// The panels of a convolution's weights.
 pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
     let (group_outputs, lanes) = (desc.group_outputs(), isa.lanes());
-    Panels { groups: desc.groups, group_outputs, depth: desc.depth(), lanes }
+    Panels { groups: desc.groups, group_outputs, depth: desc.depth(), lanes, vectors: Panels::VECTORS }
 }
 
 /// The form of direct kernels' weights, shared by all of them.

@@ -7,6 +7,7 @@
 mod depthwise;
 mod expand_depthwise;
 mod finish;
+mod gaxpy;
 mod gemv;
 mod grouped;
 mod igemm;
@@ -179,6 +180,7 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
         grouped::CANDIDATES,
         planes::CANDIDATES,
         stem::CANDIDATES,
+        gaxpy::CANDIDATES,
         gemv::CANDIDATES,
         winograd::CANDIDATES,
         igemm::CANDIDATES,

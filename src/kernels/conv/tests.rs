@@ -276,8 +276,8 @@ fn weights_that_would_meet_zeros_change_nothing() {
     for (half, outputs) in [(false, 1024 + 40), (true, 2048 + 40)] {
         let desc = layer(1, 1, [2100, outputs], 1, 0);
         let problem = ConvProblem { half, ..ConvProblem::of(&desc) };
-        for candidate in accepting(&desc).filter(|candidate| candidate.name.contains("gemv")) {
-            let product = candidate.name.replace("gemv", "igemm");
+        for candidate in accepting(&desc).filter(|candidate| candidate.name.contains("gaxpy")) {
+            let product = candidate.name.replace("gaxpy", "igemm");
             let Some(product) = candidates().find(|candidate| candidate.name == product) else { continue };
             let bits = |candidate: &Candidate, weights: &[f32], zeros: usize, threads: usize| -> Vec<u32> {
                 let mut input = filled(desc.input, problem.seed);

@@ -6,9 +6,8 @@ use crate::tensor::{AlignedBuf, Element};
 
 /// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
 ///
-/// Each group's output channels go into panels of two vectors, what remains into one of one or two
-/// vectors, filled up with zeros. A panel is `[depth][channels of the panel]`; panels lie one
-/// behind the other.
+/// Each group's output channels go into panels of so many vectors, what remains into one of fewer, filled
+/// up with zeros. A panel is `[depth][channels of the panel]`; panels lie one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panels {
     /// Groups, each with panels of its own.
@@ -19,6 +18,8 @@ pub struct Panels {
     pub depth: usize,
     /// Elements in a vector.
     pub lanes: usize,
+    /// Vectors of a full panel: [`Self::VECTORS`] where tiles read it.
+    pub vectors: usize,
 }
 
 /// One panel.
@@ -32,7 +33,7 @@ pub struct Panel {
     pub channel: usize,
     /// Its output channels, without the zeros.
     pub channels: usize,
-    /// Its width in vectors, 1 or 2.
+    /// Its width in vectors.
     pub vectors: usize,
 }
 
@@ -45,13 +46,13 @@ impl Panel {
 }
 
 impl Panels {
-    /// Vectors of a full panel. Two: a tile then does two products with each broadcast value, and
+    /// Vectors of a full panel for tiles. Two: a tile then does two products with each broadcast value, and
     /// six rows of two accumulators fill sixteen registers.
     pub const VECTORS: usize = 2;
 
     /// Channels of a full panel.
     pub const fn width(&self) -> usize {
-        Self::VECTORS * self.lanes
+        self.vectors * self.lanes
     }
 
     /// Panels of one group.
@@ -126,11 +127,16 @@ impl Panels {
             let width = panel.vectors * self.lanes;
             let to = &mut packed[panel.offset..][..width * self.depth];
             let from = &weights[panel.channel * self.depth..][..panel.channels * self.depth];
-            for c in 0..inputs {
-                for tap in 0..taps {
-                    let row = &mut to[(tap * inputs + c) * width..][..panel.channels];
-                    let column = from[c * taps + tap..].iter().step_by(self.depth);
-                    row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+            // A wide panel in parts, whose weights lie in fewer places.
+            let part = Self::VECTORS * self.lanes;
+            for (i, from) in from.chunks(part * self.depth).enumerate() {
+                let channels = from.len() / self.depth;
+                for c in 0..inputs {
+                    for tap in 0..taps {
+                        let row = &mut to[(tap * inputs + c) * width + i * part..][..channels];
+                        let column = from[c * taps + tap..].iter().step_by(self.depth);
+                        row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+                    }
                 }
             }
         }
@@ -147,8 +153,8 @@ mod tests {
         for (groups, group_outputs, inputs, taps) in
             [(1, 40, 3, 4), (1, 8, 5, 1), (3, 9, 2, 9), (2, 33, 1, 1), (1, 1, 1, 1), (1, 31, 2, 2)]
         {
-            for lanes in [8, 16] {
-                let panels = Panels { groups, group_outputs, depth: inputs * taps, lanes };
+            for (lanes, vectors) in [(8, 2), (16, 2), (8, 3), (4, 7)] {
+                let panels = Panels { groups, group_outputs, depth: inputs * taps, lanes, vectors };
                 let outputs = groups * group_outputs;
                 let weights: Vec<f32> = (0..outputs * inputs * taps).map(|i| i as f32 + 1.0).collect();
                 let packed = panels.pack_conv(&weights, taps).unwrap();

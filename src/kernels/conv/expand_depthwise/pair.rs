@@ -37,7 +37,13 @@ pub(super) struct Pointers {
 
 /// The panels of a 1x1 convolution.
 pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
-    Panels { groups: 1, group_outputs: desc.output.channels, depth: desc.depth(), lanes: isa.lanes() }
+    Panels {
+        groups: 1,
+        group_outputs: desc.output.channels,
+        depth: desc.depth(),
+        lanes: isa.lanes(),
+        vectors: Panels::VECTORS,
+    }
 }
 
 impl Pair {

@@ -42,7 +42,13 @@ impl TransformedWeights {
 }
 
 fn panels(desc: &ConvDesc, lanes: usize) -> Panels {
-    Panels { groups: 1, group_outputs: desc.output.channels, depth: desc.input.channels, lanes }
+    Panels {
+        groups: 1,
+        group_outputs: desc.output.channels,
+        depth: desc.input.channels,
+        lanes,
+        vectors: Panels::VECTORS,
+    }
 }
 
 /// Transform weights in torch's order `[oc, ic, rows, columns]`, in f64, and put them into panels.
