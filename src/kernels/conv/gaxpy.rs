@@ -30,10 +30,6 @@ const WIDTH: usize = 4096;
 
 /// Inputs that share the sums' way: of 4, 8 and 16 the fastest.
 const INPUTS: usize = 8;
-/// First cache lines of what the next of them meet that are asked for, as the processor's own prefetching begins anew
-/// in every page: with 41 % zeros 0.95 of the time.
-const LINES: usize = 2;
-
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
@@ -192,14 +188,12 @@ impl<W: Weight> Chunk<'_, W> {
             };
             for (number, inputs) in self.nonzero.chains().enumerate() {
                 chain.write_bytes(0, vectors * S::LANES);
-                let mut rest = inputs;
-                while let Some((these, others)) = rest.split_first_chunk::<INPUTS>() {
-                    columns.ask_for(s, others);
-                    columns.add(s, these);
-                    rest = others;
+                let (groups, rest) = inputs.groups::<INPUTS>();
+                for (inputs, later) in groups {
+                    columns.add(s, inputs, later);
                 }
-                for &input in rest {
-                    columns.add(s, &[input]);
+                for (inputs, later) in rest {
+                    columns.add(s, inputs, later);
                 }
                 for at in (0..vectors * S::LANES).step_by(S::LANES) {
                     let sum = s.load(chain.add(at));
@@ -236,36 +230,29 @@ struct Product<W> {
 }
 
 impl<W: Weight> Product<W> {
-    /// Ask for where the weights of the next inputs begin.
-    #[inline(always)]
-    fn ask_for<S: Simd>(&self, s: S, numbers: &[u32]) {
-        for &number in numbers.iter().take(INPUTS) {
-            let weights = self.weights.wrapping_add(number as usize * self.step);
-            for line in 0..LINES {
-                s.prefetch(weights.wrapping_add(line * (LINE / size_of::<W>())).cast());
-            }
-        }
-    }
-
-    /// Add the products of `N` inputs to the sums, one after the other.
+    /// Add the products of `N` inputs to the sums, one after the other, and ask for what `later` ones meet.
     ///
     /// # Safety
     /// These are numbers of inputs; pointers are valid for them.
     #[inline(always)]
-    unsafe fn add<S: Simd, const N: usize>(&self, s: S, numbers: &[u32; N]) {
+    unsafe fn add<S: Simd, const N: usize>(&self, s: S, inputs: &[u32; N], later: &[u32; N]) {
         let mut factors = [s.zero(); N];
-        let mut weights = [self.weights; N];
         // SAFETY: by contract.
         unsafe {
-            for i in 0..N {
-                let number = numbers[i] as usize;
-                factors[i] = s.broadcast(self.input.add(number));
-                weights[i] = self.weights.add(number * self.step);
+            for (factor, &input) in factors.iter_mut().zip(inputs) {
+                *factor = s.broadcast(self.input.add(input as usize));
             }
+            let weights = inputs.map(|input| self.weights.add(input as usize * self.step));
+            let later = later.map(|input| self.weights.add(input as usize * self.step));
             for at in (0..self.vectors * S::LANES).step_by(S::LANES) {
+                if (at * size_of::<W>()).is_multiple_of(LINE) {
+                    for weights in later {
+                        s.prefetch(weights.add(at).cast());
+                    }
+                }
                 let mut sum = s.load(self.sums.add(at));
-                for i in 0..N {
-                    sum = s.fma(factors[i], W::load(s, weights[i].add(at)), sum);
+                for (&factor, weights) in factors.iter().zip(weights) {
+                    sum = s.fma(factor, W::load(s, weights.add(at)), sum);
                 }
                 s.store(self.sums.add(at), sum);
             }

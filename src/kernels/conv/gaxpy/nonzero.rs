@@ -7,18 +7,23 @@ use std::slice;
 
 use crate::kernels::gemm::DEPTH_CHUNK;
 
+/// Inputs ahead of which weights are asked for: no processor foresees which are left out, nor where a page ends.
+/// 25088-4096 with 41 % zeros took 0.9 of the time with 8 to 32.
+const AHEAD: usize = 16;
+
 /// The numbers of the inputs that are not zero, in order, in chains of [`DEPTH_CHUNK`] inputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nonzero<'a> {
     /// Where each chain begins among the numbers, and where the last one ends.
     starts: &'a [u32],
+    /// The numbers, and the last one [`AHEAD`] times more.
     numbers: &'a [u32],
 }
 
 impl<'a> Nonzero<'a> {
     /// Room for the list of `depth` inputs, in elements.
     pub const fn room(depth: usize) -> usize {
-        Self::chain_count(depth) + 1 + depth
+        Self::chain_count(depth) + 1 + depth + AHEAD
     }
 
     const fn chain_count(depth: usize) -> usize {
@@ -36,7 +41,7 @@ impl<'a> Nonzero<'a> {
             (
                 slice::from_raw_parts(inputs, depth),
                 slice::from_raw_parts_mut(list, chains + 1),
-                slice::from_raw_parts_mut(list.add(chains + 1), depth),
+                slice::from_raw_parts_mut(list.add(chains + 1), depth + AHEAD),
             )
         };
         starts[0] = 0;
@@ -48,6 +53,8 @@ impl<'a> Nonzero<'a> {
             }
             starts[chain + 1] = count as u32;
         }
+        let last = if count > 0 { numbers[count - 1] } else { 0 };
+        numbers[count..][..AHEAD].fill(last);
     }
 
     /// The list of `depth` inputs.
@@ -59,13 +66,42 @@ impl<'a> Nonzero<'a> {
         // SAFETY: by contract.
         unsafe {
             let starts = slice::from_raw_parts(list, chains + 1);
-            Self { starts, numbers: slice::from_raw_parts(list.add(chains + 1), starts[chains] as usize) }
+            let count = starts[chains] as usize;
+            Self { starts, numbers: slice::from_raw_parts(list.add(chains + 1), count + AHEAD) }
         }
     }
 
-    /// The numbers of each chain.
-    pub fn chains(self) -> impl Iterator<Item = &'a [u32]> {
-        self.starts.windows(2).map(move |ends| &self.numbers[ends[0] as usize..ends[1] as usize])
+    /// The inputs of each chain.
+    pub fn chains(self) -> impl Iterator<Item = Chain<'a>> {
+        self.starts.windows(2).map(move |ends| {
+            let [start, end] = [ends[0] as usize, ends[1] as usize];
+            Chain { inputs: &self.numbers[start..end], later: &self.numbers[start + AHEAD..end + AHEAD] }
+        })
+    }
+}
+
+/// The inputs of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain<'a> {
+    /// Their numbers.
+    inputs: &'a [u32],
+    /// For each of them one to ask for meanwhile.
+    later: &'a [u32],
+}
+
+/// Numbers of inputs, and of as many to ask for.
+type Pair<'a, const N: usize> = (&'a [u32; N], &'a [u32; N]);
+
+impl<'a> Chain<'a> {
+    /// `N` inputs after the other, and the rest one by one.
+    #[inline(always)]
+    pub fn groups<const N: usize>(
+        self,
+    ) -> (impl Iterator<Item = Pair<'a, N>>, impl Iterator<Item = Pair<'a, 1>>) {
+        let (inputs, rest) = self.inputs.as_chunks();
+        let (later, last) = self.later.as_chunks();
+        let (single, _) = rest.as_chunks();
+        (inputs.iter().zip(later), single.iter().zip(last.as_chunks().0))
     }
 }
 
@@ -78,7 +114,7 @@ mod tests {
         // SAFETY: as long as is asked for, and written before it is read.
         unsafe {
             Nonzero::write(inputs.as_ptr(), inputs.len(), all, list.as_mut_ptr());
-            Nonzero::read(list.as_ptr(), inputs.len()).chains().map(<[u32]>::to_vec).collect()
+            Nonzero::read(list.as_ptr(), inputs.len()).chains().map(|chain| chain.inputs.to_vec()).collect()
         }
     }
 
