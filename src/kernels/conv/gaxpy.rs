@@ -3,7 +3,8 @@
 //!
 //! What an input meets lies side by side in a panel, as wide as a page. So memory gives it at full speed, and what
 //! would meet a zero need not be read ([`nonzero`]). The sums do not fit into registers: they stay in the first
-//! cache, and some inputs share their way there and back.
+//! cache, and some inputs share their way there and back. Where no input is zero, [`gemv`] would take 0.85 to 1 of the
+//! time; where a fifth is, as long.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a row in a batch.
 

@@ -7,7 +7,7 @@ use std::slice;
 
 use crate::kernels::gemm::DEPTH_CHUNK;
 
-/// Inputs ahead of which weights are asked for: no processor foresees which are left out, nor where a page ends.
+/// Inputs ahead of which weights are asked for: no processor foresees which are left out, nor what follows a page.
 /// 25088-4096 with 41 % zeros took 0.9 of the time with 8 to 32.
 const AHEAD: usize = 16;
 
