@@ -10,6 +10,8 @@
 
 mod nonzero;
 
+use half::f16;
+
 use super::igemm;
 use super::{Candidate, ConvDesc, gemv};
 use crate::error::Result;
@@ -46,7 +48,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: names(S::ISA)[0],
         isa: S::ISA,
-        accepts: |desc| gemv::accepts(desc) && desc.output.pixels() == 1,
+        accepts: |desc| gemv::accepts(desc) && desc.output.pixels() == 1 && desc.macs() > 0,
         prefers: |desc| desc.output.channels * desc.depth() > CACHED,
         form: |desc| Form { name: "wide_panels", params: [S::LANES, 1, desc.kernel[0], desc.kernel[1]] },
         pack: pack::<S>,
@@ -54,21 +56,23 @@ const fn candidate<S: Simd>() -> Candidate {
     }
 }
 
-fn panels<S: Simd>(desc: &ConvDesc, bytes: usize) -> Panels {
-    Panels { vectors: WIDTH / bytes / S::LANES, ..igemm::panels(desc, S::ISA) }
+/// The panels of weights of type `W`.
+fn panels<S: Simd, W>(desc: &ConvDesc) -> Panels {
+    Panels { vectors: WIDTH / size_of::<W>() / S::LANES, ..igemm::panels(desc, S::ISA) }
 }
 
 fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
     let taps = desc.kernel[0] * desc.kernel[1];
     Ok(match weights {
-        Values::F32(weights) => panels::<S>(desc, 4).pack_conv(weights, taps)?.into(),
-        Values::F16(weights) => panels::<S>(desc, 2).pack_conv(weights, taps)?.into(),
+        Values::F32(weights) => panels::<S, f32>(desc).pack_conv(weights, taps)?.into(),
+        Values::F16(weights) => panels::<S, f16>(desc).pack_conv(weights, taps)?.into(),
     })
 }
 
 fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
     let half = matches!(packed, Packed::F16(_));
-    let panels = panels::<S>(desc, if half { 2 } else { 4 });
+    let panels = if half { panels::<S, f16>(desc) } else { panels::<S, f32>(desc) };
+    // Whole panels where they go round evenly, since a part of one is less than a page at a time.
     let chunks = panels.count().next_multiple_of(threads).min(panels.group_outputs.div_ceil(S::LANES));
     Box::new(Gaxpy {
         name: names(S::ISA)[usize::from(half)],
