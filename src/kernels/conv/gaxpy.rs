@@ -3,7 +3,7 @@
 //!
 //! What an input meets lies side by side in a panel, as wide as a page. So memory gives it at full speed, and what
 //! would meet a zero need not be read ([`nonzero`]). The sums do not fit into registers: they stay in the first
-//! cache, and some inputs share their way there and back. Where no input is zero, [`gemv`] would take 0.85 to 1 of the
+//! cache, and some inputs share their way there and back. Where no input is zero, [`super::gemv`] would take 0.85 to 1 of the
 //! time; where a fifth is, as long.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a row in a batch.
@@ -13,7 +13,8 @@ mod nonzero;
 use half::f16;
 
 use super::igemm;
-use super::{Candidate, ConvDesc, gemv};
+use super::runs::Runs;
+use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::tile::LINE;
@@ -21,10 +22,10 @@ use crate::kernels::gemm::{Panel, Panels, Weight};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{Form, Packed, Values};
-use nonzero::Nonzero;
+use nonzero::{Group, Nonzero};
 
 /// More weights than these come from memory, 8 MiB of them in float32. Fewer may be in the last-level cache, where
-/// [`gemv`] reads them as fast, without a list.
+/// [`super::gemv`] reads them as fast, without a list.
 const CACHED: usize = 2 << 20;
 
 /// Bytes that an input meets in a panel. 25088-4096 with 41 % zeros took 7.5 to 9 ms; with 2048 bytes 11, with 1024
@@ -48,12 +49,18 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: names(S::ISA)[0],
         isa: S::ISA,
-        accepts: |desc| gemv::accepts(desc) && desc.output.pixels() == 1 && desc.macs() > 0,
+        accepts,
         prefers: |desc| desc.output.channels * desc.depth() > CACHED,
         form: |desc| Form { name: "wide_panels", params: [S::LANES, 1, desc.kernel[0], desc.kernel[1]] },
         pack: pack::<S>,
         prepare: prepare::<S>,
     }
+}
+
+/// A window of several runs, such as the whole of a map with gaps between its rows, is as good as one.
+fn accepts(desc: &ConvDesc) -> bool {
+    let padded = desc.is_padded(0) || desc.is_padded(1);
+    desc.input.channels_last() && desc.groups == 1 && !padded && desc.output.pixels() == 1 && desc.macs() > 0
 }
 
 /// The panels of weights of type `W`.
@@ -77,9 +84,8 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     Box::new(Gaxpy {
         name: names(S::ISA)[usize::from(half)],
         isa: S::ISA,
-        input: desc.input.at(0, 0, 0),
-        output: desc.output.at(0, 0, 0),
-        residual: desc.residual.map(|map| map.at(0, 0, 0)),
+        desc: *desc,
+        runs: Runs::of(desc),
         panels,
         // Zero times infinity is NaN.
         needs_all: !packed.is_finite(),
@@ -92,9 +98,8 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
 struct Gaxpy {
     name: &'static str,
     isa: Isa,
-    input: usize,
-    output: usize,
-    residual: Option<usize>,
+    desc: ConvDesc,
+    runs: Runs,
     panels: Panels,
     packed: Packed,
     /// Whether no weight may be left out.
@@ -102,6 +107,21 @@ struct Gaxpy {
     epilogue: Epilogue,
     /// The first lists the inputs, the second multiplies.
     phases: [usize; 2],
+}
+
+impl Gaxpy {
+    /// What the window sees, run after run.
+    ///
+    /// # Safety
+    /// `input` is the descriptor's, and stays as it is meanwhile.
+    unsafe fn inputs<'a>(&self, input: *const f32) -> impl Iterator<Item = &'a [f32]> {
+        let Self { desc: ConvDesc { input: map, dilation, .. }, runs, .. } = *self;
+        (0..runs.count()).map(move |tap| {
+            let (y, x) = (tap / runs.taps[1] * dilation[0], tap % runs.taps[1] * dilation[1]);
+            // SAFETY: without padding, every run is inside the input.
+            unsafe { std::slice::from_raw_parts(input.add(map.at(0, y, x)), runs.run) }
+        })
+    }
 }
 
 impl Kernel for Gaxpy {
@@ -118,24 +138,23 @@ impl Kernel for Gaxpy {
     }
 
     unsafe fn run(&self, phase: usize, index: usize, io: &Io<'_>, scratch: Scratch) {
-        let (list, depth) = (scratch.shared.cast::<u32>(), self.panels.depth);
+        let (list, depth) = (scratch.shared, self.panels.depth);
         // SAFETY: the contract: the input is the descriptor's, the list has its room, and this phase is the
         // only one that writes it.
         unsafe {
-            let input = io.inputs[0].add(self.input);
             if phase == 0 {
-                Nonzero::write(input, depth, self.needs_all, list);
+                Nonzero::write(self.inputs(io.inputs[0]), depth, self.needs_all, list);
                 return;
             }
             let nonzero = Nonzero::read(list, depth);
             match &self.packed {
                 Packed::F32(weights) => {
                     let weights = weights.as_ptr();
-                    self.isa.dispatch(Chunk { kernel: self, weights, index, io, input, nonzero, scratch });
+                    self.isa.dispatch(Chunk { kernel: self, weights, index, io, nonzero, scratch });
                 }
                 Packed::F16(weights) => {
                     let weights = weights.as_ptr();
-                    self.isa.dispatch(Chunk { kernel: self, weights, index, io, input, nonzero, scratch });
+                    self.isa.dispatch(Chunk { kernel: self, weights, index, io, nonzero, scratch });
                 }
             }
         }
@@ -148,7 +167,6 @@ struct Chunk<'a, W> {
     weights: *const W,
     index: usize,
     io: &'a Io<'a>,
-    input: *const f32,
     nonzero: Nonzero<'a>,
     scratch: Scratch,
 }
@@ -178,14 +196,13 @@ impl<W: Weight> Chunk<'_, W> {
     /// As [`Kernel::run`]; the panel has them.
     #[inline(always)]
     unsafe fn part<S: Simd>(&self, s: S, panel: Panel, first: usize, vectors: usize) {
-        let Gaxpy { panels, epilogue, .. } = self.kernel;
+        let Gaxpy { desc, panels, epilogue, .. } = self.kernel;
         let chain = self.scratch.local;
         let skip = first * S::LANES;
         // SAFETY: by contract; local scratch has room for the sums of a panel twice.
         unsafe {
             let totals = chain.add(panels.width());
             let columns = Product {
-                input: self.input,
                 weights: self.weights.add(panel.offset + skip),
                 step: panel.vectors * S::LANES,
                 vectors,
@@ -194,11 +211,11 @@ impl<W: Weight> Chunk<'_, W> {
             for (number, inputs) in self.nonzero.chains().enumerate() {
                 chain.write_bytes(0, vectors * S::LANES);
                 let (groups, rest) = inputs.groups::<INPUTS>();
-                for (inputs, later) in groups {
-                    columns.add(s, inputs, later);
+                for group in groups {
+                    columns.add(s, group);
                 }
-                for (inputs, later) in rest {
-                    columns.add(s, inputs, later);
+                for input in rest.groups::<1>().0 {
+                    columns.add(s, input);
                 }
                 for at in (0..vectors * S::LANES).step_by(S::LANES) {
                     let sum = s.load(chain.add(at));
@@ -208,8 +225,8 @@ impl<W: Weight> Chunk<'_, W> {
                     );
                 }
             }
-            let to = [self.io.output.add(self.kernel.output)];
-            let residual = self.kernel.residual.map(|at| [self.io.inputs[1].add(at)]);
+            let to = [self.io.output.add(desc.output.at(0, 0, 0))];
+            let residual = desc.residual.map(|map| [self.io.inputs[1].add(map.at(0, 0, 0))]);
             for v in 0..vectors {
                 let at = skip + v * S::LANES;
                 let columns =
@@ -226,7 +243,6 @@ impl<W: Weight> Chunk<'_, W> {
 
 /// Inputs times what they meet in some vectors of a panel.
 struct Product<W> {
-    input: *const f32,
     weights: *const W,
     /// Elements from what one input meets to what the next one meets.
     step: usize,
@@ -235,20 +251,20 @@ struct Product<W> {
 }
 
 impl<W: Weight> Product<W> {
-    /// Add the products of `N` inputs to the sums, one after the other, and ask for what `later` ones meet.
+    /// Add the products of `N` inputs to the sums, one after the other, and ask for what later ones meet.
     ///
     /// # Safety
     /// These are numbers of inputs; pointers are valid for them.
     #[inline(always)]
-    unsafe fn add<S: Simd, const N: usize>(&self, s: S, inputs: &[u32; N], later: &[u32; N]) {
+    unsafe fn add<S: Simd, const N: usize>(&self, s: S, group: Group<'_, N>) {
         let mut factors = [s.zero(); N];
         // SAFETY: by contract.
         unsafe {
-            for (factor, &input) in factors.iter_mut().zip(inputs) {
-                *factor = s.broadcast(self.input.add(input as usize));
+            for (factor, value) in factors.iter_mut().zip(group.values) {
+                *factor = s.broadcast(value);
             }
-            let weights = inputs.map(|input| self.weights.add(input as usize * self.step));
-            let later = later.map(|input| self.weights.add(input as usize * self.step));
+            let weights = group.numbers.map(|number| self.weights.add(number as usize * self.step));
+            let later = group.later.map(|number| self.weights.add(number as usize * self.step));
             for at in (0..self.vectors * S::LANES).step_by(S::LANES) {
                 if (at * size_of::<W>()).is_multiple_of(LINE) {
                     for weights in later {

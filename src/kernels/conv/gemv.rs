@@ -55,7 +55,7 @@ const fn candidate<S: Simd>() -> Candidate {
     }
 }
 
-pub(super) fn accepts(desc: &ConvDesc) -> bool {
+fn accepts(desc: &ConvDesc) -> bool {
     let padded = desc.is_padded(0) || desc.is_padded(1);
     desc.input.channels_last()
         && desc.groups == 1

@@ -18,41 +18,43 @@ pub(super) struct Nonzero<'a> {
     starts: &'a [u32],
     /// The numbers, and the last one [`AHEAD`] times more.
     numbers: &'a [u32],
+    values: &'a [f32],
 }
 
 impl<'a> Nonzero<'a> {
     /// Room for the list of `depth` inputs, in elements.
     pub const fn room(depth: usize) -> usize {
-        Self::chain_count(depth) + 1 + depth + AHEAD
+        Self::chain_count(depth) + 1 + depth + AHEAD + depth
     }
 
     const fn chain_count(depth: usize) -> usize {
         depth.div_ceil(DEPTH_CHUNK)
     }
 
-    /// List those of `depth` inputs, or `all`.
+    /// List those of `depth` inputs, or `all`. They are those of some runs, one behind the other.
     ///
     /// # Safety
-    /// `inputs` is valid for reading `depth` floats, `list` for writing [`Self::room`].
-    pub unsafe fn write(inputs: *const f32, depth: usize, all: bool, list: *mut u32) {
+    /// There are so many, and `list` is valid for writing [`Self::room`].
+    pub unsafe fn write<'r>(runs: impl Iterator<Item = &'r [f32]>, depth: usize, all: bool, list: *mut f32) {
         let chains = Self::chain_count(depth);
         // SAFETY: by contract.
-        let (inputs, starts, numbers) = unsafe {
+        let (starts, numbers, values) = unsafe {
+            let numbers = list.add(chains + 1);
             (
-                slice::from_raw_parts(inputs, depth),
-                slice::from_raw_parts_mut(list, chains + 1),
-                slice::from_raw_parts_mut(list.add(chains + 1), depth + AHEAD),
+                slice::from_raw_parts_mut(list.cast::<u32>(), chains + 1),
+                slice::from_raw_parts_mut(numbers.cast::<u32>(), depth + AHEAD),
+                slice::from_raw_parts_mut(numbers.add(depth + AHEAD), depth),
             )
         };
-        starts[0] = 0;
         let mut count = 0;
-        for (chain, inputs) in inputs.chunks(DEPTH_CHUNK).enumerate() {
-            for (i, &input) in inputs.iter().enumerate() {
-                numbers[count] = (chain * DEPTH_CHUNK + i) as u32;
-                count += usize::from(all || input != 0.0);
+        for (k, &input) in runs.flatten().enumerate() {
+            if k.is_multiple_of(DEPTH_CHUNK) {
+                starts[k / DEPTH_CHUNK] = count as u32;
             }
-            starts[chain + 1] = count as u32;
+            (numbers[count], values[count]) = (k as u32, input);
+            count += usize::from(all || input != 0.0);
         }
+        starts[chains] = count as u32;
         let last = if count > 0 { numbers[count - 1] } else { 0 };
         numbers[count..][..AHEAD].fill(last);
     }
@@ -61,13 +63,17 @@ impl<'a> Nonzero<'a> {
     ///
     /// # Safety
     /// [`Self::write`] has written it, and nobody writes it for that long.
-    pub unsafe fn read(list: *const u32, depth: usize) -> Self {
+    pub unsafe fn read(list: *const f32, depth: usize) -> Self {
         let chains = Self::chain_count(depth);
         // SAFETY: by contract.
         unsafe {
-            let starts = slice::from_raw_parts(list, chains + 1);
-            let count = starts[chains] as usize;
-            Self { starts, numbers: slice::from_raw_parts(list.add(chains + 1), count + AHEAD) }
+            let starts = slice::from_raw_parts(list.cast::<u32>(), chains + 1);
+            let (count, numbers) = (starts[chains] as usize, list.add(chains + 1));
+            Self {
+                starts,
+                numbers: slice::from_raw_parts(numbers.cast(), count + AHEAD),
+                values: slice::from_raw_parts(numbers.add(depth + AHEAD), count),
+            }
         }
     }
 
@@ -75,7 +81,11 @@ impl<'a> Nonzero<'a> {
     pub fn chains(self) -> impl Iterator<Item = Chain<'a>> {
         self.starts.windows(2).map(move |ends| {
             let [start, end] = [ends[0] as usize, ends[1] as usize];
-            Chain { inputs: &self.numbers[start..end], later: &self.numbers[start + AHEAD..end + AHEAD] }
+            Chain {
+                values: &self.values[start..end],
+                numbers: &self.numbers[start..end],
+                later: &self.numbers[start + AHEAD..end + AHEAD],
+            }
         })
     }
 }
@@ -83,25 +93,32 @@ impl<'a> Nonzero<'a> {
 /// The inputs of a chain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chain<'a> {
-    /// Their numbers.
-    inputs: &'a [u32],
-    /// For each of them one to ask for meanwhile.
+    values: &'a [f32],
+    numbers: &'a [u32],
+    /// For each of them the number of one to ask for meanwhile.
     later: &'a [u32],
 }
 
-/// Numbers of inputs, and of as many to ask for.
-type Pair<'a, const N: usize> = (&'a [u32; N], &'a [u32; N]);
+/// `N` inputs of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group<'a, const N: usize> {
+    pub values: &'a [f32; N],
+    pub numbers: &'a [u32; N],
+    pub later: &'a [u32; N],
+}
 
 impl<'a> Chain<'a> {
-    /// `N` inputs after the other, and the rest one by one.
+    /// `N` inputs after the other, and those that remain.
     #[inline(always)]
-    pub fn groups<const N: usize>(
-        self,
-    ) -> (impl Iterator<Item = Pair<'a, N>>, impl Iterator<Item = Pair<'a, 1>>) {
-        let (inputs, rest) = self.inputs.as_chunks();
-        let (later, last) = self.later.as_chunks();
-        let (single, _) = rest.as_chunks();
-        (inputs.iter().zip(later), single.iter().zip(last.as_chunks().0))
+    pub fn groups<const N: usize>(self) -> (impl Iterator<Item = Group<'a, N>>, Self) {
+        let (values, last_values) = self.values.as_chunks();
+        let (numbers, last_numbers) = self.numbers.as_chunks();
+        let (later, last_later) = self.later.as_chunks();
+        let groups = values.iter().zip(numbers).zip(later);
+        (
+            groups.map(|((values, numbers), later)| Group { values, numbers, later }),
+            Self { values: last_values, numbers: last_numbers, later: last_later },
+        )
     }
 }
 
@@ -110,11 +127,18 @@ mod tests {
     use super::*;
 
     fn listed(inputs: &[f32], all: bool) -> Vec<Vec<u32>> {
-        let mut list = vec![u32::MAX; Nonzero::room(inputs.len())];
+        let mut list = vec![f32::NAN; Nonzero::room(inputs.len())];
         // SAFETY: as long as is asked for, and written before it is read.
         unsafe {
-            Nonzero::write(inputs.as_ptr(), inputs.len(), all, list.as_mut_ptr());
-            Nonzero::read(list.as_ptr(), inputs.len()).chains().map(|chain| chain.inputs.to_vec()).collect()
+            Nonzero::write(inputs.chunks(100), inputs.len(), all, list.as_mut_ptr());
+            let chains = Nonzero::read(list.as_ptr(), inputs.len()).chains();
+            let numbers = chains.map(|chain| {
+                for (&number, value) in chain.numbers.iter().zip(chain.values) {
+                    assert_eq!(value.to_bits(), inputs[number as usize].to_bits());
+                }
+                chain.numbers.to_vec()
+            });
+            numbers.collect()
         }
     }
 
