@@ -141,9 +141,9 @@ class Stem(nn.Module):
 
 
 class Linear(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 4096) -> None:
         super().__init__()
-        self.layer = nn.Linear(4096, 4096)
+        self.layer = nn.Linear(inputs, 4096)
 
     def forward(self, x: Any) -> Any:
         return self.layer(x)

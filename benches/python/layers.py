@@ -4,7 +4,8 @@ Each layer runs between two others, so that it finds and leaves its maps as insi
 shown is the least time of its kernel in many runs, how many multiply-adds of the plain convolution that makes
 a second (two operations each), and its share of the peak that the same process measures in turn: of
 multiply-adds in registers or, where there are few for each byte (a linear layer, which reads each weight
-once), of reading memory. Winograd's algorithms have fewer products, and may be above 100 %.
+once), of reading memory. Winograd's algorithms have fewer products, and may be above 100 %; so may a linear
+layer, which does not read what would meet zeros.
 
     python benches/python/layers.py --pages docs/performance.md
 """
@@ -44,6 +45,8 @@ DEPTHWISE = [
 ]
 # Channels and side with 32 groups.
 GROUPED = [(128, 56), (256, 28), (512, 14), (1024, 7)]
+# Percent of the inputs that are zero, as behind a ReLU.
+ZEROS = [0, 40, 80]
 
 
 def cases() -> list[Case]:
@@ -59,6 +62,11 @@ def cases() -> list[Case]:
         step = f" stride {options['stride']}" if options.get("stride", 1) > 1 else ""
         return Case(f"{name}{step}, {inputs} to {outputs} at {side}", build, (noise(1, 3, side, side),))
 
+    def linear(zeros: int) -> Case:
+        x = noise(1, 9216)
+        x[draw.random(x.shape) < zeros / 100] = 0
+        return Case(f"linear, 9216 to 4096, {zeros} % of the inputs zero", lambda: Linear(9216), (x,))
+
     return [
         Case("7x7 stride 2, 3 to 64 at 224", Stem, (noise(1, 3, 224, 224),)),
         *(conv("1x1", inputs, outputs, side, 1) for inputs, outputs, side in POINTWISE),
@@ -69,6 +77,7 @@ def cases() -> list[Case]:
         ),
         *(conv("3x3 in 32 groups", c, c, side, 3, groups=32) for c, side in GROUPED),
         Case("linear, 4096 to 4096", Linear, (noise(1, 4096),)),
+        *(linear(zeros) for zeros in ZEROS),
     ]
 
 
