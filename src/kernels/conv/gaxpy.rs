@@ -3,8 +3,8 @@
 //!
 //! What an input meets lies side by side in a panel, as wide as a page. So memory gives it at full speed, and what
 //! would meet a zero need not be read ([`nonzero`]). The sums do not fit into registers: they stay in the first
-//! cache, and some inputs share their way there and back. Where no input is zero, [`super::gemv`] would take 0.85 to 1 of the
-//! time; where a fifth is, as long.
+//! cache, and some inputs share their way there and back. Where no input is zero, [`super::gemv`] would take 0.85
+//! to 1 of the time; where a fifth is, as long.
 //!
 //! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a row in a batch.
 
@@ -34,6 +34,7 @@ const WIDTH: usize = 4096;
 
 /// Inputs that share the sums' way: of 4, 8 and 16 the fastest.
 const INPUTS: usize = 8;
+
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &[
     #[cfg(target_arch = "x86_64")]
