@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::ExpandDepthwiseDesc;
 use super::tile::{self, Pixels, Tile};
+use crate::kernels::conv::ConvDesc;
 use crate::kernels::conv::depthwise::{Bands, Depthwise, Halo, Way};
-use crate::kernels::conv::{ConvDesc, igemm};
 use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::tile::max_rows;
 use crate::kernels::gemm::{Panel, Panels};
@@ -37,7 +37,13 @@ pub(super) struct Pointers {
 
 /// The panels of a 1x1 convolution.
 pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
-    igemm::panels(desc, isa)
+    Panels {
+        groups: 1,
+        group_outputs: desc.output.channels,
+        depth: desc.depth(),
+        lanes: isa.lanes(),
+        vectors: Panels::VECTORS,
+    }
 }
 
 impl Pair {
