@@ -148,6 +148,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'rvision' has no attribute {name!r}")
+    # The package before a part of it: a thread that asks for the part alone holds what another one, which is
+    # importing the package, waits for, and Python ends one of the two with a _DeadlockError.
+    importlib.import_module(home.rpartition(".")[0])
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rvision.weights  # noqa: F401  (the package before parts of it, for the sake of threads)
 from rvision.errors import DownloadError, UnsupportedError
 from rvision.weights._cache import get_dir, set_dir
 

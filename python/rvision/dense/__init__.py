@@ -6,6 +6,10 @@ depends on, and `SlidingWindowDetector` returns the best windows of each class. 
 to try it on.
 """
 
+# Packages before parts of them, for the sake of threads that import at the same time.
+import rvision.nn
+import rvision.ops
+import rvision.transforms  # noqa: F401
 from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
 from rvision.dense._detect import SlidingWindowDetector, scale_factors
 from rvision.dense._digits import DIGIT_WINDOWS, DigitPage, digit_page, find_digits, held_out_digits, matches

@@ -14,9 +14,14 @@ _BANDS = (1, 3, 4)
 
 
 def is_pil(obj: object) -> TypeGuard[Image]:
-    """Return whether `obj` is a Pillow image, without importing Pillow."""
-    pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(obj, pillow.Image)
+    """Return whether `obj` is a Pillow image, without importing Pillow if nobody has."""
+    if "PIL.Image" not in sys.modules:
+        return False
+    # Not what lies in sys.modules: another thread may be importing it, and half of the module is missing. An
+    # import statement waits for that thread.
+    from PIL.Image import Image
+
+    return isinstance(obj, Image)
 
 
 def is_pixels(obj: object) -> TypeGuard[np.ndarray]:

@@ -1,5 +1,10 @@
 """Pictures of results (`torchvision.utils`): boxes, heat maps, grids. All of them return Pillow pictures."""
 
+# Packages before parts of them, for the sake of threads that import at the same time.
+import rvision.dense
+import rvision.nn
+import rvision.ops
+import rvision.transforms  # noqa: F401
 from rvision.utils._draw import draw_bounding_boxes
 from rvision.utils._grid import make_grid
 from rvision.utils._heatmap import draw_heatmap
