@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["diagnose_state_dict", "guess_architecture"]
 
@@ -16,12 +16,15 @@ _LISTED = 10
 # Entries of training checkpoints that hold the state dict.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "ema")
 
-# What puts a prefix in front of every name.
-_PREFIX_ORIGINS = {
-    "module.": "DataParallel put it there",
-    "_orig_mod.": "torch.compile put it there",
-    "model.": "a training wrapper put it there",
+# What puts a part into names: in front of all of them, or behind the name of the part that it wraps.
+_WRAPPER_ORIGINS = {
+    "module": "DataParallel put it there",
+    "_orig_mod": "torch.compile put it there",
+    "model": "a training wrapper put it there",
 }
+
+# Of those, what may also stand in the middle: `layer1._orig_mod.0.conv1.weight`, `features.module.0.weight`.
+_INNER_WRAPPERS = ("_orig_mod", "module")
 
 # A guess is made where this share of the model's names is explained by it.
 _CONVINCING = 0.5
@@ -30,7 +33,9 @@ _CONVINCING = 0.5
 _RELATED = 0.1
 
 
-def diagnose_state_dict(model_name: str, expected: Shapes, found: Shapes, *, strict: bool = True) -> str:
+def diagnose_state_dict(
+    model_name: str, expected: Shapes, found: Shapes, *, strict: bool = True, nested: Sequence[str] = ()
+) -> str:
     """Say in one message why a state dict does not fit.
 
     Parameters
@@ -43,38 +48,45 @@ def diagnose_state_dict(model_name: str, expected: Shapes, found: Shapes, *, str
         Names and shapes in the state dict.
     strict : bool
         Whether missing and unexpected names count; shapes always do.
+    nested : sequence of str
+        Names in `found` whose values are no arrays but mappings or modules.
 
     Returns
     -------
     str
         What does not fit, the likely reason and what to do about it, then at most ten names.
     """
-    missing = [name for name in expected if name not in found and not _is_counter(name)] if strict else []
-    unexpected = [name for name in found if name not in expected and not _is_counter(name)] if strict else []
-    if strict and not missing and not unexpected:
-        # Nothing but counters is missing, so they are the matter after all.
-        missing = [name for name in expected if name not in found]
-        unexpected = [name for name in found if name not in expected]
+    missing = [name for name in expected if name not in found] if strict else []
+    unexpected = [name for name in found if name not in expected] if strict else []
+    if not any(map(_is_counter, found)):
+        # A file from before the counters: they are the matter only where nothing else is.
+        missing = [name for name in missing if not _is_counter(name)] or (missing if not unexpected else [])
     misfits = [name for name in expected if name in found and expected[name] != found[name]]
+    missing.sort(key=_is_counter)
+    unexpected.sort(key=_is_counter)
     counts = [
         _count(len(misfits), "shape differs", "shapes differ"),
         _count(len(missing), "name is missing", "names are missing"),
         _count(len(unexpected), "name is unexpected", "names are unexpected"),
     ]
     lines = [f"the state dict does not fit {model_name}: {', '.join(c for c in counts if c)}"]
-    reason = _reason(expected, found, missing, unexpected, misfits)
+    reason = _reason(expected, found, missing, unexpected, misfits, nested)
     if reason:
         lines.append(f"likely reason: {reason}")
     details = [
         *(f"{name}: the model has {expected[name]}, the state dict {found[name]}" for name in misfits),
         *(f"{name}: missing, the model has {expected[name]}" for name in missing),
-        *(f"{name}: unexpected, the state dict has {found[name]}" for name in unexpected),
+        *(f"{name}: unexpected, the state dict has {_what(name, found, nested)}" for name in unexpected),
     ]
     shown = _spread(details, (len(misfits), len(missing), len(unexpected)))
     lines += [f"  {detail}" for detail in shown]
     if len(details) > len(shown):
         lines.append(f"  ... and {len(details) - len(shown)} more")
     return "\n".join(lines)
+
+
+def _what(name: str, found: Shapes, nested: Sequence[str]) -> str:
+    return "entries below it" if name in nested else str(found[name])
 
 
 def _is_counter(name: str) -> bool:
@@ -107,26 +119,40 @@ def _reason(
     missing: list[str],
     unexpected: list[str],
     misfits: list[str],
+    nested: Sequence[str],
 ) -> str:
     if not found:
         return "it is empty"
     common = sum(name in found for name in expected)
     if not common:
-        wrapper = next((name for name in _WRAPPERS if name in found), None)
+        wrapper = _entry(found, nested)
         if wrapper:
             return (
                 f"this is a training checkpoint, whose state dict is its entry {wrapper!r}: "
                 f"pass checkpoint[{wrapper!r}] (rvision.load finds it by itself)"
             )
     if missing:
-        for guess in (_prefix_in_file(expected, found), _prefix_in_model(expected, found)):
+        for guess in (
+            _prefix_in_file(expected, found),
+            _prefix_in_model(expected, found),
+            _inner_wrapper(expected, found),
+        ):
             if guess:
                 return guess
-    if misfits and not missing and not unexpected:
-        guess = _class_count(expected, found, misfits) or _input_channels(expected, found, misfits)
-        if guess:
-            return guess
-    return _architecture(expected, found, missing, unexpected, common)
+    shapes = _shapes(expected, found, misfits)
+    layers = _architecture(expected, found, missing, unexpected, common, explained=bool(shapes))
+    return "; ".join(reason for reason in (shapes, layers) if reason)
+
+
+def _entry(found: Shapes, nested: Sequence[str]) -> str:
+    """Name the entry of a checkpoint that is likely to be the state dict."""
+    known = [name for name in _WRAPPERS if name in found and (not nested or name in nested)]
+    if known:
+        return known[0]
+    # Optimizers and schedulers are mappings too, and arguments and histories.
+    other = [name for name in nested if re.search(r"model|net|state|weights|params|encoder|backbone", name)]
+    other = [name for name in other if not re.search(r"optim|sched|scaler|rng", name)]
+    return next(iter(other or nested), "") if len(nested) == 1 or other else ""
 
 
 def _prefix_in_file(expected: Shapes, found: Shapes) -> str:
@@ -140,7 +166,7 @@ def _prefix_in_file(expected: Shapes, found: Shapes) -> str:
         if len(carrying) == len(found)
         else f"{len(carrying)} of {len(found)} names carry"
     )
-    origin = _PREFIX_ORIGINS.get(prefix, "")
+    origin = _origin(prefix.removesuffix(".").split("."))
     return (
         f"{every} the prefix {prefix!r}{f' ({origin})' if origin else ''}: "
         f"load the file with rvision.load(path, strip_prefix={prefix!r}){_remainder(expected, stripped)}"
@@ -174,6 +200,28 @@ def _best_prefix(plain: Shapes, prefixed: Shapes) -> str:
     return prefix if count >= _CONVINCING * len(plain) and count > sum(n in plain for n in prefixed) else ""
 
 
+def _origin(parts: Iterable[str]) -> str:
+    return ", ".join(_WRAPPER_ORIGINS[part] for part in dict.fromkeys(parts) if part in _WRAPPER_ORIGINS)
+
+
+def _inner_wrapper(expected: Shapes, found: Shapes) -> str:
+    """Find what wrapped a part of the network alone: `layer1._orig_mod.0.conv1.weight`."""
+    for wrapper in _INNER_WRAPPERS:
+        pattern = rf"(?:^|(?<=\.)){wrapper}\."
+        carrying = [name for name in found if name not in expected and re.search(pattern, name)]
+        explained = [name for name in carrying if re.sub(pattern, "", name) in expected]
+        if explained and len(explained) >= _CONVINCING * len(carrying):
+            wrapped = dict.fromkeys(re.split(pattern, name)[0].removesuffix(".") for name in explained)
+            stripped = {re.sub(pattern, "", name): shape for name, shape in found.items()}
+            return (
+                f"{len(carrying)} of {len(found)} names carry {wrapper + '.'!r} "
+                f"({_origin([wrapper])}: {_listed(filter(None, wrapped))} was wrapped alone): "
+                f"load {{name.replace({wrapper + '.'!r}, ''): value for name, value in state_dict.items()}}"
+                f"{_remainder(expected, stripped)}"
+            )
+    return ""
+
+
 def _remainder(expected: Shapes, found: Shapes) -> str:
     """Say what would still not fit."""
     wrong = [name for name in expected if not _is_counter(name) and found.get(name) != expected[name]]
@@ -184,15 +232,25 @@ def _remainder(expected: Shapes, found: Shapes) -> str:
     return f"; {len(wrong)} names or shapes will still differ ({', '.join(wrong[:3])}{more})"
 
 
+def _shapes(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
+    """Explain shapes that differ at a network's ends: its input channels and its classes."""
+    stem = next((name for name, shape in expected.items() if len(shape) == 4), None)
+    first = _first_layer(expected, found, stem) if stem in misfits else ""
+    rest = [name for name in misfits if name != stem] if first else misfits
+    last = _class_count(expected, found, rest) if rest else ""
+    if rest and not last:
+        return ""
+    return "; ".join(reason for reason in (last, first) if reason)
+
+
 def _class_count(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in misfits))
     pairs = {(expected[name][:1], found[name][:1]) for name in misfits}
     rest_fits = all(expected[name][1:] == found[name][1:] and expected[name] for name in misfits)
-    if len(pairs) != 1 or not rest_fits or len(misfits) > 4:
+    # GoogLeNet has three layers of classes, its own and two auxiliary ones.
+    if len(pairs) != 1 or not rest_fits or len(layers) > 3:
         return ""
-    ((mine,), (theirs,)) = (
-        next(iter(pairs)) if all(len(part) == 1 for part in next(iter(pairs))) else ((0,), (0,))
-    )
-    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in misfits))
+    (mine,), (theirs,) = pairs.pop()
     return (
         f"another number of classes: the state dict has {theirs}, the model {mine} ({', '.join(layers)}); "
         f"build the model with num_classes={theirs}, or leave {', '.join(layers)} out of the state dict "
@@ -200,23 +258,25 @@ def _class_count(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
     )
 
 
-def _input_channels(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
-    name = misfits[0]
+def _first_layer(expected: Shapes, found: Shapes, name: str) -> str:
     mine, theirs = expected[name], found[name]
-    if len(misfits) > 1 or len(mine) != 4 or len(theirs) != 4:
-        return ""
-    if mine[0] != theirs[0] or mine[1] == theirs[1]:
+    if len(theirs) != 4 or mine[0] != theirs[0]:
         return ""
     if mine[2:] != theirs[2:]:
-        return f"another first layer ({name})"
+        return f"another first layer: the state dict has {theirs}, the model {mine} ({name})"
     return f"another number of input channels: the state dict has {theirs[1]}, the model {mine[1]} ({name})"
 
 
 def _architecture(
-    expected: Shapes, found: Shapes, missing: list[str], unexpected: list[str], common: int
+    expected: Shapes,
+    found: Shapes,
+    missing: list[str],
+    unexpected: list[str],
+    common: int,
+    explained: bool,
 ) -> str:
     mine, theirs = guess_architecture(expected), guess_architecture(found)
-    if theirs and theirs != mine:
+    if theirs and theirs != mine and not (explained and not missing and not unexpected):
         mine = mine or "none that is known"
         return f"another architecture: the state dict looks like {theirs}, the model like {mine}"
     if common < _RELATED * max(1, len(expected)):
@@ -225,11 +285,20 @@ def _architecture(
         return f"the model has layers that the state dict lacks ({_layers(missing)})"
     if unexpected and not missing:
         return f"the state dict has layers that the model lacks ({_layers(unexpected)})"
+    if missing and len({name.partition(".")[0] for name in (*missing, *unexpected)}) == 1:
+        return (
+            f"another {missing[0].partition('.')[0]}: the state dict has {_layers(unexpected)} there, "
+            f"the model {_layers(missing)}; build the same in the model before loading"
+        )
     return ""
 
 
 def _layers(names: Iterable[str]) -> str:
-    layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+    return _listed(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+
+
+def _listed(layers: Iterable[str]) -> str:
+    layers = list(layers)
     return ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
 
 
@@ -269,7 +338,8 @@ _MARKERS: tuple[tuple[str, tuple[int, ...] | None, str], ...] = (
     ("features.18.0.weight", (1280, 320, 1, 1), "mobilenet_v2"),
     ("features.16.0.weight", (960, 160, 1, 1), "mobilenet_v3_large"),
     ("features.12.0.weight", (576, 96, 1, 1), "mobilenet_v3_small"),
-    ("inception3a.branch1.conv.weight", None, "googlenet"),
+    ("inception3a.branch3.0.conv.weight", (16, 192, 1, 1), "googlenet"),
+    ("inception3a.branch3.0.conv.weight", (64, 192, 1, 1), "bn_inception"),
     ("Mixed_5b.branch1x1.conv.weight", None, "inception_v3"),
     ("conv_proj.weight", (768, 3, 16, 16), "vit_b_16"),
     ("features.1.0.block.0.weight", (96, 1, 7, 7), "convnext"),
@@ -315,7 +385,12 @@ def _blocks(shapes: Shapes, pattern: str) -> tuple[int, ...]:
 def _guess_resnet(shapes: Shapes) -> str | None:
     blocks = _blocks(shapes, r"layer(\d+)\.(\d+)\.conv1\.")
     bottleneck = "layer1.0.conv3.weight" in shapes
-    if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
+    stages = {name.partition(".")[0] for name in shapes if re.match(r"layer\d+\.", name)}
+    if len(stages) != len(blocks):
+        return None  # a stage whose blocks have other names
+    # A batch norm behind the first convolution: those with pre-activations and wide ones have none.
+    narrow = stages == {"layer1", "layer2", "layer3"} and not bottleneck and "bn1.weight" in shapes
+    if narrow and len(set(blocks)) == 1:
         return f"a CIFAR resnet{6 * blocks[0] + 2}"
     name = _RESNETS.get((blocks, bottleneck))
     if name and bottleneck:

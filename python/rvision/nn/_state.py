@@ -50,6 +50,7 @@ class Match(NamedTuple):
     missing: list[str]
     unexpected: list[str]
     misfits: list[str]  # in both, in different shapes
+    filled: frozenset[str]  # in `state` by default only: older files lack them
 
 
 def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]:
@@ -78,11 +79,18 @@ def load(
     if not isinstance(state_dict, Mapping):
         raise TypeError(
             f"load_state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}; "
-            "rvision.load(path) reads a file"
+            f"{_instead(state_dict)}"
         )
-    entries, state, missing, unexpected, misfits = compare(module, state_dict)
+    odd = next((name for name in state_dict if not isinstance(name, str)), None)
+    if odd is not None:
+        raise TypeError(
+            f"load_state_dict: expected a mapping of names to arrays, got one with the key {odd!r} of type "
+            f"{type(odd).__name__}; the state dict may be one of its values"
+        )
+    match = compare(module, state_dict)
+    entries, state, missing, unexpected, misfits, _ = match
     if misfits or (strict and (missing or unexpected)):
-        raise StateDictError(_diagnosis(module, state, entries, strict))
+        raise StateDictError(_diagnosis(module, match, strict))
 
     values = {
         key: _converted(key, state[key], entry, assign) for key, entry in entries.items() if key in state
@@ -98,7 +106,10 @@ def compare(module: Module, state_dict: Mapping[str, Any]) -> Match:
     metadata = getattr(state_dict, "_metadata", None) or {}
     state = dict(state_dict)
     entries: dict[str, _Entry] = {}
+    modules: list[tuple[str, Module]] = []
+    # An upgrade may replace a module's children, so they are looked for after it.
     for path, child in module.named_modules(remove_duplicate=False):
+        modules.append((path, child))
         prefix = f"{path}." if path else ""
         child._upgrade_state_dict(state, prefix, metadata.get(path, {}))
         entries.update((prefix + entry.name, entry) for entry in _entries(child))
@@ -106,12 +117,20 @@ def compare(module: Module, state_dict: Mapping[str, Any]) -> Match:
         # Files of torch 0.4 and earlier have scalars as arrays of one element.
         if key in state and entry.shape == () and _shape(state[key]) == (1,):
             state[key] = np.asarray(state[key]).reshape(())
+    filled: set[str] = set()
+    for path, child in modules:
+        for name, value in child._defaults(metadata.get(path, {})).items():
+            key = f"{path}.{name}" if path else name
+            if key not in state:
+                state[key] = value
+                filled.add(key)
     return Match(
         entries,
         state,
         missing=[key for key in entries if key not in state],
         unexpected=[key for key in state if key not in entries],
         misfits=[key for key, entry in entries.items() if key in state and _shape(state[key]) != entry.shape],
+        filled=frozenset(filled),
     )
 
 
@@ -130,7 +149,13 @@ def _entries(module: Module) -> Iterator[_Entry]:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    try:
+        return np.shape(value)
+    except ValueError:
+        # Lists of lists of several lengths, such as a checkpoint's history, have none.
+        return ()
 
 
 def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
@@ -144,15 +169,28 @@ def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
         raise StateDictError(f"{key}: {error}") from error
 
 
-def _diagnosis(module: Module, state: Mapping[str, Any], entries: Mapping[str, _Entry], strict: bool) -> str:
+def _diagnosis(module: Module, match: Match, strict: bool) -> str:
     from rvision.nn._diagnose import diagnose_state_dict
 
+    given = {key: value for key, value in match.state.items() if key not in match.filled}
     return diagnose_state_dict(
         type(module).__name__,
-        {key: entry.shape for key, entry in entries.items()},
-        {key: _shape(value) for key, value in state.items()},
+        {key: entry.shape for key, entry in match.entries.items()},
+        {key: _shape(value) for key, value in given.items()},
         strict=strict,
+        nested=[key for key, value in given.items() if isinstance(value, Mapping) or _is_module(value)],
     )
+
+
+def _instead(value: Any) -> str:
+    """Say what to pass instead of something that is no mapping."""
+    if _is_module(value):
+        return "pass its .state_dict()"
+    return "rvision.load(path) reads a file"
+
+
+def _is_module(value: Any) -> bool:
+    return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
 def undrawn(module: Module) -> Module:

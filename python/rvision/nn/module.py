@@ -433,6 +433,10 @@ class Module:
             The file's word on this module; ``metadata.get("version")`` may be missing.
         """
 
+    def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return entries of this module that files of older versions lack, by name; `metadata` as above."""
+        return {}
+
     # ---- modes, devices and types: one mode, one device, two types of weights ----
 
     def eval(self: M) -> M:

@@ -71,10 +71,11 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", Drawn(shape, fill=1.0) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
 
-    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
-        key = f"{prefix}num_batches_tracked"
-        if self.num_batches_tracked is not None and (metadata.get("version") or 1) < 2:
-            state.setdefault(key, self.num_batches_tracked)
+    def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the counter where the file does not say that it knows of one, as torch does."""
+        if self.num_batches_tracked is None or (metadata.get("version") or 1) >= 2:
+            return {}
+        return {"num_batches_tracked": self.num_batches_tracked}
 
     def forward(self, input: Any) -> Any:
         """Return the normalised `input`."""
