@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._frames import ends_at_caller
 from rvision._pictures import PictureError, Prepared, Source, find_pictures, outputs
 from rvision.errors import ArgumentError
 
@@ -67,6 +68,7 @@ class Labelled:
     labels: NDArray[np.int64]
 
 
+@ends_at_caller
 def evaluate(
     model: Callable[[Any], Any],
     data: str | os.PathLike[str] | Sequence[Source] | NDArray[Any],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rvision import _rvision
+from rvision._frames import ends_at_caller
 from rvision._table import shown, table
 from rvision._trace import tracer_of
 from rvision.errors import ArgumentError
@@ -149,6 +150,7 @@ class Profile:
     __repr__ = __str__
 
 
+@ends_at_caller
 def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profile:
     """Time the steps of a network's runs, and compare them with what the machine can do at most.
 

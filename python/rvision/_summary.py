@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rvision._frames import ends_at_caller
 from rvision._table import shown, table
 from rvision._trace import Tracer
 from rvision.errors import ArgumentError
@@ -84,6 +85,7 @@ class Summary:
     __repr__ = __str__
 
 
+@ends_at_caller
 def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
     """List a network's layers with their output shapes, parameters and multiply-adds.
 

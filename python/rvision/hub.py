@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rvision.weights  # noqa: F401  (the package before parts of it, for the sake of threads)
+from rvision._frames import ends_at_caller
 from rvision.errors import DownloadError, UnsupportedError
 from rvision.weights._cache import get_dir, set_dir
 
@@ -127,6 +128,7 @@ def _fetch(url: str, path: Path, expected: str | None, progress: bool) -> None:
         ) from error
 
 
+@ends_at_caller
 def download_url_to_file(
     url: str, dst: str | os.PathLike[str], hash_prefix: str | None = None, progress: bool = True
 ) -> None:
@@ -155,6 +157,7 @@ def download_url_to_file(
     _download.download(url, Path(dst).expanduser(), hash_prefix, progress=progress)
 
 
+@ends_at_caller
 def load_state_dict_from_url(
     url: str,
     model_dir: str | os.PathLike[str] | None = None,

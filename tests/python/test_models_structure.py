@@ -358,3 +358,38 @@ def test_digits_for_the_multi_column_network():
         models.normalize_widths(digits.astype(np.float32))
     with pytest.raises(rvision.ShapeError, match="28, 28"):
         models.normalize_widths(digits[:, :20])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "deeplabv3_resnet50",
+            "semantic segmentation, and rvision has classification .* resnet50",
+        ),
+        ("lraspp_mobilenet_v3_large", "semantic segmentation.* mobilenet_v3_large"),
+        ("fasterrcnn_resnet50_fpn_v2", "object detection.* resnet50"),
+        ("ssd300_vgg16", "object detection.* vgg16"),
+        ("swin3d_t", "video classification.* swin_t"),
+        ("raft_large", "optical flow.*list_models"),
+        ("quantized_resnet50", "a quantized network, and rvision has none; resnet50 is here"),
+    ],
+)
+def test_names_of_networks_for_other_tasks(name, said):
+    with pytest.raises(ValueError, match=f"^Unknown model {name}: .*{said}"):
+        models.get_model(name)
+    with pytest.raises(ValueError, match=f"^Unknown model {name}: "):
+        models.get_model_weights(name)
+
+
+def test_every_name_of_torchvisions_is_here_or_explained(torch):
+    from torchvision.models import list_models
+
+    for name in sorted(set(list_models()) - set(models.list_models())):
+        with pytest.raises(ValueError, match=r"a network for |a quantized network"):
+            models.get_model(name)
+
+
+def test_something_that_is_no_name():
+    with pytest.raises(TypeError, match="expected the name of a network, got int"):
+        models.get_model(3)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 PYTHON = Path(__file__).parents[2] / "python" / "rvision"
 
-# What each room of the package may import from the others. `errors` and the extension are open to all.
-OPEN = {"errors", "_rvision", ""}
+# What each room of the package may import from the others. `errors`, what shortens their tracebacks and the
+# extension are open to all.
+OPEN = {"errors", "_frames", "_rvision", ""}
 ALLOWED = {
     "errors": set(),
+    "_frames": set(),
     "_trace": set(),
     "nn": {"_trace"},
     "transforms": set(),

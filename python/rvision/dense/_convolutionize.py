@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from rvision import _rvision
+from rvision._frames import ends_at_caller
 from rvision._trace import Symbol, Tracer
 from rvision.dense._layers import convolutionize_layers
 from rvision.dense._map import ReceptiveField
@@ -35,6 +36,7 @@ def convolutionize(
 ) -> list[Module]: ...
 
 
+@ends_at_caller
 def convolutionize(
     model: Module | Sequence[Module],
     input_size: Size | None = None,
@@ -207,6 +209,7 @@ class _Known:
         return _Known, ()
 
 
+@ends_at_caller
 def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveField:
     """Return what one output of a classifier's dense form depends on.
 

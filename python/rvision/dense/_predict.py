@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from rvision._frames import ends_at_caller
 from rvision.dense._convolutionize import Convolutionized, Size, convolutionize, stride_pair, window_size
 from rvision.dense._map import Map
 from rvision.dense._pictures import OVERFEAT_SIZES, Scale, as_picture, prepared, scaled
@@ -54,6 +55,7 @@ def predict(
 ) -> list[Map]: ...
 
 
+@ends_at_caller
 def predict(
     model: Module,
     image: Any,

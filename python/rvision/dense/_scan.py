@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision._frames import ends_at_caller
 from rvision.dense._blocks import Axis, Block, blocks
 from rvision.dense._convolutionize import Convolutionized, Size
 from rvision.dense._map import Map, window_boxes
@@ -74,6 +75,7 @@ class Scan:
         return window_boxes(self.shape, self.window_size, self.stride)
 
 
+@ends_at_caller
 def scan(
     model: Any,
     source: Any,

@@ -34,6 +34,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
+from rvision._frames import ends_at_caller
 from rvision.weights import WeightsEnum
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def list_models(
     )
 
 
+@ends_at_caller
 def get_model_builder(name: str) -> Callable[..., Module]:
     """Return the builder registered under a name, in lower or upper case.
 
@@ -135,16 +137,17 @@ def get_model_builder(name: str) -> Callable[..., Module]:
     ValueError
         If there is none; the message names the nearest.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"expected the name of a network, got {type(name).__name__}")
     builder = _BUILDERS.get(name) or _BUILDERS.get(name.lower())
     if builder is None:
-        import difflib
+        from rvision.models._names import unknown
 
-        near = difflib.get_close_matches(name.lower(), _BUILDERS, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "; rvision.models.list_models() lists all"
-        raise ValueError(f"Unknown model {name}{hint}")
+        raise ValueError(unknown(name, _BUILDERS))
     return builder
 
 
+@ends_at_caller
 def get_model(name: str, **config: Any) -> Module:
     """Make the network registered under a name: ``get_model("resnet50", weights="DEFAULT")``.
 
@@ -163,6 +166,7 @@ def get_model(name: str, **config: Any) -> Module:
     return get_model_builder(name)(**config)
 
 
+@ends_at_caller
 def get_model_weights(name: Callable[..., Any] | str) -> type[WeightsEnum]:
     """Return the enum class of the weights published for a network.
 
@@ -187,6 +191,7 @@ def get_model_weights(name: Callable[..., Any] | str) -> type[WeightsEnum]:
     )
 
 
+@ends_at_caller
 def get_weight(name: str) -> WeightsEnum:
     """Return weights by their full name, such as ``"ResNet50_Weights.IMAGENET1K_V2"``.
 
@@ -264,7 +269,7 @@ def model_builder(
             "return": signature.return_annotation,
         }
         build.__doc__ = _docstring(fn, enum)
-        return register_model(name)(build)  # type: ignore[return-value]
+        return register_model(name)(ends_at_caller(build))  # type: ignore[return-value]
 
     return decorate
 
@@ -292,7 +297,7 @@ def _named(builder: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
     warnings.warn(
         f"Using '{' and '.join(given)}' as positional parameter(s) is deprecated since 0.13 and may be "
         "removed in the future. Please use keyword parameter(s) instead.",
-        stacklevel=3,
+        stacklevel=4,
     )
     return {**given, **kwargs}
 
@@ -317,7 +322,7 @@ def _legacy(builder: str, enum: type[WeightsEnum] | None, kwargs: dict[str, Any]
     warnings.warn(
         f"{spelled} deprecated since 0.13 and may be removed in the future, "
         f"please use 'weights={chosen!r}' instead{best}.",
-        stacklevel=3,
+        stacklevel=4,
     )
     return chosen
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rvision import _trace
+from rvision._frames import ends_at_caller
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError
 from rvision.nn import _run
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 
+@ends_at_caller
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Put arrays side by side along `dim`: `torch.cat`.
 
@@ -59,16 +61,19 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 concat = cat
 
 
+@ends_at_caller
 def add(input: Any, other: Any) -> Any:
     """Return the sum, with broadcasting: `torch.add`."""
     return _binary("add", input, other)
 
 
+@ends_at_caller
 def mul(input: Any, other: Any) -> Any:
     """Return the product, with broadcasting: `torch.mul`."""
     return _binary("mul", input, other)
 
 
+@ends_at_caller
 def matmul(input: Any, other: Any) -> Any:
     """Return products of matrices, (..., M, K) and (..., K, N) to (..., M, N): `torch.matmul`.
 
@@ -95,51 +100,61 @@ def _method(name: str, input: Any, *args: Any) -> Any:
     return _run.call_function(lambda x: getattr(x, name)(*args), [input], spatial=False)
 
 
+@ends_at_caller
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Make one dimension of `start_dim` to `end_dim`: `torch.flatten`."""
     return _method("flatten", input, start_dim, end_dim)
 
 
+@ends_at_caller
 def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
     """Return the mean over one, several or all dimensions: `torch.mean`."""
     return _method("mean", input, dim, keepdim)
 
 
+@ends_at_caller
 def permute(input: Any, dims: Sequence[int]) -> Any:
     """Return the dimensions in another order: `torch.permute`."""
     return _method("permute", input, tuple(dims))
 
 
+@ends_at_caller
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Return two dimensions exchanged: `torch.transpose`."""
     return _method("transpose", input, dim0, dim1)
 
 
+@ends_at_caller
 def unsqueeze(input: Any, dim: int) -> Any:
     """Return a dimension of size one inserted: `torch.unsqueeze`."""
     return _method("unsqueeze", input, dim)
 
 
+@ends_at_caller
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """Make several dimensions of one; one of their `sizes` may be -1: `torch.unflatten`."""
     return _method("unflatten", input, dim, tuple(sizes))
 
 
+@ends_at_caller
 def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Any:
     """Move indices on by `shifts` along `dims`, in a circle: `torch.roll`."""
     return _method("roll", input, shifts, dims)
 
 
+@ends_at_caller
 def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
     """Cut one dimension into at most `chunks` pieces of the same size: `torch.chunk`."""
     return _method("chunk", input, chunks, dim)
 
 
+@ends_at_caller
 def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
     """Cut one dimension into pieces of a size or of given sizes: `torch.split`."""
     return _method("split", tensor, split_size_or_sections, dim)
 
 
+@ends_at_caller
 def unbind(input: Any, dim: int = 0) -> Any:
     """Return the values at each index of a dimension: `torch.unbind`."""
     return _method("unbind", input, dim)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rvision import _rvision
+from rvision._frames import hide_frames
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import _run
@@ -68,7 +69,11 @@ def _operation(spatial: bool = False) -> Callable[[F], F]:
         def either(input: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(input, Symbol):
                 return function(input, *args, **kwargs)
-            return _run.call_function(lambda symbol: function(symbol, *args, **kwargs), [input], spatial)
+            try:
+                return _run.call_function(lambda symbol: function(symbol, *args, **kwargs), [input], spatial)
+            except Exception as error:
+                hide_frames(error)
+                raise
 
         return either  # type: ignore[return-value]
 

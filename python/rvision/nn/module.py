@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision import _trace
+from rvision._frames import hide_frames
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import _run, _state
 from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
@@ -85,7 +86,11 @@ class Module:
         """Run the module on arrays, or add its nodes to the network that is being traced."""
         tracer = _trace.tracer_of(args, kwargs)
         if tracer is None:
-            return _run.call_module(self, args, kwargs)
+            try:
+                return _run.call_module(self, args, kwargs)
+            except Exception as error:
+                hide_frames(error)
+                raise
         with tracer.inside(self, self._is_leaf()):
             return self.forward(*args, **kwargs)
 
@@ -418,7 +423,11 @@ class Module:
         StateDictError
             If names (with `strict`) or shapes do not fit. Nothing has been changed then.
         """
-        return _state.load(self, state_dict, strict, assign)
+        try:
+            return _state.load(self, state_dict, strict, assign)
+        except Exception as error:
+            hide_frames(error)
+            raise
 
     def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
         """Adapt older names; called by `load_state_dict` for each module, parents first.

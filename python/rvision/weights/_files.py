@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rvision import _rvision
+from rvision._frames import ends_at_caller
 from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
 
 __all__ = ["Source", "StateDict", "load", "save"]
@@ -82,6 +83,7 @@ class StateDict(OrderedDict):
         self._metadata = OrderedDict()
 
 
+@ends_at_caller
 def load(
     path: str | os.PathLike[str] | BinaryIO,
     *,
@@ -158,7 +160,7 @@ def load(
         widened=tuple(name for name, dtype, _ in found.tensors() if dtype == "bfloat16"),
         refused_globals=tuple(checkpoint.refused_globals),
     )
-    _warn(result.source, stacklevel=3)
+    _warn(result.source, stacklevel=4)
     return result
 
 
@@ -228,6 +230,7 @@ def _warn(source: Source, *, stacklevel: int) -> None:
         )
 
 
+@ends_at_caller
 def save(state_dict: Any, path: str | os.PathLike[str]) -> None:
     """Write a state dict to a safetensors file.
 
