@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rvision
 from PIL import Image
 from rvision import nn
+from rvision.models import VisionTransformer
 from rvision.nn import functional as F
 
 
@@ -105,6 +108,68 @@ def test_pil_pictures_point_at_the_transforms():
         net()(Image.new("RGB", (8, 8)))
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("cat.jpg", r"got the text 'cat\.jpg'; open the picture with PIL\.Image\.open and prepare it"),
+        (Path("cat.jpg"), r"got the path 'cat\.jpg'; open the picture"),
+        (b"\xff\xd8", r"got 2 bytes; open the picture with PIL\.Image\.open\(io\.BytesIO"),
+        (None, "got None; the function that should have made the input may lack a return"),
+        (3, "got the int 3"),
+        ({"pixel_values": picture(1, 3, 8, 8)}, "got a dict with the keys 'pixel_values'; pass the array"),
+        ([picture(3, 8, 8)] * 2, r"a list of 2 arrays of shape \(3, 8, 8\); np\.stack\(pictures\) makes one"),
+        ((picture(1, 3, 8, 8),) * 2, r"a tuple of 2 arrays of shape .*; np\.concatenate\(pictures\) makes"),
+        (
+            [picture(3, 8, 8), picture(3, 9, 8)],
+            r"several shapes \(\(3, 8, 8\), \(3, 9, 8\)\); bring the",
+        ),
+        ([Image.new("RGB", (8, 8))], r"a list of 1 PIL pictures; np\.stack\(\[transforms\(picture\) for"),
+        (["a.jpg", "b.jpg"], "a list of 2 texts or paths; open the pictures"),
+        ([None, picture(3, 8, 8)], "a list of NoneType, ndarray; one array of floats is needed"),
+        ([[0.5, 0.5], [0.5]], "this list cannot be made one: .*inhomogeneous"),
+        (np.float32, "got a type"),
+    ],
+)
+@pytest.mark.parametrize("network", [net, lambda: nn.Sequential(nn.Sequential(ReadsItsShape()))])
+def test_what_is_meant_by_what_is_no_array(network, value, said):
+    with pytest.raises((TypeError, ValueError), match=f"^Sequential: expected an array of floats, .*{said}"):
+        network()(value)
+
+
+class ReadsItsShape(VisionTransformer):
+    """A network of rvision's whose first step is no layer."""
+
+    def __init__(self):
+        super().__init__(8, 4, 1, 1, 8, 8, num_classes=2)
+
+
+class TakesAWord(nn.Module):
+    """A network of the user's own may take what it likes, and its errors are its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def forward(self, what, x=None):
+        if what == "twice":
+            return self.fc(self.fc(x))
+        return self.fc(what)
+
+
+def test_networks_of_the_users_own_take_what_they_like():
+    model, x = TakesAWord(), picture(1, 2)
+    assert np.array_equal(model("twice", x), model.fc(model.fc(x)))
+    with pytest.raises(TypeError, match=r"^Linear: expected an array of floats, got the text 'once'"):
+        model("once", x)
+    with pytest.raises(TypeError, match=r"missing 1 required positional argument"):
+        model()
+    with pytest.raises(
+        TypeError, match=r"^fc: expected an array of floats, got a list of 2 arrays; np\.stack"
+    ):
+        model([x, x])
+    assert np.array_equal(nn.Identity()("cat.jpg"), "cat.jpg")
+
+
 def test_channels_last_is_recognised():
     with pytest.raises(rvision.ShapeError, match=r"channels last: use transforms.ToTensor\(\)"):
         net()(picture(8, 9, 3))
@@ -143,6 +208,15 @@ def test_torch_tensors():
         model(tensor.to("meta"))
     with pytest.raises(TypeError, match="ToTensor"):
         model((tensor * 255).to(torch.uint8))
+    for odd in (tensor.to_sparse(), tensor.to(torch.float8_e4m3fn)):
+        with pytest.raises(TypeError, match=r"^Sequential: expected an array of floats, and this Tensor"):
+            model(odd)
+    with pytest.raises(TypeError, match=r"got an array of int64; use .*ToTensor"):
+        model(tensor.long())
+    with pytest.raises(TypeError, match="got one of complex64"):
+        model(tensor.to(torch.complex64))
+    with pytest.raises(TypeError, match=r"a list of 2 arrays of shape \(3, 8, 8\); np\.stack"):
+        model([tensor[0], tensor[0]])
 
 
 class Many(nn.Module):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_array", "as_input", "is_array"]
+from rvision._frames import has_other_frames
+from rvision._trace import Symbol, tracer_of
+from rvision.errors import ArgumentError
+
+__all__ = ["as_array", "as_input", "is_array", "refused"]
 
 _TO_TENSOR = (
     "use rvision.transforms.ToTensor() (which scales 0..255 to 0..1) or the weights' transforms(), "
@@ -66,11 +72,12 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return value
     kind = type(value)
-    if kind.__module__.partition(".")[0] == "PIL":
-        raise TypeError(
-            f"{where}: expected an array of floats, got a PIL picture; "
-            "use rvision.transforms.ToTensor() or the weights' transforms()"
-        )
+    if _holds(value, (Symbol,)):
+        tracer = tracer_of(value)
+        where = tracer.where if tracer is not None else where
+        raise TypeError(f"{where}: expected an array of floats, got {_described(value)}")
+    if _is_picture(value):
+        raise TypeError(f"{where}: expected an array of floats, got {_described(value)}")
     if hasattr(value, "requires_grad") and hasattr(value, "detach"):
         _check_tensor(value, where)
     if (
@@ -80,8 +87,125 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     ):
         return np.from_dlpack(value)
     if not is_array(value) and not isinstance(value, list | tuple | float):
-        raise TypeError(f"{where}: expected an array of floats, got {kind.__module__}.{kind.__qualname__}")
-    return np.asarray(value)
+        raise TypeError(f"{where}: expected an array of floats, got {_described(value)}")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ArgumentError(
+            f"{where}: expected an array of floats, and this {kind.__name__} cannot be made one: {error}"
+        ) from None
+    except (TypeError, RuntimeError) as error:
+        # So say torch's sparse and quantised tensors, and those of types that NumPy lacks.
+        raise TypeError(
+            f"{where}: expected an array of floats, and this {kind.__name__} cannot be made one: {error}"
+        ) from None
+
+
+def refused(error: Exception, where: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError | None:
+    """Say what a network was called with instead of an array, if that is why it failed.
+
+    A network of the user's own may take anything, so this is asked only after the fact: where `error` came
+    out of rvision's own code alone, and the first argument is nothing that a layer could take.
+
+    Parameters
+    ----------
+    error : Exception
+        What the network failed with.
+    where : str
+        What was called.
+    args, kwargs
+        What it was called with.
+
+    Returns
+    -------
+    TypeError or None
+        What to raise instead.
+    """
+    given = [*args, *kwargs.values()]
+    if not given or has_other_frames(error):
+        return None
+    value = given[0]
+    if is_array(value) or isinstance(value, float):
+        return None
+    if isinstance(value, list | tuple) and not _holds(value, (str, bytes, os.PathLike, Mapping)):
+        # Nested lists of numbers are arrays, and what is wrong with their values has been said.
+        arrays = any(is_array(item) for item in value)
+        if not arrays and not isinstance(error, AttributeError):
+            return None
+    return TypeError(f"{where}: expected an array of floats, got {_described(value)}")
+
+
+def _holds(value: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, kinds) for item in value)
+
+
+def _is_picture(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "PIL"
+
+
+def _described(value: Any) -> str:
+    """Say what something is that is no array, and what to do to have one."""
+    if _is_picture(value):
+        return "a PIL picture; use rvision.transforms.ToTensor() or the weights' transforms()"
+    if isinstance(value, str | os.PathLike):
+        return (
+            f"the {'text' if isinstance(value, str) else 'path'} {str(value)!r}; open the picture with "
+            "PIL.Image.open and prepare it with the weights' transforms()"
+        )
+    if isinstance(value, bytes | bytearray):
+        return (
+            f"{len(value)} bytes; open the picture with PIL.Image.open(io.BytesIO(...)) and prepare it with "
+            "the weights' transforms()"
+        )
+    if value is None:
+        return "None; the function that should have made the input may lack a return"
+    if isinstance(value, list | tuple):
+        return _several(value)
+    if isinstance(value, Mapping):
+        keys = ", ".join(repr(key) for key in list(value)[:4]) + (", ..." if len(value) > 4 else "")
+        return f"a {type(value).__name__} with the keys {keys}; pass the array in it"
+    kind = type(value)
+    if kind.__module__ == "builtins":
+        return f"the {kind.__name__} {value!r}" if isinstance(value, int) else f"a {kind.__name__}"
+    return f"a {kind.__module__}.{kind.__qualname__}"
+
+
+def _several(values: Sequence[Any]) -> str:
+    """Say how a list of pictures becomes a batch."""
+    kind = type(values).__name__
+    if values and all(_is_picture(value) for value in values):
+        return (
+            f"a {kind} of {len(values)} PIL pictures; "
+            "np.stack([transforms(picture) for picture in pictures]) with the weights' transforms() "
+            "makes a batch"
+        )
+    if values and all(isinstance(value, str | os.PathLike) for value in values):
+        return (
+            f"a {kind} of {len(values)} texts or paths; open the pictures with PIL.Image.open and "
+            "prepare them with the weights' transforms()"
+        )
+    shapes = [
+        value.traced_shape if isinstance(value, Symbol) else getattr(value, "shape", None) for value in values
+    ]
+    if not values or any(shape is None for shape in shapes):
+        kinds = ", ".join(dict.fromkeys(type(value).__name__ for value in values)) or "nothing"
+        return f"a {kind} of {kinds}; one array of floats is needed"
+    if any(isinstance(value, Symbol) for value in values):
+        # Within a network its values have their batch dimension, whatever was passed.
+        return (
+            f"a {kind} of {len(values)} arrays; np.stack makes a batch of pictures (C, H, W) of one size, "
+            "np.concatenate one of batches (N, C, H, W); pass each to its own argument if they are several "
+            "inputs"
+        )
+    if len(set(map(tuple, shapes))) > 1:
+        some = ", ".join(str(tuple(shape)) for shape in shapes[:3]) + (", ..." if len(shapes) > 3 else "")
+        return (
+            f"a {kind} of {len(values)} arrays of several shapes ({some}); bring the pictures to one size, "
+            "which the weights' transforms() do, and np.stack them, or call the network for each"
+        )
+    shape = tuple(shapes[0])
+    join = "np.concatenate(pictures)" if len(shape) == 4 else "np.stack(pictures)"
+    return f"a {kind} of {len(values)} arrays of shape {shape}; {join} makes one batch of them"
 
 
 def _check_tensor(tensor: Any, where: str) -> None:

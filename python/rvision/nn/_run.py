@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from rvision import _rvision
 from rvision._trace import Symbol, Tracer
-from rvision.errors import ArgumentError, ShapeError
-from rvision.nn._inputs import as_input, is_array
+from rvision.errors import ArgumentError, ShapeError, UnsupportedError
+from rvision.nn._inputs import as_input, is_array, refused
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
@@ -174,6 +174,8 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
         If a layer cannot take the shape that reaches it.
     TypeError
         If an input is not an array of floats.
+    UnsupportedError
+        If `forward` does what cannot be traced.
     """
     arrays: list[NDArray[np.float32]] = []
     try:
@@ -181,6 +183,11 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
         return trace.run(arrays)
     except ShapeError as error:
         raise _explained(error, arrays) from None
+    except (TypeError, ValueError, AttributeError, UnsupportedError) as error:
+        said = refused(error, type(module).__name__, args, kwargs)
+        if said is None:
+            raise
+        raise said from None
 
 
 def profile_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], runs: int) -> Timed:
