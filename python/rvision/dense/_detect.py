@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvision.dense._convolutionize import Size
 from rvision.dense._map import Map
-from rvision.dense._pictures import Scale
+from rvision.dense._pictures import Scale, Transform
 from rvision.dense._predict import predict
 from rvision.errors import ArgumentError
 from rvision.nn import Module
@@ -35,7 +35,7 @@ class SlidingWindowDetector:
     scales : sequence, or "overfeat"
         Factors of the picture's size, or sizes, as for :func:`rvision.dense.predict`. In a smaller picture a
         window covers more of it, so that larger things are found; :func:`scale_factors` makes a series.
-        Other scales than (1.0,) need a PIL picture or pixels.
+        Other scales than (1.0,) need a picture that `transform` prepares.
     stride : int or (vertical, horizontal), optional
         From a window to the next, in pixels of the scaled picture; by default the network's own.
     threshold : float
@@ -79,7 +79,7 @@ class SlidingWindowDetector:
         input_size: Size | None = None,
         padding: str = "shared",
         squeeze: str | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Transform | None = None,
         classes: Sequence[int] | None = None,
         max_detections: int | None = None,
     ) -> None:

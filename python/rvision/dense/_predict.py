@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from rvision._frames import ends_at_caller
 from rvision.dense._convolutionize import Convolutionized, Size, convolutionize, stride_pair, window_size
 from rvision.dense._map import Map
-from rvision.dense._pictures import OVERFEAT_SIZES, Scale, as_picture, prepared, scaled
+from rvision.dense._pictures import (
+    OVERFEAT_SIZES,
+    Scale,
+    Transform,
+    height_and_width,
+    prepared,
+    scaled,
+    unprepared,
+)
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import Module
 
@@ -37,7 +45,7 @@ def predict(
     padding: str = "shared",
     squeeze: str | None = None,
     scales: None = None,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
 ) -> Map: ...
 
 
@@ -51,7 +59,7 @@ def predict(
     padding: str = "shared",
     squeeze: str | None = None,
     scales: Sequence[Scale] | str,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
 ) -> list[Map]: ...
 
 
@@ -65,7 +73,7 @@ def predict(
     padding: str = "shared",
     squeeze: str | None = None,
     scales: Sequence[Scale] | str | None = None,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
 ) -> Map | list[Map]:
     """Classify the windows all over a picture, at every `stride` pixels.
 
@@ -74,8 +82,9 @@ def predict(
     model : Module
         A classifier, or what `convolutionize` made of one (then without `stride`, `input_size`, `squeeze`).
     image : array_like or PIL.Image.Image
-        A prepared picture (C, H, W), float32, as `weights.transforms()` returns them but of any size; or a
-        Pillow image or uint8 pixels (H, W, C), which `transform` prepares.
+        A prepared picture (C, H, W), float32, as `weights.transforms()` returns them but of any size. Or,
+        with `transform`, what that prepares: a Pillow image, uint8 pixels (H, W, C), or an array (C, H, W) of
+        uint8 or of floats between 0 and 1.
     stride : int or (vertical, horizontal), optional
         Pixels from a window to the next; by default the network's own.
     input_size : int, (H, W) or (C, H, W), optional
@@ -93,10 +102,12 @@ def predict(
         ``"global"`` for networks with squeeze and excitation, as for `convolutionize`.
     scales : sequence, or "overfeat", optional
         Factors by which the picture is resized, or sizes (height, width); the six of OverFeat's table 5 by
-        name. For Pillow images and uint8 pixels.
+        name. For what `transform` prepares. Arrays (C, H, W) of floats are resized as floats, which is not
+        rounded to 256 levels as in a Pillow image.
     transform : callable, optional
-        Prepares a picture. Of a preset (`weights.transforms()`) resizing and cropping is left out; any other
-        callable must return (C, H, W) of the picture's height and width.
+        Prepares a picture, also one of floats: without it an array of floats is taken as prepared. Of a
+        preset (`weights.transforms()`) resizing and cropping is left out; any other callable is given the
+        picture or the array (C, H, W), and must return (C, H, W) of its height and width.
 
     Returns
     -------
@@ -107,7 +118,8 @@ def predict(
     Raises
     ------
     ArgumentError
-        If the picture is smaller than the window, or an argument lies outside its range.
+        If the picture is smaller than the window, an argument lies outside its range, or floats that a preset
+        is to prepare lie outside of [0, 1].
     UnsupportedError
         If a layer has no dense form, and `padding` is not ``"per_window"``.
 
@@ -121,14 +133,14 @@ def predict(
     where = "dense.predict"
     check_padding(padding, where)
     forms = Forms(model, stride, input_size, squeeze, where)
-    picture = as_picture(image)
     if scales is None:
-        array = prepared(image, transform, picture, where)
+        array = prepared(image, transform, where)
         return _run(forms, array, padding, array.shape[1:], where)
+    picture = unprepared(image, transform, where)
     if picture is None:
         raise ArgumentError(
             f"{where}: scales: a picture is resized before it is prepared; give a Pillow image or uint8 "
-            "pixels (H, W, C), and transform="
+            "pixels (H, W, C), or floats (C, H, W) between 0 and 1, and transform="
         )
     if isinstance(scales, str):
         if scales != "overfeat":
@@ -136,9 +148,8 @@ def predict(
         scales = OVERFEAT_SIZES
     maps = []
     for scale in scales:
-        resized = scaled(picture, scale, where)
-        array = prepared(resized, transform, resized, where)
-        maps.append(_run(forms, array, padding, (picture.height, picture.width), where))
+        array = prepared(scaled(picture, scale, where), transform, where)
+        maps.append(_run(forms, array, padding, height_and_width(picture), where))
     return maps
 
 

@@ -13,11 +13,11 @@ from rvision._frames import ends_at_caller
 from rvision.dense._blocks import Axis, Block, blocks
 from rvision.dense._convolutionize import Convolutionized, Size
 from rvision.dense._map import Map, window_boxes
-from rvision.dense._pictures import as_picture, prepared
+from rvision.dense._pictures import Transform, prepared
 from rvision.dense._predict import Forms, cells
 from rvision.errors import ArgumentError
 from rvision.nn._run import trace_for
-from rvision.transforms._pictures import is_pil, is_pixels
+from rvision.transforms._pictures import is_pil, is_pixels, to_pil
 
 __all__ = ["Rows", "Scan", "scan"]
 
@@ -86,7 +86,7 @@ def scan(
     callback: Callable[[Map], None] | None = None,
     input_size: Size | None = None,
     squeeze: str | None = None,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
     memory: int = 1 << 30,
     progress: bool = False,
 ) -> Any:
@@ -102,8 +102,9 @@ def scan(
     model : Module
         A classifier, or what `convolutionize` made of one.
     source : array_like, PIL.Image.Image or Rows
-        The picture: pixels (H, W, C) or (H, W) of uint8 or a prepared picture (C, H, W) of float32, in
-        memory or as a `numpy.memmap`; or an object that reads rows, see `dense.Rows`.
+        The picture: pixels (H, W, C) or (H, W) of uint8, or a picture (C, H, W) of floats (or, with
+        `transform`, of uint8), in memory or as a `numpy.memmap`; or an object that reads rows, see
+        `dense.Rows`. Floats without `transform` are taken as prepared.
     stride : int or (vertical, horizontal), optional
         As for `dense.predict`.
     top : int, optional
@@ -115,7 +116,8 @@ def scan(
     input_size, squeeze : optional
         As for `convolutionize`.
     transform : callable, optional
-        Prepares pixels, as for `dense.predict`; each pixel by itself, since it sees parts of the picture.
+        Prepares the picture, also one of floats, as for `dense.predict`; each pixel by itself, since it sees
+        parts of the picture.
     memory : int
         About how many bytes to use, besides weights and what is returned.
     progress : bool
@@ -174,30 +176,38 @@ def scan(
 class _Picture:
     """A picture whose rows are read when they are needed."""
 
-    def __init__(self, source: Any, transform: Callable[[Any], Any] | None) -> None:
+    def __init__(self, source: Any, transform: Transform | None) -> None:
         self._transform = transform
-        picture = np.asarray(source) if is_pil(source) else source
-        is_array = isinstance(picture, np.ndarray)
-        if not is_array and not isinstance(picture, Rows):
+        self._source = source
+        self.size: tuple[int, int]
+        # Whether it is an array (C, H, W), of floats or uint8, rather than pixels.
+        self._planes = False
+        if is_pil(source):
+            self.size = source.height, source.width
+            return
+        is_array = isinstance(source, np.ndarray)
+        if not is_array and not isinstance(source, Rows):
             raise ArgumentError(
                 f"{_WHERE}: source: expected an array, a Pillow image or an object with shape and read(top, "
                 f"bottom), got {type(source).__name__}"
             )
-        self._source = picture
-        shape = tuple(picture.shape)
+        shape = tuple(source.shape)
         grey = len(shape) == 2
-        self._prepared = is_array and not is_pixels(picture) and not (grey and picture.dtype == np.uint8)
-        if self._prepared and len(shape) != 3:
+        self._planes = is_array and not is_pixels(source) and not (grey and source.dtype == np.uint8)
+        if self._planes and len(shape) != 3:
             raise ArgumentError(
-                f"{_WHERE}: source: expected pixels (H, W, C) of uint8 or a prepared picture (C, H, W), got "
-                f"{picture.dtype} of shape {shape}"
+                f"{_WHERE}: source: expected pixels (H, W, C) of uint8 or a picture (C, H, W), got "
+                f"{source.dtype} of shape {shape}"
             )
-        self.size: tuple[int, int] = shape[1:] if self._prepared else shape[:2]
+        self.size = shape[1:] if self._planes else shape[:2]
 
-    def rows(self, top: int, bottom: int) -> NDArray[Any]:
+    def rows(self, top: int, bottom: int) -> Any:
         """Return rows as they come."""
-        if self._prepared:
+        if self._planes:
             return self._source[:, top:bottom]
+        if is_pil(self._source):
+            # Cut out as it is: whether it has a palette or another colour space is for the transform.
+            return self._source.crop((0, top, self._source.width, bottom))
         if isinstance(self._source, np.ndarray):
             return np.asarray(self._source[top:bottom])
         rows = np.asarray(self._source.read(top, bottom))
@@ -209,18 +219,14 @@ class _Picture:
             )
         return rows
 
-    def prepare(self, rows: NDArray[Any], left: int, right: int) -> NDArray[np.float32]:
+    def prepare(self, rows: Any, left: int, right: int) -> NDArray[np.float32]:
         """Return columns of rows, prepared: (C, rows, right - left)."""
-        if self._prepared:
-            return prepared(rows[:, :, left:right], None, None, _WHERE)
-        part = np.ascontiguousarray(rows[:, left:right])
-        picture = as_picture(part)
-        if picture is None:
-            # Rows so few that they could be a tensor's channels.
-            from rvision.transforms._pictures import to_pil
-
-            picture = to_pil(part)
-        return prepared(picture, self._transform, picture, _WHERE)
+        if self._planes:
+            return prepared(rows[:, :, left:right], self._transform, _WHERE)
+        if is_pil(rows):
+            return prepared(rows.crop((left, 0, right, rows.height)), self._transform, _WHERE)
+        # Made a picture here: rows so few that they could be a tensor's channels are pixels too.
+        return prepared(to_pil(rows[:, left:right]), self._transform, _WHERE)
 
 
 class _Run:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvision.dense._convolutionize import Size
-from rvision.dense._pictures import Scale, as_picture, prepared
+from rvision.dense._pictures import Scale, Transform, prepared, unprepared
 from rvision.dense._predict import Forms, check_padding, predict
 from rvision.errors import ArgumentError
 from rvision.nn import Module
+from rvision.transforms.functional import hflip
 
 __all__ = ["average", "five_crop", "multi_scale", "random_crops", "ten_crop"]
 
 _AVERAGES = ("probs", "logprobs", "logits")
-
-Transform = Callable[[Any], Any]
 
 
 def average(logits: Any, how: str = "probs") -> NDArray[np.float32]:
@@ -101,7 +100,7 @@ def ten_crop(
         A classifier, or what `convolutionize` made of one.
     image : array_like or PIL.Image.Image
         A prepared picture (C, H, W), usually 256 x 256 for windows of 224, or one that `transform` prepares
-        in its own size, as for `dense.predict`.
+        in its own size, as for `dense.predict`; without `transform` floats are taken as prepared.
     average : str
         ``"probs"``, ``"logprobs"`` or ``"logits"``, as for `dense.average`.
     padding : str
@@ -196,8 +195,9 @@ def multi_scale(
     ----------
     model, stride, padding, input_size, squeeze, transform
         As for `dense.predict`.
-    image : PIL.Image.Image or numpy.ndarray
-        A picture, as it is resized before it is prepared.
+    image : PIL.Image.Image or array_like
+        A picture, as it is resized before it is prepared: a Pillow image, uint8 pixels (H, W, C), or an array
+        (C, H, W) of uint8 or of floats between 0 and 1.
     scales : sequence, or "overfeat"
         Factors of the picture's size, or sizes (height, width), as for `dense.predict`.
     average : str
@@ -209,13 +209,14 @@ def multi_scale(
     -------
     numpy.ndarray, (classes,), float32
     """
-    from PIL import Image, ImageOps
-
-    picture = as_picture(image)
-    if not isinstance(picture, Image.Image):
-        raise ArgumentError("dense.multi_scale: image: expected a Pillow image or uint8 pixels (H, W, C)")
+    picture = unprepared(image, transform, "dense.multi_scale")
+    if picture is None:
+        raise ArgumentError(
+            "dense.multi_scale: image: a picture is resized before it is prepared; give a Pillow image or "
+            "uint8 pixels (H, W, C), or floats (C, H, W) between 0 and 1, and transform="
+        )
     views = []
-    for each in (picture, ImageOps.mirror(picture))[: 1 + flip]:
+    for each in (picture, hflip(picture))[: 1 + flip]:
         maps = predict(
             model,
             each,
@@ -237,7 +238,7 @@ _average = average
 
 
 def _array(image: Any, transform: Transform | None, forms: Forms, where: str) -> NDArray[np.float32]:
-    array = prepared(image, transform, as_picture(image), where)
+    array = prepared(image, transform, where)
     forms.check(array.shape[1:], where)
     return array
 
