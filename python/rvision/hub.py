@@ -75,7 +75,8 @@ def local_file(
     url : str
         An http or https address, or the package URL of a file that an installed Python package carries.
     model_dir : path, optional
-        The folder for it; `<get_dir()>/checkpoints` by default.
+        The folder for it; `<get_dir()>/checkpoints` by default. A package's file stays where it is: this,
+        `progress` and `file_name` are for downloads.
     progress : bool
         Show a bar on stderr while downloading.
     check_hash : bool

@@ -64,6 +64,12 @@ def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[
     if args.std is not None and not all(args.std):
         raise ArgumentError("--std: values must not be zero")
     if channels == 1:
+        if isinstance(args.crop, int):
+            raise ArgumentError(f"--crop: {name} takes squares that are resized, not cut out; see --resize")
+        if args.crop == "none" and args.resize is not None:
+            raise ArgumentError(
+                "--resize: --crop none takes pictures in their own size; leave out one of them"
+            )
         size = args.resize or 28
         return Grey(None if args.crop == "none" else size, args.mean, args.std)
     if weights is not None:

@@ -221,7 +221,7 @@ def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveF
     model : Module
         A classifier, or what `convolutionize` made of one.
     input_size : int, (H, W) or (C, H, W), optional
-        The classifier's window, as for `convolutionize`.
+        The classifier's window, as for `convolutionize`; not for what that made.
 
     Returns
     -------
@@ -234,6 +234,10 @@ def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveF
         As `convolutionize`.
     """
     if isinstance(model, Convolutionized):
+        if input_size is not None:
+            raise ArgumentError(
+                "receptive_field: input_size belongs to convolutionize(), which made this; leave it out"
+            )
         dense = model.geometry()
     else:
         channels, window = window_size(model, input_size)

@@ -24,7 +24,7 @@ from rvision.dense._pictures import (
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import Module
 
-__all__ = ["Forms", "cells", "check_padding", "predict"]
+__all__ = ["Forms", "cells", "predict"]
 
 _PADDINGS = ("shared", "per_window")
 
@@ -99,7 +99,8 @@ def predict(
             Zeros, as if the window were cut out: each cell is the classifier's output for its window,
             exactly. Where the network has padding (or no dense form), it is run on each window.
     squeeze : str, optional
-        ``"global"`` for networks with squeeze and excitation, as for `convolutionize`.
+        ``"global"`` for networks with squeeze and excitation, as for `convolutionize`; others have nothing to
+        squeeze. Not with `padding="per_window"`, which squeezes each window alone.
     scales : sequence, or "overfeat", optional
         Factors by which the picture is resized, or sizes (height, width); the six of OverFeat's table 5 by
         name. For what `transform` prepares. Arrays (C, H, W) of floats are resized as floats, which is not
@@ -131,8 +132,8 @@ def predict(
     own edges; cells on the network's own grid are its own map's there too.
     """
     where = "dense.predict"
-    check_padding(padding, where)
     forms = Forms(model, stride, input_size, squeeze, where)
+    forms.check_padding(padding, where)
     if scales is None:
         array = prepared(image, transform, where)
         return _run(forms, array, padding, array.shape[1:], where)
@@ -153,12 +154,6 @@ def predict(
     return maps
 
 
-def check_padding(padding: str, where: str) -> None:
-    """Raise if `padding` is neither of the two ways."""
-    if padding not in _PADDINGS:
-        raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
-
-
 class Forms:
     """A classifier and its dense form for a stride."""
 
@@ -175,7 +170,9 @@ class Forms:
                 )
             self.classifier, self.dense = model.model, model
             self.window, self.stride = model.window_size, model.stride
+            self._squeeze = model.squeeze
             return
+        self._squeeze = squeeze
         self.classifier = model
         _, self.window = window_size(model, input_size)
         self.stride = None if stride is None else stride_pair(stride)
@@ -191,6 +188,16 @@ class Forms:
             assert self.refusal is not None
             raise self.refusal
         return self.dense
+
+    def check_padding(self, padding: str, where: str) -> None:
+        """Raise if `padding` is neither of the two ways, or contradicts squeeze="global"."""
+        if padding not in _PADDINGS:
+            raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
+        if padding == "per_window" and self._squeeze is not None:
+            raise ArgumentError(
+                f"{where}: padding='per_window' lets each window be squeezed alone, and squeeze="
+                f"{self._squeeze!r} the whole picture; leave out one of them"
+            )
 
     def check(self, size: Sequence[int], where: str) -> None:
         """Raise if a picture of this height and width has no room for a window."""

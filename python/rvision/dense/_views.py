@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvision.dense._convolutionize import Size
 from rvision.dense._pictures import Scale, Transform, prepared, unprepared
-from rvision.dense._predict import Forms, check_padding, predict
+from rvision.dense._predict import Forms, predict
 from rvision.errors import ArgumentError
 from rvision.nn import Module
 from rvision.transforms.functional import hflip
@@ -245,7 +245,7 @@ def _array(image: Any, transform: Transform | None, forms: Forms, where: str) ->
 
 def _five(forms: Forms, array: NDArray[np.float32], padding: str, where: str) -> NDArray[np.float32]:
     """Return the logits of the crops: top left, top right, bottom left, bottom right, centre."""
-    check_padding(padding, where)
+    forms.check_padding(padding, where)
     size, (height, width) = array.shape[1:], forms.window
     down, across = size[0] - height, size[1] - width
     # As torchvision's centre crop: halves go to the even number.

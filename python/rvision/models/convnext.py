@@ -123,15 +123,13 @@ class ConvNeXt(nn.Module):
     norm_layer : callable, optional
         Makes the normalisations outside of the blocks from a channel count, `LayerNorm2d` with eps 1e-6 by
         default.
-    **kwargs
-        Ignored, as torchvision does.
 
     Raises
     ------
     ValueError
         If `block_setting` is empty.
     TypeError
-        If it is no sequence of CNBlockConfig.
+        If it is no sequence of CNBlockConfig, or an argument is none of these (torchvision ignores it).
     """
 
     def __init__(
@@ -142,7 +140,6 @@ class ConvNeXt(nn.Module):
         num_classes: int = 1000,
         block: Callable[..., nn.Module] | None = None,
         norm_layer: Callable[..., nn.Module] | None = None,
-        **kwargs: Any,
     ) -> None:
         super().__init__()
         if not block_setting:

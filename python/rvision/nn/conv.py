@@ -117,8 +117,8 @@ class Conv2dSame(Conv2d):
     """Convolution padded as TensorFlow's 'same', (N, C, H, W) to (N, C', ceil(H/stride), ceil(W/stride)).
 
     The padding follows the input: the least that gives this size, with an odd zero below and to the right.
-    So a 3x3 kernel at stride 2 pads an even size by (0, 1) and an odd one by (1, 1). `padding` is ignored,
-    as in timm, whose class it is.
+    So a 3x3 kernel at stride 2 pads an even size by (0, 1) and an odd one by (1, 1). It is timm's class,
+    which ignores `padding`; here that can only be 0, or "same".
     """
 
     def __init__(
@@ -132,6 +132,10 @@ class Conv2dSame(Conv2d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
+        if padding != "same" and F.pair(padding, "Conv2dSame: padding") != (0, 0):
+            raise ArgumentError(
+                f"Conv2dSame: padding: follows the input, got {padding!r}; leave it out, or take Conv2d"
+            )
         super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
 
     def forward(self, input: Any) -> Any:

@@ -393,7 +393,7 @@ class Module:
         """Return parameters and persistent buffers by name.
 
         Its `_metadata` says which version of each module's names these are, as in torch. Values are read-only
-        arrays, except for integer buffers, which are copies.
+        arrays, except for integer buffers, which are copies. `keep_vars` is torch's for gradients: no effect.
         """
         return _state.save(self, prefix, destination)
 
@@ -487,8 +487,10 @@ class Module:
         UnsupportedError
             For any other device or type.
         """
-        kwargs.pop("memory_format", None)
-        kwargs.pop("non_blocking", None)
+        for name in ("memory_format", "non_blocking"):
+            kwargs.pop(name, None)
+        if unknown := kwargs.keys() - {"device", "dtype", "tensor"}:
+            raise TypeError(f"{type(self).__name__}.to() got an unexpected keyword argument {min(unknown)!r}")
         dtype: type[np.floating[Any]] | None = None
         for wish in [*args, *kwargs.values()]:
             if wish is None or isinstance(wish, bool):

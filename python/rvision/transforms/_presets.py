@@ -34,7 +34,7 @@ class ImageClassification:
     interpolation : InterpolationMode
         The resampling filter.
     antialias : bool or None
-        Kept for torchvision's signature: Pillow's filters always are.
+        For torchvision's signature: filters are antialiased, always; False warns when it is ignored.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class ImageClassification:
         return to_rgb(img)
 
     def _crop(self, img: Any) -> Any:
-        return F.center_crop(F.resize(img, self.resize_size, self.interpolation), self.crop_size)
+        resized = F.resize(img, self.resize_size, self.interpolation, antialias=self.antialias)
+        return F.center_crop(resized, self.crop_size)
 
     def _finish(self, tensor: np.ndarray) -> np.ndarray:
         return F.normalize(tensor, self.mean, self.std, inplace=True)

@@ -55,7 +55,8 @@ def draw_bounding_boxes(
     width : int
         Of the lines, in pixels, inwards.
     font : str, optional
-        A TrueType file, or a font's name that Pillow finds. By default Pillow's own.
+        A TrueType file, or a font's name that Pillow finds. By default Pillow's own. Without `labels` nothing
+        is written, and this and `font_size` have no effect.
     font_size : int, optional
         By default 10, on pictures over 500 pixels high a fiftieth of the height.
 

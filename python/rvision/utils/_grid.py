@@ -43,9 +43,9 @@ def make_grid(
     normalize : bool
         Whether values are spread from black to white: `value_range`, or the smallest to the largest.
     value_range : (float, float), optional
-        Smallest and largest value; by default those that there are.
+        Smallest and largest value, with `normalize`; by default those that there are.
     scale_each : bool
-        Whether each picture's own smallest and largest value are taken.
+        Whether each picture's own smallest and largest value are taken, with `normalize`.
     pad_value : float
         Between the pictures; of 255 for uint8, of 1 for floats.
 
@@ -59,12 +59,16 @@ def make_grid(
     ShapeError
         If the pictures are not of one size.
     ArgumentError
-        If there is no picture, or `nrow`, `padding`, `value_range` or `pad_value` is out of range.
+        If there is no picture; if `nrow`, `padding`, `value_range` or `pad_value` is out of range; or if
+        `value_range` or `scale_each` comes without `normalize`, which torchvision ignores.
     """
     if nrow < 1:
         raise ArgumentError(f"make_grid: nrow must be 1 or more, got {nrow}")
     if padding < 0:
         raise ArgumentError(f"make_grid: padding must be 0 or more, got {padding}")
+    if not normalize and (value_range is not None or scale_each):
+        name = "scale_each" if value_range is None else "value_range"
+        raise ArgumentError(f"make_grid: {name} spreads values, which only normalize=True does; add it")
     images = _stacked(tensor)
     if normalize:
         images = _normalized(images, value_range, scale_each)

@@ -108,7 +108,7 @@ def load(
         Taken from the front of the names that begin with it, such as ``"module."``.
     unwrap : bool
         ``False`` returns everything that was saved as it was nested, with a placeholder
-        (:class:`rvision._rvision.NotLoaded`) where an object is no data.
+        (:class:`rvision._rvision.NotLoaded`) where an object is no data. Not with `key` and `strip_prefix`.
 
     Returns
     -------
@@ -141,6 +141,9 @@ def load(
     >>> weights["conv1.weight"].shape  # doctest: +SKIP
     (64, 3, 7, 7)
     """
+    if not unwrap and (key is not None or strip_prefix is not None):
+        name = "strip_prefix" if key is None else "key"
+        raise ArgumentError(f"load: {name} is for state dicts, and unwrap=False returns all that was saved")
     checkpoint = _open(path)
     if not unwrap:
         return checkpoint.content()
