@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rvision import _rvision
+from rvision import _alias, _rvision
 from rvision.errors import ShapeError, UnsupportedError
 
 __all__ = ["Shape", "Symbol", "Tracer", "concat", "tracer_of"]
@@ -77,6 +77,15 @@ class Tracer:
         finally:
             self._scopes.pop()
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Name nodes within the present module, also where it is a leaf and they are not what it does."""
+        self._scopes.append((self.path, False))
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
     def name(self, label: str) -> str:
         """Give the next node its name: the module's for a leaf, else `label` within the module.
 
@@ -96,7 +105,8 @@ class Tracer:
 
     def input(self, name: str, shape: Sequence[int], fixed: Sequence[bool]) -> Symbol:
         """Add an input of the network."""
-        return Symbol(self, self.builder.input(self._unique(name), shape), tuple(fixed))
+        value = self.builder.input(self._unique(name), shape)
+        return Symbol(self, value, tuple(fixed), _alias.Memory(_alias.PLAIN))
 
     def _unique(self, name: str) -> str:
         while name in self._names:
@@ -107,11 +117,15 @@ class Tracer:
     def constant(self, value: Any) -> Symbol:
         """Add an array that `forward` combines with symbols: a parameter as it is, or a copy of an array."""
         handle = getattr(value, "_handle", None)
+        plain = handle is not None
         if handle is None:
-            handle = _rvision.Parameter(np.asarray(value, np.float32, order="C"))
+            array = np.asarray(value)
+            plain = array.flags.c_contiguous
+            handle = _rvision.Parameter(np.asarray(array, np.float32, order="C"))
         path = self.path
         name = self._unique(f"{path}.constant" if path else "constant")
-        return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape))
+        memory = _alias.Memory(_alias.PLAIN if plain else _alias.UNKNOWN, _alias.Storage(constant=True))
+        return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape), memory)
 
     def evaluate(self, module: Callable[[Any], Any], value: Any) -> Any:
         """Run a part of the network that sees constants only, once a trace and not once a run.
@@ -195,16 +209,22 @@ class Shape(Sequence[int]):
         return count
 
 
-class Symbol:
+class Symbol(_alias.InPlace):
     """A float32 array of a network that is being traced.
 
     It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
     `float`, iteration and NumPy functions raise :class:`~rvision.UnsupportedError`.
+
+    Operations in place change what the symbol stands for; `memory` tells which others they change
+    (:mod:`rvision._alias`).
     """
 
-    __slots__ = ("__weakref__", "_fixed", "_shape", "_tracer", "_value")
+    __slots__ = ("__weakref__", "_fixed", "_shape", "_tracer", "_value", "memory")
 
-    def __init__(self, tracer: Tracer, value: int, fixed: tuple[bool, ...]) -> None:
+    def __init__(
+        self, tracer: Tracer, value: int, fixed: tuple[bool, ...], memory: _alias.Memory | None = None
+    ) -> None:
+        self.memory = _alias.Memory(_alias.UNKNOWN) if memory is None else memory
         self._tracer = tracer
         self._value = value
         self._shape: tuple[int, ...] = tuple(tracer.builder.shape(value))
@@ -273,19 +293,34 @@ class Symbol:
                 "values must reach a module through the arguments of forward, not through attributes or "
                 "globals"
             )
-        return self._value
+        return _alias.current(self)
+
+    def rebind(self, value: int, fixed: Sequence[bool] | None = None) -> None:
+        """Stand for another value of the same shape; what is `fixed` about it holds in addition."""
+        self._value = value
+        if fixed is not None:
+            self._fixed = tuple(one or other for one, other in zip(self._fixed, fixed, strict=True))
 
     def emit(
-        self, method: str, label: str, *attributes: Any, fixed: Sequence[bool] | None = None, **named: Any
+        self,
+        method: str,
+        label: str,
+        *attributes: Any,
+        fixed: Sequence[bool] | None = None,
+        shares: str | None = None,
+        **named: Any,
     ) -> Symbol:
         """Add the node `GraphBuilder.method(name, self, *attributes)`.
 
-        `fixed` tells which of the result's sizes are fixed; by default those of this symbol.
+        `fixed` tells which of the result's sizes are fixed, by default those of this symbol; `shares` when
+        the result is a view of it, see :func:`rvision._alias.derive`.
         """
         tracer = self._tracer
         value = self.value_of(tracer)
-        result = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
-        return Symbol(tracer, result, self._fixed if fixed is None else tuple(fixed))
+        value = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
+        result = Symbol(tracer, value, self._fixed if fixed is None else tuple(fixed))
+        result.memory = _alias.derive(self, result, method, label, attributes, shares)
+        return result
 
     def activation(self, label: str, kind: str, a: float = 0.0, b: float = 0.0) -> Symbol:
         """Add a pointwise function by the engine's name for it."""
@@ -293,19 +328,27 @@ class Symbol:
 
     # ---- arithmetic ----
 
-    def _binary(self, kind: str, label: str, other: Any, reverse: bool = False) -> Symbol:
+    def _operand(self, other: Any) -> Any:
+        """Return the other side of an operator as a number or a symbol; NotImplemented if it is neither."""
         if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
-            return self._with_scalar(kind, label, float(other), reverse)
+            return float(other)
         if isinstance(other, Symbol):
-            operand = other
-        elif isinstance(other, np.ndarray) or hasattr(other, "__array__") or hasattr(other, "__dlpack__"):
-            operand = self._tracer.constant(other)
-        else:
+            return other
+        if isinstance(other, np.ndarray) or hasattr(other, "__array__") or hasattr(other, "__dlpack__"):
+            return self._tracer.constant(other)
+        return NotImplemented
+
+    def _binary(self, kind: str, label: str, other: Any, reverse: bool = False) -> Symbol:
+        operand = self._operand(other)
+        if operand is NotImplemented:
             return NotImplemented
+        if isinstance(operand, float):
+            return self._with_scalar(kind, label, operand, reverse)
         left, right = (operand, self) if reverse else (self, operand)
         tracer = self._tracer
         value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
-        return Symbol(tracer, value, _broadcast_fixed(left._fixed_sizes(), right._fixed_sizes()))
+        fixed = _broadcast_fixed(left._fixed_sizes(), right._fixed_sizes())
+        return Symbol(tracer, value, fixed, _alias.joined((left, right)))
 
     def _fixed_sizes(self) -> list[tuple[int, bool]]:
         return list(zip(self._shape, self._fixed, strict=True))
@@ -314,7 +357,7 @@ class Symbol:
         tracer = self._tracer
         value = self.value_of(tracer)
         result = tracer.builder.binary_scalar(tracer.name(label), kind, value, scalar, reverse)
-        return Symbol(tracer, result, self._fixed)
+        return Symbol(tracer, result, self._fixed, _alias.Memory(_alias.pointwise(self)))
 
     def __add__(self, other: Any) -> Symbol:
         return self._binary("add", "add", other)
@@ -359,7 +402,9 @@ class Symbol:
         tracer = self._tracer
         value = tracer.builder.matmul(tracer.name("matmul"), left.value_of(tracer), right.value_of(tracer))
         leads = _broadcast_fixed(left._fixed_sizes()[:-2], right._fixed_sizes()[:-2])
-        return Symbol(tracer, value, (*leads, left._fixed[-2], right._fixed[-1]))
+        # Torch may return a transposed product where the right side has more dimensions.
+        memory = _alias.joined((left, right) if left.ndim >= right.ndim else ())
+        return Symbol(tracer, value, (*leads, left._fixed[-2], right._fixed[-1]), memory)
 
     def __neg__(self) -> Symbol:
         return self._with_scalar("mul", "neg", -1.0, False)
@@ -417,7 +462,7 @@ class Symbol:
             shape = shape[0]
         sizes = [int(size) for size in shape]
         fixed = [size >= 0 or all(self._fixed) for size in sizes]
-        return self.emit("reshape", label, sizes, fixed=fixed)
+        return self.emit("reshape", label, sizes, fixed=fixed, shares=None if label == "view" else "reshape")
 
     def reshape(self, *shape: Any) -> Symbol:
         """Return the values in a new shape; one size may be -1."""
@@ -434,7 +479,7 @@ class Symbol:
     def _flatten(self, start: int, end: int, label: str) -> Symbol:
         merged = all(self._fixed[start : end + 1])
         fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
-        return self.emit("flatten", label, start, end, fixed=fixed)
+        return self.emit("flatten", label, start, end, fixed=fixed, shares="reshape")
 
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Symbol:
         """Make several dimensions of one; one of their `sizes` may be -1.
@@ -463,8 +508,11 @@ class Symbol:
         if not isinstance(other, Symbol):
             raise TypeError(f"{tracer.where}: expand_as: expected a symbol, got {type(other).__name__}")
         value = self.value_of(tracer)
-        value = tracer.builder.expand_as(tracer.name("expand_as"), value, other.value_of(tracer))
-        return Symbol(tracer, value, other.fixed)
+        like = other.value_of(tracer)
+        value = tracer.builder.expand_as(tracer.name("expand_as"), value, like)
+        result = Symbol(tracer, value, other.fixed)
+        result.memory = _alias.derive(self, result, "expand_as", "expand_as", (like,))
+        return result
 
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Symbol:
         """Move indices on by `shifts` along `dims`; what leaves at the end comes in at the front."""
@@ -551,7 +599,8 @@ class Symbol:
             result = step(result, *arguments, name)
         return result
 
-    def __getitem__(self, index: Any) -> Symbol:
+    def _full_index(self, index: Any) -> list[Any]:
+        """Return an index as a list that speaks of every dimension."""
         index = list(index) if isinstance(index, tuple) else [index]
         if any(
             isinstance(item, Symbol) or not (item is None or item is ... or _is_index(item)) for item in index
@@ -568,6 +617,10 @@ class Symbol:
             index.append(...)
         at = index.index(...)
         index[at : at + 1] = [slice(None)] * (self.ndim - used)
+        return index
+
+    def __getitem__(self, index: Any) -> Symbol:
+        index = self._full_index(index)
 
         slices: list[tuple[Callable[..., Symbol], Any]] = []
         drops: list[int] = []
@@ -593,7 +646,10 @@ class Symbol:
                 drops.append(axis)
             axis += 1
         steps = slices + [(Symbol._drop, d) for d in reversed(drops)] + [(Symbol._insert, i) for i in inserts]
-        return self._chain("getitem", steps)
+        result = self._chain("getitem", steps)
+        if result is not self:
+            result.memory.item = self, index
+        return result
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Symbol, ...]:
         """Cut one dimension into pieces of a size (the last may be smaller) or of given sizes."""
@@ -622,11 +678,12 @@ class Symbol:
 
     def contiguous(self) -> Symbol:
         """Return the same values: memory order is the engine's business."""
-        return self.emit("identity", "contiguous")
+        return self.emit("identity", "contiguous", shares="contiguous")
 
     def clone(self) -> Symbol:
-        """Return the same values: nothing is computed in place."""
-        return self
+        """Return the same values as a symbol that no operation in place on this one changes."""
+        tracer = self._tracer
+        return Symbol(tracer, self.value_of(tracer), self._fixed, _alias.Memory(_alias.pointwise(self)))
 
     def detach(self) -> Symbol:
         """Return the symbol itself: there are no gradients."""
@@ -662,7 +719,9 @@ class Symbol:
         self._refuse("`in` on a value", "return it from forward and look there")
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._refuse("assigning to a part of a value", "build the result with rvision.cat")
+        # `x[index] += y` assigns the part, which has been changed in place, to where it is.
+        if not _alias.is_item(value, self, self._full_index(index)):
+            self._refuse("assigning to a part of a value", "build the result with rvision.cat")
 
     def __lt__(self, other: Any) -> Any:
         self._refuse("comparing values", "return them from forward and compare there")
@@ -680,6 +739,10 @@ class Symbol:
             left, right = inputs
             return left.matmul(right) if isinstance(left, Symbol) else right._matmul(left, reverse=True)
         kind = _UFUNCS.get(ufunc.__name__)
+        if kwargs.get("out"):
+            self._refuse(
+                "an operation in place of a value on an array", "write `a = a + x` instead of `a += x`"
+            )
         if kind is None or method != "__call__" or kwargs or len(inputs) != 2:
             self._refuse(
                 f"np.{ufunc.__name__}", "use operators, rvision.nn.functional, or NumPy on the outputs"
@@ -730,7 +793,9 @@ def concat(values: Sequence[Any], dim: int) -> Symbol:
     if all(s.ndim == symbols[0].ndim for s in symbols):
         fixed[axis] = all(s.fixed[axis] for s in symbols)
     value = tracer.builder.concat(tracer.name("cat"), [s.value_of(tracer) for s in symbols], axis)
-    return Symbol(tracer, value, tuple(fixed))
+    # Torch looks at the order of elements of pictures only.
+    memory = _alias.joined(symbols) if symbols[0].ndim in (4, 5) else _alias.Memory(_alias.PLAIN)
+    return Symbol(tracer, value, tuple(fixed), memory)
 
 
 def _broadcast_fixed(left: list[tuple[int, bool]], right: list[tuple[int, bool]]) -> tuple[bool, ...]:

@@ -13,7 +13,9 @@ OPEN = {"errors", "_frames", "_rvision", ""}
 ALLOWED = {
     "errors": set(),
     "_frames": set(),
-    "_trace": set(),
+    "_layout": set(),
+    "_alias": {"_layout"},
+    "_trace": {"_alias"},
     "nn": {"_trace"},
     "transforms": set(),
     "hub": {"weights"},

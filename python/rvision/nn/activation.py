@@ -1,4 +1,8 @@
-"""Pointwise functions and softmax as layers. `inplace` is accepted, shown, and does nothing."""
+"""Pointwise functions and softmax as layers.
+
+With `inplace` a layer replaces its input, as in torch: all that hold the same value of the network see the
+result. An array that a layer is called with is never written to.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ class ReLU(_Inplace):
 
     def forward(self, input: Any) -> Any:
         """Return ``max(input, 0)``."""
-        return F.relu(input)
+        return F.relu(input, self.inplace)
 
 
 class SiLU(_Inplace):
@@ -52,7 +56,7 @@ class SiLU(_Inplace):
 
     def forward(self, input: Any) -> Any:
         """Return ``input * sigmoid(input)``."""
-        return F.silu(input)
+        return F.silu(input, self.inplace)
 
 
 class Hardswish(_Inplace):
@@ -60,7 +64,7 @@ class Hardswish(_Inplace):
 
     def forward(self, input: Any) -> Any:
         """Return ``input * relu6(input + 3) / 6``."""
-        return F.hardswish(input)
+        return F.hardswish(input, self.inplace)
 
     def extra_repr(self) -> str:
         """Return nothing, as torch does."""
@@ -72,7 +76,7 @@ class Hardsigmoid(_Inplace):
 
     def forward(self, input: Any) -> Any:
         """Return ``relu6(input + 3) / 6``."""
-        return F.hardsigmoid(input)
+        return F.hardsigmoid(input, self.inplace)
 
     def extra_repr(self) -> str:
         """Return nothing, as torch does."""
@@ -89,7 +93,7 @@ class LeakyReLU(Module):
 
     def forward(self, input: Any) -> Any:
         """Return the rectified `input`."""
-        return F.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -123,7 +127,7 @@ class Hardtanh(Module):
 
     def forward(self, input: Any) -> Any:
         """Return the limited `input`."""
-        return F.hardtanh(input, self.min_val, self.max_val)
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -138,7 +142,7 @@ class ReLU6(Hardtanh):
 
     def forward(self, input: Any) -> Any:
         """Return ``min(max(input, 0), 6)``."""
-        return F.relu6(input)
+        return F.relu6(input, self.inplace)
 
     def extra_repr(self) -> str:
         """Return `inplace` if it is set."""

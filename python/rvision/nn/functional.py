@@ -2,7 +2,11 @@
 
 Each takes arrays and returns an array, or takes symbols of a network that is being traced and adds a node
 to its graph; the layers of :mod:`rvision.nn` call these. Signatures are torch's. Inputs of operations for
-pictures are (N, C, H, W), or (C, H, W) for a single one. `inplace` is accepted everywhere and does nothing.
+pictures are (N, C, H, W), or (C, H, W) for a single one.
+
+With `inplace=True`, and under a name that ends with an underscore, the result replaces the input, as in
+torch: a symbol stands for it from then on, for all that hold the symbol, and into an array it is written;
+that must be a writable float32 NumPy array, else :class:`~rvision.UnsupportedError` is raised.
 
 Weights given as arrays are packed for that call; those of a layer, and any `nn.Parameter`, only once.
 
@@ -13,6 +17,7 @@ inputs that are not floats, :class:`~rvision.UnsupportedError` for what only tra
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -39,8 +44,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
     "local_response_norm",
     "log_softmax",
@@ -50,6 +57,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",
@@ -65,19 +73,53 @@ def _operation(spatial: bool = False) -> Callable[[F], F]:
     """Let a function of a symbol also take an array, by way of a graph of its own."""
 
     def decorate(function: F) -> F:
+        names = list(inspect.signature(function).parameters)
+        place = names.index("inplace") - 1 if "inplace" in names else None
+
         @functools.wraps(function)
         def either(input: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(input, Symbol):
                 return function(input, *args, **kwargs)
+            inplace = False
+            if place is not None:
+                inplace = args[place] if len(args) > place else kwargs.get("inplace", False)
             try:
-                return _run.call_function(lambda symbol: function(symbol, *args, **kwargs), [input], spatial)
+                if inplace:
+                    check_writable(input, function.__name__)
+                output = _run.call_function(lambda symbol: function(symbol, *args, **kwargs), [input], spatial)
             except Exception as error:
                 hide_frames(error)
                 raise
+            if not inplace:
+                return output
+            np.copyto(input, output)
+            return input
 
         return either  # type: ignore[return-value]
 
     return decorate
+
+
+def check_writable(array: Any, name: str) -> None:
+    """Raise UnsupportedError unless an operation in place can write its result into `array`."""
+    if not isinstance(array, np.ndarray):
+        found = type(array).__name__
+    elif array.dtype != np.float32:
+        found = f"an array of {array.dtype}"
+    elif not array.flags.writeable:
+        found = f"a {type(array).__name__}" if isinstance(array, Constant) else "an array"
+        found += " that cannot be written to"
+    else:
+        return
+    raise UnsupportedError(
+        f"{name}: expected a writable float32 NumPy array, into which the result is written in place, got "
+        f"{found}; leave `inplace` out and use the result"
+    )
+
+
+def _replaced(input: Symbol, result: Symbol, inplace: bool, name: str) -> Symbol:
+    """Return a function's result; in place the input stands for it."""
+    return input.become(result, name) if inplace else result
 
 
 def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
@@ -248,19 +290,20 @@ def batch_norm(
 @_operation()
 def relu(input: Any, inplace: bool = False) -> Any:
     """Return ``max(x, 0)``."""
-    return input.activation("relu", "relu")
+    return _replaced(input, input.activation("relu", "relu"), inplace, "relu")
 
 
 @_operation()
 def relu6(input: Any, inplace: bool = False) -> Any:
     """Return ``min(max(x, 0), 6)``."""
-    return input.activation("relu6", "clamp", 0.0, 6.0)
+    return _replaced(input, input.activation("relu6", "clamp", 0.0, 6.0), inplace, "relu6")
 
 
 @_operation()
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Return x where it is positive, and ``negative_slope * x`` elsewhere."""
-    return input.activation("leaky_relu", "leaky_relu", negative_slope)
+    result = input.activation("leaky_relu", "leaky_relu", negative_slope)
+    return _replaced(input, result, inplace, "leaky_relu")
 
 
 @_operation()
@@ -268,7 +311,22 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """Limit values to `min_val` .. `max_val`."""
     if min_val > max_val:
         raise ArgumentError(f"{input.tracer.where}: hardtanh: min_val {min_val} is above max_val {max_val}")
-    return input.activation("hardtanh", "clamp", min_val, max_val)
+    return _replaced(input, input.activation("hardtanh", "clamp", min_val, max_val), inplace, "hardtanh")
+
+
+def relu_(input: Any) -> Any:
+    """Apply :func:`relu` in place."""
+    return relu(input, inplace=True)
+
+
+def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
+    """Apply :func:`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, inplace=True)
+
+
+def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """Apply :func:`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, inplace=True)
 
 
 @_operation()
@@ -292,19 +350,19 @@ def sigmoid(input: Any) -> Any:
 @_operation()
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """Return ``x * relu6(x + 3) / 6`` ("Searching for MobileNetV3", arXiv:1905.02244)."""
-    return input.activation("hardswish", "hardswish")
+    return _replaced(input, input.activation("hardswish", "hardswish"), inplace, "hardswish")
 
 
 @_operation()
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """Return ``relu6(x + 3) / 6``."""
-    return input.activation("hardsigmoid", "hardsigmoid")
+    return _replaced(input, input.activation("hardsigmoid", "hardsigmoid"), inplace, "hardsigmoid")
 
 
 @_operation()
 def silu(input: Any, inplace: bool = False) -> Any:
     """Return ``x * sigmoid(x)``."""
-    return input.activation("silu", "silu")
+    return _replaced(input, input.activation("silu", "silu"), inplace, "silu")
 
 
 @_operation()
@@ -608,6 +666,7 @@ def _dropout(input: Symbol, name: str, p: float, training: bool) -> Symbol:
             f"{input.tracer.where}: {name} with training=True (torch's default here) draws random numbers; "
             "rvision is for inference only, pass training=self.training"
         )
+    # Torch returns the input itself, in place or not: the node's value is a view of it.
     return input.emit("identity", name)
 
 

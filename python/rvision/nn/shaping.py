@@ -22,7 +22,7 @@ class Dropout(Module):
     p : float
         Probability with which training drops a value.
     inplace : bool
-        Shown, and otherwise ignored.
+        Shown; without effect, since the input is returned either way.
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:

@@ -1,0 +1,525 @@
+"""In-place operations while a network is traced: which symbols are the same memory in torch.
+
+A symbol stands for a torch tensor. An operation in place adds a node like any other and then changes what
+the *same symbol* stands for, so that every name, list and attribute that holds it sees the new value. What
+torch calls a view (a slice, a permuted or flattened tensor, the output of an `Identity`) is another symbol of
+the same :class:`Storage`. A storage keeps its writes in order, and nothing else happens when one is made: a
+symbol that is used later and has missed some is brought up to date then, by nodes that repeat the steps to
+it, or that put a part back into the whole. A network whose views nobody looks at again gets no node for them.
+
+Whether `reshape`, `flatten` and `contiguous` return a view or a copy depends in torch on the order of the
+elements in memory (:mod:`rvision._layout`). Where that is not known, a write to one side makes the other
+unusable: it raises :class:`~rvision.UnsupportedError` instead of taking a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rvision._layout import PLAIN, UNKNOWN, Layout, depends_on_sizes, is_contiguous, moved, pointwise, repeats
+from rvision.errors import ShapeError, UnsupportedError
+
+__all__ = [
+    "PLAIN",
+    "UNKNOWN",
+    "InPlace",
+    "Memory",
+    "Storage",
+    "current",
+    "derive",
+    "is_item",
+    "joined",
+    "pointwise",
+]
+
+# A strided slice is put back element by element; more of them than this would be too many nodes.
+_MAX_PIECES = 64
+
+
+# ---- which symbols share memory ----
+
+
+class Storage:
+    """Memory that several symbols may look at, and what has been written to it.
+
+    Attributes
+    ----------
+    writes : list of (Symbol, int)
+        In order: the symbol that an operation in place was done on, and its new value in the graph.
+    constant : bool
+        Whether it is a parameter or an array of the module, which a network must not write to.
+    sized : bool
+        Whether the sizes of this trace decided which symbols share it.
+    doubtful : list of Storage
+        Those of which it is not known whether they are the same memory.
+    spoiled : str
+        Why its symbols cannot be used any more; empty if they can.
+    """
+
+    __slots__ = ("constant", "doubtful", "sized", "spoiled", "writes")
+
+    def __init__(self, constant: bool = False) -> None:
+        self.writes: list[tuple[Any, int]] = []
+        self.constant = constant
+        self.sized = False
+        self.doubtful: list[Storage] = []
+        self.spoiled = ""
+
+    def doubted(self) -> list[Storage]:
+        """Return all storages that may be this one."""
+        found = [self]
+        for storage in found:
+            found += [other for other in storage.doubtful if other not in found]
+        return found[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The node that made a view: the builder's method, the node's label, the method's other arguments."""
+
+    method: str
+    label: str
+    attributes: tuple[Any, ...]
+
+    def equals(self, other: _Step) -> bool:
+        return (self.method, self.attributes) == (other.method, other.attributes)
+
+
+class Memory:
+    """What a symbol looks at: a storage, by a step from another symbol of it unless it is the whole.
+
+    Attributes
+    ----------
+    version : int
+        How many of the storage's writes the symbol's value has seen.
+    item : tuple, optional
+        For ``x[index]`` the symbol `x` and the index.
+    """
+
+    __slots__ = ("item", "layout", "parent", "step", "storage", "version")
+
+    def __init__(
+        self, layout: Layout, storage: Storage | None = None, parent: Any = None, step: _Step | None = None
+    ) -> None:
+        self.storage = Storage() if storage is None else storage
+        self.layout = layout
+        self.parent = parent
+        self.step = step
+        self.version = len(self.storage.writes)
+        self.item: tuple[Any, list[Any]] | None = None
+
+
+_VIEWS = {"expand", "expand_as", "flatten", "identity", "permute", "reshape", "slice", "unflatten"}
+# Their results are contiguous even where their inputs are not.
+_ALWAYS_PLAIN = {"linear", "layer_norm"}
+
+
+def derive(
+    source: Any, result: Any, method: str, label: str, attributes: tuple[Any, ...], shares: str | None = None
+) -> Memory:
+    """Return the memory of `result`, which the node `method` makes of `source`.
+
+    `shares` is what torch's operator does: ``"view"`` always returns a view, ``"reshape"`` copies where the
+    order of elements asks for it, and so does ``"contiguous"``; by default that of the method's own.
+    """
+    if method not in _VIEWS:
+        if method in ("activation", "binary_scalar"):
+            return Memory(pointwise(source))
+        plain = source.memory.layout.plain or method in _ALWAYS_PLAIN
+        return Memory(PLAIN if plain else UNKNOWN)
+    storage = source.memory.storage
+    layout = moved(source, result, method, attributes)
+    step = _Step(method, label, attributes)
+    if shares in ("reshape", "contiguous") and not layout.plain:
+        known = source.memory.layout.strides_of(source.traced_shape)
+        if known is None:
+            other = Memory(PLAIN if shares == "contiguous" else UNKNOWN)
+            storage.doubtful.append(other.storage)
+            other.storage.doubtful.append(storage)
+            return other
+        sized = depends_on_sizes(source)
+        storage.sized |= sized
+        copied = (
+            not is_contiguous(source.traced_shape, known)
+            if shares == "contiguous"
+            else layout.strides is None
+        )
+        if copied:
+            other = Memory(PLAIN)
+            other.storage.sized = sized
+            return other
+    return Memory(layout, storage, source, step)
+
+
+def joined(symbols: Sequence[Any]) -> Memory:
+    """Return the memory of what an operation makes of several symbols: contiguous if all of them are."""
+    plain = bool(symbols) and all(symbol.memory.layout.plain for symbol in symbols)
+    return Memory(PLAIN if plain else UNKNOWN)
+
+
+def _lineage(symbol: Any) -> list[Any]:
+    """Return the symbols from the whole to this one."""
+    found = [symbol]
+    while found[-1].memory.parent is not None:
+        found.append(found[-1].memory.parent)
+    return found[::-1]
+
+
+def _parted(first: Any, second: Any) -> tuple[list[Any], list[Any]]:
+    """Return the lineages of two symbols of one storage without what they have in common."""
+    one, two = _lineage(first), _lineage(second)
+    common = 0
+    while common < min(len(one), len(two)) and one[common] is two[common]:
+        common += 1
+    return one[common:], two[common:]
+
+
+def _disjoint(first: Any, second: Any) -> bool:
+    """Return whether two symbols of one storage have no element in common, as far as slices show it."""
+    for one, two in zip(*_parted(first, second), strict=False):
+        left, right = one.memory.step, two.memory.step
+        if left.equals(right):
+            continue
+        return (
+            left.method == right.method == "slice"
+            and left.attributes[0] == right.attributes[0]
+            and _apart(one.memory.parent, left.attributes, right.attributes)
+        )
+    return False
+
+
+def _apart(parent: Any, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    axis = left[0]
+    bounds = [bound for bound in (*left[1:3], *right[1:3]) if bound is not None]
+    size = parent.traced_shape[axis]
+    if not parent.fixed[axis]:
+        if min(bounds, default=0) < 0:
+            return False
+        # What is apart in a long dimension is so in each shorter one.
+        size = max([size, *bounds]) + left[3] * right[3]
+    one, two = (range(size)[slice(*attributes[1:4])] for attributes in (left, right))
+    return set(one).isdisjoint(two)
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Return whether two symbols of one storage are the same elements in the same order."""
+    one, two = (
+        [symbol.memory.step for symbol in path if symbol.memory.step.method != "identity"]
+        for path in _parted(first, second)
+    )
+    return len(one) == len(two) and all(a.equals(b) for a, b in zip(one, two, strict=True))
+
+
+# ---- bringing a symbol up to date ----
+
+
+def current(symbol: Any) -> int:
+    """Return a symbol's value after all writes to its memory, adding the nodes that this takes.
+
+    Raises
+    ------
+    UnsupportedError
+        If it is not known whether a write changed the symbol, or a part cannot be put back.
+    """
+    memory = symbol.memory
+    storage = memory.storage
+    if storage.spoiled:
+        raise UnsupportedError(f"{symbol.tracer.where}: {storage.spoiled}")
+    if memory.version == len(storage.writes):
+        return symbol._value
+    parts: list[tuple[list[Any], int]] = []
+    value: int | None = None
+    for written, new in reversed(storage.writes[memory.version :]):
+        if written is symbol:
+            value = new
+            break
+        if _disjoint(symbol, written):
+            continue
+        above, path = _parted(symbol, written)
+        if above:
+            # The write came from outside: what this symbol was taken from shows it.
+            value, parts = _repeated(symbol, current(memory.parent)), []
+            break
+        parts.append((path, new))
+        if all(_covers(part) for part in path):
+            break
+    with symbol.tracer.aside():
+        found = symbol._value if value is None else value
+        for path, new in reversed(parts):
+            found = _put(lambda found=found: found, path, new)
+    symbol.rebind(found)
+    memory.version = len(storage.writes)
+    return found
+
+
+def _repeated(symbol: Any, base: int) -> int:
+    """Repeat the step to a view on a new value of what it was taken from."""
+    step = symbol.memory.step
+    tracer = symbol.tracer
+    if step.method == "identity":
+        return base
+    with tracer.aside():
+        return getattr(tracer.builder, step.method)(tracer.name(step.label), base, *step.attributes)
+
+
+def _covers(part: Any) -> bool:
+    """Return whether a view shows all elements of what it was taken from, in every run."""
+    step = part.memory.step
+    if step.method != "slice":
+        return True
+    axis, start, stop, stride = step.attributes
+    if stride == 1 and start in (None, 0) and stop is None:
+        return True
+    parent = part.memory.parent
+    size = parent.traced_shape[axis]
+    return parent.fixed[axis] and len(range(size)[start:stop:stride]) == size
+
+
+def _put(base: Callable[[], int], path: Sequence[Any], value: int) -> int:
+    """Return a whole after a write to a part.
+
+    Parameters
+    ----------
+    base : callable
+        Returns the whole before the write; only called if the part does not cover it.
+    path : sequence of Symbol
+        The views from the whole down to the part.
+    value : int
+        The part's new value.
+    """
+    part = path[0]
+    if len(path) > 1:
+        known: list[int] = []
+
+        def before() -> int:
+            if not known:
+                known.append(_repeated(part, base()))
+            return known[0]
+
+        value = _put(before, path[1:], value)
+    step = part.memory.step
+    parent = part.memory.parent
+    builder = parent.tracer.builder
+    attributes = step.attributes
+
+    def name() -> str:
+        return parent.tracer.name("write")
+
+    if step.method == "permute":
+        axes = list(attributes[0])
+        return builder.permute(name(), value, [axes.index(dim) for dim in range(len(axes))])
+    if step.method == "unflatten":
+        axis, sizes = attributes
+        return builder.flatten(name(), value, axis, axis + len(sizes) - 1) if len(sizes) > 1 else value
+    if step.method == "flatten":
+        start, end = attributes
+        return builder.unflatten(name(), value, start, _sizes(parent, range(start, end + 1)))
+    if step.method == "reshape":
+        return builder.reshape(name(), value, _sizes(parent, range(parent.ndim)))
+    if step.method == "slice" and not _covers(part):
+        return _replaced(parent, attributes, base, value)
+    return value
+
+
+def _sizes(symbol: Any, dims: Sequence[int]) -> list[int]:
+    """Return sizes for a reshape; one that varies is left to the engine, more of them bind the trace."""
+    varying = [dim for dim in dims if not symbol.fixed[dim]]
+    if len(varying) == 1 and 0 not in symbol.traced_shape:
+        return [-1 if dim in varying else symbol.traced_shape[dim] for dim in dims]
+    return [symbol.read(dim) for dim in dims]
+
+
+def _replaced(parent: Any, attributes: tuple[Any, ...], base: Callable[[], int], value: int) -> int:
+    """Return a whole with the elements of a slice replaced."""
+    axis, start, stop, step = attributes
+    size = parent.read(axis)
+    places = range(size)[start:stop:step]
+    if not places:
+        return base()
+    if step > 1 and len(places) > _MAX_PIECES:
+        raise UnsupportedError(
+            f"{parent.tracer.where}: every {step}th of {size} places of a value was changed in place, and "
+            "the whole is used afterwards, which is not supported for so many; build it with rvision.cat"
+        )
+    tracer, builder = parent.tracer, parent.tracer.builder
+
+    def piece(of: int, first: int, end: int) -> int:
+        return builder.slice(tracer.name("write.part"), of, axis, first, end, 1)
+
+    whole = base()
+    pieces: list[int] = []
+    done = 0
+    groups = [(places[0], len(places))] if step == 1 else [(place, 1) for place in places]
+    for number, (place, count) in enumerate(groups):
+        if place > done:
+            pieces.append(piece(whole, done, place))
+        pieces.append(value if len(groups) == 1 else piece(value, number, number + 1))
+        done = place + count
+    if done < size:
+        pieces.append(piece(whole, done, size))
+    return builder.concat(tracer.name("write"), pieces, axis) if len(pieces) > 1 else pieces[0]
+
+
+def is_item(value: Any, symbol: Any, index: list[Any]) -> bool:
+    """Return whether `value` is ``symbol[index]``, so that assigning it there changes nothing."""
+    if all(item == slice(None) for item in index):
+        return value is symbol
+    memory = getattr(value, "memory", None)
+    item = getattr(memory, "item", None)
+    return item is not None and item[0] is symbol and item[1] == index
+
+
+# ---- operations in place ----
+
+
+class InPlace:
+    """The operations of a symbol that change it in place, for all that hold it."""
+
+    __slots__ = ()
+
+    def become(self: Any, result: Any, label: str) -> Any:
+        """Stand for `result`, which an operation in place has computed, from now on.
+
+        Parameters
+        ----------
+        result : Symbol
+            The new value.
+        label : str
+            The operation, for messages.
+
+        Returns
+        -------
+        Symbol
+            This symbol.
+
+        Raises
+        ------
+        ShapeError
+            If the result has another shape.
+        UnsupportedError
+            If torch refuses to write there, or the memory is a parameter's.
+        """
+        where = f"{self.tracer.where}: {label} in place"
+        if result.traced_shape != self.traced_shape:
+            raise ShapeError(
+                f"{where}: a value of shape {self.traced_shape} cannot take the result's shape "
+                f"{result.traced_shape}"
+            )
+        for view in _lineage(self)[1:]:
+            step = view.memory.step
+            if repeats(view.memory.parent, step.method, step.attributes):
+                raise UnsupportedError(
+                    f"{where}: the value was expanded, so that several of its elements are the same memory; "
+                    "use .clone() first"
+                )
+        storage = self.memory.storage
+        if storage.constant:
+            raise UnsupportedError(
+                f"{where}: this would change a parameter or an array of the module at every call; "
+                "use .clone() first, or the operation that is not in place"
+            )
+        value = result.value_of(self.tracer)
+        storage.writes.append((self, value))
+        self.memory.version = len(storage.writes)
+        self.rebind(value, result.fixed)
+        if storage.sized:
+            # The sizes that decided who shares this memory are those of the first symbol.
+            self.tracer.size_bound = True
+        for other in storage.doubted():
+            other.spoiled = (
+                f"a value is used that may have been changed by {label} in place in {self.tracer.where}: "
+                "whether reshape, flatten or contiguous shared its memory depends on an order of elements "
+                "that is not known here; use .clone() before, or the operation that is not in place"
+            )
+        return self
+
+    def _operate(self: Any, kind: str, label: str, other: Any) -> Any:
+        """Apply a binary operation in place."""
+        operand = self._operand(other)
+        if operand is NotImplemented:
+            return NotImplemented
+        if not isinstance(operand, float) and operand is not self:
+            operand = self._fitting(operand, label)
+        return self.become(self._binary(kind, label, operand), label)
+
+    def _fitting(self: Any, other: Any, label: str) -> Any:
+        """Return the second operand of an operation in place, checked for shared memory and sizes."""
+        where = f"{self.tracer.where}: {label} in place"
+        mine, theirs = self.memory.storage, other.memory.storage
+        apart = mine is not theirs and theirs not in mine.doubted()
+        if not apart and (mine is not theirs or not (_same(self, other) or _disjoint(self, other))):
+            raise UnsupportedError(
+                f"{where}: the operand may share memory with the value that is changed; use .clone() on it"
+            )
+        lead = self.ndim - other.ndim
+        if lead < 0 or any(
+            size not in (1, own)
+            for size, own in zip(other.traced_shape, self.traced_shape[max(lead, 0) :], strict=False)
+        ):
+            raise ShapeError(
+                f"{where}: an operand of shape {other.traced_shape} does not fit into the value's shape "
+                f"{self.traced_shape}"
+            )
+        for dim, (size, fixed) in enumerate(zip(other.traced_shape, other.fixed, strict=True)):
+            own, own_fixed = self.traced_shape[lead + dim], self.fixed[lead + dim]
+            if own == 1 and own_fixed and not fixed:
+                other.read(dim)  # it would not fit if it were larger
+            if size != 1 and fixed and not own_fixed:
+                # A value that has size one in another run must not take the operand's size.
+                return other.expand_as(self)
+        return other
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._operate("add", "add", other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._operate("sub", "sub", other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._operate("mul", "mul", other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._operate("div", "truediv", other)
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Add `alpha` times `other` in place."""
+        return self._method("add", "add_", other if alpha == 1 else other * alpha)
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Any:
+        """Subtract `alpha` times `other` in place."""
+        return self._method("sub", "sub_", other if alpha == 1 else other * alpha)
+
+    def mul_(self, other: Any) -> Any:
+        """Multiply in place."""
+        return self._method("mul", "mul_", other)
+
+    def div_(self, other: Any) -> Any:
+        """Divide in place."""
+        return self._method("div", "div_", other)
+
+    def _method(self: Any, kind: str, label: str, other: Any) -> Any:
+        result = self._operate(kind, label, other)
+        if result is NotImplemented:
+            raise TypeError(
+                f"{self.tracer.where}: {label}: expected a number, an array or a value, "
+                f"got {type(other).__name__}"
+            )
+        return result
+
+    def relu_(self: Any) -> Any:
+        """Apply `max(x, 0)` in place."""
+        return self.become(self.activation("relu_", "relu"), "relu_")
+
+    def sigmoid_(self: Any) -> Any:
+        """Apply `1 / (1 + exp(-x))` in place."""
+        return self.become(self.activation("sigmoid_", "sigmoid"), "sigmoid_")
+
+    def tanh_(self: Any) -> Any:
+        """Apply the hyperbolic tangent in place."""
+        return self.become(self.activation("tanh_", "tanh"), "tanh_")
+
+    def clamp_(self: Any, min: float = -float("inf"), max: float = float("inf")) -> Any:
+        """Limit values to `min` .. `max` in place."""
+        return self.become(self.activation("clamp_", "clamp", min, max), "clamp_")
