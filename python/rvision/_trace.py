@@ -17,11 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from rvision import _alias, _rvision
+from rvision._opaque import Opaque
 from rvision.errors import ShapeError, UnsupportedError
 
 __all__ = ["Shape", "Symbol", "Tracer", "concat", "tracer_of"]
@@ -209,7 +210,7 @@ class Shape(Sequence[int]):
         return count
 
 
-class Symbol(_alias.InPlace):
+class Symbol(_alias.InPlace, Opaque):
     """A float32 array of a network that is being traced.
 
     It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
@@ -695,43 +696,10 @@ class Symbol(_alias.InPlace):
 
     # ---- what cannot become a node ----
 
-    def _refuse(self, what: str, instead: str) -> NoReturn:
-        raise UnsupportedError(
-            f"{self._tracer.where}: {what} is not possible while the network is traced "
-            f"(forward is run once, before there are values); {instead}"
-        )
-
-    def __bool__(self) -> bool:
-        self._refuse("a decision on a value (bool)", "decide on shapes or attributes, or outside of forward")
-
-    def __float__(self) -> Any:
-        self._refuse("a value as a Python number (float)", "return it from forward and convert it there")
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __iter__(self) -> Iterator[Symbol]:
-        self._refuse("iterating over a value", "use chunk or split, or index it")
-
-    def __len__(self) -> int:
-        self._refuse("len() of a value", "use .shape[0]")
-
-    def __contains__(self, item: object) -> bool:
-        self._refuse("`in` on a value", "return it from forward and look there")
-
     def __setitem__(self, index: Any, value: Any) -> None:
         # `x[index] += y` assigns the part, which has been changed in place, to where it is.
         if not _alias.is_item(value, self, self._full_index(index)):
             self._refuse("assigning to a part of a value", "build the result with rvision.cat")
-
-    def __lt__(self, other: Any) -> Any:
-        self._refuse("comparing values", "return them from forward and compare there")
-
-    # Identity is what `is` is for; sets and dicts of symbols use it through the hash.
-    __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __lt__
-    __hash__ = object.__hash__
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        self._refuse("converting a value to a NumPy array", "return it from forward and convert it there")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # Arrays on the left of an operator come here.
@@ -752,20 +720,11 @@ class Symbol(_alias.InPlace):
             return left._binary(*kind, right)
         return self._binary(*kind, left, reverse=True)
 
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        self._refuse(
-            f"np.{function.__name__}",
-            "use the value's methods, rvision.cat, rvision.nn.functional, or NumPy on the outputs",
-        )
-
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"{self._tracer.where}: a value of a network that is being traced has no attribute {name!r}; "
             "it has those of rvision._trace.Symbol"
         )
-
-    def __reduce__(self) -> Any:
-        self._refuse("copying or pickling a value", "return it from forward")
 
     def __repr__(self) -> str:
         return f"Symbol({self._shape}, in {self._tracer.where})"

@@ -13,9 +13,10 @@ OPEN = {"errors", "_frames", "_rvision", ""}
 ALLOWED = {
     "errors": set(),
     "_frames": set(),
+    "_opaque": set(),
     "_layout": set(),
     "_alias": {"_layout"},
-    "_trace": {"_alias"},
+    "_trace": {"_alias", "_opaque"},
     "nn": {"_trace"},
     "transforms": set(),
     "hub": {"weights"},
