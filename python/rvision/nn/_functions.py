@@ -6,15 +6,17 @@ being traced and add a node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from rvision import _trace
 from rvision._frames import ends_at_caller
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError
 from rvision.nn import _run
-from rvision.nn.functional import relu, sigmoid, softmax, tanh
+from rvision.nn.functional import check_writable, relu, relu_, sigmoid, softmax, tanh
 
 __all__ = [
     "add",
@@ -27,11 +29,14 @@ __all__ = [
     "mul",
     "permute",
     "relu",
+    "relu_",
     "roll",
     "sigmoid",
+    "sigmoid_",
     "softmax",
     "split",
     "tanh",
+    "tanh_",
     "transpose",
     "unbind",
     "unflatten",
@@ -71,6 +76,26 @@ def add(input: Any, other: Any) -> Any:
 def mul(input: Any, other: Any) -> Any:
     """Return the product, with broadcasting: `torch.mul`."""
     return _binary("mul", input, other)
+
+
+@ends_at_caller
+def sigmoid_(input: Any) -> Any:
+    """Apply :func:`sigmoid` in place, to a symbol or a writable float32 array: `torch.sigmoid_`."""
+    return _in_place("sigmoid_", sigmoid, input)
+
+
+@ends_at_caller
+def tanh_(input: Any) -> Any:
+    """Apply :func:`tanh` in place, to a symbol or a writable float32 array: `torch.tanh_`."""
+    return _in_place("tanh_", tanh, input)
+
+
+def _in_place(name: str, function: Callable[[Any], Any], input: Any) -> Any:
+    if isinstance(input, Symbol):
+        return getattr(input, name)()
+    check_writable(input, name)
+    np.copyto(input, function(input))
+    return input
 
 
 @ends_at_caller
