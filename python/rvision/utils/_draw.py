@@ -15,7 +15,7 @@ from rvision.utils._images import as_picture
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["distinct_colors", "draw_bounding_boxes"]
+__all__ = ["distinct_colors", "draw_bounding_boxes", "typeface"]
 
 Color: TypeAlias = "str | tuple[int, int, int]"
 Rgb: TypeAlias = "tuple[int, int, int]"
@@ -164,15 +164,22 @@ def _font(font: str | None, size: int | None, height: int) -> Any:
     if size < 1:
         raise ArgumentError(f"draw_bounding_boxes: font_size must be 1 or more, got {size}")
     if font is None:
-        try:
-            return ImageFont.load_default(size)
-        except TypeError:
-            # Pillow before 10.1 has its own font in one size only.
-            return ImageFont.load_default()
+        return typeface(size)
     try:
         return ImageFont.truetype(font, size)
     except OSError as error:
         raise ArgumentError(f"draw_bounding_boxes: font {font!r}: {error}") from None
+
+
+def typeface(size: int) -> Any:
+    """Return Pillow's own font."""
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:
+        # Pillow before 10.1 has it in one size only.
+        return ImageFont.load_default()
 
 
 def _write(draw: Any, picture: Image, label: str, corner: tuple[int, int], rgb: Rgb, font: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +14,19 @@ from rvision.errors import ArgumentError, ShapeError
 from rvision.nn._inputs import as_array
 from rvision.transforms._pictures import to_pil
 from rvision.utils._images import as_picture
+from rvision.utils._legend import Bar, with_legend
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["draw_heatmap"]
+__all__ = ["FLOOR", "draw_heatmap", "in_digits", "nowhere_above"]
 
 # From low to high, each lighter than the one before it, so that the order can be seen in grey too.
 _COLORS = ((13, 20, 80), (98, 32, 136), (204, 58, 92), (247, 145, 48), (252, 240, 160))
+_MEDIUM = 128
+
+FLOOR = 0.01
+"""The probability below which a class is taken for absent: ten times that of a guess among 1,000 classes."""
 
 
 def draw_heatmap(
@@ -30,13 +36,21 @@ def draw_heatmap(
     *,
     alpha: float = 0.6,
     colors: Sequence[tuple[int, int, int]] = _COLORS,
-    value_range: tuple[float, float] | None = None,
+    value_range: tuple[float, float] | str | None = None,
+    show: str = "probability",
+    categories: Sequence[str] | None = None,
+    floor: float = FLOOR,
+    legend: bool = True,
 ) -> Image:
     """Return a picture with a map of values laid over it in colours, interpolated between its cells.
 
     A cell of a :class:`rvision.dense.Map` stands at the centre of its window. Coloured is the part of the
-    picture that has cells: up to half a stride beyond the outermost centres; the rim, where no window has its
-    centre, stays as it is.
+    picture that has cells: up to half a stride beyond the outermost centres. The rim, where no window has its
+    centre, stays as it is; a map with `pad` (`rvision.dense.predict`) has none.
+
+    Colours stand for the same probabilities in every picture: from 0 to 1. A class that is nowhere more
+    probable than `floor` is not painted at all, but the picture turns grey, and its title says which class
+    is the surest.
 
     Parameters
     ----------
@@ -51,9 +65,20 @@ def draw_heatmap(
         Opacity of the colours, 0 to 1.
     colors : sequence of (int, int, int)
         RGB from low to high, two or more; between them colours are mixed.
-    value_range : (float, float), optional
-        Values of the first and the last color. By default from 0 to the highest probability for a `Map`, from
-        the lowest to the highest value for an array.
+    value_range : (float, float) or "max", optional
+        Values of the first and the last color. By default from 0 to 1 for probabilities; for scores from the
+        lowest to the highest of all classes, so that classes can be compared; for an array from its lowest to
+        its highest value. ``"max"`` is from 0 to the class's highest probability, or from its own lowest to
+        its own highest score: it shows where a class is likeliest, however unlikely it is there.
+    show : {"probability", "score"}
+        What of a `Map`: the softmax over the classes, or the network's outputs as they are, logits for most.
+    categories : sequence of str, optional
+        Names of the classes for the title, as ``weights.meta["categories"]``; with a `Map`.
+    floor : float
+        The probability that a class must reach somewhere to be painted, unless `value_range` is given.
+    legend : bool
+        Whether a title, with the largest value, and a bar of the colours stand below the picture. Then what
+        is returned is higher, and if the picture is narrow wider; the picture is at its top left.
 
     Returns
     -------
@@ -65,36 +90,98 @@ def draw_heatmap(
     ShapeError
         If the map is not (h, w), or of a picture of another size.
     ArgumentError
-        If there is no such class, values are not finite, or `alpha`, `colors` or `value_range` make no sense.
+        If there is no such class, values are not finite, or `alpha`, `colors`, `value_range`, `show` or
+        `categories` make no sense.
     """
     picture = as_picture(image, "draw_heatmap: image")
     if not 0 <= alpha <= 1:
         raise ArgumentError(f"draw_heatmap: alpha must be 0 to 1, got {alpha}")
+    if show not in ("probability", "score"):
+        raise ArgumentError(f"draw_heatmap: show must be 'probability' or 'score', got {show!r}")
     palette = _palette(colors)
     size = (picture.height, picture.width)
     if isinstance(map, Map):
-        values = _class_values(map, label, size)
+        _check_map(map, label, size, categories)
+        assert label is not None
+        shown = (_of_probabilities if show == "probability" else _of_scores)(map, label, categories)
         places = [
-            _places(size[d], values.shape[d], map.window_size[d], map.stride[d], map.scale[d]) for d in (0, 1)
+            _places(
+                size[d], shown.values.shape[d], map.window_size[d], map.stride[d], map.scale[d], map.offset[d]
+            )
+            for d in (0, 1)
         ]
-        lowest = 0.0
     else:
-        values = _array_values(map, label)
-        pitches = [size[d] / values.shape[d] for d in (0, 1)]
-        places = [_places(size[d], values.shape[d], pitches[d], pitches[d], 1.0) for d in (0, 1)]
-        lowest = float(values.min())
-    low, high = _range(value_range, lowest, float(values.max()))
+        shown = _of_array(map, label, show, categories)
+        pitches = [size[d] / shown.values.shape[d] for d in (0, 1)]
+        places = [_places(size[d], shown.values.shape[d], pitches[d], pitches[d], 1.0, 0) for d in (0, 1)]
+    nowhere = shown.absent(floor) if value_range is None else None
+    if nowhere is not None:
+        picture = picture.convert("L").convert("RGB")
+        return with_legend(picture, nowhere, None) if legend else picture
+    low, high = _range(value_range, shown)
     (rows, down), (columns, across) = places
     # A map of one value, which has no range, is low everywhere.
-    values = ((values - low) / (high - low or 1.0)).clip(0, 1)
+    values = ((shown.values - low) / (high - low or 1.0)).clip(0, 1)
     heat = palette[(_interpolated(values, down, across) * (len(palette) - 1) + 0.5).astype(np.intp)]
     pixels = np.array(picture)
     covered = pixels[rows, columns]
     covered[...] = covered * np.float32(1 - alpha) + heat * np.float32(alpha) + np.float32(0.5)
-    return to_pil(pixels)
+    picture = to_pil(pixels)
+    if not legend:
+        return picture
+    # As they look on a picture of medium brightness.
+    mixed = (palette * alpha + _MEDIUM * (1 - alpha) + 0.5).astype(np.uint8)
+    return with_legend(picture, shown.title, Bar(mixed, low, high, shown.largest, shown.unit))
 
 
-def _class_values(map: Map, label: int | None, size: tuple[int, int]) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class _Shown:
+    """The values that are painted, and what is said of them.
+
+    Attributes
+    ----------
+    values : numpy.ndarray, (h, w), float32
+    unit, title : str
+    usual, own : tuple of float
+        Ranges: the one by default, and that of ``"max"``.
+    surest : tuple of (str, float), optional
+        For probabilities: the class that is surest in any cell, and its probability.
+    name : str
+        The class.
+    """
+
+    values: NDArray[np.float32]
+    unit: str
+    title: str
+    usual: tuple[float, float]
+    own: tuple[float, float]
+    name: str = ""
+    surest: tuple[str, float] | None = None
+
+    @property
+    def largest(self) -> float:
+        return float(self.values.max())
+
+    def absent(self, floor: float) -> str | None:
+        """Return what is said of a class whose probability is nowhere so large, or None of another."""
+        if self.surest is None or self.largest >= floor:
+            return None
+        return f"{self.name}: {nowhere_above(floor, self.name, *self.surest)}"
+
+
+def nowhere_above(floor: float, name: str, surest: str, probability: float) -> str:
+    """Return the words for a class `name` that is nowhere likely, and for the one that is `surest`."""
+    if surest == name:
+        return f"nowhere above {floor:g}, and no class is surer"
+    return f"nowhere above {floor:g}; the surest class is {surest} ({in_digits(probability)})"
+
+
+def in_digits(probability: float) -> str:
+    """Return a probability with two decimals, or with two digits where these would be zeros."""
+    return f"{probability:.2f}" if probability >= 0.01 or probability == 0 else f"{probability:.2g}"
+
+
+def _check_map(map: Map, label: int | None, size: tuple[int, int], categories: Sequence[str] | None) -> None:
     classes = len(map.scores)
     if label is None or not 0 <= label < classes:
         raise ArgumentError(f"draw_heatmap: label: expected a class, 0 to {classes - 1}, got {label}")
@@ -103,18 +190,62 @@ def _class_values(map: Map, label: int | None, size: tuple[int, int]) -> NDArray
             f"draw_heatmap: map: expected one of a picture of {size[0]} x {size[1]} (height, width), "
             f"got one of {map.image_size[0]} x {map.image_size[1]}; draw on what was given to predict"
         )
-    return _finite(map.probabilities()[label])
+    if categories is not None and len(categories) != classes:
+        raise ArgumentError(
+            f"draw_heatmap: categories: expected a name for each of {classes} classes, got {len(categories)}"
+        )
 
 
-def _array_values(map: Any, label: int | None) -> NDArray[np.float32]:
+def _of_probabilities(map: Map, label: int, categories: Sequence[str] | None) -> _Shown:
+    likely = map.probabilities()
+    values = _finite(likely[label])
+    best = likely.max(axis=(1, 2))
+    first = int(best.argmax())
+    largest = float(values.max())
+    name = _name(label, categories)
+    return _Shown(
+        values=values,
+        unit="probability",
+        title=f"{name}: largest probability {in_digits(largest)}",
+        usual=(0.0, 1.0),
+        own=(0.0, largest),
+        name=name,
+        surest=(_name(first, categories), float(best[first])),
+    )
+
+
+def _of_scores(map: Map, label: int, categories: Sequence[str] | None) -> _Shown:
+    scores = _finite(map.scores)
+    values = scores[label]
+    return _Shown(
+        values=values,
+        unit="score",
+        title=f"{_name(label, categories)}: largest score {values.max():.3g}",
+        usual=(float(scores.min()), float(scores.max())),
+        own=(float(values.min()), float(values.max())),
+    )
+
+
+def _of_array(map: Any, label: int | None, show: str, categories: Sequence[str] | None) -> _Shown:
     array = as_array(map, "draw_heatmap: map")
     if array.ndim != 2 or 0 in array.shape:
         raise ShapeError(
             f"draw_heatmap: map: expected a Map, or an array (h, w), got shape {array.shape}; choose a class"
         )
-    if label is not None:
-        raise ArgumentError(f"draw_heatmap: label: an array (h, w) has no classes, got {label}; leave it out")
-    return _finite(array.astype(np.float32))
+    for name, value in (("label", label), ("categories", categories)):
+        if value is not None:
+            raise ArgumentError(
+                f"draw_heatmap: {name}: an array (h, w) has no classes, got {value!r:.60}; leave it out"
+            )
+    if show != "probability":
+        raise ArgumentError(f"draw_heatmap: show={show!r} is for a Map; an array is shown as it is")
+    values = _finite(array.astype(np.float32))
+    whole = (float(values.min()), float(values.max()))
+    return _Shown(values=values, unit="value", title=f"largest {values.max():.3g}", usual=whole, own=whole)
+
+
+def _name(label: int, categories: Sequence[str] | None) -> str:
+    return f"class {label}" if categories is None else categories[label]
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,11 +254,17 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
-def _range(value_range: Sequence[float] | None, low: float, high: float) -> tuple[float, float]:
+def _range(value_range: Sequence[float] | str | None, shown: _Shown) -> tuple[float, float]:
     if value_range is None:
-        return low, high
+        return shown.usual
+    if isinstance(value_range, str):
+        if value_range != "max":
+            raise ArgumentError(
+                f"draw_heatmap: value_range must be (low, high) or 'max', got {value_range!r}"
+            )
+        return shown.own
     if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ArgumentError(f"draw_heatmap: value_range must be (low, high), got {value_range!r}")
+        raise ArgumentError(f"draw_heatmap: value_range must be (low, high) or 'max', got {value_range!r}")
     return float(value_range[0]), float(value_range[1])
 
 
@@ -149,11 +286,11 @@ def _palette(colors: Sequence[Sequence[int]]) -> NDArray[np.float32]:
 
 
 def _places(
-    length: int, cells: int, window: float, stride: float, scale: float
+    length: int, cells: int, window: float, stride: float, scale: float, offset: float
 ) -> tuple[slice, NDArray[np.float64]]:
     """Return the pixels of a dimension that are coloured, and where among the cells each of them is."""
     # A pixel's centre, in pixels of the scaled picture, counted in strides from the first window's centre.
-    at = ((np.arange(length) + 0.5) * scale - window / 2) / stride
+    at = ((np.arange(length) + 0.5) * scale - window / 2 - offset) / stride
     covered = np.flatnonzero((at >= -0.5) & (at <= cells - 0.5))
     first, last = (covered[0], covered[-1] + 1) if covered.size else (0, 0)
     return slice(first, last), at[first:last].clip(0, cells - 1)
