@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rvision.dense._convolutionize import Size
 from rvision.dense._map import Map
+from rvision.dense._pad import check_pad
 from rvision.dense._pictures import Scale, Transform
 from rvision.dense._predict import predict
 from rvision.errors import ArgumentError
@@ -43,12 +44,15 @@ class SlidingWindowDetector:
         above the threshold, of which there can be several below 0.5.
     iou : float
         Intersection over union above which the worse of two windows of a class is dropped, 0 to 1.
-    input_size, padding, squeeze, transform
-        Handed to :func:`rvision.dense.predict`.
+    input_size, padding, squeeze, transform, pad
+        Handed to :func:`rvision.dense.predict`. With `pad` windows may hang over the picture's edge, where
+        boxes are cut off.
     classes : sequence of int, optional
         The only classes to look for; by default all, also one that stands for the background if there is one.
     max_detections : int, optional
         How many of the best to return at most; by default all.
+    progress : bool
+        Whether to show a bar on stderr.
 
     Raises
     ------
@@ -80,8 +84,10 @@ class SlidingWindowDetector:
         padding: str = "shared",
         squeeze: str | None = None,
         transform: Transform | None = None,
+        pad: str | None = None,
         classes: Sequence[int] | None = None,
         max_detections: int | None = None,
+        progress: bool = False,
     ) -> None:
         self.model = model
         self.scales = scales if isinstance(scales, str) else tuple(scales)
@@ -101,8 +107,11 @@ class SlidingWindowDetector:
         self.padding = padding
         self.squeeze = squeeze
         self.transform = transform
+        check_pad(pad, "SlidingWindowDetector")
+        self.pad = pad
         self.classes = None if classes is None else sorted({int(label) for label in classes})
         self.max_detections = max_detections
+        self.progress = progress
 
     def __call__(self, image: Any) -> dict[str, NDArray[Any]]:
         """Find things on a picture.
@@ -127,6 +136,8 @@ class SlidingWindowDetector:
             "padding": self.padding,
             "squeeze": self.squeeze,
             "transform": self.transform,
+            "pad": self.pad,
+            "progress": self.progress,
         }
         # A prepared array can not be scaled, and need not be.
         if self.scales == (1.0,):

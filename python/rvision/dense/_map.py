@@ -74,7 +74,7 @@ class Map:
         Size of the scaled picture over `image_size`.
     offset : tuple of int
         Where the first cell's window begins, down and across, in pixels of the scaled picture: not 0 for a
-        part of a larger map.
+        part of a larger map, negative where windows hang over the edge (`pad`).
     """
 
     scores: NDArray[np.float32]

@@ -17,7 +17,16 @@ from rvision.transforms._presets import ImageClassification
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["OVERFEAT_SIZES", "Scale", "Transform", "height_and_width", "prepared", "scaled", "unprepared"]
+__all__ = [
+    "OVERFEAT_SIZES",
+    "Scale",
+    "Transform",
+    "height_and_width",
+    "prepared",
+    "scaled",
+    "scaled_size",
+    "unprepared",
+]
 
 Scale = float | Sequence[int]
 Transform = Callable[[Any], Any]
@@ -119,18 +128,23 @@ def _check_levels(picture: Image | NDArray[Any], where: str) -> None:
         )
 
 
-def scaled(picture: Image | NDArray[Any], scale: Scale, where: str) -> Image | NDArray[Any]:
-    """Return a picture, or an array (C, H, W), resized by a factor, or to (height, width)."""
-    before = height_and_width(picture)
+def scaled_size(size: tuple[int, int], scale: Scale, where: str) -> tuple[int, int]:
+    """Return a height and width times a factor, or those that `scale` is."""
     if isinstance(scale, int | float | np.number):
         if not 0 < scale < np.inf:
             raise ArgumentError(f"{where}: scales: expected factors above 0, got {scale!r}")
-        size = [max(round(side * float(scale)), 1) for side in before]
-    else:
-        size = [int(side) for side in scale]
-        if len(size) != 2 or min(size) < 1:
-            raise ArgumentError(f"{where}: scales: expected factors, or (height, width), got {scale!r}")
-    if size == list(before):
+        return max(round(size[0] * float(scale)), 1), max(round(size[1] * float(scale)), 1)
+    sides = [int(side) for side in scale]
+    if len(sides) != 2 or min(sides) < 1:
+        raise ArgumentError(f"{where}: scales: expected factors, or (height, width), got {scale!r}")
+    return sides[0], sides[1]
+
+
+def scaled(picture: Image | NDArray[Any], scale: Scale, where: str) -> Image | NDArray[Any]:
+    """Return a picture, or an array (C, H, W), resized by a factor, or to (height, width)."""
+    before = height_and_width(picture)
+    size = scaled_size(before, scale, where)
+    if size == before:
         return picture
-    resized: Image | NDArray[Any] = F.resize(picture, size)
+    resized: Image | NDArray[Any] = F.resize(picture, list(size))
     return resized

@@ -10,8 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rvision._frames import ends_at_caller
+from rvision.dense._bar import Bar
 from rvision.dense._convolutionize import Convolutionized, Size, convolutionize, stride_pair, window_size
 from rvision.dense._map import Map
+from rvision.dense._pad import Margins, check_pad, margins, padded
 from rvision.dense._pictures import (
     OVERFEAT_SIZES,
     Scale,
@@ -19,6 +21,7 @@ from rvision.dense._pictures import (
     height_and_width,
     prepared,
     scaled,
+    scaled_size,
     unprepared,
 )
 from rvision.errors import ArgumentError, UnsupportedError
@@ -46,6 +49,8 @@ def predict(
     squeeze: str | None = None,
     scales: None = None,
     transform: Transform | None = None,
+    pad: str | None = None,
+    progress: bool = False,
 ) -> Map: ...
 
 
@@ -60,6 +65,8 @@ def predict(
     squeeze: str | None = None,
     scales: Sequence[Scale] | str,
     transform: Transform | None = None,
+    pad: str | None = None,
+    progress: bool = False,
 ) -> list[Map]: ...
 
 
@@ -74,6 +81,8 @@ def predict(
     squeeze: str | None = None,
     scales: Sequence[Scale] | str | None = None,
     transform: Transform | None = None,
+    pad: str | None = None,
+    progress: bool = False,
 ) -> Map | list[Map]:
     """Classify the windows all over a picture, at every `stride` pixels.
 
@@ -109,12 +118,20 @@ def predict(
         Prepares a picture, also one of floats: without it an array of floats is taken as prepared. Of a
         preset (`weights.transforms()`) resizing and cropping is left out; any other callable is given the
         picture or the array (C, H, W), and must return (C, H, W) of its height and width.
+    pad : {"zeros", "reflect"}, optional
+        What lies beyond the picture's edges, so that windows may hang over them and the map covers the
+        picture: zeros of the prepared picture, which a preset makes of its mean colour, or the picture
+        mirrored at its outermost pixels. By default every window lies inside.
+    progress : bool
+        Whether to show a bar on stderr.
 
     Returns
     -------
     Map, or list of Map
         With a cell for every window that lies inside the picture: ``(H - window) // stride + 1`` rows, and
-        columns alike. With `scales` one for each of them.
+        columns alike. With `pad` there are so many more on each side that every pixel is at most half a
+        stride from the centre of a window, vertically and horizontally; those inside keep their places.
+        With `scales` one for each of them.
 
     Raises
     ------
@@ -130,13 +147,20 @@ def predict(
     everywhere, for networks without padding, and else for cells whose receptive field lies inside the
     picture. At the border zeros stand around the picture, where the shifted pictures would have them at their
     own edges; cells on the network's own grid are its own map's there too.
+
+    A map with `pad` is that of the padded picture. So all that is said of cells and windows holds for the
+    windows that hang over the edge too, as ones of that picture.
     """
     where = "dense.predict"
     forms = Forms(model, stride, input_size, squeeze, where)
     forms.check_padding(padding, where)
+    check_pad(pad, where)
     if scales is None:
         array = prepared(image, transform, where)
-        return _run(forms, array, padding, array.shape[1:], where)
+        size = height_and_width(array)
+        run = _Run(forms, padding, pad, where)
+        with Bar(run.count(size), progress) as bar:
+            return run(array, size, bar)
     picture = unprepared(image, transform, where)
     if picture is None:
         raise ArgumentError(
@@ -147,11 +171,12 @@ def predict(
         if scales != "overfeat":
             raise ArgumentError(f"{where}: scales: expected factors, sizes or 'overfeat', got {scales!r}")
         scales = OVERFEAT_SIZES
-    maps = []
-    for scale in scales:
-        array = prepared(scaled(picture, scale, where), transform, where)
-        maps.append(_run(forms, array, padding, height_and_width(picture), where))
-    return maps
+    run = _Run(forms, padding, pad, where)
+    size = height_and_width(picture)
+    scales = list(scales)
+    count = sum(run.count(scaled_size(size, scale, where)) for scale in scales)
+    with Bar(count, progress) as bar:
+        return [run(prepared(scaled(picture, scale, where), transform, where), size, bar) for scale in scales]
 
 
 class Forms:
@@ -244,21 +269,48 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _run(
-    forms: Forms, array: NDArray[np.float32], padding: str, image_size: tuple[int, ...], where: str
-) -> Map:
-    size = array.shape[1:]
-    forms.check(size, where)
-    if padding == "per_window" and not forms.is_exact:
-        scores = _each_window(forms, array, where)
-    else:
-        dense = forms.shared()
-        rows, columns = cells(size, forms.window, dense.stride)
-        # Further cells stand for windows that reach over the picture's edge.
-        scores = np.ascontiguousarray(dense(array[None])[0, :, :rows, :columns])
-    assert forms.stride is not None
-    scale = (size[0] / image_size[0], size[1] / image_size[1])
-    return Map(scores, forms.window, forms.stride, (image_size[0], image_size[1]), scale)
+class _Run:
+    """Makes maps of prepared pictures."""
+
+    def __init__(self, forms: Forms, padding: str, pad: str | None, where: str) -> None:
+        self._forms, self._pad, self._where = forms, pad, where
+        self._each_alone = padding == "per_window" and not forms.is_exact
+        if not self._each_alone:
+            forms.shared()
+        if forms.stride is None:
+            assert forms.refusal is not None
+            raise ArgumentError(
+                f"{where}: stride: this network has none of its own, so give it ({forms.refusal})"
+            )
+        self._stride = forms.stride
+
+    def count(self, size: tuple[int, int]) -> int:
+        """Return how many windows a picture has, once it is known to have some."""
+        (top, bottom), (left, right) = self._margins(size)
+        whole = (size[0] + top + bottom, size[1] + left + right)
+        self._forms.check(whole, self._where)
+        rows, columns = cells(whole, self._forms.window, self._stride)
+        return rows * columns
+
+    def __call__(self, array: NDArray[np.float32], image_size: tuple[int, int], bar: Bar) -> Map:
+        """Return the map of a prepared picture, which was `image_size` before it was scaled."""
+        size = height_and_width(array)
+        around = self._margins(size)
+        array = padded(array, around, self._pad)
+        forms = self._forms
+        if self._each_alone:
+            scores = _each_window(forms.classifier, array, forms.window, self._stride, bar, self._where)
+        else:
+            rows, columns = cells(array.shape[1:], forms.window, self._stride)
+            # Further cells stand for windows that reach over the picture's edge.
+            scores = np.ascontiguousarray(forms.shared()(array[None])[0, :, :rows, :columns])
+            bar.update(rows * columns)
+        scale = (size[0] / image_size[0], size[1] / image_size[1])
+        offset = (-around[0][0], -around[1][0])
+        return Map(scores, forms.window, self._stride, image_size, scale, offset)
+
+    def _margins(self, size: tuple[int, int]) -> Margins:
+        return margins(size, self._forms.window, self._stride, self._pad)
 
 
 def cells(size: Sequence[int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
@@ -266,16 +318,21 @@ def cells(size: Sequence[int], window: tuple[int, int], stride: tuple[int, int])
     return (size[0] - window[0]) // stride[0] + 1, (size[1] - window[1]) // stride[1] + 1
 
 
-def _each_window(forms: Forms, array: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+def _each_window(
+    classifier: Module,
+    array: NDArray[np.float32],
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    bar: Bar,
+    where: str,
+) -> NDArray[np.float32]:
     """Run the classifier on every window."""
-    if forms.stride is None:
-        assert forms.refusal is not None
-        raise ArgumentError(
-            f"{where}: stride: this network has none of its own, so give it ({forms.refusal})"
-        )
-    windows = sliding_window_view(array, forms.window, axis=(1, 2))[:, :: forms.stride[0], :: forms.stride[1]]
+    windows = sliding_window_view(array, window, axis=(1, 2))[:, :: stride[0], :: stride[1]]
     rows, columns = windows.shape[1:3]
-    outputs = [_logits(forms.classifier(batch), where) for batch in _batches(windows)]
+    outputs = []
+    for batch in _batches(windows):
+        outputs.append(_logits(classifier(batch), where))
+        bar.update(len(batch))
     scores = np.concatenate(outputs).reshape(rows, columns, -1)
     return np.ascontiguousarray(scores.transpose(2, 0, 1))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision._frames import ends_at_caller
+from rvision.dense._bar import Bar
 from rvision.dense._blocks import Axis, Block, blocks
 from rvision.dense._convolutionize import Convolutionized, Size
 from rvision.dense._map import Map, window_boxes
+from rvision.dense._pad import Margins, check_pad, margins, sources, taken
 from rvision.dense._pictures import Transform, prepared
 from rvision.dense._predict import Forms, cells
 from rvision.errors import ArgumentError
@@ -55,7 +57,7 @@ class Scan:
         Classes, best first.
     scores : numpy.ndarray, (k, rows, columns), float32
         Their probabilities.
-    window_size, stride, image_size : tuple of int
+    window_size, stride, image_size, offset : tuple of int
         As for `Map`.
     """
 
@@ -64,6 +66,7 @@ class Scan:
     window_size: tuple[int, int]
     stride: tuple[int, int]
     image_size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,7 +75,7 @@ class Scan:
 
     def windows(self) -> NDArray[np.float32]:
         """Return the boxes of all windows, (rows, columns, 4) float32 xyxy."""
-        return window_boxes(self.shape, self.window_size, self.stride)
+        return window_boxes(self.shape, self.window_size, self.stride, offset=self.offset)
 
 
 @ends_at_caller
@@ -88,6 +91,7 @@ def scan(
     squeeze: str | None = None,
     transform: Transform | None = None,
     memory: int = 1 << 30,
+    pad: str | None = None,
     progress: bool = False,
 ) -> Any:
     """Classify the windows all over a picture of any size in constant memory.
@@ -118,6 +122,8 @@ def scan(
     transform : callable, optional
         Prepares the picture, also one of floats, as for `dense.predict`; each pixel by itself, since it sees
         parts of the picture.
+    pad : {"zeros", "reflect"}, optional
+        What lies beyond the picture's edges, so that windows may hang over them, as for `dense.predict`.
     memory : int
         About how many bytes to use, besides weights and what is returned.
     progress : bool
@@ -145,6 +151,7 @@ def scan(
     >>> found.labels.shape
     (1, 1237, 1237)
     """
+    check_pad(pad, _WHERE)
     reducer = _reducer(top, threshold, callback)
     forms = Forms(model, stride, input_size, squeeze, _WHERE)
     dense = forms.shared()
@@ -152,7 +159,7 @@ def scan(
         raise ArgumentError(
             f"{_WHERE}: squeeze='global' looks at the whole picture, which is never there; use dense.predict"
         )
-    picture = _Picture(source, transform)
+    picture = _Padded(_Picture(source, transform), forms.window, dense.stride, pad)
     forms.check(picture.size, _WHERE)
     geometry = dense.geometry()
     rows, columns = cells(picture.size, forms.window, dense.stride)
@@ -165,12 +172,12 @@ def scan(
     run = _Run(dense, picture, axes)
     bands = blocks(axes, max(memory // run.bytes_per_pixel(), 1), _WHERE)
     reducer.start((rows, columns), run.classes)
-    with _Bar(rows * columns, progress) as bar:
+    with Bar(rows * columns, progress) as bar:
         for band in bands:
             for part, block in run.maps(band):
                 reducer.take(part, block)
                 bar.update((block.rows[1] - block.rows[0]) * (block.columns[1] - block.columns[0]))
-    return reducer.result(forms.window, dense.stride, picture.size)
+    return reducer.result(forms.window, dense.stride, picture.image_size, picture.offset)
 
 
 class _Picture:
@@ -229,10 +236,53 @@ class _Picture:
         return prepared(to_pil(rows[:, left:right]), self._transform, _WHERE)
 
 
+class _Padded:
+    """A picture with margins, which are made where they are needed."""
+
+    def __init__(
+        self, picture: _Picture, window: Sequence[int], stride: Sequence[int], pad: str | None
+    ) -> None:
+        self._picture, self._pad = picture, pad
+        self.image_size = picture.size
+        self._around: Margins = margins(picture.size, window, stride, pad)
+        (top, bottom), (left, right) = self._around
+        self.size = (picture.size[0] + top + bottom, picture.size[1] + left + right)
+        self.offset = (-top, -left)
+
+    def rows(self, top: int, bottom: int) -> Any:
+        """Return rows as `prepare` takes them."""
+        if self._pad is None:
+            return self._picture.rows(top, bottom)
+        wanted = self._sources(0, top, bottom)
+        first, last = _bounds(wanted)
+        return self._picture.rows(first, last), np.where(wanted < 0, -1, wanted - first)
+
+    def prepare(self, rows: Any, left: int, right: int) -> NDArray[np.float32]:
+        """Return columns of rows, prepared: (C, rows, right - left)."""
+        if self._pad is None:
+            return self._picture.prepare(rows, left, right)
+        read, lines = rows
+        wanted = self._sources(1, left, right)
+        first, last = _bounds(wanted)
+        array = self._picture.prepare(read, first, last)
+        return taken(array, lines, np.where(wanted < 0, -1, wanted - first))
+
+    def _sources(self, axis: int, first: int, last: int) -> NDArray[np.intp]:
+        assert self._pad is not None
+        before = self._around[axis][0]
+        return sources(first - before, last - before, self.image_size[axis], self._pad)
+
+
+def _bounds(wanted: NDArray[np.intp]) -> tuple[int, int]:
+    """Return the first and the last (not included) of the pixels that are wanted; every window sees some."""
+    inside = wanted[wanted >= 0]
+    return int(inside.min()), int(inside.max()) + 1
+
+
 class _Run:
     """Runs blocks of a picture with the kernels of the whole."""
 
-    def __init__(self, dense: Convolutionized, picture: _Picture, axes: list[Axis]) -> None:
+    def __init__(self, dense: Convolutionized, picture: _Padded, axes: list[Axis]) -> None:
         self._dense, self._picture, self._axes = dense, picture, axes
         down, across = axes
         probe = picture.prepare(picture.rows(0, down.window), 0, across.window)
@@ -263,9 +313,12 @@ class _Run:
             column = block.columns[0] - block.left // stride[1]
             height, width = block.rows[1] - block.rows[0], block.columns[1] - block.columns[0]
             part = np.ascontiguousarray(scores[:, row : row + height, column : column + width])
-            offset = (block.rows[0] * stride[0], block.columns[0] * stride[1])
-            size = (down.side, across.side)
-            yield Map(part, self._dense.window_size, stride, size, offset=offset), block
+            top, left = self._picture.offset
+            offset = (top + block.rows[0] * stride[0], left + block.columns[0] * stride[1])
+            yield (
+                Map(part, self._dense.window_size, stride, self._picture.image_size, offset=offset),
+                block,
+            )
 
 
 def _reducer(top: int | None, threshold: float | None, callback: Callable[[Map], None] | None) -> Any:
@@ -304,8 +357,8 @@ class _Top:
         self._labels[place] = labels
         self._scores[place] = np.take_along_axis(likely, labels, axis=0)
 
-    def result(self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> Scan:
-        return Scan(self._labels, self._scores, window, stride, size)
+    def result(self, *geometry: tuple[int, int]) -> Scan:
+        return Scan(self._labels, self._scores, *geometry)
 
 
 class _Threshold:
@@ -327,9 +380,7 @@ class _Threshold:
         self._labels.append(labels.astype(np.int64))
         self._scores.append(likely[labels, rows, columns])
 
-    def result(
-        self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]
-    ) -> dict[str, NDArray[Any]]:
+    def result(self, *geometry: tuple[int, int]) -> dict[str, NDArray[Any]]:
         return {
             "boxes": np.concatenate(self._boxes),
             "labels": np.concatenate(self._labels),
@@ -349,27 +400,5 @@ class _Callback:
     def take(self, part: Map, block: Block) -> None:
         self._callback(part)
 
-    def result(self, window: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> None:
+    def result(self, *geometry: tuple[int, int]) -> None:
         pass
-
-
-class _Bar:
-    """A bar on stderr, where it is wanted."""
-
-    def __init__(self, total: int, wanted: bool) -> None:
-        self._bar: Any = None
-        if wanted:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit="window")
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def update(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
