@@ -151,7 +151,7 @@ class Profile:
 
 
 @ends_at_caller
-def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profile:
+def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False, **named: Any) -> Profile:
     """Time the steps of a network's runs, and compare them with what the machine can do at most.
 
     The network is run as `model(*inputs, **named)` runs it, with the threads of `set_num_threads`: once to
@@ -167,6 +167,8 @@ def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profil
         What the model is called with, such as pictures (N, C, H, W).
     runs : int
         How many runs to time.
+    progress : bool
+        Whether to show on stderr what is being measured.
 
     Returns
     -------
@@ -199,9 +201,13 @@ def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profil
     if count < 1:
         raise ArgumentError(f"profile: runs: expected a whole number from 1, got {runs!r}")
     # Before and after, so that a neighbour's moment does not make shares of more than everything.
-    peaks = [_peaks()]
-    steps, (median, least) = profile_module(model, inputs, named, count)
-    peaks.append(_peaks())
+    with _Stages(3, progress) as stages:
+        stages.begin("measuring the machine")
+        peaks = [_peaks()]
+        stages.begin(f"timing {count} runs")
+        steps, (median, least) = profile_module(model, inputs, named, count)
+        stages.begin("measuring the machine")
+        peaks.append(_peaks())
     peak_gflop, peak_gb = (max(each) for each in zip(*peaks, strict=True))
 
     def row(
@@ -238,6 +244,32 @@ def profile(model: Module, *inputs: Any, runs: int = 20, **named: Any) -> Profil
         peak_gflop_per_second=peak_gflop,
         peak_gb_per_second=peak_gb,
     )
+
+
+class _Stages:
+    """Says on stderr what is being done, where it is wanted: a bar of as many parts as there are stages."""
+
+    def __init__(self, total: int, wanted: bool) -> None:
+        self._bar: Any = None
+        self._begun = False
+        if wanted:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, leave=False, bar_format="{desc} |{bar:20}|")
+
+    def __enter__(self) -> _Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin(self, what: str) -> None:
+        """End the stage before, and begin this one."""
+        if self._bar is not None:
+            self._bar.update(int(self._begun))
+            self._bar.set_description_str(what)
+        self._begun = True
 
 
 def _peaks() -> tuple[float, float]:

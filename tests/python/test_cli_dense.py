@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import pytest
 import rvision
 from PIL import Image
 from rvision import dense
+from rvision.cli import main
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SIDE = 32
@@ -128,9 +131,90 @@ def test_dense_draws_the_map(run, picture, weights, model, tmp_path):
     out = tmp_path / "heat.png"
     assert run("dense", picture, *weights, "--class", 2, "--stride", 2, "--out", out).status == 0
     with Image.open(picture) as img:
-        expected = rvision.utils.draw_heatmap(img, map_of(model, picture, stride=2), 2)
+        expected = rvision.utils.draw_heatmap(img, map_of(model, picture, stride=2), 2, categories=CIFAR10)
     with Image.open(out) as drawn:
         np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.fixture
+def doubtful(tmp_path, model) -> tuple[object, ...]:
+    """Return options for a network like `model` whose class 3 is never likely."""
+    path = tmp_path / "doubtful.safetensors"
+    state = dict(model.state_dict())
+    name = next(key for key in state if key.endswith(".bias") and len(state[key]) == 10)
+    state[name] = np.asarray(state[name]) - 20 * (np.arange(10) == 3)
+    rvision.save(state, path)
+    return "--model", "cifar10_resnet20", "--weights", path
+
+
+def test_dense_says_that_a_class_is_nowhere(run, picture, doubtful, tmp_path):
+    out = tmp_path / "heat.png"
+    options = ("--stride", 8, "--out", out)
+    result = run("dense", picture, *doubtful, "--class", "cat", *options)
+    report = json.loads(run("dense", picture, *doubtful, "--class", "cat", *options, "--json").out)
+    surest = report["surest_class"]
+    assert report["best"][0]["probability"] < 0.01 < surest["probability"]
+    assert surest["label"] == CIFAR10[surest["index"]] != "cat"
+    assert result.lines == [
+        f"{picture}: cat",
+        f"nowhere above 0.01; the surest class is {surest['label']} ({surest['probability']:.2f})",
+    ]
+    surest_alone = run("dense", picture, *doubtful, "--stride", 8).lines
+    assert surest_alone[0] == f"{picture}: {surest['label']}"
+    with Image.open(picture) as img, Image.open(out) as drawn:
+        grey = np.asarray(img.convert("L"))
+        shown = np.asarray(drawn)[: img.height, : img.width]
+        np.testing.assert_array_equal(shown, np.repeat(grey[..., None], 3, axis=2))
+    # Who wants to see it all the same says so.
+    assert run("dense", picture, *doubtful, "--class", "cat", *options, "--range", "max").status == 0
+    with Image.open(picture) as img, Image.open(out) as drawn:
+        assert np.asarray(drawn)[: img.height, : img.width].std(axis=2).any()
+
+
+@pytest.mark.parametrize(("option", "value_range"), [("0,0.5", (0, 0.5)), ("max", "max")])
+def test_dense_takes_a_range_of_colours(run, picture, weights, model, tmp_path, option, value_range):
+    out = tmp_path / "heat.png"
+    run("dense", picture, *weights, "--class", 2, "--stride", 4, "--out", out, "--range", option)
+    found = map_of(model, picture, stride=4)
+    with Image.open(picture) as img, Image.open(out) as drawn:
+        expected = rvision.utils.draw_heatmap(img, found, 2, categories=CIFAR10, value_range=value_range)
+        np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize("pad", ["zeros", "reflect"])
+def test_windows_may_hang_over_the_edge(run, picture, weights, model, tmp_path, pad):
+    options = (*weights, "--stride", 8, "--pad", pad)
+    report = json.loads(run("dense", picture, *options, "--class", 2, "--json").out)
+    found = map_of(model, picture, stride=8, pad=pad)
+    assert report["maps"][0]["shape"] == list(found.shape) and report["maps"][0]["offset"] == [-16, -16]
+    best = report["best"][0]
+    assert np.float32(best["probability"]) == found.probabilities()[2].max()
+    assert best["box"] == pytest.approx(found.window(best["row"], best["column"]))
+    detections = json.loads(run("detect", picture, *options, "--scales", "1.0", "--json").out)["detections"]
+    preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
+    detector = dense.SlidingWindowDetector(model, stride=8, input_size=SIDE, transform=preset, pad=pad)
+    with Image.open(picture) as img:
+        expected = detector(img)
+    np.testing.assert_array_equal(np.float32([one["score"] for one in detections]), expected["scores"])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("command", ["dense", "detect", "profile"])
+def test_a_bar_where_somebody_looks(command, picture, weights, monkeypatch, capsys):
+    what = ["cifar10_resnet20", "--runs", "1"] if command == "profile" else [picture, *weights]
+    for options, shown in (([], True), (["--json"], False)):
+        seen = Terminal()
+        monkeypatch.setattr(sys, "stderr", seen)
+        assert main([command, *map(str, what), *options]) == 0
+        assert ("\r" in seen.getvalue()) == shown
+        assert "\r" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert main([command, *map(str, what)]) == 0
+    assert "\r" not in sys.stderr.getvalue()
 
 
 # --- detect ---
@@ -207,6 +291,64 @@ def test_detect_draws_the_boxes(run, picture, weights, tmp_path):
     assert changed[min(bottom, 69), right - 5 : right - 1].all()
 
 
+@pytest.fixture
+def folder(picture, tmp_path) -> Path:
+    """Return a folder with two pictures, one of them below it, of the same name."""
+    root = tmp_path / "pictures"
+    (root / "below").mkdir(parents=True)
+    with Image.open(picture) as img:
+        img.save(root / "a.png")
+        img.rotate(180).save(root / "below" / "a.png")
+    return root
+
+
+def test_detect_takes_folders(run, folder, weights):
+    options = (*weights, "--stride", 8, "--threshold", 0.2)
+    files = [folder / "a.png", folder / "below" / "a.png"]
+    alone = [run("detect", file, *options).out.strip() for file in files]
+    assert all(len(text.splitlines()) > 1 for text in alone)
+    assert run("detect", folder, *options).out.strip().split("\n\n") == alone
+    assert run("detect", *files, *options).out.strip().split("\n\n") == alone
+    rows = [json.loads(line) for line in run("detect", folder, *options, "--json").lines]
+    assert [row["file"] for row in rows] == list(map(str, files))
+    assert rows[1] == json.loads(run("detect", files[1], *options, "--json").out)
+
+
+def test_detect_prints_the_best_few(run, folder, weights):
+    options = (*weights, "--stride", 8, "--threshold", 0.1)
+    every = run("detect", folder, *options).out.strip().split("\n\n")
+    few = run("detect", folder, *options, "--top", 2).out.strip().split("\n\n")
+    assert all(len(text.splitlines()) > 3 for text in every)
+    assert [text.splitlines() for text in few] == [text.splitlines()[:3] for text in every]
+
+
+def test_detect_draws_several_pictures_into_a_folder(run, folder, weights, tmp_path):
+    options = (*weights, "--stride", 8, "--threshold", 0.2)
+    out = tmp_path / "drawn"
+    assert run("detect", folder, *options, "--out", out).status == 0
+    assert {file.name for file in out.iterdir()} == {"a-boxes.png", "a-boxes-2.png"}
+    for name, file in (("a-boxes.png", folder / "a.png"), ("a-boxes-2.png", folder / "below" / "a.png")):
+        run("detect", file, *options, "--out", tmp_path / "one.png")
+        with Image.open(out / name) as found, Image.open(tmp_path / "one.png") as expected:
+            np.testing.assert_array_equal(found, expected)
+    # Again is no error; but a file for two pictures is, and so is a picture that would be lost.
+    assert run("detect", folder, *options, "--out", out).status == 0
+    assert_one_line_error(run("detect", folder, *options, "--out", tmp_path / "x.png"), "need a folder")
+    (folder / "a.png").rename(folder / "a-boxes.png")
+    (folder / "below" / "a.png").rename(folder / "a.png")
+    assert_one_line_error(run("detect", folder, *options, "--out", folder), "would overwrite .*a-boxes.png")
+
+
+def test_detect_goes_on_after_a_picture_that_can_not_be_read(run, folder, weights):
+    data = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(data[: len(data) // 2])
+    result = run("detect", folder, *weights, "--json")
+    assert result.status == 2
+    first, second = map(json.loads, result.lines)
+    assert "truncated" in first["error"] and "detections" in second
+    assert len([line for line in result.err.splitlines() if "error: " in line]) == 1
+
+
 def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
     out = tmp_path / "boxes.png"
     result = run("detect", picture, *weights, "--threshold", 1, "--out", out)
@@ -237,6 +379,8 @@ def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
         (["--out", "/no/such/folder/heat.png"], "there is no folder /no/such/folder"),
         (["--window", "0"], "--window"),
         (["--padding", "none"], "--padding"),
+        (["--pad", "edge"], "--pad"),
+        (["--padding", "per_window", "--squeeze", "global"], "leave out one of them"),
     ],
 )
 def test_arguments_that_make_no_sense_are_one_line(run, picture, weights, command, options, pattern):
@@ -278,6 +422,11 @@ def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
         run("dense", picture, *options, "--class", "crane"), "classes 0, 1 have this name; give a number"
     )
     assert run("dense", picture, *options, "--class", 1).lines[0] == f"{picture}: Crane"
+
+
+@pytest.mark.parametrize("value", ["0.5", "1,0", "0,2", "all"])
+def test_ranges_of_colours_that_can_not_be(run, picture, weights, value):
+    assert_one_line_error(run("dense", picture, *weights, "--range", value), "--range: expected")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +492,7 @@ def test_demo_in_json_is_what_python_finds_on_its_page(run, tmp_path, monkeypatc
         (["--demo", "--seed", -1], "--seed: expected a number from 0"),
         (["--demo", "--out", "none/boxes.png"], "there is no folder none"),
         (["a.png", "--seed", 1], "--seed is for --demo"),
-        ([], "name a picture, or try --demo"),
+        ([], "name pictures or folders, or try --demo"),
     ],
 )
 def test_demos_that_can_not_be(run, tmp_path, monkeypatch, arguments, message):

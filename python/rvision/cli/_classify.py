@@ -18,7 +18,7 @@ from rvision.errors import ArgumentError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["number", "run"]
+__all__ = ["Output", "number", "run"]
 
 _DEMO_MODEL = "efficientnet_lite0"
 _DEMO_PICTURE = "data/chelsea.png"
@@ -36,7 +36,7 @@ def run(args: Any) -> int:
     chosen = network(args)
     failed = False
     results = outputs(chosen.model, files, chosen.transforms, args.batch)
-    with _Output(len(files) > args.batch, len(files)) as out:
+    with Output(len(files) > args.batch, len(files)) as out:
         for file, row in zip(files, results, strict=True):
             if isinstance(row, PictureError):
                 failed = True
@@ -83,7 +83,7 @@ def _shown(value: float | None) -> str:
     return "not a number" if value is None else f"{value:.2f}"
 
 
-class _Output:
+class Output:
     """Lines on stdout, and a bar on stderr where there are many pictures and somebody is looking."""
 
     def __init__(self, bar: bool, total: int) -> None:
@@ -94,7 +94,7 @@ class _Output:
 
             self._bar = tqdm(total=total, unit="picture", leave=False)
 
-    def __enter__(self) -> _Output:
+    def __enter__(self) -> Output:
         return self
 
     def __exit__(self, *_: object) -> None:

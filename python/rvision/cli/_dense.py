@@ -10,9 +10,10 @@ import numpy as np
 
 from rvision.cli._classify import number
 from rvision.cli._network import Network, network
-from rvision.cli._windows import box_in_words, check_out, class_index, picture_of, scales_of
+from rvision.cli._windows import box_in_words, check_out, class_index, picture_of, scales_of, shows_progress
 from rvision.dense import Map, predict
 from rvision.errors import ArgumentError
+from rvision.utils._heatmap import FLOOR, draw_heatmap, nowhere_above
 
 __all__ = ["run"]
 
@@ -32,23 +33,40 @@ def run(args: Any) -> int:
         squeeze=args.squeeze,
         scales=scales_of(args, chosen, picture),
         transform=chosen.transforms,
+        pad=args.pad,
+        progress=shows_progress(args),
     )
     likely = [map.probabilities() for map in maps]
+    largest = np.max([each.max(axis=(1, 2)) for each in likely], axis=0)
+    surest = int(np.nanargmax(largest))
     if label is None:
-        label = int(np.nanargmax(np.max([each.max(axis=(1, 2)) for each in likely], axis=0)))
+        label = surest
     elif label >= len(likely[0]):
         raise ArgumentError(f"--class {label}: the network has classes 0 to {len(likely[0]) - 1}")
     best = _best(maps, [each[label] for each in likely], args.top)
     if args.json:
-        print(json.dumps(_as_object(args, chosen, label, maps, best), ensure_ascii=False))
+        best_class = {
+            "index": surest,
+            "label": chosen.label(surest),
+            "probability": number(largest[surest]),
+        }
+        report = _as_object(args, chosen, label, maps, best)
+        print(json.dumps({**report, "surest_class": best_class}, ensure_ascii=False))
+    elif best[0][3] < FLOOR:
+        words = nowhere_above(FLOOR, chosen.label(label), chosen.label(surest), float(largest[surest]))
+        print(f"{args.picture}: {chosen.label(label)}\n{words}")
     else:
         print(f"{args.picture}: {chosen.label(label)}")
         for rank, (_, _, _, probability, box) in enumerate(best, 1):
             print(f"#{rank} ({probability:.2f}) {box_in_words(box)}")
     if args.out is not None:
-        from rvision.utils import draw_heatmap
-
-        draw_heatmap(picture, maps[best[0][0]], label).save(args.out)
+        draw_heatmap(
+            picture,
+            maps[best[0][0]],
+            label,
+            value_range=args.range,
+            categories=[chosen.label(each) for each in range(len(largest))],
+        ).save(args.out)
     return 0
 
 
@@ -78,6 +96,7 @@ def _as_object(
                 "shape": list(map.scores.shape[1:]),
                 "window_size": list(map.window_size),
                 "stride": list(map.stride),
+                "offset": list(map.offset),
             }
             for map in maps
         ],

@@ -115,22 +115,32 @@ def _dense(commands: Any) -> None:
         help="write the picture with the class's map laid over it (.png, .jpg, ...); of several scales the "
         "one with the best window",
     )
+    command.add_argument(
+        "--range",
+        type=_range,
+        metavar="LOW,HIGH|max",
+        help="probabilities of the first and the last colour in --out (0,1); max: from 0 to the class's "
+        "largest. By default a class that is nowhere above 0.01 leaves the picture grey",
+    )
     _windows(command, scales="1")
     _network(command, whole=True)
     command.add_argument(
-        "--json", action="store_true", help="print a JSON object: file, class, maps (their geometry) and best"
+        "--json",
+        action="store_true",
+        help="print a JSON object: file, class, maps (their geometry), best and surest_class",
     )
 
 
 def _detect(commands: Any) -> None:
     command = commands.add_parser(
         "detect",
-        help="find things on a picture",
+        help="find things on pictures",
         description="Look at every window of a picture at several scales, and print for each class the best "
         "of those that overlap: the picture's file, then '#rank (probability) class at left,top to "
-        "right,bottom'. A box is a window of the network, not a thing's outline.",
+        "right,bottom'. A box is a window of the network, not a thing's outline. A picture that can not be "
+        "read is reported on stderr, the others are looked at, and the exit status is 2.",
     )
-    command.add_argument("picture", nargs="?", metavar="PICTURE", help="a file")
+    command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")
     command.add_argument(
         "--demo",
         action="store_true",
@@ -159,9 +169,19 @@ def _detect(commands: Any) -> None:
         help="intersection over union above which the worse of two windows of a class is dropped (0.3)",
     )
     command.add_argument(
-        "--max-detections", type=_positive, metavar="N", help="print the best N only (by default all)"
+        "--top",
+        "--max-detections",
+        dest="top",
+        type=_positive,
+        metavar="K",
+        help="the best K of a picture only (by default all)",
     )
-    command.add_argument("--out", metavar="FILE", help="write the picture with the boxes (.png, .jpg, ...)")
+    command.add_argument(
+        "--out",
+        metavar="FILE|FOLDER",
+        help="write the picture with the boxes (.png, .jpg, ...); of several pictures, and of a folder, into "
+        "a folder, as NAME-boxes.png",
+    )
     _windows(command, scales="6")
     # Told from what is given: a page of digits has its own.
     command.set_defaults(scales=None)
@@ -169,7 +189,8 @@ def _detect(commands: Any) -> None:
     command.add_argument(
         "--json",
         action="store_true",
-        help="print a JSON object: file, and detections (rank, index, label, score, box)",
+        help="print a JSON object a line for each picture: file, and detections (rank, index, label, score, "
+        "box) or error",
     )
 
 
@@ -279,6 +300,12 @@ def _windows(command: argparse.ArgumentParser, scales: str) -> None:
         "exactly as in the window cut out (per_window, slow)",
     )
     windows.add_argument(
+        "--pad",
+        choices=("zeros", "reflect"),
+        help="let windows hang over the picture's edge, so that they cover all of it: beyond it lies the "
+        "mean colour that pictures are prepared with (zeros), or the picture mirrored (reflect)",
+    )
+    windows.add_argument(
         "--squeeze",
         choices=("global",),
         help="let squeeze and excitation (MobileNetV3, EfficientNet, RegNetY) look at the whole picture "
@@ -346,6 +373,17 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from None
+
+
+def _range(text: str) -> tuple[float, float] | str:
+    if text.lower() == "max":
+        return "max"
+    sides = _numbers(text)
+    if len(sides) != 2 or not 0 <= sides[0] < sides[1] <= 1:
+        raise argparse.ArgumentTypeError(
+            f"expected max, or two probabilities such as 0,0.5, the lower one first, got {text!r}"
+        )
+    return sides[0], sides[1]
 
 
 def _sizes(text: str) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 from rvision import models, set_num_threads
 from rvision._profile import profile
 from rvision.cli._network import network
+from rvision.cli._windows import shows_progress
 from rvision.errors import ArgumentError
 
 __all__ = ["run"]
@@ -31,7 +32,7 @@ def run(args: Any) -> int:
     sides = sides if args.size is None else [args.size, args.size]
     # Noise: zeros would take other paths through memory, and denormals through arithmetic.
     pictures = np.random.default_rng(0).standard_normal((args.batch, channels, *sides), np.float32)
-    found = profile(model, pictures, runs=args.runs)
+    found = profile(model, pictures, runs=args.runs, progress=shows_progress(args))
     if args.json:
         totals = {"multiply_adds": found.multiply_adds, "gflop_per_second": found.gflop_per_second}
         print(json.dumps({"model": args.model, "input": pictures.shape, **totals, **asdict(found)}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,10 @@ from rvision.transforms._pictures import to_rgb
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["box_in_words", "check_out", "class_index", "picture_of", "scales_of"]
+__all__ = ["box_in_words", "check_out", "class_index", "picture_of", "scales_of", "shows_progress"]
 
 
-def picture_of(path: str) -> Image:
+def picture_of(path: str | os.PathLike[str]) -> Image:
     """Return the picture in a file, in RGB."""
     return to_rgb(read_picture(path))
 
@@ -83,6 +85,11 @@ def class_index(text: str, categories: Sequence[str]) -> int:
     near += [names.index(name) for name in difflib.get_close_matches(wanted, names)]
     hint = ", ".join(dict.fromkeys(categories[index] for index in near[:5]))
     raise ArgumentError(f"--class {text}: no class has this name{f'; there is {hint}' if hint else ''}")
+
+
+def shows_progress(args: Any) -> bool:
+    """Return whether somebody may be looking at a bar on stderr."""
+    return not args.json and sys.stderr.isatty()
 
 
 def box_in_words(box: Sequence[float]) -> str:
