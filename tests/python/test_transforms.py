@@ -377,6 +377,18 @@ def test_resize_refuses_nonsense():
     )
 
 
+@pytest.mark.parametrize("size", [0, -3, (5, 0), (-1, 5), 2.5, (5, 2.5)])
+@pytest.mark.parametrize("img", [photo(20, 10), np.zeros((3, 10, 20), np.float32)])
+def test_resize_refuses_sizes_that_are_none(img, size):
+    with pytest.raises((ValueError, TypeError), match=r"at least 1|integer"):
+        F.resize(img, size)
+
+
+def test_resize_refuses_a_picture_without_pixels():
+    with pytest.raises(ValueError, match="at least one pixel"):
+        F.resize(np.zeros((3, 0, 5), np.float32), 4)
+
+
 def test_pixels_become_pictures():
     img = photo(31, 17)
     out = F.resize(np.asarray(img), 9)

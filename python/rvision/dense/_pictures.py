@@ -13,6 +13,7 @@ from rvision.nn._inputs import as_array, as_input
 from rvision.transforms import functional as F
 from rvision.transforms._pictures import is_pil, is_pixels, to_pil
 from rvision.transforms._presets import ImageClassification
+from rvision.transforms._sizes import warn_of_channels_last
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,7 +85,9 @@ def prepared(image: Any, transform: Transform | None, where: str) -> NDArray[np.
     """
     picture = unprepared(image, transform, where)
     if picture is None:
-        return _single(as_input(image, where), where)
+        array = _single(as_input(image, where), where)
+        warn_of_channels_last(array.shape)
+        return array
     if transform is None:
         raise ArgumentError(
             f"{where}: a picture needs transform=, such as weights.transforms(); or give a prepared array "

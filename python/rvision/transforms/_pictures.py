@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from rvision.transforms._sizes import warn_of_channels_last
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -62,6 +64,7 @@ def picture_or_tensor(obj: Any) -> Image | np.ndarray:
     array = obj if isinstance(obj, np.ndarray) else _as_array(obj)
     if array.ndim < 2:
         raise TypeError(f"Expected a picture or an array of shape (..., H, W), got shape {array.shape}")
+    warn_of_channels_last(array.shape)
     return array
 
 

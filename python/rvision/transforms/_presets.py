@@ -9,7 +9,8 @@ import numpy as np
 
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
-from rvision.transforms._pictures import picture_or_tensor, to_pil, to_rgb
+from rvision.transforms._pictures import is_pil, is_pixels, picture_or_tensor, to_pil, to_rgb
+from rvision.transforms._sizes import channels_last_hint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,12 +73,18 @@ class ImageClassification:
         ------
         TypeError
             If it is neither, or a tensor of another dtype.
+        ValueError
+            If a tensor has not as many channels as there are means, such as one with its channels last.
+        MemoryError
+            If it would have to be resized to more than the memory holds, such as a strip of 1 x 100,000.
         """
         return self._prepared(img, self._crop)
 
     def _prepared(self, img: Any, crop: Callable[[Any], Any]) -> np.ndarray:
         if isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint8:
             img = to_pil(img)
+        if not is_pil(img) and not is_pixels(img):
+            self._check_channels(img)
         img = picture_or_tensor(img)
         if not isinstance(img, np.ndarray):
             return self._finish(F.to_tensor(crop(self._converted(img))))
@@ -90,6 +97,20 @@ class ImageClassification:
         if tensor.dtype == np.uint8:
             return self._finish(np.divide(tensor, np.float32(255), dtype=np.float32))
         return self._finish(tensor.astype(np.float32))
+
+    def _check_channels(self, tensor: Any) -> None:
+        # First of all: resized as 480 pictures of 640 x 3, a picture (480, 640, 3) takes 25 GiB.
+        shape = np.shape(tensor)
+        channels = max(len(self.mean), len(self.std))
+        if len(shape) < 2:
+            return  # No picture at all, which is said later.
+        given = shape[-3] if len(shape) > 2 else None
+        hint = channels_last_hint(shape)
+        if given is None or (channels > 1 and given != channels) or hint:
+            raise ValueError(
+                f"{type(self).__name__}: expected a picture, or a tensor (..., {channels}, H, W), got "
+                f"{getattr(tensor, 'dtype', 'numbers')} of shape {tuple(shape)}{hint}"
+            )
 
     def normalized(self, img: Image | np.ndarray) -> np.ndarray:
         """Prepare one picture in its own size: without resizing and cropping it.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rvision.transforms import functional as F
+from rvision.transforms._sizes import channels_last_hint
 
 # Principal components of the RGB values of ImageNet's training pictures, scaled to [0, 1]: the spreads
 # along them and, in columns, their directions. The values everybody uses, computed for fb.resnet.torch.
@@ -165,7 +166,8 @@ class Lighting:
         if not isinstance(tensor, np.ndarray) or not np.issubdtype(tensor.dtype, np.floating):
             raise TypeError("Lighting expects a tensor of floats between 0 and 1; put ToTensor() before it")
         if tensor.ndim < 3 or tensor.shape[-3] != 3:
-            raise ValueError(f"Lighting expects a tensor (..., 3, H, W), got shape {tensor.shape}")
+            hint = channels_last_hint(tensor.shape)
+            raise ValueError(f"Lighting expects a tensor (..., 3, H, W), got shape {tensor.shape}{hint}")
         if self.alphastd == 0:
             return tensor
         alpha = self.generator.normal(0.0, self.alphastd, 3)

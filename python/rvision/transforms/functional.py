@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rvision.transforms._interpolation import PILLOW_FILTERS, InterpolationMode, interpolation_mode
 from rvision.transforms._pictures import is_pil, picture_or_tensor
+from rvision.transforms._sizes import channels_last_hint, check_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,6 +85,8 @@ def _resized(height: int, width: int, size: Sequence[int], max_size: int | None)
     if len(size) == 2:
         return size[0], size[1]
     short, long = sorted((height, width))
+    if short == 0:
+        raise ValueError(f"Expected a picture of at least one pixel, got height {height} and width {width}")
     new_short, new_long = size[0], int(size[0] * long / short)
     if max_size is not None:
         if max_size <= new_short:
@@ -198,7 +202,10 @@ def normalize(
 def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.ndarray:
     array = np.asarray(values, dtype=tensor.dtype)
     if array.ndim == 1 and array.size not in (1, tensor.shape[-3]):
-        raise ValueError(f"{name} has {array.size} values for a tensor of {tensor.shape[-3]} channels")
+        hint = channels_last_hint(tensor.shape)
+        if not hint and tensor.ndim == 3 and tensor.shape[1] in (1, 3, 4):
+            hint = "; ToTensor() takes (H, W, C), and this one was perhaps given (C, H, W)"
+        raise ValueError(f"{name} has {array.size} values for a tensor of {tensor.shape[-3]} channels{hint}")
     return array.reshape(-1, 1, 1) if array.ndim == 1 else array
 
 
@@ -236,11 +243,13 @@ def resize(
         If `img` or `interpolation` is something else.
     """
     mode = interpolation_mode(interpolation)
-    sizes = tuple(size) if isinstance(size, Sequence) else (int(size),)
+    sizes = tuple(map(index, size)) if isinstance(size, Sequence) else (index(size),)
     if len(sizes) not in (1, 2):
         raise ValueError(
             f"Size must be an int or a 1 or 2 element tuple/list, not a {len(sizes)} element tuple/list"
         )
+    if min(sizes) < 1:
+        raise ValueError(f"Size must be at least 1, got {size}")
     if max_size is not None and len(sizes) == 2:
         raise ValueError("max_size should only be passed if size specifies the length of the smaller edge")
     img = picture_or_tensor(img)
@@ -248,11 +257,28 @@ def resize(
     new_height, new_width = _resized(height, width, sizes, max_size)
     if (height, width) == (new_height, new_width):
         return img
+    _check_room("resize", img, max(new_height, 1), new_width)
+    if min(new_height, new_width) < 1:
+        raise ValueError(
+            f"resize: max_size = {max_size} leaves nothing of a picture of height {height} and width {width}"
+        )
     if antialias is False and mode.value in ("bilinear", "bicubic"):
         warnings.warn("Antialiasing is always applied; antialias=False is ignored.", stacklevel=2)
     if is_pil(img):
         return img.resize((new_width, new_height), PILLOW_FILTERS[mode])
     return _resize_tensor(img, (new_height, new_width), mode)
+
+
+def _check_room(where: str, img: Image | np.ndarray, height: int, width: int) -> None:
+    """Refuse a result of this height and width if the memory does not hold it."""
+    height, width = max(height, 0), max(width, 0)
+    if is_pil(img):
+        # Pillow keeps four bytes a pixel of all modes but these.
+        itemsize = 1 if img.mode in ("1", "L", "P") else 2 if img.mode.startswith("I;16") else 4
+        check_memory(where, (height, width), itemsize)
+    else:
+        hint = channels_last_hint(img.shape)
+        check_memory(where, (*img.shape[:-2], height, width), img.dtype.itemsize, hint)
 
 
 def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: InterpolationMode) -> np.ndarray:
@@ -269,7 +295,9 @@ def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: Interpolatio
 
     working = np.uint8 if tensor.dtype == np.uint8 else np.float32
     planes = np.ascontiguousarray(tensor, dtype=working).reshape(-1, height, width)
-    out = np.stack([np.asarray(Image.fromarray(p).resize(size[::-1], PILLOW_FILTERS[mode])) for p in planes])
+    out = np.empty((len(planes), *size), working)
+    for plane, place in zip(planes, out, strict=True):
+        place[...] = Image.fromarray(plane).resize(size[::-1], PILLOW_FILTERS[mode])
     if np.issubdtype(tensor.dtype, np.integer) and tensor.dtype != np.uint8:
         limits = np.iinfo(tensor.dtype)
         out = np.rint(out).clip(limits.min, limits.max)
@@ -288,6 +316,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
         The window's size.
     """
     img = picture_or_tensor(img)
+    _check_room("crop", img, height, width)
     if is_pil(img):
         return img.crop((left, top, left + width, top + height))
     rows, columns = img.shape[-2:]
@@ -416,6 +445,8 @@ def pad(
     """
     border = check_padding(padding, fill, padding_mode)
     img = picture_or_tensor(img)
+    _, height, width = get_dimensions(img)
+    _check_room("pad", img, height + border[1] + border[3], width + border[0] + border[2])
     if not is_pil(img):
         if isinstance(fill, Sequence):
             raise TypeError("Got inappropriate fill arg: one number for all channels of a tensor")
@@ -512,7 +543,8 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
 
         return Image.merge("RGB", [grey] * 3)
     if img.ndim < 3 or img.shape[-3] not in (1, 3):
-        raise TypeError(f"Input image tensor should be (..., 1 or 3, H, W), got shape {img.shape}")
+        hint = channels_last_hint(img.shape)
+        raise TypeError(f"Input image tensor should be (..., 1 or 3, H, W), got shape {img.shape}{hint}")
     if img.shape[-3] == 3:
         working = img.dtype if np.issubdtype(img.dtype, np.floating) else np.float32
         red, green, blue = np.moveaxis(img.astype(working, copy=False), -3, 0)
