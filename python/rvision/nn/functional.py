@@ -86,7 +86,9 @@ def _operation(spatial: bool = False) -> Callable[[F], F]:
             try:
                 if inplace:
                     check_writable(input, function.__name__)
-                output = _run.call_function(lambda symbol: function(symbol, *args, **kwargs), [input], spatial)
+                output = _run.call_function(
+                    lambda symbol: function(symbol, *args, **kwargs), [input], spatial
+                )
             except Exception as error:
                 hide_frames(error)
                 raise
