@@ -121,8 +121,9 @@ def derive(
 ) -> Memory:
     """Return the memory of `result`, which the node `method` makes of `source`.
 
-    `shares` is what torch's operator does: ``"view"`` always returns a view, ``"reshape"`` copies where the
-    order of elements asks for it, and so does ``"contiguous"``; by default that of the method's own.
+    Most of the methods that move elements are views in torch, always. `shares` is given for those that are
+    not: ``"copy"`` for an operator that copies where the order of elements asks for it (`reshape`, `flatten`,
+    `contiguous`), and ``"view"`` for `view`, which is an error in torch then and copies here.
     """
     if method not in _VIEWS:
         if method in ("activation", "binary_scalar"):
@@ -132,23 +133,25 @@ def derive(
     storage = source.memory.storage
     layout = moved(source, result, method, attributes)
     step = _Step(method, label, attributes)
-    if shares in ("reshape", "contiguous") and not layout.plain:
+    if method == "flatten" and attributes[0] == attributes[1]:
+        shares = None  # the same shape: torch returns the tensor itself
+    if shares is not None and not layout.plain:
         known = source.memory.layout.strides_of(source.traced_shape)
-        if known is None:
-            other = Memory(PLAIN if shares == "contiguous" else UNKNOWN)
+        if known is not None:
+            sized = depends_on_sizes(source)
+            storage.sized |= sized
+            if method == "identity":
+                copied = not is_contiguous(source.traced_shape, known)
+            else:
+                copied = layout.strides is None
+            if copied:
+                other = Memory(PLAIN)
+                other.storage.sized = sized
+                return other
+        elif shares != "view":
+            other = Memory(PLAIN if method == "identity" else UNKNOWN)
             storage.doubtful.append(other.storage)
             other.storage.doubtful.append(storage)
-            return other
-        sized = depends_on_sizes(source)
-        storage.sized |= sized
-        copied = (
-            not is_contiguous(source.traced_shape, known)
-            if shares == "contiguous"
-            else layout.strides is None
-        )
-        if copied:
-            other = Memory(PLAIN)
-            other.storage.sized = sized
             return other
     return Memory(layout, storage, source, step)
 

@@ -313,8 +313,8 @@ class Symbol(_alias.InPlace, Opaque):
     ) -> Symbol:
         """Add the node `GraphBuilder.method(name, self, *attributes)`.
 
-        `fixed` tells which of the result's sizes are fixed, by default those of this symbol; `shares` when
-        the result is a view of it, see :func:`rvision._alias.derive`.
+        `fixed` tells which of the result's sizes are fixed, by default those of this symbol; `shares` what
+        torch's operator returns, see :func:`rvision._alias.derive`.
         """
         tracer = self._tracer
         value = self.value_of(tracer)
@@ -463,7 +463,7 @@ class Symbol(_alias.InPlace, Opaque):
             shape = shape[0]
         sizes = [int(size) for size in shape]
         fixed = [size >= 0 or all(self._fixed) for size in sizes]
-        return self.emit("reshape", label, sizes, fixed=fixed, shares=None if label == "view" else "reshape")
+        return self.emit("reshape", label, sizes, fixed=fixed, shares="view" if label == "view" else "copy")
 
     def reshape(self, *shape: Any) -> Symbol:
         """Return the values in a new shape; one size may be -1."""
@@ -480,7 +480,7 @@ class Symbol(_alias.InPlace, Opaque):
     def _flatten(self, start: int, end: int, label: str) -> Symbol:
         merged = all(self._fixed[start : end + 1])
         fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
-        return self.emit("flatten", label, start, end, fixed=fixed, shares="reshape")
+        return self.emit("flatten", label, start, end, fixed=fixed, shares="copy")
 
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Symbol:
         """Make several dimensions of one; one of their `sizes` may be -1.
@@ -679,7 +679,7 @@ class Symbol(_alias.InPlace, Opaque):
 
     def contiguous(self) -> Symbol:
         """Return the same values: memory order is the engine's business."""
-        return self.emit("identity", "contiguous", shares="contiguous")
+        return self.emit("identity", "contiguous", shares="copy")
 
     def clone(self) -> Symbol:
         """Return the same values as a symbol that no operation in place on this one changes."""
