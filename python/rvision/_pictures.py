@@ -122,7 +122,15 @@ def outputs(
                 picture = read_picture(source)
             except PictureError as error:
                 return error
-        return picture if transforms is None else transforms(picture)
+        if transforms is None:
+            return picture
+        try:
+            return transforms(picture)
+        except ArgumentError as error:
+            # Of a file it is the picture that is refused, not the call.
+            if picture is source:
+                raise
+            return PictureError(f"{os.fspath(source)}: {error}")
 
     # Pillow releases the GIL, so a batch is decoded on as many threads as it then runs on.
     with ThreadPoolExecutor(min(get_num_threads(), batch_size)) as pool:

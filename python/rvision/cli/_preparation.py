@@ -9,7 +9,7 @@ import numpy as np
 
 from rvision import transforms as T
 from rvision.errors import ArgumentError
-from rvision.transforms._pictures import picture_or_tensor, to_pil, to_rgb
+from rvision.transforms._pictures import picture_or_tensor, to_grey, to_pil, to_rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Grey:
         """Prepare a Pillow image, uint8 pixels (H, W) or (H, W, C), or a uint8 tensor (1, H, W)."""
         if isinstance(img, np.ndarray):
             img = to_pil(img[0] if img.ndim == 3 and img.shape[0] == 1 else img)
-        img = img.convert("L")
+        img = to_grey(img)
         if self.size is not None:
             img = T.functional.resize(img, [self.size, self.size])
         return self.normalize(T.functional.to_tensor(img))

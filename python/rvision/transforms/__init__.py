@@ -4,6 +4,7 @@ from rvision.transforms import functional
 from rvision.transforms._classes import (
     CenterCrop,
     Compose,
+    ConvertImageDtype,
     FiveCrop,
     Grayscale,
     Lambda,
@@ -21,6 +22,7 @@ from rvision.transforms._random import Lighting, RandomCrop, RandomHorizontalFli
 __all__ = [
     "CenterCrop",
     "Compose",
+    "ConvertImageDtype",
     "FiveCrop",
     "Grayscale",
     "GreyClassification",

@@ -11,6 +11,7 @@ from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode, interpolation_mode
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
     from PIL.Image import Image
 
 
@@ -59,6 +60,28 @@ class PILToTensor:
     def __call__(self, pic: Image) -> np.ndarray:
         """Convert a Pillow image."""
         return F.pil_to_tensor(pic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class ConvertImageDtype:
+    """Convert a tensor to another dtype and scale its values (`torchvision.transforms.ConvertImageDtype`).
+
+    After `PILToTensor` it does what `ToTensor` does, for pictures of 16 bits too.
+
+    Parameters
+    ----------
+    dtype : dtype_like
+        Such as ``np.float32``, whose white is 1.
+    """
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Convert a tensor; see `functional.convert_image_dtype`."""
+        return F.convert_image_dtype(image, self.dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from rvision.errors import ArgumentError
 from rvision.transforms._sizes import warn_of_channels_last
 
 if TYPE_CHECKING:
@@ -26,14 +28,14 @@ def is_pil(obj: object) -> TypeGuard[Image]:
     return isinstance(obj, Image)
 
 
-def is_pixels(obj: object) -> TypeGuard[np.ndarray]:
+def is_pixels(obj: object, dtype: type = np.uint8) -> TypeGuard[np.ndarray]:
     """Return whether `obj` is a decoded picture, uint8 of shape (H, W, 1, 3 or 4), rather than a tensor.
 
     A uint8 array that could be either, such as (3, 5, 3), is a tensor.
     """
     return (
         isinstance(obj, np.ndarray)
-        and obj.dtype == np.uint8
+        and obj.dtype == dtype
         and obj.ndim == 3
         and obj.shape[2] in _BANDS
         and obj.shape[0] not in _BANDS
@@ -75,18 +77,90 @@ def _as_array(obj: Any) -> np.ndarray:
     return np.asarray(obj)
 
 
+def is_deep(img: Image) -> bool:
+    """Return whether a Pillow image has more than 8 bits a channel: modes I, I;16 of any byte order, F."""
+    return img.mode in ("I", "F") or img.mode.startswith("I;16")
+
+
+def eight_bits(img: Image) -> Image:
+    """Return a Pillow image of modes I, I;16 and F in mode L; any other as it is.
+
+    The mode alone does not say what is white. `docs/pictures.md` has the table that this follows:
+
+    * I;16, and I of PNG and PPM files: 0 to 65,535;
+    * I otherwise: 0 to 255 if no value is above (a warning says so), else 0 to 65,535;
+    * F: 0 to 255, as in Pillow, or 0 to 1 if no value is above (a warning says so).
+
+    Raises
+    ------
+    ArgumentError
+        If values lie outside, or one is not a number.
+    """
+    if not is_deep(img):
+        return img
+    values = np.asarray(img)
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if img.mode == "F":
+        # Filters overshoot a little.
+        if not (low > -1 and high < 256):
+            raise ArgumentError(
+                f"a picture of mode F has values from {low} to {high}: expected 0 to 255, or 0 to 1; "
+                "scale them first, such as Image.fromarray(np.asarray(img) * (255 / white))"
+            )
+        if not 0 < high <= 1:
+            return img.convert("L")
+        _warn(f"a picture of mode F with values up to {high:g} is taken for one of 0 to 1, not of 0 to 255")
+        return to_pil(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
+    if low < 0 or high > 65535:
+        raise ArgumentError(
+            f"a picture of mode {img.mode} has values from {low} to {high}: expected 0 to 65535 or 0 to 255; "
+            "scale them first, such as Image.fromarray((np.asarray(img) * (255 / white)).astype(np.uint8))"
+        )
+    # Pillow opens 16-bit PNG files (before version 11) and PGM files in mode I, scaled to 65,535.
+    if img.mode == "I" and img.format not in ("PNG", "PPM") and high <= 255:
+        if high > 0:
+            _warn(
+                f"a picture of mode I with values up to {high} is taken for one of 0 to 255, not 0 to 65535"
+            )
+        return to_pil(values.astype(np.uint8))
+    return to_pil(from_sixteen_bits(values))
+
+
+def from_sixteen_bits(values: np.ndarray) -> np.ndarray:
+    """Return 0 to 65,535 as 0 to 255, rounded, with a warning where next to nothing is left of them."""
+    high = int(values.max()) if values.size else 0
+    if 0 < high <= 255:
+        _warn(
+            f"a picture of 16 bits with values up to {high} of 65535 is next to black; "
+            "if they are of 8 bits, give it as uint8"
+        )
+    return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+
+
 def to_rgb(img: Image) -> Image:
     """Return a Pillow image in mode RGB, as it is if it is so already.
 
-    Like ``img.convert("RGB")``, except for pictures of 16 bits a channel (modes I, I;16), which Pillow
-    would clip to white: their values are scaled to 8 bits.
+    Like ``img.convert("RGB")``, except for pictures of more than 8 bits a channel (see `eight_bits`), which
+    Pillow would clip to white or black, and those of premultiplied grey (La), which it cannot convert.
     """
     if img.mode == "RGB":
         return img
-    if img.mode == "I" or img.mode.startswith("I;16"):
-        levels = np.asarray(img).astype(np.int64)
-        return to_pil(((levels.clip(0, 65535) + 128) // 257).astype(np.uint8)).convert("RGB")
+    if is_deep(img):
+        return eight_bits(img).convert("RGB")
+    if img.mode == "La":
+        return img.convert("LA").convert("RGB")
     if img.mode == "P" and "transparency" in img.info:
         # The detour drops the transparency in silence; the colours are the palette's either way.
         return img.convert("RGBA").convert("RGB")
     return img.convert("RGB")
+
+
+def to_grey(img: Image) -> Image:
+    """Return a Pillow image in mode L, as ``img.convert("L")`` with the exceptions of `to_rgb`."""
+    if img.mode in ("La", "LAB"):
+        img = to_rgb(img)
+    return eight_bits(img).convert("L")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,23 @@ import numpy as np
 
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
-from rvision.transforms._pictures import is_pil, is_pixels, picture_or_tensor, to_pil, to_rgb
+from rvision.transforms._pictures import (
+    from_sixteen_bits,
+    is_pil,
+    is_pixels,
+    picture_or_tensor,
+    to_grey,
+    to_pil,
+    to_rgb,
+)
 from rvision.transforms._sizes import channels_last_hint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+# Floats above this are no picture of 0 to 1, whatever was done to it.
+_NEVER_ONE = 16
 
 
 class ImageClassification:
@@ -21,8 +34,9 @@ class ImageClassification:
 
     The result equals `torchvision.transforms._presets.ImageClassification`'s bit for bit on RGB pictures.
     Where that one passes other pictures on (and then fails on four channels, or the network on one), this
-    one first converts them to RGB: grey, palette, RGBA (transparency is dropped), CMYK; those of 16 bits a
-    channel are scaled to 8 bits. A picture's EXIF orientation is not applied, as in torchvision.
+    one first converts them to RGB: grey, palette, RGBA (transparency is dropped), CMYK; those of more than 8
+    bits a channel are scaled to 8 bits, by the table of ``docs/pictures.md``. A picture's EXIF orientation is
+    not applied, as in torchvision.
 
     Parameters
     ----------
@@ -61,8 +75,8 @@ class ImageClassification:
         Parameters
         ----------
         img : PIL.Image.Image or numpy.ndarray
-            A picture: a Pillow image, or uint8 pixels (H, W) or (H, W, 1, 3 or 4). Or a tensor
-            (..., C, H, W), uint8 or floats between 0 and 1.
+            A picture: a Pillow image, or pixels (H, W) or (H, W, 1, 3 or 4) of uint8, or of uint16 between
+            0 and 65,535. Or a tensor (..., C, H, W), uint8, uint16 or floats between 0 and 1.
 
         Returns
         -------
@@ -81,6 +95,10 @@ class ImageClassification:
         return self._prepared(img, self._crop)
 
     def _prepared(self, img: Any, crop: Callable[[Any], Any]) -> np.ndarray:
+        if is_pixels(img, np.uint16) or (
+            isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint16
+        ):
+            img = from_sixteen_bits(img)
         if isinstance(img, np.ndarray) and img.ndim == 2 and img.dtype == np.uint8:
             img = to_pil(img)
         if not is_pil(img) and not is_pixels(img):
@@ -88,14 +106,20 @@ class ImageClassification:
         img = picture_or_tensor(img)
         if not isinstance(img, np.ndarray):
             return self._finish(F.to_tensor(crop(self._converted(img))))
-        if img.dtype != np.uint8 and not np.issubdtype(img.dtype, np.floating):
+        if img.dtype not in (np.uint8, np.uint16) and not np.issubdtype(img.dtype, np.floating):
             raise TypeError(
-                "Expected a picture, or a tensor of uint8 or of floats between 0 and 1, "
-                f"got an array of {img.dtype}"
+                "Expected a picture, or a tensor of uint8, of uint16 or of floats between 0 and 1, "
+                f"got an array of {img.dtype}: .astype(np.uint8) is right for values of 0 to 255"
             )
         tensor: np.ndarray = crop(img)
-        if tensor.dtype == np.uint8:
-            return self._finish(np.divide(tensor, np.float32(255), dtype=np.float32))
+        if tensor.dtype.kind == "u":
+            return self._finish(F.convert_image_dtype(tensor))
+        if tensor.size and tensor.max() > _NEVER_ONE:
+            warnings.warn(
+                f"a tensor of floats with values up to {tensor.max():g} is taken for one of 0 to 1; "
+                "divide by 255 first, or give uint8",
+                stacklevel=3,
+            )
         return self._finish(tensor.astype(np.float32))
 
     def _check_channels(self, tensor: Any) -> None:
@@ -190,4 +214,4 @@ class GreyClassification(ImageClassification):
         )
 
     def _converted(self, img: Image) -> Image:
-        return img.convert("L")
+        return to_grey(img)

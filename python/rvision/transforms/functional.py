@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision.transforms._interpolation import PILLOW_FILTERS, InterpolationMode, interpolation_mode
-from rvision.transforms._pictures import is_pil, picture_or_tensor
+from rvision.transforms._pictures import is_deep, is_pil, picture_or_tensor, to_grey, to_pil
 from rvision.transforms._sizes import channels_last_hint, check_memory
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
     from PIL.Image import Image
 
 __all__ = [
     "InterpolationMode",
     "center_crop",
+    "convert_image_dtype",
     "crop",
     "five_crop",
     "get_dimensions",
@@ -109,7 +111,9 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     ----------
     pic : PIL.Image.Image or numpy.ndarray
         An image, or an array (H, W) or (H, W, C). Values that are not 8-bit (modes I, I;16 and F, arrays of
-        other dtypes) keep their dtype and are not scaled.
+        other dtypes) keep their dtype and are not scaled. Those of I;16 become int16, as in torchvision, so
+        that 32,768 and more wrap to negative numbers; a warning says so. ``pil_to_tensor`` keeps them, and
+        ``convert_image_dtype`` then scales them to 0 to 1.
 
     Returns
     -------
@@ -126,6 +130,12 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
         dtypes: dict[str, Any] = {"I": np.int32, "F": np.float32}
         dtype = np.int16 if pic.mode.startswith("I;16") else dtypes.get(pic.mode, np.uint8)
         array = np.array(pic, dtype)
+        if dtype is np.int16 and (array < 0).any():
+            warnings.warn(
+                "to_tensor: values of 16 bits above 32767 wrap to negative numbers, as in torchvision; "
+                "convert_image_dtype(pil_to_tensor(pic)) has them between 0 and 1",
+                stacklevel=2,
+            )
         if pic.mode == "1":
             array *= 255
     elif isinstance(pic, np.ndarray):
@@ -150,7 +160,56 @@ def pil_to_tensor(pic: Image) -> np.ndarray:
     """
     if not is_pil(pic):
         raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
-    return _channels_first(np.array(pic))
+    array = np.array(pic)
+    # Pictures of mode I;16B have their bytes the other way round.
+    return _channels_first(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """Convert a tensor to another dtype and scale its values: a dtype's white stays white.
+
+    White is 1 for floats and bool, and the largest number for integers: 255 for uint8, 65,535 for uint16
+    (`torchvision.transforms.functional.convert_image_dtype`).
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Of any shape.
+    dtype : dtype_like
+
+    Raises
+    ------
+    TypeError
+        If one of the dtypes is neither of floats nor of integers.
+    ValueError
+        If floats are to become integers that float32 does not hold.
+    """
+    target = np.dtype(dtype)
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"Input img should be Tensor Image. Got {type(image)}")
+    if image.dtype.kind not in "fiub" or target.kind not in "fiub":
+        raise TypeError(f"Expected dtypes of floats or integers, got {image.dtype} and {target}")
+    if image.dtype == target:
+        return image
+    if image.dtype.kind == "f":
+        if target.kind == "f":
+            return image.astype(target)
+        if target.itemsize > (2 if image.dtype.itemsize < 8 else 4):
+            raise ValueError(f"The cast from {image.dtype} to {target} cannot be performed safely.")
+        # Just below the next number, so that 1 becomes white and all numbers have an equal share.
+        scaled = image * image.dtype.type(_white(target) + 1 - 1e-3)
+        return scaled.astype(target) if target.kind == "b" else scaled.astype(np.int64).astype(target)
+    ours = _white(image.dtype)
+    if target.kind == "f":
+        return np.divide(image, target.type(ours), dtype=target)
+    theirs = _white(target)
+    if ours > theirs:
+        return (image // ((ours + 1) // (theirs + 1))).astype(target)
+    return image.astype(target) * target.type((theirs + 1) // (ours + 1))
+
+
+def _white(dtype: np.dtype[Any]) -> int:
+    return 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:
@@ -265,6 +324,9 @@ def resize(
     if antialias is False and mode.value in ("bilinear", "bicubic"):
         warnings.warn("Antialiasing is always applied; antialias=False is ignored.", stacklevel=2)
     if is_pil(img):
+        if img.mode in ("I;16B", "I;16N"):
+            # Pillow's filters mix up their bytes.
+            img = to_pil(pil_to_tensor(img)[0])
         return img.resize((new_width, new_height), PILLOW_FILTERS[mode])
     return _resize_tensor(img, (new_height, new_width), mode)
 
@@ -536,7 +598,15 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
         raise ValueError("num_output_channels should be either 1 or 3")
     img = picture_or_tensor(img)
     if is_pil(img):
-        grey = img.convert("L")
+        if is_deep(img) and img.mode != "F" and img.getextrema()[1] > 255:
+            warnings.warn(
+                f"a picture of mode {img.mode} becomes one of 8 bits, and what is above 255 white, as in "
+                "torchvision; pil_to_tensor keeps its values",
+                stacklevel=3,
+            )
+            grey = img.convert("I").convert("L")
+        else:
+            grey = img.convert("L") if is_deep(img) else to_grey(img)
         if num_output_channels == 1:
             return grey
         from PIL import Image
