@@ -15,7 +15,7 @@ from rvision.cli._architecture import Fit, fit, fits, wrapper_prefix
 from rvision.cli._preparation import CIFAR10, DIGITS, preparation
 from rvision.errors import ArgumentError
 from rvision.weights import WeightsEnum
-from rvision.weights._cache import expected_hash
+from rvision.weights._identify import recognise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,11 +83,12 @@ def network(args: Any) -> Network:
     else:
         name = args.model or _owner(member)
     model = models.get_model(name, weights=member)
+    prepared = member if args.preset is None else _named_preset(name, members(name), args.preset)
     return Network(
         name,
         repr(member),
         model,
-        preparation(name, member, args),
+        preparation(name, prepared, args),
         _categories(args, member.meta["categories"] or []),
     )
 
@@ -103,9 +104,10 @@ def _from_file(args: Any) -> Network:
         found = fit(args.model, shapes) or Fit(args.model)
     if prefix:
         say(f"{args.weights}: left out the prefix {prefix!r} that a wrapper put before every name")
+    # The state dict knows its file, so the builder sees which published weights it is, if any.
     model = models.get_model(found.name, weights=state, **found.config)
     own_classes = "num_classes" in found.config
-    member = _like(found.name, Path(args.weights).name)
+    member = _prepared_as(found.name, args)
     known = (member.meta["categories"] or []) if member else _SMALL.get(found.name.partition("_")[0], [])
     return Network(
         found.name,
@@ -114,6 +116,43 @@ def _from_file(args: Any) -> Network:
         preparation(found.name, member, args),
         _categories(args, [] if own_classes else known),
     )
+
+
+def _prepared_as(name: str, args: Any) -> WeightsEnum | None:
+    """Return the published weights as for which pictures of a file's network are prepared, and say why.
+
+    Those that the user names, that the file is, that its name says it is, or else the network's default ones.
+    """
+    candidates = members(name)
+    if args.preset is not None:
+        return _named_preset(name, candidates, args.preset)
+    if not candidates:
+        return None
+    enum = type(candidates[0])
+    found = recognise(Path(args.weights).expanduser())
+    if found is not None and isinstance(found.weights, enum):
+        _say_of_pictures(args, f"{args.weights} {found}; pictures are prepared as for these")
+        return found.weights
+    default: WeightsEnum = enum["DEFAULT"]
+    choice = f" (--preset names others: {', '.join(m.name for m in candidates)})" if candidates[1:] else ""
+    _say_of_pictures(
+        args, f"{args.weights} is no published file; pictures are prepared as for {default!r}{choice}"
+    )
+    return default
+
+
+def _say_of_pictures(args: Any, note: str) -> None:
+    if args.command != "profile":  # which takes noise
+        say(note)
+
+
+def _named_preset(name: str, candidates: list[WeightsEnum], preset: str) -> WeightsEnum:
+    if not candidates:
+        raise ArgumentError(f"--preset {preset}: no weights of {name} are published; say --resize, --mean")
+    try:
+        return type(candidates[0]).verify(preset)  # type: ignore[return-value]
+    except KeyError as error:
+        raise ArgumentError(f"--preset {preset}: {error.args[0]}") from None
 
 
 # Classes of networks without published weights, by the first word of their names.
@@ -147,16 +186,6 @@ def _guessed(path: str, shapes: dict[str, tuple[int, ...]]) -> Fit:
     raise ArgumentError(
         f"{path} fits no network that 'rvision models' lists{hint}; 'rvision inspect' shows it"
     )
-
-
-def _like(name: str, file: str) -> WeightsEnum | None:
-    """Return the published weights that a file's name says it is, or the first ones of its network."""
-    candidates = members(name)
-    digits = expected_hash(file)
-    for member in candidates:
-        if digits and digits == expected_hash(member.url.rpartition("/")[2]):
-            return member
-    return candidates[0] if candidates else None
 
 
 def _categories(args: Any, known: list[str]) -> list[str]:

@@ -252,7 +252,7 @@ def _profile(commands: Any) -> None:
     command.add_argument("--runs", type=_positive, default=20, metavar="N", help="runs to time (20)")
     command.add_argument("--json", action="store_true", help="print a JSON object")
     # What a network with weights may be told in other commands: pictures are not prepared here.
-    command.set_defaults(categories=None, resize=None, crop=None, mean=None, std=None)
+    command.set_defaults(categories=None, preset=None, resize=None, crop=None, mean=None, std=None)
 
 
 def _inspect(commands: Any) -> None:
@@ -336,7 +336,12 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
         "--categories", metavar="FILE", help="names of the classes, one a line, for networks of one's own"
     )
     pictures = command.add_argument_group(
-        "preparation of pictures", "by default as the weights were evaluated with"
+        "preparation of pictures",
+        "by default as the weights were evaluated with; for a file that is none of the published ones, as the "
+        "default ones of its network",
+    )
+    pictures.add_argument(
+        "--preset", metavar="NAME", help="prepare them as for these published weights, such as IMAGENET1K_V1"
     )
     if whole:
         command.set_defaults(resize=None, crop="none")

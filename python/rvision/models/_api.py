@@ -16,8 +16,9 @@ forces `num_classes` to what the weights were trained on, and loads them. A netw
 weights passes none: ``@model_builder()``; it still takes a file or a state dict. Where the weights decide
 more than `num_classes`, such as a vision transformer's `image_size`, ``forced=`` says what (a function from
 `meta` to a dict); what they only set where the caller says nothing, such as GoogLeNet's `transform_input`,
-stands in ``defaults=``. Names in published files that differ from the module's are the module's own matter,
-since `load_state_dict` meets them too.
+stands in ``defaults=``. Both hold as well where published weights come as a file (`weights._identify` tells),
+and there the caller has the last word. Names in published files that differ from the module's are the
+module's own matter, since `load_state_dict` meets them too.
 
 A user's own builder, which handles `weights` itself, is registered with torchvision's `register_model`.
 """
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rvision.nn import Module
+    from rvision.weights._identify import Recognised
 
 __all__ = [
     "get_model",
@@ -250,12 +252,19 @@ def model_builder(
             progress = kwargs.pop("progress", True)
             source = _legacy(fn.__name__, enum, kwargs)
             source = _resolve(fn.__name__, enum, source)
-            size = input_size or _evaluated_size(enum, source)
             if source is None:
-                return _sized(fn(**kwargs), size)
+                return _sized(fn(**kwargs), input_size or _evaluated_size(enum, None))
+            member = source
             if isinstance(source, WeightsEnum):
                 _force(kwargs, _decided(source.meta, forced))
                 kwargs = {**(defaults or {}), **kwargs}
+            else:
+                known = _recognised(enum, source)
+                member = known and known.weights
+                if known is not None:
+                    _say_unseen(fn.__name__, source, known, defaults or {}, kwargs)
+                    kwargs = {**(defaults or {}), **_decided(known.weights.meta, forced), **kwargs}
+            size = input_size or _evaluated_size(enum, member)
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
@@ -272,6 +281,41 @@ def model_builder(
         return register_model(name)(ends_at_caller(build))  # type: ignore[return-value]
 
     return decorate
+
+
+def _path_of(source: Any) -> str | os.PathLike[str] | None:
+    """Return the file that weights are, or were loaded from."""
+    if isinstance(source, os.PathLike):
+        return source
+    path = getattr(getattr(source, "source", None), "path", None)
+    return path if isinstance(path, str) and Path(path).is_file() else None
+
+
+def _recognised(enum: type[WeightsEnum] | None, source: Any) -> Recognised | None:
+    """Return which of a network's published weights a file, or a state dict loaded from one, is."""
+    path = _path_of(source)
+    if enum is None or path is None or not Path(path).is_file():
+        return None
+    from rvision.weights._identify import recognise
+
+    found = recognise(path)
+    return found if found is not None and isinstance(found.weights, enum) else None
+
+
+def _say_unseen(
+    builder: str, source: Any, known: Recognised, defaults: Mapping[str, Any], kwargs: dict[str, Any]
+) -> None:
+    """Warn of settings that come with a file and that nothing in it shows."""
+    unsaid = {key: value for key, value in defaults.items() if key not in kwargs}
+    if not unsaid:
+        return
+    told = ", ".join(f"{key}={value!r}" for key, value in unsaid.items())
+    others = " or ".join(f"{key}={not value}" for key, value in unsaid.items() if isinstance(value, bool))
+    warnings.warn(
+        f"{os.fspath(_path_of(source) or '')} {known}, so {builder} is made with {told}; say so yourself and "
+        f"this is not told, say {others} to have it otherwise",
+        stacklevel=3,
+    )
 
 
 def _evaluated_size(enum: type[WeightsEnum] | None, source: Any) -> tuple[int, int, int] | None:

@@ -10,3 +10,4 @@
 from rvision.weights._base import Weights as Weights
 from rvision.weights._base import WeightsEnum as WeightsEnum
 from rvision.weights._enums import *
+from rvision.weights._identify import identify as identify

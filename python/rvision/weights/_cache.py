@@ -119,22 +119,29 @@ def verify(path: Path, expected: str) -> None:
     DownloadError
         If it is another file. It is left where it is.
     """
+    found = digest(path, expected)
+    if found.startswith(expected):
+        return
+    with path.open("rb") as file:
+        start = file.read(256)
+    raise DownloadError(
+        f"{path} is not the file it should be: its SHA-256 begins with {found[: len(expected)]}, its "
+        f"name says {expected}{_guess(start, path.stat().st_size)}. It was left as it is; to download it "
+        f"again, delete it: rm {shlex.quote(str(path))}"
+    )
+
+
+def digest(path: Path, expected: str = "") -> str:
+    """Return a file's SHA-256, computed unless that was done since it last changed, and it was `expected`."""
     stat = path.stat()
     key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
     known = _remembered().get(key)
     if known is not None and known[:2] == mark and known[2].startswith(expected):
-        return
+        return known[2]
     with path.open("rb") as file:
-        start = file.read(256)
-        file.seek(0)
-        digest = sha256(file).hexdigest()
-    if not digest.startswith(expected):
-        raise DownloadError(
-            f"{path} is not the file it should be: its SHA-256 begins with {digest[: len(expected)]}, its "
-            f"name says {expected}{_guess(start, stat.st_size)}. It was left as it is; to download it again, "
-            f"delete it: rm {shlex.quote(str(path))}"
-        )
-    remember(path, digest)
+        found = sha256(file).hexdigest()
+    remember(path, found)
+    return found
 
 
 def remember(path: Path, digest: str) -> None:
