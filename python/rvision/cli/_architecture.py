@@ -1,28 +1,48 @@
-"""Which network a state dict is of, by names and shapes: no weight is looked at, none is drawn."""
+"""Which network a state dict is of, by names and shapes: no weight is looked at, none is drawn.
+
+`fingerprints.json` has the shapes of every network, without names, since old files have other ones. The few
+networks whose shapes are near those of a file are then built and compared with it exactly.
+`tools/export_fingerprints.py` writes it, and a test compares it with the networks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rvision import models
+from rvision.models._prefix import is_counter, one_of, prefixes, under
+from rvision.nn import Conv2d, Parameter
 from rvision.nn._state import compare
+from rvision.weights._files import StateDict
+from rvision.weights._zoo import table
 
 if TYPE_CHECKING:
     from rvision.nn import Module
+    from rvision.nn._state import Match
 
-__all__ = ["Fit", "fit", "fits", "parameter_count", "wrapper_prefix"]
+__all__ = ["Fit", "Found", "fingerprint", "fit", "make", "parameter_count", "recognise"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# What a builder may be told so that its network has other parameters, by the beginning of its name.
-_VARIANTS: dict[str, list[dict[str, Any]]] = {"cifar10_resnet": [{}, {"shortcut": "B"}]}
+# Of a file's shapes and a network's, this share is in both where a file is of that network with another last
+# layer, another first one, or without auxiliary heads: LeNet-5, with its ten, has the least.
+_NEAR = 0.5
+# The nearest networks are built, and those that are nearly as near.
+_NEARLY = 0.2
+_MOST = 8
 
-# What wrappers of a whole model put in front of every name.
-_WRAPPERS = ("module.", "_orig_mod.")
+# A wrapper of a whole network has hardly anything of its own.
+_NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -35,65 +55,207 @@ class Fit:
         The network.
     config : dict
         What to tell its builder.
+    channels : int
+        Those of the pictures, where the first layer has others than the network's.
+    head : tuple of str
+        The last layer's name in the state dict and in the network, where they differ.
     """
 
     name: str
     config: dict[str, Any] = field(default_factory=dict)
+    channels: int | None = None
+    head: tuple[str, str] | None = None
 
     def __str__(self) -> str:
-        told = ", ".join(f"{key}={value!r}" for key, value in self.config.items())
-        return f"{self.name} with {told}" if told else self.name
+        told = [f"{key}={value!r}" for key, value in self.config.items()]
+        if self.channels is not None:
+            told.append(f"pictures of {self.channels} channel{'' if self.channels == 1 else 's'}")
+        if self.head is not None:
+            told.append(f"{self.head[0]} as its last layer ({self.head[1]})")
+        return f"{self.name} with {', '.join(told)}" if told else self.name
 
 
-def wrapper_prefix(names: Mapping[str, Any]) -> str:
-    """Return what a wrapper has put in front of every name, or nothing."""
-    return next((p for p in _WRAPPERS if names and all(name.startswith(p) for name in names)), "")
+@dataclass(frozen=True)
+class Found:
+    """What a state dict is of.
+
+    Attributes
+    ----------
+    prefix : str
+        What stands before the networks' names.
+    fits : list of Fit
+        The networks, torchvision's own first.
+    """
+
+    prefix: str = ""
+    fits: list[Fit] = field(default_factory=list)
+
+    def chosen(self) -> Fit | None:
+        """Return the network: the only one, or torchvision's own of several; None if nothing decides."""
+        theirs = [each for each in self.fits if each.name in table()["networks"]]
+        for candidates in (self.fits, theirs):
+            if len(candidates) == 1:
+                return candidates[0]
+        return None
 
 
-def fits(shapes: Shapes) -> list[Fit]:
-    """Return the networks that names and shapes fit, at most with another number of classes."""
-    return [found for name in models.list_models() if (found := fit(name, shapes)) is not None]
+def recognise(shapes: Shapes, name: str | None = None) -> Found:
+    """Return the networks that names and shapes fit, or how they fit the one called `name`, and the prefix.
+
+    Raises
+    ------
+    StateDictError
+        If a network is in the state dict several times, and nothing says which is meant.
+    """
+    level: dict[str, list[Fit]] = {}
+    for prefix in _likely_first(shapes):
+        if any(prefix.startswith(other) or other.startswith(prefix) for other in level):
+            continue
+        inner = under(shapes, prefix)
+        found: list[Fit] = []
+        # Networks of the same shapes are equally near; those farther off do not count once one fits.
+        near = [(1.0, name)] if name else _near(inner)
+        for _, group in groupby(near, key=lambda each: each[0]):
+            found += [each for _, one in group if (each := fit(one, inner)) is not None]
+            if found:
+                level[prefix] = found
+                break
+    if not level:
+        return Found()
+    prefix = one_of(list(level))
+    theirs = table()["networks"]
+    return Found(prefix, sorted(level[prefix], key=lambda each: each.name not in theirs))
+
+
+def _likely_first(names: Iterable[str]) -> list[str]:
+    """Return prefixes in an order that builds few networks: what stands before nearly all names is one."""
+    names = list(names)
+    every = list(prefixes(names))
+    common = [p for p in every if sum(name.startswith(p) for name in names) >= _NEARLY_ALL * len(names)]
+    return [*common[::-1], *(p for p in every if p not in common)]
 
 
 def fit(name: str, shapes: Shapes) -> Fit | None:
     """Return how a network is to be built so that names and shapes fit, or None."""
+    builder = models.get_model_builder(name)
+    from_state = getattr(builder, "from_state", None)
+    config: dict[str, Any] = from_state(shapes) if from_state else {}
     # Arrays of the right shapes, without memory: modules rename entries, and may look at their shapes.
     state = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
-    for config in _variants(name):
-        classes = _classes_if_fitting(models.get_model(name, **config), state)
-        if classes is not None:
-            return Fit(name, config | ({"num_classes": classes} if classes else {}))
-    return None
-
-
-def _variants(name: str) -> Iterator[dict[str, Any]]:
-    for start, variants in _VARIANTS.items():
-        if name.startswith(start):
-            yield from variants
-            return
-    yield {}
-
-
-def _classes_if_fitting(model: Module, state: Mapping[str, Any]) -> int | None:
-    """Return 0 if a state dict fits, the number of classes if only that differs, else None."""
+    model = builder(**config)
     match = compare(model, state)
-    # Batch norm's counters came with PyTorch 0.4.1, and inference ignores them.
-    if any(not key.endswith("num_batches_tracked") for key in (*match.missing, *match.unexpected)):
+    head = _other_head(match)
+    if head is not None:
+        match = compare(model, _with_head(state, head))
+    if any(not is_counter(key) for key in (*match.missing, *match.unexpected)):
         return None
-    if not match.misfits:
-        return 0
-    last = list(match.entries)[-len(match.misfits) :]
-    sizes = {np.shape(match.state[key])[:1] for key in match.misfits}
-    rest_fits = all(
-        np.shape(match.state[key])[1:] == match.entries[key].shape[1:] and match.entries[key].shape
-        for key in match.misfits
-    )
-    if match.misfits != last or len(last) > 2 or len(sizes) != 1 or not rest_fits:
+    misfits = list(match.misfits)
+    channels = _other_channels(match, misfits)
+    if channels is not None:
+        misfits = misfits[1:]
+    if misfits:
+        classes = _other_classes(match, misfits)
+        if classes is None:
+            return None
+        config["num_classes"] = classes
+    return Fit(name, config, channels, head)
+
+
+def _other_head(match: Match) -> tuple[str, str] | None:
+    """Return the last layer's names where only that has another: `fc` made a Sequential, or the reverse."""
+    missing = [key for key in match.missing if not is_counter(key)]
+    unexpected = [key for key in match.unexpected if not is_counter(key)]
+    layers = [{key.rpartition(".")[0] for key in keys} for keys in (unexpected, missing)]
+    if len(missing) != len(unexpected) or any(len(each) != 1 for each in layers):
         return None
-    return sizes.pop()[0]
+    theirs, ours = layers[0].pop(), layers[1].pop()
+    related = f"{theirs}.".startswith(f"{ours}.") or f"{ours}.".startswith(f"{theirs}.")
+    width = np.shape(match.state.get(f"{theirs}.weight", ()))[1:]
+    entry = match.entries.get(f"{ours}.weight")
+    return (theirs, ours) if related and entry is not None and entry.shape[1:] == width else None
+
+
+def _with_head(state: Mapping[str, Any], head: tuple[str, str]) -> dict[str, Any]:
+    theirs, ours = (f"{name}." for name in head)
+    return {ours + k.removeprefix(theirs) if k.startswith(theirs) else k: v for k, v in state.items()}
+
+
+def _other_channels(match: Match, misfits: list[str]) -> int | None:
+    """Return the pictures' channels, if they are what the first layer differs in."""
+    first = next((key for key, entry in match.entries.items() if len(entry.shape) == 4), None)
+    if not misfits or misfits[0] != first:
+        return None
+    entry, found = match.entries[first], np.shape(match.state[first])
+    fits = isinstance(entry.module, Conv2d) and entry.module.groups == 1 and len(found) == 4
+    return found[1] if fits and found[:1] + found[2:] == entry.shape[:1] + entry.shape[2:] else None
+
+
+def _other_classes(match: Match, misfits: list[str]) -> int | None:
+    """Return the number of classes, if it is all that differs."""
+    pairs = {(match.entries[key].shape[:1], np.shape(match.state[key])[:1]) for key in misfits}
+    rest_fits = all(match.entries[key].shape[1:] == np.shape(match.state[key])[1:] for key in misfits)
+    last = list(match.entries)[-1] in misfits
+    if len(pairs) != 1 or not rest_fits or not last or not all(pair := pairs.pop()):
+        return None
+    return int(pair[1][0])
+
+
+def make(found: Fit, state: Mapping[str, Any]) -> Module:
+    """Build a network and load a state dict, the prefix of which is away."""
+    if found.head is not None:
+        renamed = StateDict(_with_head(state, found.head))
+        renamed._metadata.update(getattr(state, "_metadata", {}))
+        renamed.source = getattr(state, "source", None)
+        state = renamed
+    if found.channels is None:
+        return models.get_model(found.name, weights=state, **found.config)
+    model = models.get_model(found.name, **found.config)
+    stem = next(child for child in model.modules() if isinstance(child, Conv2d))
+    stem.in_channels = found.channels
+    stem.weight = Parameter(np.zeros((stem.out_channels, found.channels, *stem.kernel_size), np.float32))
+    model.load_state_dict(state)
+    return model
+
+
+# ---- fingerprints ----
+
+
+def fingerprint(name: str) -> dict[str, int]:
+    """Return how many of a network's parameters and buffers have which shape, counters left out."""
+    entries = compare(models.get_model(name), {}).entries
+    return _counted(entry.shape for key, entry in entries.items() if not is_counter(key))
+
+
+def _counted(shapes: Iterable[tuple[int, ...]]) -> dict[str, int]:
+    return dict(Counter("x".join(map(str, shape)) for shape in shapes))
+
+
+@cache
+def _fingerprints() -> dict[str, dict[str, int]]:
+    return json.loads(Path(__file__).with_name("fingerprints.json").read_text(encoding="utf-8"))
+
+
+def _near(shapes: Shapes) -> list[tuple[float, str]]:
+    """Return the networks whose shapes are near those of a state dict, the nearest first, and the share."""
+    mine = _counted(shape for key, shape in shapes.items() if not is_counter(key))
+    likeness: dict[str, float] = {}
+    for name, theirs in _fingerprints().items():
+        common = sum(min(count, theirs.get(shape, 0)) for shape, count in mine.items())
+        likeness[name] = common / max(1, sum(mine.values()) + sum(theirs.values()) - common)
+    best = max(likeness.values(), default=0.0)
+    near = [name for name, value in likeness.items() if value >= max(_NEAR, best - _NEARLY)]
+    near.sort(key=lambda name: -likeness[name])
+    # Networks of other widths have the names, not the shapes.
+    wide = [name for name in _fingerprints() if _may_be_wider(name, shapes) and name not in near]
+    return [(likeness[name], name) for name in near[:_MOST]] + [(0.0, name) for name in wide]
+
+
+def _may_be_wider(name: str, shapes: Shapes) -> bool:
+    from_state = getattr(models.get_model_builder(name), "from_state", None)
+    return bool(from_state and from_state(shapes).get("width_mult"))
 
 
 def parameter_count(name: str) -> int:
     """Return the number of a network's parameters, without its buffers."""
     entries = compare(models.get_model(name), {}).entries.values()
-    return sum(int(np.prod(entry.shape)) for entry in entries if entry.registry == "_parameters")
+    return sum(math.prod(entry.shape) for entry in entries if entry.registry == "_parameters")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rvision._rvision import Checkpoint
-from rvision.cli._architecture import fits, wrapper_prefix
+from rvision.cli._architecture import Found, recognise
 from rvision.nn._diagnose import guess_architecture
 
 __all__ = ["run"]
@@ -29,13 +30,12 @@ def run(args: Any) -> int:
     found = checkpoint.state_dict(args.key)
     tensors = found.tensors()
     shapes = {name: tuple(shape) for name, _, shape in tensors}
-    prefix = wrapper_prefix(shapes)
-    plain = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+    fitting = recognise(shapes)
     report |= {
         "key": found.key,
         "alternatives": list(found.alternatives),
-        "prefix": prefix,
-        "architecture": _architecture(plain),
+        "prefix": fitting.prefix or _prefix_of_all(shapes),
+        "architecture": _architecture(fitting, shapes),
         "values": sum(math.prod(shape) for shape in shapes.values()),
         "tensors": [{"name": n, "dtype": d, "shape": list(s)} for n, d, s in tensors],
     }
@@ -46,11 +46,16 @@ def run(args: Any) -> int:
     return 0
 
 
-def _architecture(shapes: dict[str, tuple[int, ...]]) -> str | None:
-    fitting = fits(shapes)
-    if fitting:
-        return " or ".join(map(str, fitting))
-    likely = guess_architecture(shapes)
+def _prefix_of_all(names: Iterable[str]) -> str:
+    """Return what a wrapper has put before every name, of a network that is not known."""
+    return next((p for p in ("module.", "_orig_mod.") if all(name.startswith(p) for name in names)), "")
+
+
+def _architecture(fitting: Found, shapes: dict[str, tuple[int, ...]]) -> str | None:
+    if fitting.fits:
+        return " or ".join(map(str, fitting.fits))
+    prefix = _prefix_of_all(shapes)
+    likely = guess_architecture({name.removeprefix(prefix): shape for name, shape in shapes.items()})
     return f"{likely}, but not all names and shapes fit" if likely else None
 
 

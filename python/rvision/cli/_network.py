@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvision import models
-from rvision.cli._architecture import Fit, fit, fits, wrapper_prefix
+from rvision.cli._architecture import Fit, Found, make, recognise
 from rvision.cli._preparation import CIFAR10, DIGITS, preparation
 from rvision.errors import ArgumentError
+from rvision.models._prefix import note, under
 from rvision.weights import WeightsEnum
-from rvision.weights._identify import recognise
+from rvision.weights._identify import recognise as _identity
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from rvision.nn import Module
+    from rvision.weights._files import StateDict
+    from rvision.weights._identify import Recognised
 
 __all__ = ["Network", "accuracy", "members", "network", "published", "say"]
 
@@ -82,7 +86,7 @@ def network(args: Any) -> Network:
         name, member = _best_at_hand(args.model)
     else:
         name = args.model or _owner(member)
-    model = models.get_model(name, weights=member)
+    model = models.get_model(name, weights=member, **_settings(name, args))
     prepared = member if args.preset is None else _named_preset(name, members(name), args.preset)
     return Network(
         name,
@@ -94,46 +98,140 @@ def network(args: Any) -> Network:
 
 
 def _from_file(args: Any) -> Network:
-    state, prefix = _load(Path(args.weights).expanduser())
-    shapes = {key: value.shape for key, value in state.items()}
-    if args.model is None:
-        found = _guessed(args.weights, shapes)
-        say(f"{args.weights} fits {found}")
-    else:
+    state = _load(args)
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    found = recognise(shapes, args.model)
+    chosen = found.chosen()
+    if args.model is not None:
         # What does not fit at all is for the builder to explain.
-        found = fit(args.model, shapes) or Fit(args.model)
-    if prefix:
-        say(f"{args.weights}: left out the prefix {prefix!r} that a wrapper put before every name")
+        chosen = chosen or Fit(args.model)
+    elif chosen is None:
+        raise ArgumentError(_unknown(args.weights, shapes, found))
+    else:
+        others = ", ".join(str(each) for each in found.fits if each is not chosen)
+        twins = f"; so it does {others}, which --model chooses" if others else ""
+        say(f"{args.weights} fits {chosen}{twins}")
+    if found.prefix:
+        say(f"{args.weights}: {note(state, found.prefix)}")
+    config = {**chosen.config, **_settings(chosen.name, args)}
+    chosen = replace(chosen, config=config)
     # The state dict knows its file, so the builder sees which published weights it is, if any.
-    model = models.get_model(found.name, weights=state, **found.config)
-    own_classes = "num_classes" in found.config
-    member = _prepared_as(found.name, args)
-    known = (member.meta["categories"] or []) if member else _SMALL.get(found.name.partition("_")[0], [])
+    model = make(chosen, under(state, found.prefix))
+    own_classes = "num_classes" in config
+    _say_unseen(chosen, args)
+    member = _prepared_as(chosen, args)
+    known = (member.meta["categories"] or []) if member else _SMALL.get(chosen.name.partition("_")[0], [])
     return Network(
-        found.name,
+        chosen.name,
         args.weights,
         model,
-        preparation(found.name, member, args),
+        preparation(
+            chosen.name, member, args, size=config.get("image_size"), channels=_channels(chosen, args)
+        ),
         _categories(args, [] if own_classes else known),
     )
 
 
-def _prepared_as(name: str, args: Any) -> WeightsEnum | None:
+# Classes of networks without published weights, by the first word of their names.
+_SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
+
+
+def _load(args: Any) -> StateDict:
+    """Read the file, its entry and the names that the arguments choose."""
+    from rvision import load
+
+    path = Path(args.weights).expanduser()
+    with warnings.catch_warnings():
+        # Of prefixes and entries is told below, in the command line's words.
+        warnings.filterwarnings("ignore", message=".*every name begins with")
+        warnings.filterwarnings("ignore", message=".*the file also holds")
+        state = load(path, key=args.key)
+    source = state.source
+    if source.alternatives and args.key is None:
+        say(f"{path}: took its entry {source.key!r}; --key takes others ({', '.join(source.alternatives)})")
+    if args.strip_prefix:
+        state = under(state, args.strip_prefix)
+        if not state:
+            raise ArgumentError(
+                f"--strip-prefix {args.strip_prefix}: no name in {path} begins with it ('rvision inspect' "
+                "shows them)"
+            )
+    return state
+
+
+def _say_unseen(chosen: Fit, args: Any) -> None:
+    """Say which settings of a network the file does not show, unless it is a published one."""
+    builder = models.get_model_builder(chosen.name)
+    unseen = [key for key in getattr(builder, "unseen", ()) if key not in chosen.config]
+    if unseen and _known(chosen.name, args) is None:
+        say(
+            f"{args.weights} does not show {', '.join(unseen)}: off, as without published weights; --set "
+            f"{unseen[0]}=True for a network that was trained on from them"
+        )
+
+
+def _known(name: str, args: Any) -> Recognised | None:
+    """Return which of a network's published weights the file is."""
+    candidates = members(name)
+    found = _identity(Path(args.weights).expanduser()) if candidates else None
+    return found if found is not None and isinstance(found.weights, type(candidates[0])) else None
+
+
+def _unknown(path: str, shapes: dict[str, tuple[int, ...]], found: Found) -> str:
+    if found.fits:
+        names = ", ".join(each.name for each in found.fits)
+        return f"{path} fits several networks: choose one with --model ({names})"
+    from rvision.nn._diagnose import guess_architecture
+
+    likely = guess_architecture(shapes)
+    hint = f" (it looks like {likely})" if likely else ""
+    return (
+        f"{path} fits no network that 'rvision models' lists{hint}; 'rvision inspect' shows it, --model and "
+        "--strip-prefix say what is known"
+    )
+
+
+def _settings(name: str, args: Any) -> dict[str, Any]:
+    """Return what `--set` says to the builder; say what a file could not, of settings that no shape shows."""
+    told = dict(args.settings or [])
+    known = inspect.signature(models.get_model_builder(name)).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    for key in told:
+        if key in ("weights", "progress") or (key not in known and not takes_any):
+            raise ArgumentError(f"--set {key}: {name} has no such setting")
+    return told
+
+
+def _channels(chosen: Fit, args: Any) -> int:
+    channels = chosen.channels or (1 if chosen.name == "lenet5" else 3)
+    if channels not in (1, 3):
+        raise ArgumentError(
+            f"{args.weights}: its network takes {channels} channels, pictures have 1 or 3 (run it in Python)"
+        )
+    if chosen.channels == 1 and args.mean is None:
+        say("pictures are made grey, with values from 0 to 1; --mean and --std say how they were in training")
+    return channels
+
+
+def _prepared_as(chosen: Fit, args: Any) -> WeightsEnum | None:
     """Return the published weights as for which pictures of a file's network are prepared, and say why.
 
     Those that the user names, that the file is, that its name says it is, or else the network's default ones.
     """
+    name = chosen.name
     candidates = members(name)
     if args.preset is not None:
         return _named_preset(name, candidates, args.preset)
     if not candidates:
         return None
-    enum = type(candidates[0])
-    found = recognise(Path(args.weights).expanduser())
-    if found is not None and isinstance(found.weights, enum):
+    found = _known(name, args)
+    if found is not None:
         _say_of_pictures(args, f"{args.weights} {found}; pictures are prepared as for these")
         return found.weights
-    default: WeightsEnum = enum["DEFAULT"]
+    default: WeightsEnum = type(candidates[0])["DEFAULT"]
+    size = chosen.config.get("image_size")
+    if size is not None:
+        default = next((m for m in candidates if m.transforms().crop_size == [size]), default)
     choice = f" (--preset names others: {', '.join(m.name for m in candidates)})" if candidates[1:] else ""
     _say_of_pictures(
         args, f"{args.weights} is no published file; pictures are prepared as for {default!r}{choice}"
@@ -153,39 +251,6 @@ def _named_preset(name: str, candidates: list[WeightsEnum], preset: str) -> Weig
         return type(candidates[0]).verify(preset)  # type: ignore[return-value]
     except KeyError as error:
         raise ArgumentError(f"--preset {preset}: {error.args[0]}") from None
-
-
-# Classes of networks without published weights, by the first word of their names.
-_SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
-
-
-def _load(path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """Return a state dict without the prefix of a wrapper, and that prefix."""
-    from rvision import load
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*every name begins with")
-        state = load(path)
-    prefix = wrapper_prefix(state)
-    if prefix:
-        state = load(path, strip_prefix=prefix)
-    return state, prefix
-
-
-def _guessed(path: str, shapes: dict[str, tuple[int, ...]]) -> Fit:
-    found = fits(shapes)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(each.name for each in found)
-        raise ArgumentError(f"{path} fits several networks: choose one with --model ({names})")
-    from rvision.nn._diagnose import guess_architecture
-
-    likely = guess_architecture(shapes)
-    hint = f" (it looks like {likely})" if likely else ""
-    raise ArgumentError(
-        f"{path} fits no network that 'rvision models' lists{hint}; 'rvision inspect' shows it"
-    )
 
 
 def _categories(args: Any, known: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import math
 from typing import Any, NoReturn
 
@@ -241,6 +242,7 @@ def _profile(commands: Any) -> None:
         help="a weight file, or published weights such as DEFAULT; by default weights are drawn, which takes "
         "the same time",
     )
+    _file(command)
     command.add_argument(
         "--size",
         type=_positive,
@@ -266,6 +268,37 @@ def _inspect(commands: Any) -> None:
     command.add_argument("file", metavar="FILE")
     command.add_argument("--key", help="which entry of a checkpoint to show, where it has several")
     command.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _file(group: Any) -> None:
+    """Add the options that say what of a weight file to take, and what it does not show."""
+    group.add_argument(
+        "--key", metavar="NAME", help="which entry of a checkpoint to take, such as state_dict_ema"
+    )
+    group.add_argument(
+        "--strip-prefix",
+        metavar="PREFIX",
+        help="take the weights whose names begin with this, without it (student.backbone.); prefixes that "
+        "leave a network's names are found without being told",
+    )
+    group.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="an argument of the network's builder, such as transform_input=True; can be given several times",
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, {"true": True, "false": False, "none": None}.get(value.lower(), value)
 
 
 def _windows(command: argparse.ArgumentParser, scales: str) -> None:
@@ -332,13 +365,14 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
         "weights such as DEFAULT or ResNet50_Weights.IMAGENET1K_V2, which are downloaded if they are "
         "not on this machine",
     )
+    _file(network)
     network.add_argument(
         "--categories", metavar="FILE", help="names of the classes, one a line, for networks of one's own"
     )
     pictures = command.add_argument_group(
         "preparation of pictures",
-        "by default as the weights were evaluated with; for a file that is none of the published ones, as the "
-        "default ones of its network",
+        "by default as the weights were evaluated with; for a file that is none of the published ones, as "
+        "the default ones of its network",
     )
     pictures.add_argument(
         "--preset", metavar="NAME", help="prepare them as for these published weights, such as IMAGENET1K_V1"

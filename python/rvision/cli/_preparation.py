@@ -39,7 +39,14 @@ class Grey:
         return self.normalize(T.functional.to_tensor(img))
 
 
-def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[Any], NDArray[np.float32]]:
+def preparation(
+    name: str,
+    weights: WeightsEnum | None,
+    args: Any,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+) -> Callable[[Any], NDArray[np.float32]]:
     """Return what prepares a picture for a network.
 
     Parameters
@@ -50,28 +57,32 @@ def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[
         Whose preset to use, if there is one.
     args : argparse.Namespace
         `resize`, `crop`, `mean` and `std`, each None where the preset decides.
+    size : int, optional
+        Height and width of the only pictures that the network takes, where it is of that kind.
+    channels : int, optional
+        1 for grey pictures, where the network's own weights take others.
 
     Raises
     ------
     ArgumentError
         If `mean` and `std` have not a value for each channel.
     """
-    channels = 1 if name == "lenet5" else 3
+    if channels is None:
+        channels = 1 if name == "lenet5" else 3
     for option in ("mean", "std"):
         given = getattr(args, option)
         if given is not None and len(given) != channels:
             raise ArgumentError(f"--{option}: {name} takes {channels} values, got {len(given)}")
     if args.std is not None and not all(args.std):
         raise ArgumentError("--std: values must not be zero")
-    if channels == 1:
+    if channels == 1 and name == "lenet5":
         if isinstance(args.crop, int):
             raise ArgumentError(f"--crop: {name} takes squares that are resized, not cut out; see --resize")
         if args.crop == "none" and args.resize is not None:
             raise ArgumentError(
                 "--resize: --crop none takes pictures in their own size; leave out one of them"
             )
-        size = args.resize or 28
-        return Grey(None if args.crop == "none" else size, args.mean, args.std)
+        return Grey(None if args.crop == "none" else args.resize or 28, args.mean, args.std)
     if weights is not None:
         preset = weights.transforms()
     elif name.startswith("cifar10_"):
@@ -79,15 +90,21 @@ def preparation(name: str, weights: WeightsEnum | None, args: Any) -> Callable[[
     else:
         preset = T.ImageClassification(crop_size=224)
     mean, std = args.mean or preset.mean, args.std or preset.std
+    if channels == 1:
+        mean, std = args.mean or [0.0], args.std or [1.0]
+    shortest, side = preset.resize_size[0], preset.crop_size[0]
+    if size is not None and size != side:
+        shortest, side = round(shortest * size / side), size
+    kind = T.GreyClassification if channels == 1 else T.ImageClassification
     if args.crop == "none":
-        as_it_is = T.ImageClassification(crop_size=preset.crop_size[0], mean=mean, std=std).normalized
+        as_it_is = kind(crop_size=side, resize_size=side, mean=mean, std=std).normalized
         if args.resize is None:
             return as_it_is
         return T.Compose([T.Lambda(_rgb), T.Resize(args.resize, preset.interpolation), as_it_is])
-    crop = args.crop or preset.crop_size[0]
-    return T.ImageClassification(
+    crop = args.crop or side
+    return kind(
         crop_size=crop,
-        resize_size=args.resize or max(preset.resize_size[0], crop),
+        resize_size=args.resize or max(shortest, crop),
         mean=mean,
         std=std,
         interpolation=preset.interpolation,

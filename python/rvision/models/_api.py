@@ -225,6 +225,7 @@ def model_builder(
     forced: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     defaults: Mapping[str, Any] | None = None,
     input_size: tuple[int, int, int] | None = None,
+    from_state: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., M]], Builder[M]]:
     """Turn a function that makes a network into a registered builder; see the module's introduction.
 
@@ -241,6 +242,9 @@ def model_builder(
     input_size : tuple of int, optional
         (C, H, W) of the pictures that the network is made for, its attribute `input_size`. By default what
         its weights were evaluated with, those given or the published ones.
+    from_state : callable, optional
+        From the names and shapes of a state dict, the arguments besides `num_classes` with which the network
+        has them, where they are not the usual ones. The command line asks it.
     """
     enum = weights
 
@@ -268,7 +272,7 @@ def model_builder(
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
-            model.load_state_dict(state_dict)  # type: ignore[attr-defined]
+            _load(fn.__name__, model, state_dict)
             return _sized(model, size)
 
         signature = _signature(fn, enum)
@@ -278,6 +282,9 @@ def model_builder(
             "return": signature.return_annotation,
         }
         build.__doc__ = _docstring(fn, enum)
+        build.from_state = from_state  # type: ignore[attr-defined]
+        # Auxiliary heads show in a file's names; other settings do not.
+        build.unseen = tuple(key for key in defaults or {} if key != "aux_logits")  # type: ignore[attr-defined]
         return register_model(name)(ends_at_caller(build))  # type: ignore[return-value]
 
     return decorate
@@ -419,7 +426,19 @@ def _read(source: WeightsEnum | os.PathLike[str] | StateDict, progress: bool) ->
         return source
     from rvision.weights._files import load
 
-    return load(source)
+    with warnings.catch_warnings():
+        # `_load` sees to the prefix.
+        warnings.filterwarnings("ignore", message=".*every name begins with")
+        return load(source)
+
+
+def _load(builder: str, model: Any, state: StateDict) -> None:
+    from rvision.models._prefix import unwrapped
+
+    state, note = unwrapped(model, state)
+    if note:
+        warnings.warn(f"{builder}: {note}", stacklevel=3)
+    model.load_state_dict(state)
 
 
 def _signature(fn: Callable[..., Any], enum: type[WeightsEnum] | None) -> inspect.Signature:

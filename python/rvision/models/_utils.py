@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["settled"]
+__all__ = ["settled", "width_of"]
 
 
 def settled(kwargs: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -36,6 +37,16 @@ def _make_divisible(v: float, divisor: int, min_value: int | None = None) -> int
     """
     rounded = max(divisor if min_value is None else min_value, int(v + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * v else rounded
+
+
+# Widths that are in use, as published for MobileNets; others are tried in steps of a twentieth.
+_WIDTHS = (1.0, 0.35, 0.75, 1.3, 1.4, *(round(0.05 * step, 2) for step in range(1, 61)))
+
+
+def width_of(channels: Sequence[int], usual: Sequence[int]) -> float | None:
+    """Return the width multiplier that makes `channels` of the `usual` ones; None if none does."""
+    fitting = (w for w in _WIDTHS if [_make_divisible(c * w, 8) for c in usual] == list(channels))
+    return next(fitting, None)
 
 
 def _relative_position_index(height: int, width: int) -> NDArray[np.int64]:

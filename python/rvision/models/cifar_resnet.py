@@ -113,31 +113,37 @@ def _stage(n: int, inplanes: int, planes: int, stride: int, shortcut: str) -> nn
     return nn.Sequential(first, *(BasicBlock(planes, planes) for _ in range(n - 1)))
 
 
-@model_builder(input_size=(3, 32, 32))
+def _shortcut(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the kind of shortcut: only projections have weights."""
+    projected = any(".downsample." in name or ".shortcut." in name for name in shapes)
+    return {"shortcut": "B"} if projected else {}
+
+
+@model_builder(input_size=(3, 32, 32), from_state=_shortcut)
 def cifar10_resnet20(**kwargs: Any) -> CifarResNet:
     """ResNet-20 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(3, **kwargs)
 
 
-@model_builder(input_size=(3, 32, 32))
+@model_builder(input_size=(3, 32, 32), from_state=_shortcut)
 def cifar10_resnet32(**kwargs: Any) -> CifarResNet:
     """ResNet-32 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(5, **kwargs)
 
 
-@model_builder(input_size=(3, 32, 32))
+@model_builder(input_size=(3, 32, 32), from_state=_shortcut)
 def cifar10_resnet44(**kwargs: Any) -> CifarResNet:
     """ResNet-44 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(7, **kwargs)
 
 
-@model_builder(input_size=(3, 32, 32))
+@model_builder(input_size=(3, 32, 32), from_state=_shortcut)
 def cifar10_resnet56(**kwargs: Any) -> CifarResNet:
     """ResNet-56 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(9, **kwargs)
 
 
-@model_builder(input_size=(3, 32, 32))
+@model_builder(input_size=(3, 32, 32), from_state=_shortcut)
 def cifar10_resnet110(**kwargs: Any) -> CifarResNet:
     """ResNet-110 for CIFAR-10 (arXiv:1512.03385, section 4.2)."""
     return CifarResNet(18, **kwargs)

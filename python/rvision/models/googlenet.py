@@ -235,7 +235,15 @@ class GoogLeNet(nn.Module):
                     del state[key]
 
 
-@model_builder(GoogLeNet_Weights, defaults={"transform_input": True, "aux_logits": False})
+def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Leave out auxiliary heads that a file has not, or has with other classes: they are never run."""
+    classes = {shapes.get(f"{layer}.weight", (0,))[0] for layer in ("aux1.fc2", "aux2.fc2", "fc")}
+    return {} if len(classes) == 1 else {"aux_logits": False}
+
+
+@model_builder(
+    GoogLeNet_Weights, defaults={"transform_input": True, "aux_logits": False}, from_state=_auxiliaries
+)
 def googlenet(**kwargs: Any) -> GoogLeNet:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842).
 

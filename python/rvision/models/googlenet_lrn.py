@@ -7,6 +7,7 @@ Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: "Goin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rvision
@@ -245,7 +246,12 @@ class GoogLeNetLRN(nn.Module):
         return GoogLeNetOutputs(logits, aux_logits1=self.aux1(maps1), aux_logits2=self.aux2(maps2))
 
 
-@model_builder(input_size=(3, 224, 224))
+def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return whether a file has the auxiliary classifiers."""
+    return {"aux_logits": True} if any(name.startswith("aux1.") for name in shapes) else {}
+
+
+@model_builder(input_size=(3, 224, 224), from_state=_auxiliaries)
 def googlenet_lrn(**kwargs: Any) -> GoogLeNetLRN:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842), as published.
 

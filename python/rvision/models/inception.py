@@ -312,7 +312,13 @@ class Inception3(nn.Module):
                 del state[key]
 
 
-@model_builder(Inception_V3_Weights, defaults={"transform_input": True})
+def _auxiliary(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Leave out an auxiliary head that a file has not, or has with other classes: it is never run."""
+    classes = {shapes.get(f"{layer}.weight", (0,))[0] for layer in ("AuxLogits.fc", "fc")}
+    return {} if len(classes) == 1 else {"aux_logits": False}
+
+
+@model_builder(Inception_V3_Weights, defaults={"transform_input": True}, from_state=_auxiliary)
 def inception_v3(**kwargs: Any) -> Inception3:
     """Inception v3 of "Rethinking the Inception Architecture for Computer Vision" (arXiv:1512.00567).
 

@@ -6,12 +6,12 @@ Sandler, Howard, Zhu, Zhmoginov, Chen: "MobileNetV2: Inverted Residuals and Line
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rvision import nn
 from rvision.models._api import model_builder
-from rvision.models._utils import _make_divisible
+from rvision.models._utils import _make_divisible, width_of
 from rvision.ops import Conv2dNormActivation
 from rvision.weights import MobileNet_V2_Weights
 
@@ -164,7 +164,16 @@ class MobileNetV2(nn.Module):
         return self.classifier(x)
 
 
-@model_builder(MobileNet_V2_Weights)
+def _width(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the width with which the layers have a file's numbers of channels."""
+    ends = [shapes.get(f"features.{i}.conv.{3 if i > 1 else 2}.weight", (0,))[0] for i in range(1, 18)]
+    ends = [shapes.get("features.0.0.weight", (0,))[0], *ends]
+    usual = [32, *(c for _, c, n, _ in _SETTING for _ in range(n))]
+    widths = width_of(ends, usual)
+    return {} if widths in (None, 1.0) else {"width_mult": widths}
+
+
+@model_builder(MobileNet_V2_Weights, from_state=_width)
 def mobilenet_v2(**kwargs: Any) -> MobileNetV2:
     """MobileNetV2 of "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (arXiv:1801.04381)."""
     return MobileNetV2(**kwargs)

@@ -6,13 +6,13 @@ Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam: "Se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rvision import nn
 from rvision.models._api import model_builder
-from rvision.models._utils import _make_divisible
+from rvision.models._utils import _make_divisible, width_of
 from rvision.ops import Conv2dNormActivation, SqueezeExcitation
 from rvision.weights import MobileNet_V3_Large_Weights, MobileNet_V3_Small_Weights
 
@@ -215,7 +215,20 @@ class MobileNetV3(nn.Module):
         return self.classifier(x)
 
 
-@model_builder(MobileNet_V3_Large_Weights)
+def _sizes(shapes: Mapping[str, tuple[int, ...]], last_block: int, last_channel: int) -> dict[str, Any]:
+    """Return width and tail with which stem and classifier have a file's numbers of channels."""
+    stem, hidden = shapes.get("features.0.0.weight", ()), shapes.get("classifier.0.weight", ())
+    if len(stem) != 4 or len(hidden) != 2:
+        return {}
+    for tail in (1, 2):
+        width = width_of([stem[0], hidden[0], hidden[1] // 6], [16, last_channel // tail, last_block // tail])
+        if width is not None:
+            sizes = {} if width == 1.0 else {"width_mult": width}
+            return sizes if tail == 1 else {**sizes, "reduced_tail": True}
+    return {}
+
+
+@model_builder(MobileNet_V3_Large_Weights, from_state=partial(_sizes, last_block=160, last_channel=1280))
 def mobilenet_v3_large(
     *, width_mult: float = 1.0, reduced_tail: bool = False, dilated: bool = False, **kwargs: Any
 ) -> MobileNetV3:
@@ -246,7 +259,7 @@ def mobilenet_v3_large(
     return MobileNetV3(setting, InvertedResidualConfig.adjust_channels(1280 // tail, width_mult), **kwargs)
 
 
-@model_builder(MobileNet_V3_Small_Weights)
+@model_builder(MobileNet_V3_Small_Weights, from_state=partial(_sizes, last_block=96, last_channel=1024))
 def mobilenet_v3_small(
     *, width_mult: float = 1.0, reduced_tail: bool = False, dilated: bool = False, **kwargs: Any
 ) -> MobileNetV3:

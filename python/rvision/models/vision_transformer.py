@@ -379,12 +379,25 @@ def _image_size(meta: dict[str, Any]) -> dict[str, Any]:
     return {"image_size": meta["min_size"][0]}
 
 
+def _from_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the pictures' size, by the number of position embeddings, and the width of `pre_logits`."""
+    config: dict[str, Any] = {}
+    positions, patches = shapes.get("encoder.pos_embedding", ()), shapes.get("conv_proj.weight", ())
+    if len(positions) == 3 and len(patches) == 4:
+        side = math.isqrt(max(0, positions[1] - 1))
+        if side and side * side == positions[1] - 1 and side * patches[2] != 224:
+            config["image_size"] = side * patches[2]
+    if "heads.pre_logits.weight" in shapes:
+        config["representation_size"] = shapes["heads.pre_logits.weight"][0]
+    return config
+
+
 def _vision_transformer(kwargs: dict[str, Any], **sizes: Any) -> VisionTransformer:
     kwargs.setdefault("image_size", 224)
     return VisionTransformer(**sizes, **kwargs)
 
 
-@model_builder(ViT_B_16_Weights, forced=_image_size)
+@model_builder(ViT_B_16_Weights, forced=_image_size, from_state=_from_state)
 def vit_b_16(**kwargs: Any) -> VisionTransformer:
     """ViT-B/16 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(
@@ -392,7 +405,7 @@ def vit_b_16(**kwargs: Any) -> VisionTransformer:
     )
 
 
-@model_builder(ViT_B_32_Weights, forced=_image_size)
+@model_builder(ViT_B_32_Weights, forced=_image_size, from_state=_from_state)
 def vit_b_32(**kwargs: Any) -> VisionTransformer:
     """ViT-B/32 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(
@@ -400,7 +413,7 @@ def vit_b_32(**kwargs: Any) -> VisionTransformer:
     )
 
 
-@model_builder(ViT_L_16_Weights, forced=_image_size)
+@model_builder(ViT_L_16_Weights, forced=_image_size, from_state=_from_state)
 def vit_l_16(**kwargs: Any) -> VisionTransformer:
     """ViT-L/16 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(
@@ -408,7 +421,7 @@ def vit_l_16(**kwargs: Any) -> VisionTransformer:
     )
 
 
-@model_builder(ViT_L_32_Weights, forced=_image_size)
+@model_builder(ViT_L_32_Weights, forced=_image_size, from_state=_from_state)
 def vit_l_32(**kwargs: Any) -> VisionTransformer:
     """ViT-L/32 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(
@@ -416,7 +429,7 @@ def vit_l_32(**kwargs: Any) -> VisionTransformer:
     )
 
 
-@model_builder(ViT_H_14_Weights, forced=_image_size)
+@model_builder(ViT_H_14_Weights, forced=_image_size, from_state=_from_state)
 def vit_h_14(**kwargs: Any) -> VisionTransformer:
     """ViT-H/14 of "An Image is Worth 16x16 Words" (arXiv:2010.11929)."""
     return _vision_transformer(

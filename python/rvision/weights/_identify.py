@@ -6,8 +6,8 @@ name it lies.
 
 A published name carries the first digits of its content's SHA-256, so content decides. Only a file whose size
 is that of published weights, or whose name states a hash, is read for it, once; the result is remembered by
-path, size and time of change. Where a name states a hash that the content has not, as after saving the weights
-in another format, the name is evidence all the same, and whoever goes by it says so.
+path, size and time of change. Where a name states a hash that the content has not, as after saving the
+weights in another format, the name is evidence all the same, and whoever goes by it says so.
 """
 
 from __future__ import annotations
