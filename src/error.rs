@@ -86,6 +86,28 @@ pub enum Error {
         /// The asked-for shape, with -1 for the inferred dimension.
         to: Vec<i64>,
     },
+    /// Asked-for sizes that do not fit the input's.
+    #[error("{node}: sizes must be {expected}, got {found:?}")]
+    Sizes {
+        /// The node's name.
+        node: String,
+        /// The rule.
+        expected: String,
+        /// What was asked for, with -1 for a size that is inferred or kept.
+        found: Vec<i64>,
+    },
+    /// An index that a dimension does not have.
+    #[error("{node}: index {index} is out of range for dimension {dim} of {input}")]
+    Index {
+        /// The node's name.
+        node: String,
+        /// The index, negative from the end.
+        index: i64,
+        /// The dimension.
+        dim: usize,
+        /// The indexed value.
+        input: Shape,
+    },
     /// An attribute outside its range.
     #[error("{node}: {attribute} must be {expected}, got {found}")]
     Attribute {

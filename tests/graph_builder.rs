@@ -138,7 +138,7 @@ fn attributes_and_parameters_are_checked() {
         "layer1.0.node: weight must be a parameter, got none"
     );
     assert_eq!(
-        complaint(&[1, 4], Op::Slice { dim: 1, start: None, stop: None, step: 0 }, vec![]),
+        complaint(&[1, 4], Op::Slice { dim: 1, start: None, stop: None, step: 0, index: false }, vec![]),
         "layer1.0.node: step must be positive, got 0"
     );
     let (mut builder, x) = with_input(&[1, 4, 8, 8]);

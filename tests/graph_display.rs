@@ -37,7 +37,7 @@ fn a_line_says_what_differs_from_torchs_defaults() {
         (Op::Reshape { dims: vec![1, -1] }, vec![]),
         (Op::Flatten { start: 1, end: 3 }, vec![]),
         (Op::Permute { dims: vec![0, 2, 3, 1] }, vec![]),
-        (Op::Slice { dim: 1, start: Some(-2), stop: None, step: 1 }, vec![]),
+        (Op::Slice { dim: 1, start: Some(-2), stop: None, step: 1, index: false }, vec![]),
         (Op::Pad { pads: vec![[0, 0], [1, 0], [0, 0], [0, 0]], value: 0.5 }, vec![]),
     ];
     for (op, params) in ops {
@@ -92,8 +92,8 @@ fn lines_of_token_operations() {
     builder.unflatten("unflatten", x, -1, vec![2, -1]).unwrap();
     builder.roll("roll", x, &[1, -2], &[0, 2]).unwrap();
     let one = builder.slice("first", x, 0, [None, Some(1)], 1).unwrap();
-    builder.add("expand", Op::Expand { sizes: vec![-1, 1, 3, 4] }, &[one], vec![]).unwrap_err();
-    builder.add("expand", Op::Expand { sizes: vec![5, 1, -1, 4] }, &[one], vec![]).unwrap();
+    builder.add("expand", Op::Expand { sizes: vec![-1, 1, 3, 4], like: false }, &[one], vec![]).unwrap_err();
+    builder.add("expand", Op::Expand { sizes: vec![5, 1, -1, 4], like: false }, &[one], vec![]).unwrap();
     let last = builder.add("expand_as", Op::ExpandAs, &[one, x], vec![]).unwrap();
     builder.output(last).unwrap();
     assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rvision::Error;
 use rvision::graph::{
-    Binary, Conv2d, ConvPadding, GraphBuilder, Op, Window, conv_geometry, infer_shapes, pool_geometry,
+    Binary, Conv2d, ConvPadding, GraphBuilder, Op, Window, conv_geometry, infer_shapes, kept, pool_geometry,
     slice_bounds,
 };
 use rvision::tensor::{Param, Shape};
@@ -226,7 +226,7 @@ fn convolutions_have_torchs_sizes() {
 #[test]
 fn slices_count_as_pythons() {
     for case @ (size, start, stop, step, expected) in SLICES {
-        let found = shape_of(Op::Slice { dim: 0, start, stop, step }, &[size], None).unwrap();
+        let found = shape_of(Op::Slice { dim: 0, start, stop, step, index: false }, &[size], None).unwrap();
         assert_eq!(found[0], expected, "{case:?}");
         let (first, behind) = slice_bounds(start, stop, size);
         assert!(first <= behind && behind <= size, "{case:?}");
@@ -381,4 +381,44 @@ proptest! {
             let _ = builder.add("pad", Op::Pad { pads, value: 0.0 }, &[x], vec![]);
         }
     }
+}
+
+#[test]
+fn an_index_is_not_clamped_as_a_slice_is() {
+    let mut builder = GraphBuilder::new();
+    let x = builder.input("x", &[2, 8]).unwrap();
+    let fifth = builder.index("fifth", x, 1, 5).unwrap();
+    let last = builder.index("last", x, -1, -3).unwrap();
+    builder.output(fifth).unwrap();
+    builder.output(last).unwrap();
+    let graph = builder.finish().unwrap();
+    let run = |sizes: &[usize]| infer_shapes(&graph, &[Shape::new(sizes)]);
+    assert_eq!(run(&[3, 6]).unwrap()[graph.outputs[0].0], Shape::new(&[3, 1]));
+    let message = "fifth: index 5 is out of range for dimension 1 of (2, 5)";
+    assert_eq!(run(&[2, 5]).unwrap_err().to_string(), message);
+    assert!(builder.index("none", x, 1, 8).is_err() && builder.index("none", x, 1, -9).is_err());
+}
+
+#[test]
+fn kept_sizes_are_those_of_the_run() {
+    let mut builder = GraphBuilder::new();
+    let x = builder.input("x", &[2, 6, 4, 5]).unwrap();
+    let dims = vec![kept(0), 3, 2, kept(2), -1];
+    let groups = builder.add("groups", Op::Reshape { dims }, &[x], vec![]).unwrap();
+    let token = builder.input("token", &[1, 7]).unwrap();
+    let sizes = vec![kept(0), kept(3), -1];
+    let tokens = builder.add("tokens", Op::Expand { sizes, like: true }, &[token, x], vec![]).unwrap();
+    builder.output(groups).unwrap();
+    builder.output(tokens).unwrap();
+    let graph = builder.finish().unwrap();
+    let shapes = infer_shapes(&graph, &[Shape::new(&[5, 6, 3, 8]), Shape::new(&[1, 7])]).unwrap();
+    assert_eq!(shapes[graph.outputs[0].0], Shape::new(&[5, 3, 2, 3, 8]));
+    assert_eq!(shapes[graph.outputs[1].0], Shape::new(&[5, 8, 7]));
+    let text = graph.describe();
+    assert!(text.contains("to [dim 0, 3, 2, dim 2, -1]"), "{text}");
+    let dims = vec![kept(4), -1];
+    assert!(
+        builder.add("none", Op::Reshape { dims }, &[x], vec![]).is_err(),
+        "a dimension that is not there"
+    );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rvision::graph::passes::optimize;
 use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window};
-use rvision::plan::Network;
+use rvision::plan::{Network, Workspaces};
 use rvision::tensor::{Activation, Param, Shape};
 
 /// Reproducible values between -1 and 1.
@@ -404,6 +404,21 @@ fn thousands_of_shapes_take_no_more_memory() {
     let largest = Shape::new(&[1, 3, 82, 92]);
     let most = network.plan(&[largest]).unwrap().workspace_bytes();
     assert!(network.idle_bytes() <= most, "{} against {most}", network.idle_bytes());
+}
+
+#[test]
+fn networks_that_take_turns_share_their_memory() {
+    let shared = Arc::new(Workspaces::default());
+    let shapes = [Shape::new(&[1, 3, 40, 40]), Shape::new(&[1, 3, 60, 50])];
+    let networks = shapes.map(|_| Network::sharing(optimize(everything()), Arc::clone(&shared)));
+    let mut most = 0;
+    for (network, shape) in networks.iter().zip(shapes) {
+        let alone = run(&Network::new(optimize(everything())), &[shape], &[noise(shape.numel(), 2)]);
+        assert_eq!(run(network, &[shape], &[noise(shape.numel(), 2)]), alone);
+        most = most.max(network.plan(&[shape]).unwrap().workspace_bytes());
+    }
+    assert_eq!(networks[0].idle_bytes(), networks[1].idle_bytes());
+    assert!(networks[0].idle_bytes() <= most, "{} against {most}", networks[0].idle_bytes());
 }
 
 fn dilated(dilation: usize, padding: usize) -> Conv2d {

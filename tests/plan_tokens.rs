@@ -119,7 +119,7 @@ impl Draw {
             6 if shape[dim] > 1 => {
                 let start = Some(self.below(shape[dim] - 1) as i64);
                 let step = 1 + self.below(2);
-                self.add(Op::Slice { dim, start, stop: None, step }, &[x], vec![])
+                self.add(Op::Slice { dim, start, stop: None, step, index: false }, &[x], vec![])
             }
             7 => {
                 let other = self.below(rank);
@@ -181,7 +181,7 @@ impl Draw {
             20 if shape.numel() < 500 && rank < MAX_RANK => {
                 let mut sizes = vec![-1; rank + 1];
                 sizes[0] = 2;
-                self.add(Op::Expand { sizes }, &[x], vec![])
+                self.add(Op::Expand { sizes, like: false }, &[x], vec![])
             }
             _ => self.add(Op::Activation(Activation::Tanh), &[x], vec![]),
         }
@@ -260,7 +260,7 @@ fn transformer_block(draw: &mut Draw, x: NodeId, heads: i64) -> NodeId {
     let joint = draw.add(Op::Permute { dims: vec![2, 0, 3, 1, 4] }, &[joint], vec![]);
     let parts: Vec<_> = (0..3)
         .map(|i| {
-            let part = Op::Slice { dim: 0, start: Some(i), stop: Some(i + 1), step: 1 };
+            let part = Op::Slice { dim: 0, start: Some(i), stop: Some(i + 1), step: 1, index: true };
             let part = draw.add(part, &[joint], vec![]);
             draw.add(Op::Flatten { start: 0, end: 1 }, &[part], vec![])
         })

@@ -125,7 +125,18 @@ impl GraphBuilder {
         step: usize,
     ) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
-        self.add(name, Op::Slice { dim, start, stop, step }, &[x], Vec::new())
+        self.add(name, Op::Slice { dim, start, stop, step, index: false }, &[x], Vec::new())
+    }
+
+    /// One index of `dim`, which stays with size 1. Unlike a slice's bounds it must lie within the dimension.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`]; [`Error::Index`].
+    pub fn index(&mut self, name: &str, x: NodeId, dim: i64, index: i64) -> Result<NodeId> {
+        let dim = self.dim(name, x, "dim", dim)?;
+        let stop = if index == -1 { None } else { Some(index.saturating_add(1)) };
+        let op = Op::Slice { dim, start: Some(index), stop, step: 1, index: true };
+        self.add(name, op, &[x], Vec::new())
     }
 
     /// Make several dimensions of one; one of their sizes may be -1.

@@ -47,12 +47,9 @@ pub(super) fn check(node: &Node) -> Result<()> {
             let valid = free <= 1 && !sizes.is_empty() && sizes.iter().all(|&d| d >= -1);
             check.is("sizes", "sizes of which at most one is -1", sizes, valid)
         }
-        Op::Expand { sizes } => {
-            check.is("sizes", "sizes, or -1 to keep one", sizes, sizes.iter().all(|&d| d >= -1))
-        }
         Op::Reshape { dims } => {
             let free = dims.iter().filter(|&&d| d == -1).count();
-            let valid = free <= 1 && dims.iter().all(|&d| d >= -1);
+            let valid = free <= 1;
             check.is("shape", "sizes of which at most one is -1", dims, valid)
         }
         Op::Flatten { start, end } => {
@@ -66,6 +63,7 @@ pub(super) fn check(node: &Node) -> Result<()> {
         Op::Input
         | Op::Constant
         | Op::MatMul
+        | Op::Expand { .. }
         | Op::ExpandAs
         | Op::Softmax { .. }
         | Op::Binary(_)

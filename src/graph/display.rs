@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
+use super::op::kept_dim;
 use super::{Binary, Conv2d, ConvPadding, Graph, Node, Op, Window};
 use crate::tensor::Activation;
 
@@ -155,7 +156,7 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
         Op::Normalize { dim, eps } => write!(out, " dim {dim} eps {eps}"),
         Op::Attention { scale, .. } => scale.map_or(Ok(()), |scale| write!(out, " scale {scale}")),
         Op::Unflatten { dim, sizes } => write!(out, " dim {dim} to {sizes:?}"),
-        Op::Expand { sizes } => write!(out, " to {sizes:?}"),
+        Op::Expand { sizes, .. } => write_sizes(out, sizes),
         Op::Roll { shifts } => {
             shifts.iter().try_for_each(|(dim, shift)| write!(out, " dim {dim} by {shift}"))
         }
@@ -178,10 +179,10 @@ fn write_attributes(out: &mut String, op: &Op) -> fmt::Result {
         Op::Mean { dims, keepdim } => {
             write!(out, " dims {dims:?}{}", if *keepdim { " keepdim" } else { "" })
         }
-        Op::Reshape { dims } => write!(out, " to {dims:?}"),
+        Op::Reshape { dims } => write_sizes(out, dims),
         Op::Flatten { start, end } => write!(out, " dims {start} to {end}"),
         Op::Permute { dims } => write!(out, " dims {dims:?}"),
-        Op::Slice { dim, start, stop, step } => {
+        Op::Slice { dim, start, stop, step, .. } => {
             let bound = |bound: &Option<i64>| bound.map_or_else(String::new, |b| b.to_string());
             write!(out, " dim {dim} [{}:{}", bound(start), bound(stop))?;
             if *step == 1 { write!(out, "]") } else { write!(out, ":{step}]") }
@@ -238,4 +239,10 @@ fn write_padding(out: &mut String, sides: [usize; 4]) -> fmt::Result {
         [t, l, b, r] if t == l && l == b && b == r => write!(out, " padding {t}"),
         sides => write!(out, " padding {sides:?}"),
     }
+}
+
+/// Sizes as they were asked for; `dim 0` is the size that dimension has in a run.
+fn write_sizes(out: &mut String, sizes: &[i64]) -> fmt::Result {
+    let one = |&size: &i64| kept_dim(size).map_or_else(|| size.to_string(), |dim| format!("dim {dim}"));
+    write!(out, " to [{}]", sizes.iter().map(one).collect::<Vec<_>>().join(", "))
 }

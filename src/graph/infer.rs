@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
+use super::op::kept_dim;
 use super::{Conv2d, ConvPadding, Graph, Node, Op, Window};
 
 /// The shape of every node's value, in the order of the nodes, for inputs of these shapes.
@@ -152,19 +153,24 @@ impl Infer<'_> {
             Op::LocalResponseNorm { .. } => self.pictures(x).map(|_| x),
             Op::Binary(_) => self.broadcast(x, inputs[1]),
             Op::Mean { dims, keepdim } => self.mean(dims, *keepdim, x),
-            Op::Reshape { dims } => self.reshape(dims, x),
+            Op::Reshape { dims } => self.reshape(&self.resolved(dims, x)?, x),
             Op::Flatten { start, end } => self.flatten(*start, *end, x),
             Op::Permute { dims } => self.permute(dims, x),
             Op::Unflatten { dim, sizes } => self.unflatten(*dim, sizes, x),
-            Op::Expand { sizes } => self.expand(sizes, x),
+            Op::Expand { sizes, like } => {
+                self.expand(&self.resolved(sizes, if *like { inputs[1] } else { x })?, x)
+            }
             Op::ExpandAs => self.broadcast_to(x, inputs[1], "expanded to the second one's shape"),
             Op::Roll { shifts } => {
                 self.at_least_1d(x)?;
                 self.has_dims(x, &shifts.iter().map(|&(dim, _)| dim).collect::<Vec<_>>()).map(|()| x)
             }
-            Op::Slice { dim, start, stop, step } => {
+            Op::Slice { dim, start, stop, step, index } => {
                 self.has_dims(x, &[*dim])?;
                 self.at_least_1d(x)?;
+                if *index {
+                    self.within(start.unwrap_or(0), *dim, x)?;
+                }
                 let (first, behind) = slice_bounds(*start, *stop, x[*dim]);
                 let mut out = x;
                 out[*dim] = (behind - first).div_ceil(*step);
@@ -285,6 +291,24 @@ impl Infer<'_> {
         self.shape(&kept)
     }
 
+    /// Sizes without [`kept`] ones, which are those of `from`.
+    fn resolved(&self, sizes: &[i64], from: Shape) -> Result<Vec<i64>> {
+        let one = |&size: &i64| match kept_dim(size) {
+            Some(dim) => self.has_dims(from, &[dim]).map(|()| from.get(dim).map_or(1, |&size| size as i64)),
+            None => Ok(size),
+        };
+        sizes.iter().map(one).collect()
+    }
+
+    /// Whether an index, which may be negative, is one of a dimension.
+    fn within(&self, index: i64, dim: usize, x: Shape) -> Result<()> {
+        let size = x[dim] as i128;
+        if (-size..size).contains(&index.into()) {
+            return Ok(());
+        }
+        Err(Error::Index { node: self.name(), index, dim, input: x })
+    }
+
     fn reshape(&self, dims: &[i64], x: Shape) -> Result<Shape> {
         let fail = || Error::Reshape { node: self.name(), input: x, to: dims.to_vec() };
         let known = dims
@@ -313,7 +337,7 @@ impl Infer<'_> {
     fn unflatten(&self, dim: usize, sizes: &[i64], x: Shape) -> Result<Shape> {
         self.at_least_1d(x)?;
         self.has_dims(x, &[dim])?;
-        let fail = || self.attribute("sizes", format!("of {} elements, as dim {dim} of {x}", x[dim]), sizes);
+        let fail = || self.sizes(format!("of {} elements, as dim {dim} of {x}", x[dim]), sizes);
         let known = sizes
             .iter()
             .filter(|&&size| size != -1)
@@ -331,7 +355,7 @@ impl Infer<'_> {
     }
 
     fn expand(&self, sizes: &[i64], x: Shape) -> Result<Shape> {
-        let fail = || self.attribute("sizes", format!("such that {x} broadcasts to them, or -1"), sizes);
+        let fail = || self.sizes(format!("such that {x} broadcasts to them, or -1"), sizes);
         let missing = sizes.len().checked_sub(x.rank()).ok_or_else(fail)?;
         let mut dims = Vec::with_capacity(sizes.len());
         for (d, &size) in sizes.iter().enumerate() {
@@ -446,6 +470,10 @@ impl Infer<'_> {
 
     fn attribute(&self, attribute: &'static str, expected: String, found: impl std::fmt::Debug) -> Error {
         Error::Attribute { node: self.name(), attribute, expected, found: format!("{found:?}") }
+    }
+
+    fn sizes(&self, expected: String, found: &[i64]) -> Error {
+        Error::Sizes { node: self.name(), expected, found: found.to_vec() }
     }
 
     fn channels(

@@ -20,7 +20,7 @@ pub use builder::GraphBuilder;
 pub use count::multiply_adds;
 pub use display::op_name;
 pub use infer::{conv_geometry, infer_shapes, pool_geometry, slice_bounds};
-pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window};
+pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window, kept};
 
 /// A network: nodes in topological order.
 #[derive(Clone, Debug, Default)]

@@ -58,6 +58,17 @@ pub enum Binary {
     Minimum,
 }
 
+/// In the sizes of [`Op::Reshape`] and [`Op::Expand`]: whatever size dimension `dim` of a value has in a run.
+/// -1 means something else there, so these count from -2 down.
+pub const fn kept(dim: usize) -> i64 {
+    -2 - dim as i64
+}
+
+/// The dimension that a size stands for, if it is [`kept`].
+pub const fn kept_dim(size: i64) -> Option<usize> {
+    if size <= kept(0) { Some((kept(0) - size) as usize) } else { None }
+}
+
 /// What a node computes.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -159,7 +170,7 @@ pub enum Op {
         /// Whether they stay with size 1.
         keepdim: bool,
     },
-    /// New logical shape, -1 for one inferred dimension.
+    /// New logical shape, -1 for one inferred dimension, [`kept`] for the input's own ones.
     Reshape {
         /// The target.
         dims: Vec<i64>,
@@ -178,10 +189,13 @@ pub enum Op {
         /// Sizes in its place.
         sizes: Vec<i64>,
     },
-    /// Repetition along dimensions of size one and in front; -1 keeps a size.
+    /// Repetition along dimensions of size one and in front; -1 keeps a size, [`kept`] takes the second
+    /// input's, which is read for its shape alone.
     Expand {
         /// The sizes.
         sizes: Vec<i64>,
+        /// Whether there is a second input.
+        like: bool,
     },
     /// Repetition to the shape of the second input.
     ExpandAs,
@@ -195,7 +209,7 @@ pub enum Op {
         /// Which input dimension each output dimension is.
         dims: Vec<usize>,
     },
-    /// Every `step`-th index of one dimension from start to stop, as Python slices count.
+    /// Every `step`-th index of one dimension from start to stop, as Python slices count; or one index.
     Slice {
         /// The dimension.
         dim: usize,
@@ -205,6 +219,8 @@ pub enum Op {
         stop: Option<i64>,
         /// Positive.
         step: usize,
+        /// Whether `start` is an index, which must lie within the dimension, while a slice's bounds need not.
+        index: bool,
     },
     /// Values side by side along one dimension.
     Concat {
@@ -229,6 +245,7 @@ impl Op {
             Self::Input | Self::Constant => Some(0),
             Self::Binary(_) | Self::MatMul | Self::ExpandAs => Some(2),
             Self::Attention { masked, .. } => Some(3 + usize::from(*masked)),
+            Self::Expand { like, .. } => Some(1 + usize::from(*like)),
             Self::Concat { .. } => None,
             _ => Some(1),
         }

@@ -134,7 +134,7 @@ fn takes_rows(graph: &Graph, shapes: &[Shape], readers: &[Vec<usize>], index: us
         match &graph.nodes[reader].op {
             Op::Identity => through(view),
             Op::Permute { dims } => through(&view.permute(dims)),
-            Op::Slice { dim, start, stop, step } => {
+            Op::Slice { dim, start, stop, step, .. } => {
                 let (start, _) = slice_bounds(*start, *stop, view.shape[*dim]);
                 through(&view.slice(*dim, start, shapes[reader][*dim], *step))
             }

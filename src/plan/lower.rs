@@ -75,7 +75,7 @@ impl Compiler<'_> {
                 let from = input(self, 0);
                 from.with(from.view.permute(dims))
             }
-            Op::Slice { dim, start, stop, step } => {
+            Op::Slice { dim, start, stop, step, .. } => {
                 let from = input(self, 0);
                 let size = from.view.shape[*dim];
                 let (start, _) = graph::slice_bounds(*start, *stop, size);

@@ -24,7 +24,7 @@ mod prologue;
 mod rows;
 mod weights;
 
-pub use network::Network;
+pub use network::{Network, Workspaces};
 pub use peaks::{multiply_adds_per_second, read_bytes_per_second};
 pub use profile::{Profile, StepTime, Times};
 

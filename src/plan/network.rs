@@ -25,18 +25,28 @@ struct Key {
     threads: usize,
 }
 
+/// The memory of runs that are over, for the next ones. Networks that are not run at the same time, such
+/// as the same one traced for several sizes, need no more of it together than the largest of them.
+#[derive(Default)]
+pub struct Workspaces(Mutex<Vec<Workspace>>);
+
 /// A network that can be run from many threads at once.
 pub struct Network {
     graph: Graph,
     /// The most recently used last.
     plans: Mutex<Vec<(Key, Arc<Plan>)>>,
-    idle: Mutex<Vec<Workspace>>,
+    idle: Arc<Workspaces>,
 }
 
 impl Network {
     /// A network of this graph, which should have been through [`crate::graph::passes`].
     pub fn new(graph: Graph) -> Self {
-        Self { graph, plans: Mutex::default(), idle: Mutex::default() }
+        Self::sharing(graph, Arc::default())
+    }
+
+    /// The same, with workspaces that other networks use too.
+    pub fn sharing(graph: Graph, idle: Arc<Workspaces>) -> Self {
+        Self { graph, plans: Mutex::default(), idle }
     }
 
     /// The graph.
@@ -134,7 +144,7 @@ impl Network {
     ) -> Result<T> {
         let (pool, mut workspace) = {
             let _guard = threads::hold_fork();
-            (threads::pool()?, lock(&self.idle).pop().unwrap_or_default())
+            (threads::pool()?, lock(&self.idle.0).pop().unwrap_or_default())
         };
         let same_pool = pool.threads() == plan.threads;
         let result = if same_pool {
@@ -145,16 +155,16 @@ impl Network {
             job(&plan, &pool, &mut workspace)
         };
         let _guard = threads::hold_fork();
-        let mut idle = lock(&self.idle);
+        let mut idle = lock(&self.idle.0);
         if idle.len() < WORKSPACES {
             idle.push(workspace);
         }
         result
     }
 
-    /// Bytes of idle workspaces.
+    /// Bytes of idle workspaces, those of other networks included that share them.
     pub fn idle_bytes(&self) -> usize {
-        lock(&self.idle).iter().map(|w| w.size() * size_of::<f32>()).sum()
+        lock(&self.idle.0).iter().map(|w| w.size() * size_of::<f32>()).sum()
     }
 }
 

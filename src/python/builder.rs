@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::dense::DenseGraph;
-use super::graph::Graph;
+use super::graph::{Graph, Workspaces};
 use super::param::Parameter;
 use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
@@ -161,9 +161,12 @@ impl GraphBuilder {
     }
 
     /// The graph after the passes. The builder may go on afterwards.
-    fn finish(&self) -> Result<Graph> {
+    ///
+    /// Graphs that are given the same `workspaces` share the memory of their runs.
+    #[pyo3(signature = (workspaces = None))]
+    fn finish(&self, workspaces: Option<&Workspaces>) -> Result<Graph> {
         let names = self.builder.traced().nodes.iter().map(|node| node.name.clone()).collect();
-        Ok(Graph::new(self.builder.finish()?, names))
+        Ok(Graph::new(self.builder.finish()?, names, workspaces))
     }
 
     /// `torch.nn.functional.conv2d`. `padding` is top, left, bottom, right or `"same_upper"`
@@ -374,7 +377,7 @@ impl GraphBuilder {
         Ok(self.builder.mean(name, NodeId(x), &dims, keepdim)?.0)
     }
 
-    /// `torch.reshape`; one size may be -1.
+    /// `torch.reshape`; one size may be -1, and -2 - d is the size of the input's dimension d in each run.
     fn reshape(&mut self, name: &str, x: usize, shape: Vec<i64>) -> Result<usize> {
         self.add(name, Op::Reshape { dims: shape }, &[x], vec![])
     }
@@ -389,9 +392,11 @@ impl GraphBuilder {
         Ok(self.builder.unflatten(name, NodeId(x), dim, sizes)?.0)
     }
 
-    /// `torch.Tensor.expand`; -1 keeps a size.
-    fn expand(&mut self, name: &str, x: usize, sizes: Vec<i64>) -> Result<usize> {
-        self.add(name, Op::Expand { sizes }, &[x], vec![])
+    /// `torch.Tensor.expand`; -1 keeps a size, and -2 - d is that of dimension d of `like`.
+    #[pyo3(signature = (name, x, sizes, like = None))]
+    fn expand(&mut self, name: &str, x: usize, sizes: Vec<i64>, like: Option<usize>) -> Result<usize> {
+        let inputs: Vec<_> = [x].into_iter().chain(like).collect();
+        self.add(name, Op::Expand { sizes, like: like.is_some() }, &inputs, vec![])
     }
 
     /// `torch.Tensor.expand_as`: the first value repeated to the shape of the second one.
@@ -421,6 +426,11 @@ impl GraphBuilder {
     ) -> Result<usize> {
         let step = size(name, "step", step)?;
         Ok(self.builder.slice(name, NodeId(x), dim, [start, stop], step)?.0)
+    }
+
+    /// `x[index:index + 1]` along one dimension, which must have that index.
+    fn index(&mut self, name: &str, x: usize, dim: i64, index: i64) -> Result<usize> {
+        Ok(self.builder.index(name, NodeId(x), dim, index)?.0)
     }
 
     /// `torch.cat`.

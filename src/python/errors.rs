@@ -4,7 +4,7 @@
 //! from Rust under the stable ABI. The match has no wildcard: a new variant chooses its
 //! exception here.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
+use pyo3::exceptions::{PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -50,6 +50,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
         | Error::Mismatch { .. }
         | Error::TooLarge { .. }
         | Error::Reshape { .. }
+        | Error::Sizes { .. }
         | Error::ParameterShape { .. }
         | Error::Input { .. } => &SHAPE,
         Error::Attribute { .. } | Error::Environment { .. } => &ARGUMENT,
@@ -61,6 +62,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
         | Error::FileLimit { .. } => &WEIGHT_FILE,
         Error::WorkerPanic { .. } => &RVISION,
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
+        Error::Index { .. } => return PyIndexError::new_err(error.to_string()),
         Error::OutOfMemory { .. } => return PyMemoryError::new_err(error.to_string()),
         Error::Io { path, source } => return os_error(path, source),
     };

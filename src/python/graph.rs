@@ -8,7 +8,7 @@ use pyo3::types::PyTuple;
 
 use super::errors::interruptible;
 use crate::error::Error;
-use crate::plan::{Network, Plan, StepTime, Times};
+use crate::plan::{self, Network, Plan, StepTime, Times};
 use crate::tensor::Shape;
 
 /// A traced network, after the passes.
@@ -22,8 +22,28 @@ pub struct Graph {
 
 impl Graph {
     /// A graph, and the names of its nodes before the passes fused some of them.
-    pub(super) fn new(graph: crate::graph::Graph, node_names: Vec<String>) -> Self {
-        Self { network: Network::new(graph), node_names }
+    pub(super) fn new(
+        graph: crate::graph::Graph,
+        node_names: Vec<String>,
+        workspaces: Option<&Workspaces>,
+    ) -> Self {
+        let shared = workspaces.map(|workspaces| Arc::clone(&workspaces.0)).unwrap_or_default();
+        Self { network: Network::sharing(graph, shared), node_names }
+    }
+}
+
+/// Memory of runs that several graphs take turns in using.
+///
+/// Given to `GraphBuilder.finish`. It grows to what the largest run needs, once for each caller that
+/// runs at the same time.
+#[pyclass(frozen, module = "rvision._rvision")]
+pub struct Workspaces(Arc<plan::Workspaces>);
+
+#[pymethods]
+impl Workspaces {
+    #[new]
+    fn new() -> Self {
+        Self(Arc::default())
     }
 }
 

@@ -26,7 +26,7 @@ mod extension {
     #[pymodule_export]
     use super::formats::{NotLoaded, PyCheckpoint, PyStateDict, write_safetensors_py};
     #[pymodule_export]
-    use super::graph::Graph;
+    use super::graph::{Graph, Workspaces};
     #[pymodule_export]
     use super::param::Parameter;
     #[pymodule_export]

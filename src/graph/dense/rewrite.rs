@@ -81,7 +81,7 @@ impl<'g> Rewriter<'g> {
         for axis in 0..2 {
             let step = target[axis] / grid.kept[axis];
             if step > 1 {
-                let op = Op::Slice { dim: PICTURE[axis], start: None, stop: None, step };
+                let op = Op::Slice { dim: PICTURE[axis], start: None, stop: None, step, index: false };
                 id = self.push(Node::new(self.free_name(&output.name), op, vec![id], vec![]));
             }
         }
@@ -166,7 +166,7 @@ impl<'g> Rewriter<'g> {
             Op::Unflatten { dim, sizes } => self.unflatten(node, *dim, sizes.len(), x),
             Op::Reshape { .. } => self.reshape(node, x),
             Op::Permute { dims } => self.permute(node, dims, x),
-            Op::Slice { dim, start, stop, step } => self.slice(node, *dim, [*start, *stop], *step, x),
+            Op::Slice { dim, start, stop, step, .. } => self.slice(node, *dim, [*start, *stop], *step, x),
             Op::Pad { pads, value } => self.pad(node, pads, *value, x),
             Op::Roll { .. } => Err(Self::refuse(
                 node,
@@ -512,6 +512,7 @@ impl<'g> Rewriter<'g> {
             start: (start > 0).then_some(start),
             stop: (behind > 0).then_some(-behind),
             step: stride[axis],
+            index: false,
         };
         let id = self.append(Node { op, ..node.clone() }, &[x]);
         Ok(Computed { id, value: Value::Map { axes, grid: out } })

@@ -167,7 +167,7 @@ fn ranks(graph: &Graph) -> Vec<Option<usize>> {
             | Op::LocalResponseNorm { .. } => Some(4),
             Op::Constant => node.param(0).map(|value| value.shape().rank()),
             Op::Unflatten { sizes, .. } => of(0).map(|rank| rank - 1 + sizes.len()),
-            Op::Expand { sizes } => Some(sizes.len()),
+            Op::Expand { sizes, .. } => Some(sizes.len()),
             Op::ExpandAs => of(1),
             Op::Reshape { dims } => Some(dims.len()),
             Op::Permute { dims } => Some(dims.len()),
