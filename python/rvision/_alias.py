@@ -37,6 +37,9 @@ __all__ = [
 # A strided slice is put back element by element; more of them than this would be too many nodes.
 _MAX_PIECES = 64
 
+# Slices of a dimension that varies are compared place by place, up to here.
+_MAX_BOUND = 1 << 20
+
 
 # ---- which symbols share memory ----
 
@@ -86,6 +89,16 @@ class _Step:
     def equals(self, other: _Step) -> bool:
         return (self.method, self.attributes) == (other.method, other.attributes)
 
+    @property
+    def part(self) -> tuple[int, int | None, int | None, int] | None:
+        """The dimension, start, stop and step of a part that a slice or an index takes; None for others."""
+        if self.method == "slice":
+            return self.attributes  # type: ignore[return-value]
+        if self.method == "index":
+            axis, place = self.attributes
+            return axis, place, None if place == -1 else place + 1, 1
+        return None
+
 
 class Memory:
     """What a symbol looks at: a storage, by a step from another symbol of it unless it is the whole.
@@ -111,7 +124,7 @@ class Memory:
         self.item: tuple[Any, list[Any]] | None = None
 
 
-_VIEWS = {"expand", "expand_as", "flatten", "identity", "permute", "reshape", "slice", "unflatten"}
+_VIEWS = {"expand", "expand_as", "flatten", "identity", "index", "permute", "reshape", "slice", "unflatten"}
 # Their results are contiguous even where their inputs are not.
 _ALWAYS_PLAIN = {"linear", "layer_norm"}
 
@@ -185,10 +198,12 @@ def _disjoint(first: Any, second: Any) -> bool:
         left, right = one.memory.step, two.memory.step
         if left.equals(right):
             continue
+        mine, theirs = left.part, right.part
         return (
-            left.method == right.method == "slice"
-            and left.attributes[0] == right.attributes[0]
-            and _apart(one.memory.parent, left.attributes, right.attributes)
+            mine is not None
+            and theirs is not None
+            and mine[0] == theirs[0]
+            and _apart(one.memory.parent, mine, theirs)
         )
     return False
 
@@ -198,7 +213,7 @@ def _apart(parent: Any, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     bounds = [bound for bound in (*left[1:3], *right[1:3]) if bound is not None]
     size = parent.traced_shape[axis]
     if not parent.fixed[axis]:
-        if min(bounds, default=0) < 0:
+        if min(bounds, default=0) < 0 or max(bounds, default=0) > _MAX_BOUND:
             return False
         # What is apart in a long dimension is so in each shorter one.
         size = max([size, *bounds]) + left[3] * right[3]
@@ -269,10 +284,10 @@ def _repeated(symbol: Any, base: int) -> int:
 
 def _covers(part: Any) -> bool:
     """Return whether a view shows all elements of what it was taken from, in every run."""
-    step = part.memory.step
-    if step.method != "slice":
+    taken = part.memory.step.part
+    if taken is None:
         return True
-    axis, start, stop, stride = step.attributes
+    axis, start, stop, stride = taken
     if stride == 1 and start in (None, 0) and stop is None:
         return True
     parent = part.memory.parent
@@ -321,8 +336,8 @@ def _put(base: Callable[[], int], path: Sequence[Any], value: int) -> int:
         return builder.unflatten(name(), value, start, _sizes(parent, range(start, end + 1)))
     if step.method == "reshape":
         return builder.reshape(name(), value, _sizes(parent, range(parent.ndim)))
-    if step.method == "slice" and not _covers(part):
-        return _replaced(parent, attributes, base, value)
+    if step.part is not None and not _covers(part):
+        return _replaced(parent, step.part, base, value)
     return value
 
 
@@ -429,7 +444,7 @@ class InPlace:
         self.rebind(value, result.fixed)
         if storage.sized:
             # The sizes that decided who shares this memory are those of the first symbol.
-            self.tracer.size_bound = True
+            self.tracer.bind()
         for other in storage.doubted():
             other.spoiled = (
                 f"a value is used that may have been changed by {label} in place in {self.tracer.where}: "

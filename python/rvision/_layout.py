@@ -122,6 +122,7 @@ def moved(source: Any, result: Any, method: str, attributes: tuple[Any, ...]) ->
     if layout.plain and (
         method in ("flatten", "unflatten", "reshape")
         or (method == "slice" and attributes[0] == 0 and attributes[3] == 1)
+        or (method == "index" and attributes[0] == 0)
         or (method == "permute" and list(attributes[0]) == list(range(len(shape))))
         or (method == "expand" and not repeats(source, method, attributes))
     ):
@@ -132,6 +133,8 @@ def moved(source: Any, result: Any, method: str, attributes: tuple[Any, ...]) ->
     found: Sequence[int] | None
     if method == "permute":
         found = [strides[axis] for axis in attributes[0]]
+    elif method == "index":
+        found = strides
     elif method == "slice":
         axis, step = attributes[0], attributes[3]
         found = [stride * step if dim == axis else stride for dim, stride in enumerate(strides)]

@@ -10,10 +10,9 @@ from typing import Any
 
 from rvision._frames import ends_at_caller
 from rvision._table import shown, table
-from rvision._trace import Tracer
+from rvision._trace import Tracer, Unbatched
 from rvision.errors import ArgumentError
 from rvision.nn import Module
-from rvision.nn._run import takes_pictures
 from rvision.nn._state import undrawn
 
 __all__ = ["Summary", "SummaryRow", "summary"]
@@ -122,13 +121,21 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) 
     (25557032, 4.09)
     """
     twin = undrawn(model)
-    tracer = _Recorder({id(child): name for name, child in twin.named_modules()}, type(model).__name__)
-    symbols = [tracer.input("input", size, (True,) * len(size)) for size in _sizes(twin, input_size)]
-    twin(*symbols)
+    sizes = _sizes(input_size)
+    try:
+        tracer = _record(twin, type(model).__name__, sizes, pictures=True)
+    except Unbatched:
+        tracer = _record(twin, type(model).__name__, [(1, *size) for size in sizes], pictures=False)
     return Summary(tuple(_rows(twin, tracer)))
 
 
-def _sizes(model: Module, input_size: Any) -> list[tuple[int, ...]]:
+def _record(model: Module, owner: str, sizes: Sequence[tuple[int, ...]], pictures: bool) -> _Recorder:
+    tracer = _Recorder({id(child): name for name, child in model.named_modules()}, owner, pictures)
+    model(*[tracer.input("input", size, (True,) * len(size)) for size in sizes])
+    return tracer
+
+
+def _sizes(input_size: Any) -> list[tuple[int, ...]]:
     try:
         several = isinstance(input_size[0], Sequence)
         sizes = [tuple(map(operator.index, size)) for size in (input_size if several else [input_size])]
@@ -138,7 +145,7 @@ def _sizes(model: Module, input_size: Any) -> list[tuple[int, ...]]:
         raise ArgumentError(
             f"summary: input_size: expected sizes such as (1, 3, 224, 224), got {input_size!r}"
         )
-    return [(1, *size) if len(size) == 3 and takes_pictures(model) else size for size in sizes]
+    return sizes
 
 
 @dataclass(eq=False)
@@ -157,8 +164,8 @@ class _Recorder(Tracer):
     `events` are calls, and nodes of networks and blocks, in their order.
     """
 
-    def __init__(self, paths: Mapping[int, str], owner: str) -> None:
-        super().__init__(paths, owner)
+    def __init__(self, paths: Mapping[int, str], owner: str, pictures: bool) -> None:
+        super().__init__(paths, owner, pictures)
         self.events: list[_Call | str] = []
         self._open: list[_Call] = []
 

@@ -7,9 +7,9 @@ nodes as torchvision's feature extraction does (`layer1.0.conv2`, `layer1.0.relu
 
 One trace serves every batch and picture size, because nodes hold attributes and not sizes. For this a
 symbol knows of each dimension whether it is *fixed* (the same for every input that may use this trace:
-channels, features, what a pool to a given size returns) or not (batch, height, width). Reading a size that
-is not fixed is allowed; it marks the trace as bound to the sizes it was made with, and the network is
-traced again for others.
+channels, features, what a pool to a given size returns) or not (batch, height, width). Using the value of a
+size that is not fixed is allowed; it binds the trace to those of the inputs' sizes that it depends on, and
+the network is traced again for others (:mod:`rvision._sizes`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,35 @@ import numpy as np
 
 from rvision import _alias, _rvision
 from rvision._opaque import Opaque
+from rvision._sizes import (
+    Flag,
+    Shape,
+    Varying,
+    broadcast_flags,
+    chunk_sizes,
+    clipped,
+    expanded_sizes,
+    is_index,
+    merged_flag,
+    piece_sizes,
+    reshaped_sizes,
+    resized,
+)
 from rvision.errors import ShapeError, UnsupportedError
 
-__all__ = ["Shape", "Symbol", "Tracer", "concat", "tracer_of"]
+__all__ = ["Shape", "Symbol", "Tracer", "Unbatched", "concat", "tracer_of"]
 
 _NUMBERED = re.compile(r"_[0-9]+$")
+
+# What leaves a picture that a network was given one: it has the same dimensions afterwards.
+_POINTWISE = {"activation", "identity", "pad"}
+
+
+class Unbatched(BaseException):
+    """A layer for pictures has met an input (C, H, W): the trace begins again with a batch dimension.
+
+    It passes through `except Exception` of a `forward`.
+    """
 
 
 class Tracer:
@@ -39,12 +63,20 @@ class Tracer:
         `id` of each module of the tree to its name in the root.
     owner : str
         What messages call the root, such as `ResNet`.
+    pictures : bool
+        Whether inputs (C, H, W) become batches of one as soon as a layer for pictures meets one of them.
     """
 
-    def __init__(self, paths: Mapping[int, str], owner: str) -> None:
+    def __init__(self, paths: Mapping[int, str], owner: str, pictures: bool = False) -> None:
         self.builder = _rvision.GraphBuilder()
-        self.size_bound = False
+        self.bound: set[tuple[int, int]] = set()
         self.finished = False
+        self.unbatched = False
+        self._pictures = pictures
+        # Values that are an input (C, H, W), or one after pointwise functions.
+        self.given: set[int] = set()
+        self.touched = False
+        self._inputs: list[tuple[str, Symbol]] = []
         self._owner = owner
         self._paths = paths
         self._scopes: list[tuple[str, bool]] = []
@@ -92,6 +124,7 @@ class Tracer:
 
         As in torchvision, a number at the end is not part of a name but counts its uses.
         """
+        self.touched = True
         path, leaf = self._scopes[-1] if self._scopes else ("", False)
         name = path if leaf else f"{path}.{label}" if path else label
         base = _NUMBERED.sub("", name)
@@ -105,9 +138,63 @@ class Tracer:
         return name
 
     def input(self, name: str, shape: Sequence[int], fixed: Sequence[bool]) -> Symbol:
-        """Add an input of the network."""
-        value = self.builder.input(self._unique(name), shape)
-        return Symbol(self, value, tuple(fixed), _alias.Memory(_alias.PLAIN))
+        """Add an input of the network; `fixed` tells which of its sizes are the same in every run."""
+        name = self._unique(name)
+        number = len(self._inputs)
+        flags = [f or Varying(frozenset({(number, dim)})) for dim, f in enumerate(fixed)]
+        symbol = Symbol(self, self.builder.input(name, shape), tuple(flags), _alias.Memory(_alias.PLAIN))
+        self._inputs.append((name, symbol))
+        if self._pictures and len(shape) == 3:
+            self.given.add(symbol._value)
+        return symbol
+
+    @property
+    def size_bound(self) -> bool:
+        """Whether `forward` has used a size that varies."""
+        return bool(self.bound)
+
+    def bind(self) -> None:
+        """Depend on all sizes of the inputs."""
+        for _, symbol in self._inputs:
+            for dim in range(symbol.ndim):
+                symbol.read(dim)
+
+    def takes_picture(self, symbol: Symbol) -> None:
+        """Be told that `symbol` meets a layer for pictures.
+
+        Where it is an input (C, H, W), it and all other inputs become batches of one, in place if nothing
+        has looked at them yet.
+
+        Raises
+        ------
+        Unbatched
+            If something has.
+        """
+        if symbol._value not in self.given:
+            return
+        shapes = [other._shape for _, other in self._inputs]
+        if any(len(shape) == 4 for shape in shapes):
+            raise ShapeError(
+                f"{self._owner}: got inputs with and without a batch dimension "
+                f"({', '.join(map(str, shapes))}); give all of them one"
+            )
+        if any(len(shape) != 3 for shape in shapes):
+            return
+        if self.touched:
+            raise Unbatched
+        self.builder = _rvision.GraphBuilder()
+        self.unbatched = True
+        self.given.clear()
+        for number, (name, other) in enumerate(self._inputs):
+            other._shape = (1, *other._shape)
+            other._value = self.builder.input(name, other._shape)
+            other._fixed = (True, True, *(Varying(frozenset({(number, dim)})) for dim in (2, 3)))
+
+    def side_name(self, label: str) -> str:
+        """Return a name for a node that is no operation of a module's own, which keeps its name."""
+        self.touched = True
+        path = self.path
+        return self._unique(f"{path}.{label}" if path else label)
 
     def _unique(self, name: str) -> str:
         while name in self._names:
@@ -123,8 +210,7 @@ class Tracer:
             array = np.asarray(value)
             plain = array.flags.c_contiguous
             handle = _rvision.Parameter(np.asarray(array, np.float32, order="C"))
-        path = self.path
-        name = self._unique(f"{path}.constant" if path else "constant")
+        name = self.side_name("constant")
         memory = _alias.Memory(_alias.PLAIN if plain else _alias.UNKNOWN, _alias.Storage(constant=True))
         return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape), memory)
 
@@ -145,12 +231,14 @@ class Tracer:
         """
         return module(value)
 
-    def finish(self, outputs: Sequence[Symbol]) -> _rvision.Graph:
-        """Return the graph that computes `outputs`."""
+    def finish(
+        self, outputs: Sequence[Symbol], workspaces: _rvision.Workspaces | None = None
+    ) -> _rvision.Graph:
+        """Return the graph that computes `outputs`; it may share `workspaces` with others."""
         for symbol in outputs:
             self.builder.output(symbol.value_of(self))
         self.finished = True
-        return self.builder.finish()
+        return self.builder.finish(workspaces)
 
 
 def tracer_of(*values: Any) -> Tracer | None:
@@ -169,47 +257,6 @@ def tracer_of(*values: Any) -> Tracer | None:
     return None
 
 
-class Shape(Sequence[int]):
-    """A symbol's sizes. Reading one that varies with the input binds the trace to it."""
-
-    __slots__ = ("_symbol",)
-
-    def __init__(self, symbol: Symbol) -> None:
-        self._symbol = symbol
-
-    def __len__(self) -> int:
-        return self._symbol.ndim
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return tuple(self._symbol.read(dim) for dim in range(*index.indices(len(self))))
-        return self._symbol.read(range(len(self))[index])
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence):
-            return NotImplemented
-        return len(other) == len(self) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __add__(self, other: Sequence[int]) -> tuple[int, ...]:
-        return (*self, *other)
-
-    def __radd__(self, other: Sequence[int]) -> tuple[int, ...]:
-        return (*other, *self)
-
-    def __repr__(self) -> str:
-        return repr(self._symbol.traced_shape)
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        count = 1
-        for size in self:
-            count *= size
-        return count
-
-
 class Symbol(_alias.InPlace, Opaque):
     """A float32 array of a network that is being traced.
 
@@ -223,7 +270,7 @@ class Symbol(_alias.InPlace, Opaque):
     __slots__ = ("__weakref__", "_fixed", "_shape", "_tracer", "_value", "memory")
 
     def __init__(
-        self, tracer: Tracer, value: int, fixed: tuple[bool, ...], memory: _alias.Memory | None = None
+        self, tracer: Tracer, value: int, fixed: tuple[Flag, ...], memory: _alias.Memory | None = None
     ) -> None:
         self.memory = _alias.Memory(_alias.UNKNOWN) if memory is None else memory
         self._tracer = tracer
@@ -241,11 +288,13 @@ class Symbol(_alias.InPlace, Opaque):
     @property
     def traced_shape(self) -> tuple[int, ...]:
         """The sizes of this trace, for messages: reading them does not bind the trace."""
+        self._tracer.touched = True
         return self._shape
 
     @property
-    def fixed(self) -> tuple[bool, ...]:
+    def fixed(self) -> tuple[Flag, ...]:
         """For each dimension, whether its size is the same in every run of this trace."""
+        self._tracer.touched = True
         return self._fixed
 
     @property
@@ -260,11 +309,12 @@ class Symbol(_alias.InPlace, Opaque):
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
+        self._tracer.touched = True
         return len(self._shape)
 
     def dim(self) -> int:
         """Return the number of dimensions."""
-        return len(self._shape)
+        return self.ndim
 
     @property
     def dtype(self) -> np.dtype[np.float32]:
@@ -273,8 +323,9 @@ class Symbol(_alias.InPlace, Opaque):
 
     def read(self, dim: int) -> int:
         """Return a size to Python code, which may depend on it from then on."""
-        if not self._fixed[dim]:
-            self._tracer.size_bound = True
+        flag = self._fixed[dim]
+        if isinstance(flag, Varying):
+            self._tracer.bound |= flag.reads
         return self._shape[dim]
 
     def axis(self, dim: int) -> int:
@@ -296,18 +347,18 @@ class Symbol(_alias.InPlace, Opaque):
             )
         return _alias.current(self)
 
-    def rebind(self, value: int, fixed: Sequence[bool] | None = None) -> None:
+    def rebind(self, value: int, fixed: Sequence[Flag] | None = None) -> None:
         """Stand for another value of the same shape; what is `fixed` about it holds in addition."""
         self._value = value
         if fixed is not None:
-            self._fixed = tuple(one or other for one, other in zip(self._fixed, fixed, strict=True))
+            self._fixed = tuple(other or one for one, other in zip(self._fixed, fixed, strict=True))
 
     def emit(
         self,
         method: str,
         label: str,
         *attributes: Any,
-        fixed: Sequence[bool] | None = None,
+        fixed: Sequence[Flag] | None = None,
         shares: str | None = None,
         **named: Any,
     ) -> Symbol:
@@ -318,8 +369,10 @@ class Symbol(_alias.InPlace, Opaque):
         """
         tracer = self._tracer
         value = self.value_of(tracer)
-        value = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
-        result = Symbol(tracer, value, self._fixed if fixed is None else tuple(fixed))
+        made = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
+        if value in tracer.given and method in _POINTWISE:
+            tracer.given.add(made)
+        result = Symbol(tracer, made, self._fixed if fixed is None else tuple(fixed))
         result.memory = _alias.derive(self, result, method, label, attributes, shares)
         return result
 
@@ -348,16 +401,21 @@ class Symbol(_alias.InPlace, Opaque):
         left, right = (operand, self) if reverse else (self, operand)
         tracer = self._tracer
         value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
-        fixed = _broadcast_fixed(left._fixed_sizes(), right._fixed_sizes())
-        return Symbol(tracer, value, fixed, _alias.joined((left, right)))
+        fixed = broadcast_flags(left._flagged(), right._flagged())
+        result = Symbol(tracer, value, fixed, _alias.joined((left, right)))
+        if self._value in tracer.given and operand is not other and result._shape == self._shape:
+            tracer.given.add(value)
+        return result
 
-    def _fixed_sizes(self) -> list[tuple[int, bool]]:
+    def _flagged(self) -> list[tuple[int, Flag]]:
         return list(zip(self._shape, self._fixed, strict=True))
 
     def _with_scalar(self, kind: str, label: str, scalar: float, reverse: bool) -> Symbol:
         tracer = self._tracer
         value = self.value_of(tracer)
         result = tracer.builder.binary_scalar(tracer.name(label), kind, value, scalar, reverse)
+        if value in tracer.given:
+            tracer.given.add(result)
         return Symbol(tracer, result, self._fixed, _alias.Memory(_alias.pointwise(self)))
 
     def __add__(self, other: Any) -> Symbol:
@@ -402,7 +460,7 @@ class Symbol(_alias.InPlace, Opaque):
         left, right = (other, self) if reverse else (self, other)
         tracer = self._tracer
         value = tracer.builder.matmul(tracer.name("matmul"), left.value_of(tracer), right.value_of(tracer))
-        leads = _broadcast_fixed(left._fixed_sizes()[:-2], right._fixed_sizes()[:-2])
+        leads = broadcast_flags(left._flagged()[:-2], right._flagged()[:-2])
         # Torch may return a transposed product where the right side has more dimensions.
         memory = _alias.joined((left, right) if left.ndim >= right.ndim else ())
         return Symbol(tracer, value, (*leads, left._fixed[-2], right._fixed[-1]), memory)
@@ -448,8 +506,9 @@ class Symbol(_alias.InPlace, Opaque):
 
     def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Symbol:
         """Return the mean over one, several or all dimensions."""
-        dims = range(self.ndim) if dim is None else dim if isinstance(dim, Sequence) else [dim]
-        axes = sorted({self.axis(d) for d in dims})
+        dims = [] if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
+        # As in torch, none at all are all of them.
+        axes = sorted({self.axis(d) for d in dims} or range(self.ndim))
         if keepdim:
             fixed = [d in axes or f for d, f in enumerate(self._fixed)]
         else:
@@ -461,8 +520,7 @@ class Symbol(_alias.InPlace, Opaque):
     def _reshape(self, label: str, shape: Sequence[Any]) -> Symbol:
         if len(shape) == 1 and isinstance(shape[0], Sequence):
             shape = shape[0]
-        sizes = [int(size) for size in shape]
-        fixed = [size >= 0 or all(self._fixed) for size in sizes]
+        sizes, fixed = reshaped_sizes(self, shape, label)
         return self.emit("reshape", label, sizes, fixed=fixed, shares="view" if label == "view" else "copy")
 
     def reshape(self, *shape: Any) -> Symbol:
@@ -478,7 +536,7 @@ class Symbol(_alias.InPlace, Opaque):
         return self._flatten(self.axis(start_dim), self.axis(end_dim), "flatten")
 
     def _flatten(self, start: int, end: int, label: str) -> Symbol:
-        merged = all(self._fixed[start : end + 1])
+        merged = merged_flag(self._flagged()[start : end + 1])
         fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
         return self.emit("flatten", label, start, end, fixed=fixed, shares="copy")
 
@@ -490,7 +548,10 @@ class Symbol(_alias.InPlace, Opaque):
         return self._unflatten(self.axis(dim), [int(size) for size in sizes], "unflatten")
 
     def _unflatten(self, axis: int, sizes: list[int], label: str) -> Symbol:
-        parts = [size >= 0 or self._fixed[axis] for size in sizes]
+        own = self._fixed[axis]
+        known = [size for size in sizes if size >= 0]
+        rest = own if all(size == 1 for size in known) else resized(own)
+        parts = [True if size >= 0 else rest for size in sizes]
         fixed = (*self._fixed[:axis], *parts, *self._fixed[axis + 1 :])
         return self.emit("unflatten", label, axis, sizes, fixed=fixed)
 
@@ -498,10 +559,10 @@ class Symbol(_alias.InPlace, Opaque):
         """Repeat along dimensions of size one, and along new ones in front; -1 keeps a size."""
         if len(sizes) == 1 and isinstance(sizes[0], Sequence):
             sizes = tuple(sizes[0])
-        sizes = [int(size) for size in sizes]
-        own = (True,) * (len(sizes) - self.ndim) + self._fixed
-        fixed = [size >= 0 or f for size, f in zip(sizes, own, strict=False)]
-        return self.emit("expand", "expand", sizes, fixed=fixed)
+        asked, fixed, like = expanded_sizes(self, sizes)
+        if like is None:
+            return self.emit("expand", "expand", asked, fixed=fixed)
+        return self.emit("expand", "expand", asked, like.value_of(self._tracer), fixed=fixed)
 
     def expand_as(self, other: Symbol) -> Symbol:
         """Repeat to the shape of `other`, whatever that is in a run: its sizes are not read."""
@@ -569,7 +630,7 @@ class Symbol(_alias.InPlace, Opaque):
         if self.ndim == 1:
             return self.emit("reshape", label, [], fixed=())
         start = axis if axis + 1 < self.ndim else axis - 1
-        neighbour = self._fixed[start + 1] if start == axis else self._fixed[start]
+        neighbour = self._fixed[start + 1 if start == axis else start]
         fixed = (*self._fixed[:start], neighbour, *self._fixed[start + 2 :])
         return self.emit("flatten", label, start, start + 1, fixed=fixed)
 
@@ -586,10 +647,21 @@ class Symbol(_alias.InPlace, Opaque):
             raise UnsupportedError(
                 f"{self._tracer.where}: slices with step {step} are not supported; use a step of 1 or more"
             )
-        fixed = list(self._fixed)
-        if (part.start, part.stop, step) in {(0, 1, 1), (-1, None, 1)}:
-            fixed[axis] = True
-        return self.emit("slice", label, axis, part.start, part.stop, step, fixed=fixed)
+        bounds = [None if bound is None else clipped(bound) for bound in (part.start, part.stop)]
+        return self.emit(
+            "slice",
+            label,
+            axis,
+            *bounds,
+            clipped(step),
+            fixed=self._with_flag(axis, resized(self._fixed[axis])),
+        )
+
+    def _index(self, axis: int, index: int, label: str) -> Symbol:
+        return self.emit("index", label, axis, index, fixed=self._with_flag(axis, True))
+
+    def _with_flag(self, axis: int, flag: Flag) -> tuple[Flag, ...]:
+        return (*self._fixed[:axis], flag, *self._fixed[axis + 1 :])
 
     def _chain(self, label: str, steps: Sequence[tuple[Callable[..., Symbol], Any]]) -> Symbol:
         """Apply `steps`; the last node has the label that users look for."""
@@ -604,7 +676,7 @@ class Symbol(_alias.InPlace, Opaque):
         """Return an index as a list that speaks of every dimension."""
         index = list(index) if isinstance(index, tuple) else [index]
         if any(
-            isinstance(item, Symbol) or not (item is None or item is ... or _is_index(item)) for item in index
+            isinstance(item, Symbol) or not (item is None or item is ... or is_index(item)) for item in index
         ):
             raise UnsupportedError(
                 f"{self._tracer.where}: a value is indexed with something else than integers, slices, "
@@ -643,7 +715,7 @@ class Symbol(_alias.InPlace, Opaque):
                         f"{self._tracer.where}: index {item} is out of range for dimension {axis} of "
                         f"{self._shape}"
                     )
-                slices.append((Symbol._slice, (axis, slice(item, item + 1 if item != -1 else None))))
+                slices.append((Symbol._index, (axis, item)))
                 drops.append(axis)
             axis += 1
         steps = slices + [(Symbol._drop, d) for d in reversed(drops)] + [(Symbol._insert, i) for i in inserts]
@@ -655,25 +727,20 @@ class Symbol(_alias.InPlace, Opaque):
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Symbol, ...]:
         """Cut one dimension into pieces of a size (the last may be smaller) or of given sizes."""
         axis = self.axis(dim)
-        length = self.read(axis)
-        if isinstance(split_size, int):
-            split_size = [min(split_size, length - start) for start in range(0, length, split_size)]
-        if sum(split_size) != length:
-            raise ShapeError(
-                f"{self._tracer.where}: pieces of {list(split_size)} do not add up to the {length} of "
-                f"dimension {axis}"
-            )
+        split_size = piece_sizes(self.read(axis), split_size, self._tracer.where)
         pieces = []
         start = 0
         for size in split_size:
-            fixed = list(self._fixed)
+            # The length has been read: in this trace the pieces have these sizes.
+            fixed = self._with_flag(axis, True)
             pieces.append(self.emit("slice", "getitem", axis, start, start + size, 1, fixed=fixed))
             start += size
         return tuple(pieces)
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Symbol, ...]:
         """Cut one dimension into at most `chunks` pieces of the same size (the last may be smaller)."""
-        return self.split(-(-self.read(self.axis(dim)) // chunks), dim)
+        length = self.read(self.axis(dim))
+        return self.split(chunk_sizes(length, chunks, self._tracer.where), dim)
 
     # ---- what changes nothing at inference ----
 
@@ -748,29 +815,11 @@ def concat(values: Sequence[Any], dim: int) -> Symbol:
         raise TypeError("concat needs at least one symbol")
     symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in values]
     axis = symbols[0].axis(dim)
-    fixed = [any(flags) for flags in zip(*(s.fixed for s in symbols), strict=False)]
+    # All have the same sizes, of which one may be known to be fixed.
+    fixed = [any(flags) or flags[0] for flags in zip(*(s.fixed for s in symbols), strict=False)]
     if all(s.ndim == symbols[0].ndim for s in symbols):
-        fixed[axis] = all(s.fixed[axis] for s in symbols)
+        fixed[axis] = resized(*(s.fixed[axis] for s in symbols))
     value = tracer.builder.concat(tracer.name("cat"), [s.value_of(tracer) for s in symbols], axis)
     # Torch looks at the order of elements of pictures only.
     memory = _alias.joined(symbols) if symbols[0].ndim in (4, 5) else _alias.Memory(_alias.PLAIN)
     return Symbol(tracer, value, tuple(fixed), memory)
-
-
-def _broadcast_fixed(left: list[tuple[int, bool]], right: list[tuple[int, bool]]) -> tuple[bool, ...]:
-    """Tell which sizes that two shapes broadcast to are fixed, from their sizes and whether these are."""
-    rank = max(len(left), len(right))
-    pairs = [[(1, True)] * (rank - len(sizes)) + sizes for sizes in (left, right)]
-    # A size one that is fixed takes the other's size; any other fixed size stays.
-    return tuple(
-        (f and g) or (f and size != 1) or (g and other != 1)
-        for (size, f), (other, g) in zip(*pairs, strict=True)
-    )
-
-
-def _is_index(item: Any) -> bool:
-    if isinstance(item, slice):
-        return all(
-            part is None or isinstance(part, int | np.integer) for part in (item.start, item.stop, item.step)
-        )
-    return isinstance(item, int | np.integer) and not isinstance(item, bool)

@@ -16,8 +16,9 @@ ALLOWED = {
     "_opaque": set(),
     "_layout": set(),
     "_alias": {"_layout"},
-    "_trace": {"_alias", "_opaque"},
-    "nn": {"_trace"},
+    "_sizes": set(),
+    "_trace": {"_alias", "_opaque", "_sizes"},
+    "nn": {"_trace", "_alias", "_sizes"},
     "transforms": set(),
     "hub": {"weights"},
     "weights": {"transforms", "hub"},
@@ -27,7 +28,7 @@ ALLOWED = {
     "_summary": {"nn", "_trace", "_table"},
     "_profile": {"nn", "_trace", "_table"},
     "_ensemble": {"nn"},
-    "dense": {"nn", "_trace", "models", "weights", "transforms", "ops"},
+    "dense": {"nn", "_trace", "_sizes", "models", "weights", "transforms", "ops"},
 }
 # Sit on top: they may import everything, and nothing below may import them.
 TOP = {"dense", "cli", "_evaluate", "_pictures", "utils", "__main__"}

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from rvision import _rvision
 from rvision._frames import ends_at_caller
+from rvision._sizes import resized
 from rvision._trace import Symbol, Tracer
 from rvision.dense._layers import convolutionize_layers
 from rvision.dense._map import ReceptiveField
@@ -182,7 +183,7 @@ class Convolutionized(Module):
             )
         dense = self._dense(x.shape[1])
         value = x.tracer.builder.inline(dense, x.value_of(x.tracer))
-        return Symbol(x.tracer, value, (False, True, False, False))
+        return Symbol(x.tracer, value, (x.fixed[0], True, *(resized(flag) for flag in x.fixed[2:])))
 
     def extra_repr(self) -> str:
         """Return the arguments."""

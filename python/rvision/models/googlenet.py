@@ -155,6 +155,8 @@ class GoogLeNet(nn.Module):
         If `blocks` has not three values.
     """
 
+    _spatial = True
+
     def __init__(
         self,
         num_classes: int = 1000,

@@ -227,6 +227,8 @@ class Inception3(nn.Module):
         If `inception_blocks` has not seven values.
     """
 
+    _spatial = True
+
     def __init__(
         self,
         num_classes: int = 1000,

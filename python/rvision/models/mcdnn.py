@@ -82,6 +82,8 @@ class MCDNN(nn.Module):
         If there is no column.
     """
 
+    _spatial = True
+
     def __init__(self, blocks: int = 7, columns_per_block: int = 5, num_classes: int = 10) -> None:
         super().__init__()
         if blocks < 1 or columns_per_block < 1:

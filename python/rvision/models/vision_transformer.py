@@ -198,6 +198,8 @@ class VisionTransformer(nn.Module):
         On a call, for pictures of another size.
     """
 
+    _spatial = True
+
     def __init__(
         self,
         image_size: int,

@@ -2,7 +2,7 @@
 
 A trace is kept by the module that was called (the root of the run) under what its graph depends on: the
 structure of the arguments, and of each array the number of dimensions and every size but the batch's and
-the picture's. Where `forward` has read one of those, the trace is kept under the full shapes.
+the picture's. Where `forward` has used the value of one of those, it is part of the key too.
 
 Any change to a module gives it and its ancestors a new *state*; a trace belongs to the state it was made
 in. So a replaced layer or a loaded state dict is seen by the next call, no call looks through the tree, and
@@ -24,37 +24,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision import _rvision
-from rvision._trace import Symbol, Tracer
+from rvision._sizes import plain
+from rvision._trace import Symbol, Tracer, Unbatched
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._inputs import as_input, is_array, refused
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
 
-__all__ = ["Links", "call_function", "call_module", "profile_module", "takes_pictures", "trace_for"]
+__all__ = ["Links", "call_function", "call_module", "profile_module", "trace_for"]
 
 # Of each step name, kernel, output shape, multiply-adds, bytes, median and least seconds; these of the runs.
 Timed = tuple[list[tuple[str, str, tuple[int, ...], int, int, float, float]], tuple[float, float]]
 
-# Traces a module keeps: one for each rank and channel count, or for each size of a network that reads sizes.
-# Their graphs keep plans and workspaces, so more of them cost memory.
+# Traces a module keeps: one for each rank and channel count, or for each size of a network that uses sizes.
+# Their graphs keep plans, so more of them cost memory.
 _MAX_TRACES = 16
+
+# Kinds of inputs that a module remembers to be pictures: those that it met last.
+_MAX_PICTURES = 256
 
 
 class Links:
     """What a module remembers for running: its parents, its state, its traces. Never copied or pickled."""
 
-    __slots__ = ("_locks", "_parents", "_state", "_traces", "derived", "pictures")
+    __slots__ = ("_locks", "_parents", "_pictures", "_state", "_traces", "_workspaces", "derived")
 
     def __init__(self) -> None:
         self._parents: list[weakref.ref[Module]] = []
         self._state = object()
-        self._traces: OrderedDict[Hashable, Trace | None] = OrderedDict()
+        self._traces: OrderedDict[Hashable, Trace | _Bound] = OrderedDict()
+        self._workspaces: _rvision.Workspaces | None = None
+        # Kinds of inputs of which (C, H, W) are pictures.
+        self._pictures: dict[Hashable, None] = {}
         self._locks: dict[int, Any] = {}
         # What others have made of the module, such as its dense forms; they look at the state themselves.
         self.derived: dict[Hashable, Any] = {}
-        # Whether (C, H, W) is a picture to this module; None until somebody asks.
-        self.pictures: bool | None = None
 
     def add_parent(self, parent: Module) -> None:
         """Remember a module that this one was assigned to. A module may stand in several trees."""
@@ -74,9 +79,12 @@ class Links:
         while pending:
             links = pending.pop()
             links._state = object()
-            links.pictures = None
             if links._traces:
                 links._traces.clear()
+                # Another network may need far less memory.
+                links._workspaces = None
+            if links._pictures:
+                links._pictures.clear()
             for parent in links.parents() if links._parents else ():
                 if id(parent._links) not in seen:
                     seen.add(id(parent._links))
@@ -91,15 +99,32 @@ class Links:
 
     def find(self, key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Trace | None:
         """Return the trace of the present state for these inputs, if there is one."""
-        trace = self._traces.get(key, _NOTHING)
-        if trace is None:
+        trace = self._traces.get(key)
+        if isinstance(trace, _Bound):
             self._used(key)
-            key = _full_key(key, arrays)
-            trace = self._traces.get(key, _NOTHING)
-        if trace is _NOTHING or trace.state is not self._state:
+            key = trace.key(key, arrays)
+            trace = self._traces.get(key)
+        if not isinstance(trace, Trace) or trace.state is not self._state:
             return None
         self._used(key)
         return trace
+
+    def are_pictures(self, *kinds: Hashable) -> bool:
+        """Return whether inputs (C, H, W) of one of these kinds are known to be pictures."""
+        return any(kind in self._pictures for kind in kinds)
+
+    def note_pictures(self, kind: Hashable) -> None:
+        """Remember that inputs of this kind are pictures."""
+        if len(self._pictures) >= _MAX_PICTURES:
+            self._pictures.clear()
+        self._pictures[kind] = None
+
+    @property
+    def workspaces(self) -> _rvision.Workspaces:
+        """The memory that all traces' runs share."""
+        if self._workspaces is None:
+            self._workspaces = _rvision.Workspaces()
+        return self._workspaces
 
     def _used(self, key: Hashable) -> None:
         # Another thread may just have dropped it.
@@ -110,9 +135,17 @@ class Links:
         """Keep a trace, unless the module has changed while it was made."""
         if trace.state is not self._state:
             return
-        if trace.size_bound:
-            self._traces[key] = None
-            key = _full_key(key, arrays)
+        if trace.bound:
+            bound = _Bound(trace.bound)
+            known = self._traces.get(key)
+            if isinstance(known, _Bound):
+                bound = _Bound(known.reads | bound.reads)
+            if isinstance(known, _Bound) and known != bound:
+                # At other sizes `forward` has used more. What is kept under fewer is not found any more.
+                for old in [k for k in self._traces if isinstance(k, _BoundKey) and k.key == key]:
+                    del self._traces[old]
+            self._traces[key] = bound
+            key = bound.key(key, arrays)
         self._traces[key] = trace
         while len(self._traces) > _MAX_TRACES:
             self._traces.popitem(last=False)
@@ -125,7 +158,7 @@ class Links:
     @property
     def traces(self) -> list[Trace]:
         """The traces that are kept."""
-        return [trace for trace in self._traces.values() if trace is not None]
+        return [trace for trace in self._traces.values() if isinstance(trace, Trace)]
 
 
 @dataclass
@@ -135,8 +168,13 @@ class Trace:
     graph: _rvision.Graph | None
     result: Any
     unbatched: bool
-    size_bound: bool
+    bound: frozenset[tuple[int, int]]
     state: object
+
+    @property
+    def size_bound(self) -> bool:
+        """Whether it is good for inputs of some sizes only."""
+        return bool(self.bound)
 
     def run(self, arrays: list[NDArray[np.float32]]) -> Any:
         """Run the graph and give its outputs the structure that `forward` returned."""
@@ -156,13 +194,27 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class _Bound:
+    """Which of the inputs' sizes traces depend on: the input's number, and the dimension from the end."""
+
+    reads: frozenset[tuple[int, int]]
+
+    def key(self, key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Hashable:
+        """Return the key of the trace for these inputs."""
+        return _BoundKey(key, tuple((n, dim, arrays[n].shape[dim]) for n, dim in sorted(self.reads)))
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundKey:
+    key: Hashable
+    sizes: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where an array stands in arguments or results."""
 
     index: int
-
-
-_NOTHING: Any = object()
 
 
 def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -209,16 +261,43 @@ def trace_for(
         tuple((name, _take(value, arrays, where)) for name, value in kwargs.items()),
     )
     links = module._links
-    unbatched = any(array.ndim == 3 for array in arrays) and takes_pictures(module)
-    key = (form, tuple(_open(array, unbatched) for array in arrays))
+    key = _key(links, form, arrays)
     trace = links.find(key, arrays)
     if trace is None:
         with links.lock():
+            key = _key(links, form, arrays)
             trace = links.find(key, arrays)
             if trace is None:
-                trace = _trace(module, form, arrays, unbatched)
+                trace = _trace(module, form, arrays, key.unbatched)
+                if trace.unbatched and not key.unbatched:
+                    key = _key(links, form, arrays, unbatched=True)
                 links.keep(key, arrays, trace)
     return trace
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a trace depends on besides the sizes that it is bound to."""
+
+    form: Hashable
+    shapes: tuple[Hashable, ...]
+    unbatched: bool
+
+
+def _key(
+    links: Links, form: Hashable, arrays: Sequence[NDArray[np.float32]], unbatched: bool = False
+) -> _Key:
+    if not unbatched and any(array.ndim == 3 for array in arrays):
+        unbatched = links.are_pictures(*_kinds(form, arrays))
+    return _Key(form, tuple(_open(array, unbatched) for array in arrays), unbatched)
+
+
+def _kinds(form: Hashable, arrays: Sequence[NDArray[np.float32]]) -> tuple[Hashable, Hashable]:
+    """Return what inputs are known by to be pictures: whatever their sizes are, or with these sizes."""
+    return (form, tuple(array.ndim for array in arrays)), (
+        form,
+        tuple(_open(array, False) for array in arrays),
+    )
 
 
 def call_function(
@@ -249,23 +328,25 @@ def call_function(
     return output[0] if unbatched else output
 
 
-def takes_pictures(module: Module) -> bool:
-    """Return whether (C, H, W) is one picture to a module, rather than a batch of rows."""
-    links = module._links
-    if links.pictures is None:
-        links.pictures = any(child._spatial for child in module.modules())
-    return links.pictures
-
-
 def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unbatched: bool) -> Trace:
-    state = module._links.state
-    if unbatched and any(array.ndim != 3 for array in arrays):
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ShapeError(
-            f"{type(module).__name__}: got inputs with and without a batch dimension ({shapes}); "
-            "give all of them one"
-        )
-    tracer = Tracer({id(child): name for name, child in module.named_modules()}, type(module).__name__)
+    try:
+        trace = _trace_as(module, form, arrays, unbatched)
+    except Unbatched:
+        # `forward` has looked at the input before: what it does next may depend on its sizes.
+        module._links.note_pictures(_kinds(form, arrays)[1])
+        return _trace_as(module, form, arrays, True)
+    if trace.unbatched and not unbatched:
+        module._links.note_pictures(_kinds(form, arrays)[0])
+    return trace
+
+
+def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unbatched: bool) -> Trace:
+    """Trace `module`; inputs (C, H, W) are batches of one from the start, or once a layer meets them."""
+    links = module._links
+    state = links.state
+    paths = {id(child): name for name, child in module.named_modules()}
+    tracer = Tracer(paths, type(module).__name__, pictures=not unbatched)
+    tracer.unbatched = unbatched
     names = _argument_names(module, form)
     symbols = []
     for name, array in zip(names, arrays, strict=True):
@@ -275,16 +356,17 @@ def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unb
             symbols.append(tracer.input(name, array.shape, _fixed(array.ndim)))
     positional, named = form
     arguments = [_fill(value, symbols) for value in positional]
-    with tracer.inside(module, module._is_leaf()):
-        returned = module.forward(*arguments, **{name: _fill(value, symbols) for name, value in named})
+    returned = module._add_nodes(tracer, arguments, {name: _fill(value, symbols) for name, value in named})
     outputs: list[Symbol] = []
     result = _template(returned, outputs)
-    graph = tracer.finish(outputs) if outputs else None
+    graph = tracer.finish(outputs, links.workspaces) if outputs else None
+    ranks = [array.ndim + tracer.unbatched for array in arrays]
     return Trace(
         graph=graph,
         result=result,
-        unbatched=unbatched,
-        size_bound=tracer.size_bound,
+        unbatched=tracer.unbatched,
+        # From the end, where one picture and a batch of them count alike.
+        bound=frozenset((number, dim - ranks[number]) for number, dim in tracer.bound),
         state=state,
     )
 
@@ -303,16 +385,13 @@ def _open(array: NDArray[np.float32], unbatched: bool) -> Hashable:
     return (array.ndim, array.shape[1:])
 
 
-def _full_key(key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Hashable:
-    return (key, tuple(array.shape for array in arrays))
-
-
 def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable:
     """Move arrays out of an argument; what remains is hashable and equal for equal calls."""
+    value = plain(value)
     if is_array(value) or (isinstance(value, list) and not _has_array(value)):
         arrays.append(as_input(value, where))
         return _Place(len(arrays) - 1)
-    if isinstance(value, list | tuple) and _has_array(value):
+    if isinstance(value, tuple) or (isinstance(value, list) and _has_array(value)):
         return _Sequence(type(value), tuple(_take(item, arrays, where) for item in value))
     if isinstance(value, dict):
         return _Mapping(tuple((key, _take(item, arrays, where)) for key, item in value.items()))
@@ -321,6 +400,9 @@ def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable
     except TypeError:
         arrays.append(as_input(value, where))
         return _Place(len(arrays) - 1)
+    if isinstance(value, float) and value == 0:
+        # Of 0.0 and -0.0, which are equal, the sign shows in the text.
+        return _Value(type(value), value, repr(value))
     return _Value(type(value), value)
 
 
@@ -342,6 +424,7 @@ class _Value:
 
     kind: type
     value: Any
+    text: str = ""
 
 
 def _has_array(value: Any) -> bool:
@@ -354,6 +437,7 @@ def _has_array(value: Any) -> bool:
 
 def _template(value: Any, outputs: list[Symbol]) -> Any:
     """Move symbols out of what `forward` returned. The same symbol twice is computed once."""
+    value = plain(value)
     if isinstance(value, Symbol):
         for index, output in enumerate(outputs):
             if output is value:

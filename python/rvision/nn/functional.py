@@ -1,8 +1,8 @@
 """Operations as functions: torch's `nn.functional`, for inference.
 
 Each takes arrays and returns an array, or takes symbols of a network that is being traced and adds a node
-to its graph; the layers of :mod:`rvision.nn` call these. Signatures are torch's. Inputs of operations for
-pictures are (N, C, H, W), or (C, H, W) for a single one.
+to its graph; the layers of :mod:`rvision.nn` call these. Signatures are torch's. Inputs of convolutions and
+pools are pictures (N, C, H, W), or (C, H, W) for one.
 
 With `inplace=True`, and under a name that ends with an underscore, the result replaces the input, as in
 torch: a symbol stands for it from then on, for all that hold the symbol, and into an array it is written;
@@ -25,8 +25,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rvision import _rvision
+from rvision import _alias, _rvision
 from rvision._frames import hide_frames
+from rvision._sizes import Flag, broadcast_flags, resized
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import _run
@@ -79,7 +80,11 @@ def _operation(spatial: bool = False) -> Callable[[F], F]:
         @functools.wraps(function)
         def either(input: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(input, Symbol):
-                return function(input, *args, **kwargs)
+                batch = _batch_of_one(input) if spatial else None
+                if batch is None:
+                    return function(input, *args, **kwargs)
+                result = function(batch, *args, **kwargs)
+                return _as_node(result, "flatten", "getitem", 0, 1, fixed=result.fixed[1:])
             inplace = False
             if place is not None:
                 inplace = args[place] if len(args) > place else kwargs.get("inplace", False)
@@ -124,6 +129,26 @@ def _replaced(input: Symbol, result: Symbol, inplace: bool, name: str) -> Symbol
     return input.become(result, name) if inplace else result
 
 
+def _batch_of_one(input: Symbol) -> Symbol | None:
+    """Return a value (C, H, W) with the batch dimension that the engine's layers for pictures need.
+
+    None says that `input` has one, or has got one: it is the network's own input, and all of the network
+    then sees a batch.
+    """
+    input.tracer.takes_picture(input)
+    if input.ndim != 3:
+        return None
+    return _as_node(input, "unflatten", "unsqueeze", 0, [1, -1], fixed=(True, *input.fixed))
+
+
+def _as_node(symbol: Symbol, method: str, label: str, *attributes: Any, fixed: Sequence[Flag]) -> Symbol:
+    """Add a node that is a part of a layer, beside the one that has the layer's name."""
+    tracer = symbol.tracer
+    add = getattr(tracer.builder, method)
+    value = add(tracer.side_name(label), symbol.value_of(tracer), *attributes)
+    return Symbol(tracer, value, tuple(fixed), _alias.joined((symbol,)))
+
+
 def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
     """Return one number for height and width, or one for each, as two.
 
@@ -156,7 +181,7 @@ def _handle(value: ArrayLike | None, symbol: Symbol, what: str) -> _rvision.Para
     return _rvision.Parameter(to_float32(value))
 
 
-def _with_fixed(symbol: Symbol, axis: int) -> list[bool]:
+def _with_fixed(symbol: Symbol, axis: int) -> list[Flag]:
     fixed = list(symbol.fixed)
     if fixed:
         fixed[axis] = True
@@ -207,17 +232,28 @@ def conv2d(
         raise ShapeError(f"{where}: the weight must have shape (C', C / groups, kH, kW), got {shape}")
     steps = pair(stride, f"{where}: stride", 1)
     spread = pair(dilation, f"{where}: dilation", 1)
+    around = _around(padding, handle.shape[2:], steps, spread, where)
+    reach = [d * (k - 1) for k, d in zip(handle.shape[2:], spread, strict=True)]
+    same = steps == (1, 1) and (
+        around == "same_upper" or [around[0] + around[2], around[1] + around[3]] == reach
+    )
+    fixed = _with_fixed(input, min(1, input.ndim - 1))
     return input.emit(
         "conv2d",
         "conv2d",
         handle,
         _handle(bias, input, "the bias of conv2d"),
         steps,
-        _around(padding, handle.shape[2:], steps, spread, where),
+        around,
         spread,
         int(groups),
-        fixed=_with_fixed(input, min(1, input.ndim - 1)),
+        fixed=fixed if same else _resized_pictures(fixed),
     )
+
+
+def _resized_pictures(flags: Sequence[Flag]) -> list[Flag]:
+    """Return the flags of pictures (N, C, H, W) after their height and width have changed."""
+    return [*flags[:2], *(resized(flag) for flag in flags[2:])]
 
 
 def _around(
@@ -255,7 +291,7 @@ def linear(input: Any, weight: ArrayLike, bias: ArrayLike | None = None) -> Any:
     )
 
 
-@_operation(spatial=True)
+@_operation()
 def batch_norm(
     input: Any,
     running_mean: ArrayLike | None,
@@ -268,7 +304,8 @@ def batch_norm(
 ) -> Any:
     """Normalise each channel by given statistics: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
-    All four are (C,). `momentum` is for training and does nothing.
+    `input` is (N, C), (N, C, L) or (N, C, H, W); all four are (C,). `momentum` is for training and does
+    nothing.
     """
     if training or running_mean is None or running_var is None:
         raise UnsupportedError(
@@ -490,12 +527,12 @@ def _attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, sca
     result = tracer.builder.attention(
         name, *values[:3], values[3] if len(values) > 3 else None, None if scale is None else float(scale)
     )
-    # Leading dimensions that broadcast are taken from the query unless it has size one there.
-    leads = [
-        (f and size != 1) or all(other.fixed[d] for other in symbols[:3])
-        for d, (size, f) in enumerate(zip(query.traced_shape[:-2], query.fixed[:-2], strict=True))
-    ]
-    return Symbol(tracer, result, (*leads, query.fixed[-2], value.fixed[-1]))
+    leads: list[tuple[int, Flag]] = []
+    for symbol in symbols[:3]:
+        own = list(zip(symbol.traced_shape[:-2], symbol.fixed[:-2], strict=True))
+        sizes = np.broadcast_shapes([size for size, _ in leads], [size for size, _ in own])
+        leads = list(zip(sizes, broadcast_flags(leads, own), strict=True))
+    return Symbol(tracer, result, (*(flag for _, flag in leads), query.fixed[-2], value.fixed[-1]))
 
 
 def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:
@@ -559,6 +596,7 @@ def max_pool2d(
         *window,
         pair(dilation, f"{input.tracer.where}: max_pool2d: dilation", 1),
         bool(ceil_mode),
+        fixed=_resized_pictures(input.fixed),
     )
 
 
@@ -594,6 +632,7 @@ def avg_pool2d(
         bool(ceil_mode),
         bool(count_include_pad),
         divisor_override,
+        fixed=_resized_pictures(input.fixed),
     )
 
 
@@ -618,7 +657,7 @@ def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] 
         )
     fixed = list(input.fixed)
     if input.ndim == 4:
-        fixed[2:] = [f or size is not None for f, size in zip(fixed[2:], sizes, strict=True)]
+        fixed[2:] = [f if size is None else True for f, size in zip(fixed[2:], sizes, strict=True)]
     return input.emit(name, name, sizes, fixed=fixed)
 
 
@@ -648,14 +687,20 @@ def adaptive_max_pool2d(
     return _adaptive(input, "adaptive_max_pool2d", output_size)
 
 
-@_operation(spatial=True)
+@_operation()
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
-    """Divide by ``(k + alpha * mean of x^2 over size neighbouring channels) ** beta`` (AlexNet's)."""
-    return input.emit(
-        "local_response_norm", "local_response_norm", int(size), float(alpha), float(beta), float(k)
-    )
+    """Divide by ``(k + alpha * mean of x^2 over size neighbouring channels) ** beta`` (AlexNet's).
+
+    `input` is (N, C, H, W), or (N, C, L): three dimensions are not one picture here, as in torch.
+    """
+    rows = input.ndim == 3
+    if rows:
+        input = _as_node(input, "unflatten", "unsqueeze", 2, [-1, 1], fixed=(*input.fixed, True))
+    attributes = (int(size), float(alpha), float(beta), float(k))
+    result = input.emit("local_response_norm", "local_response_norm", *attributes)
+    return _as_node(result, "flatten", "getitem", 2, 3, fixed=result.fixed[:3]) if rows else result
 
 
 # ---- the rest ----
@@ -716,4 +761,5 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise UnsupportedError(f"{where}: negative padding {tuple(pad)} is not supported; use a slice")
     pairs = [(0, 0)] * (input.ndim - len(amounts) // 2)
     pairs += [(amounts[i], amounts[i + 1]) for i in range(len(amounts) - 2, -1, -2)]
-    return input.emit("pad", "pad", pairs, 0.0 if value is None else float(value))
+    fixed = [flag if pair == (0, 0) else resized(flag) for pair, flag in zip(pairs, input.fixed, strict=True)]
+    return input.emit("pad", "pad", pairs, 0.0 if value is None else float(value), fixed=fixed)

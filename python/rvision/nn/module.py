@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rvision import _trace
+from rvision import _sizes, _trace
 from rvision._frames import hide_frames
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import _run, _state
@@ -45,8 +45,8 @@ class Module:
                 return self.relu(self.conv(x)) + x
 
     A call takes anything that `np.asarray` or DLPack takes (NumPy arrays, PyTorch CPU tensors) and returns
-    float32 arrays in the structure that `forward` returns. Where the module has layers for pictures, an
-    input (C, H, W) is one picture and the outputs have no batch dimension either.
+    float32 arrays in the structure that `forward` returns. Where a layer for pictures meets an input
+    (C, H, W), that is one picture, and the outputs have no batch dimension either.
 
     Notes
     -----
@@ -60,7 +60,7 @@ class Module:
     """Counts changes of the names in the state dict; kept in its metadata."""
 
     _spatial: bool = False
-    """Whether the layer is one for pictures, (N, C, H, W)."""
+    """Whether the layer or network is one for pictures, (N, C, H, W), so that an input (C, H, W) is one."""
 
     input_size: tuple[int, int, int] | None = None
     """(C, H, W) of the pictures that a network is made for, where that is known."""
@@ -91,6 +91,14 @@ class Module:
             except Exception as error:
                 hide_frames(error)
                 raise
+        return self._add_nodes(tracer, args, kwargs)
+
+    def _add_nodes(self, tracer: _trace.Tracer, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call `forward` with symbols of the network that is being traced."""
+        if self._spatial:
+            for value in args:
+                if isinstance(value, _trace.Symbol):
+                    tracer.takes_picture(value)
         with tracer.inside(self, self._is_leaf()):
             return self.forward(*args, **kwargs)
 
@@ -189,7 +197,7 @@ class Module:
                 if name in attributes[registry]:
                     self._put(registry, name, self._replacement(registry, name, value))
                     return
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, _sizes.plain(value))
         if "_links" in attributes:
             self._links.changed()
 

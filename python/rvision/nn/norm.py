@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rvision.errors import UnsupportedError
+from rvision._trace import Symbol
+from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
@@ -79,6 +80,13 @@ class BatchNorm2d(Module):
 
     def forward(self, input: Any) -> Any:
         """Return the normalised `input`."""
+        if isinstance(input, Symbol):
+            input.tracer.takes_picture(input)
+            if input.ndim != 4:
+                raise ShapeError(
+                    f"{input.tracer.where}: expected a 4-d input (N, C, H, W), got a {input.ndim}-d input "
+                    f"{input.traced_shape}"
+                )
         if self.running_mean is None or self.running_var is None:
             raise UnsupportedError(
                 f"{type(self).__name__}: without running statistics (track_running_stats=False) a layer "

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rvision import _rvision
+from rvision._sizes import Size
 from rvision._trace import Symbol
 from rvision.errors import UnsupportedError
 
@@ -111,10 +112,16 @@ class Constant(np.ndarray):
         """Return the number of dimensions."""
         return self.ndim
 
-    def expand(self, *sizes: Any) -> NDArray[Any]:
-        """Return the values repeated along dimensions of size one, and new ones in front; -1 keeps a size."""
+    def expand(self, *sizes: Any) -> Any:
+        """Return the values repeated along dimensions of size one, and new ones in front; -1 keeps a size.
+
+        A symbol where sizes are those of one, such as ``x.shape[0]``.
+        """
         if len(sizes) == 1 and not isinstance(sizes[0], int):
             sizes = tuple(sizes[0])
+        of = next((size.symbol for size in sizes if type(size) is Size), None)
+        if of is not None:
+            return of.tracer.constant(self).expand(*sizes)
         own = (1,) * (len(sizes) - self.ndim) + self.shape
         shape = tuple(old if size == -1 else size for size, old in zip(sizes, own, strict=True))
         return np.broadcast_to(_plain(self), shape)

@@ -1,0 +1,396 @@
+"""Sizes of a network that is being traced: which are the same in every run, and what reads the others.
+
+A symbol has a *flag* for each dimension: True where every input that may use the trace gives it the same
+size, and otherwise a :class:`Varying`, which is false. Dimensions with the same `Varying` have the same size
+in every run, so that code can take a size from one value and give it to another, or back to the same
+(``x.view(x.size(0), -1)``), without ever depending on it. Only what needs the number itself binds the trace
+to it, and then to the sizes that it depends on alone.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rvision.errors import ArgumentError, ShapeError
+
+__all__ = [
+    "Flag",
+    "Shape",
+    "Size",
+    "Varying",
+    "broadcast_flags",
+    "chunk_sizes",
+    "clipped",
+    "expanded_sizes",
+    "is_index",
+    "merged_flag",
+    "piece_sizes",
+    "plain",
+    "reshaped_sizes",
+    "resized",
+]
+
+
+# That of rvision._trace, which knows this file.
+Symbol = Any
+
+
+class Varying:
+    """A size that differs from run to run.
+
+    Parameters
+    ----------
+    reads : frozenset of (int, int)
+        The inputs' sizes that it is a function of: the input's number and the dimension.
+    """
+
+    __slots__ = ("reads",)
+
+    def __init__(self, reads: frozenset[tuple[int, int]]) -> None:
+        self.reads = reads
+
+    def __bool__(self) -> bool:
+        return False
+
+
+Flag = bool | Varying
+
+
+def kept(dim: int) -> int:
+    """Return the engine's word for "the size that dimension `dim` has in a run"."""
+    return -2 - dim
+
+
+def resized(*flags: Flag) -> Flag:
+    """Return the flag of a size that is a function of other ones, and equal to none of them."""
+    reads = [flag.reads for flag in flags if isinstance(flag, Varying)]
+    return Varying(frozenset().union(*reads)) if reads else True
+
+
+def merged_flag(sizes: Sequence[tuple[int, Flag]]) -> Flag:
+    """Return the flag of the product of sizes, which come with their flags."""
+    open_ones = [flag for _, flag in sizes if not flag]
+    if len(open_ones) == 1 and math.prod(size for size, flag in sizes if flag) == 1:
+        return open_ones[0]
+    return resized(*open_ones)
+
+
+def broadcast_flags(left: Sequence[tuple[int, Flag]], right: Sequence[tuple[int, Flag]]) -> tuple[Flag, ...]:
+    """Return the flags of the shape that two shapes broadcast to, from their sizes and flags."""
+    rank = max(len(left), len(right))
+    pairs = [[(1, True)] * (rank - len(sizes)) + list(sizes) for sizes in (left, right)]
+    return tuple(_broadcast(*one, *other) for one, other in zip(*pairs, strict=True))
+
+
+def _broadcast(size: int, flag: Flag, other: int, other_flag: Flag) -> Flag:
+    # A size one that is fixed takes the other's size; any other fixed size stays.
+    if (flag and size != 1) or (other_flag and other != 1):
+        return True
+    if flag or other_flag:
+        return other_flag if flag else flag
+    return flag if flag is other_flag else resized(flag, other_flag)
+
+
+def plain(value: Any) -> Any:
+    """Return sizes and shapes as integers and tuples of them, which binds the trace; all else as it is."""
+    if isinstance(value, Shape):
+        return tuple(map(operator.index, value))
+    return operator.index(value) if type(value) is Size else value
+
+
+class Shape(Sequence[int]):
+    """A symbol's sizes. Using the value of one that varies with the input binds the trace to it."""
+
+    __slots__ = ("_symbol",)
+
+    def __init__(self, symbol: Symbol) -> None:
+        self._symbol = symbol
+
+    def __len__(self) -> int:
+        return len(self._symbol.fixed)
+
+    def _at(self, dim: int) -> Any:
+        symbol = self._symbol
+        return symbol.traced_shape[dim] if symbol.fixed[dim] else Size(symbol, dim)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self._at(dim) for dim in range(*index.indices(len(self))))
+        return self._at(range(len(self))[index])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(other) == len(self) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __add__(self, other: Sequence[int]) -> tuple[int, ...]:
+        return (*self, *other)
+
+    def __radd__(self, other: Sequence[int]) -> tuple[int, ...]:
+        return (*other, *self)
+
+    def __repr__(self) -> str:
+        return repr(plain(self))
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return math.prod(map(operator.index, self))
+
+
+def _unary(function: Callable[[int], Any]) -> Callable[[Size], Any]:
+    def method(self: Size) -> Any:
+        return function(self.use())
+
+    return method
+
+
+def _binary(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def forward(self: Size, other: Any) -> Any:
+        if not _is_number(other):
+            return NotImplemented
+        return function(self.use(), plain(other))
+
+    def backward(self: Size, other: Any) -> Any:
+        if not _is_number(other):
+            return NotImplemented
+        return function(plain(other), self.use())
+
+    return forward, backward
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | complex | np.number | np.ndarray)
+
+
+class Size:
+    """A size that varies with the input: an integer whose value binds the trace as soon as it is used.
+
+    It is no subclass of `int`, whose value C code reads without a word; every use of it as a number passes
+    through one of the methods below. `isinstance(size, int)` holds all the same, since code that takes a
+    number or a pair of them asks so.
+    """
+
+    __slots__ = ("_dim", "_symbol")
+
+    def __init__(self, symbol: Symbol, dim: int) -> None:
+        self._symbol = symbol
+        self._dim = dim
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return int
+
+    @property
+    def symbol(self) -> Symbol:
+        """The value whose size it is."""
+        return self._symbol
+
+    @property
+    def dim(self) -> int:
+        """Which of its dimensions."""
+        return self._dim
+
+    @property
+    def flag(self) -> Flag:
+        """What sizes that are equal in every run share."""
+        return self._symbol.fixed[self._dim]
+
+    def use(self) -> int:
+        """Return the number of this trace, which is bound to it from now on."""
+        return self._symbol.read(self._dim)
+
+    def __eq__(self, other: object) -> Any:
+        if type(other) is Size and other.flag is self.flag:
+            return True
+        return self.use() == plain(other)
+
+    def __ne__(self, other: object) -> Any:
+        equal = self == other
+        return equal if equal is NotImplemented else not equal
+
+    def __hash__(self) -> int:
+        return hash(self.use())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self.use(), dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # As a Python number, which leaves the other operand its type.
+        return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.use(), spec)
+
+    def __round__(self, digits: int | None = None) -> int:
+        return round(self.use()) if digits is None else round(self.use(), digits)
+
+    def __pow__(self, other: Any, modulo: int | None = None) -> Any:
+        return pow(self.use(), plain(other), plain(modulo))
+
+    def __rpow__(self, other: Any) -> Any:
+        return pow(other, self.use())
+
+    def __copy__(self) -> int:
+        return self.use()
+
+    def __deepcopy__(self, memo: Any) -> int:
+        return self.use()
+
+    def __reduce__(self) -> Any:
+        return int, (self.use(),)
+
+    def __getattr__(self, name: str) -> Any:
+        # What else integers have, such as bit_length.
+        return getattr(self.use(), name)
+
+
+for _name, _function in {
+    "index": int,
+    "int": int,
+    "float": float,
+    "complex": complex,
+    "bool": bool,
+    "neg": operator.neg,
+    "pos": operator.pos,
+    "abs": abs,
+    "invert": operator.invert,
+    "trunc": math.trunc,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "repr": repr,
+    "str": str,
+}.items():
+    setattr(Size, f"__{_name}__", _unary(_function))
+for _name, _function in {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+    "divmod": divmod,
+    "lshift": operator.lshift,
+    "rshift": operator.rshift,
+    "and": operator.and_,
+    "or": operator.or_,
+    "xor": operator.xor,
+}.items():
+    for _reflected, _method in zip(("", "r"), _binary(_function), strict=True):
+        setattr(Size, f"__{_reflected}{_name}__", _method)
+for _name, _function in {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}.items():
+    setattr(Size, f"__{_name}__", _binary(_function)[0])
+
+
+# ---- what operations ask for ----
+
+
+def _number(size: Any, what: str, asked: Sequence[Any]) -> int:
+    number = operator.index(size)
+    if number < -1:
+        raise ArgumentError(f"{what}: sizes must be 0 or more, or -1, got {tuple(asked)}")
+    return number
+
+
+def reshaped_sizes(symbol: Symbol, shape: Sequence[Any], label: str) -> tuple[list[int], list[Flag]]:
+    """Return what a reshape of `symbol` asks for in the engine's words, and the result's flags.
+
+    A size of the symbol's own stays "its size in a run"; of others the number is used.
+    """
+    what = f"{symbol.tracer.where}: {label}"
+    sizes: list[int] = []
+    flags: list[Flag] = []
+    for size in shape:
+        own = None
+        if type(size) is Size:
+            own = next((dim for dim, flag in enumerate(symbol.fixed) if flag is size.flag), None)
+        sizes.append(_number(size, what, shape) if own is None else kept(own))
+        flags.append(True if own is None else symbol.fixed[own])
+    if sizes.count(-1) > 1:
+        raise ArgumentError(f"{what}: at most one size may be -1, got {tuple(shape)}")
+    if -1 in sizes:
+        flags[sizes.index(-1)] = _inferred_flag(symbol, sizes, flags)
+    return sizes, flags
+
+
+def _inferred_flag(symbol: Symbol, sizes: Sequence[int], flags: Sequence[Flag]) -> Flag:
+    """Return the flag of a reshape's -1."""
+    left = list(zip(symbol.traced_shape, symbol.fixed, strict=True))
+    for flag in flags:
+        if isinstance(flag, Varying):
+            # A size that is kept cancels, once for each time that the value has it.
+            own = next((pair for pair in left if pair[1] is flag), None)
+            if own is None:
+                return resized(*symbol.fixed)
+            left.remove(own)
+    open_ones = [flag for _, flag in left if not flag]
+    fixed = math.prod(size for size, flag in left if flag)
+    if len(open_ones) == 1 and fixed == math.prod(size for size in sizes if size >= 0):
+        return open_ones[0]
+    return resized(*open_ones)
+
+
+def expanded_sizes(symbol: Symbol, sizes: Sequence[Any]) -> tuple[list[int], list[Flag], Symbol | None]:
+    """Return what an expansion asks for in the engine's words, the result's flags, and whose sizes it takes.
+
+    A size of another value, such as the batch for a class token, stays "its size in a run".
+    """
+    what = f"{symbol.tracer.where}: expand"
+    own = (True,) * (len(sizes) - symbol.ndim) + symbol.fixed
+    like: Symbol | None = None
+    asked: list[int] = []
+    flags: list[Flag] = []
+    for size, flag in zip(sizes, own, strict=False):
+        if type(size) is Size and size.flag is flag:
+            asked.append(-1)
+            flags.append(flag)
+        elif type(size) is Size and (like is None or like is size.symbol):
+            like = size.symbol
+            asked.append(kept(size.dim))
+            flags.append(size.flag)
+        else:
+            asked.append(_number(size, what, sizes))
+            flags.append(True if asked[-1] >= 0 else flag)
+    return asked, flags, like
+
+
+def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> list[int]:
+    """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `split`."""
+    if isinstance(split_size, int):
+        size = operator.index(split_size)
+        if size < 0 or (size == 0 and length > 0):
+            raise ArgumentError(f"{where}: split: the size of the pieces must be positive, got {size}")
+        # Of nothing there is one piece.
+        return [min(size, length - start) for start in range(0, length, size or 1)] or [0]
+    sizes = [operator.index(size) for size in split_size]
+    if min(sizes, default=0) < 0 or sum(sizes) != length:
+        raise ShapeError(f"{where}: pieces of {sizes} do not add up to the {length} of the dimension")
+    return sizes
+
+
+def chunk_sizes(length: int, chunks: int, where: str) -> list[int]:
+    """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `chunk`."""
+    if chunks < 1:
+        raise ArgumentError(f"{where}: chunk: expected at least one piece, got {chunks}")
+    return piece_sizes(length, -(-length // chunks), where) if length else [0] * chunks
+
+
+def clipped(bound: Any) -> int:
+    """Return a slice's bound as the engine's integer; beyond all sizes one is as good as another."""
+    return max(-(2**62), min(operator.index(bound), 2**62))
+
+
+def is_index(item: Any) -> bool:
+    """Return whether a value can be indexed with `item`: an integer, or a slice of integers."""
+    if isinstance(item, slice):
+        return all(
+            part is None or isinstance(part, int | np.integer) for part in (item.start, item.stop, item.step)
+        )
+    return isinstance(item, int | np.integer) and not isinstance(item, bool)
