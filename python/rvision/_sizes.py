@@ -98,9 +98,10 @@ def _broadcast(size: int, flag: Flag, other: int, other_flag: Flag) -> Flag:
 
 def plain(value: Any) -> Any:
     """Return sizes and shapes as integers and tuples of them, which binds the trace; all else as it is."""
-    if isinstance(value, Shape):
-        return tuple(map(operator.index, value))
-    return operator.index(value) if type(value) is Size else value
+    kind = type(value)
+    if kind is Size:
+        return value.use()
+    return tuple(map(operator.index, value)) if kind is Shape else value
 
 
 class Shape(Sequence[int]):

@@ -76,6 +76,8 @@ class Tracer:
         # Values that are an input (C, H, W), or one after pointwise functions.
         self.given: set[int] = set()
         self.touched = False
+        # Called with the name of each module of the user's when it has returned.
+        self.check: Callable[[str], None] | None = None
         self._inputs: list[tuple[str, Symbol]] = []
         self._owner = owner
         self._paths = paths

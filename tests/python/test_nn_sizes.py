@@ -443,7 +443,7 @@ class Tokens(nn.Module):
         self.token = nn.Parameter(np.arange(3.0).reshape(1, 1, 3))
 
     def forward(self, x):
-        n, c, h, w = x.shape
+        n, c, _, _ = x.shape
         x = x.view(n, c, -1).transpose(1, 2)
         return rvision.cat((self.token.expand(n, -1, -1), x), dim=1)
 

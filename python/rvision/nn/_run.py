@@ -6,7 +6,8 @@ the picture's. Where `forward` has used the value of one of those, it is part of
 
 Any change to a module gives it and its ancestors a new *state*; a trace belongs to the state it was made
 in. So a replaced layer or a loaded state dict is seen by the next call, no call looks through the tree, and
-there is no global counter.
+there is no global counter. What code of the user's reads besides is compared at each call
+(:mod:`rvision.nn._watch`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from rvision._sizes import plain
 from rvision._trace import Symbol, Tracer, Unbatched
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._inputs import as_input, is_array, refused
+from rvision.nn._watch import Watch, watch
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
@@ -113,6 +115,11 @@ class Links:
         """Return whether inputs (C, H, W) of one of these kinds are known to be pictures."""
         return any(kind in self._pictures for kind in kinds)
 
+    @property
+    def knows_pictures(self) -> bool:
+        """Whether any inputs are known to be pictures."""
+        return bool(self._pictures)
+
     def note_pictures(self, kind: Hashable) -> None:
         """Remember that inputs of this kind are pictures."""
         if len(self._pictures) >= _MAX_PICTURES:
@@ -170,6 +177,7 @@ class Trace:
     unbatched: bool
     bound: frozenset[tuple[int, int]]
     state: object
+    watch: Watch | None
 
     @property
     def size_bound(self) -> bool:
@@ -182,6 +190,10 @@ class Trace:
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         return _fill(self.result, outputs)
+
+    def is_valid(self) -> bool:
+        """Return whether all that `forward` has read is as it was."""
+        return self.watch is None or self.watch.same()
 
     def profile(self, arrays: list[NDArray[np.float32]], runs: int) -> Timed:
         """Time the steps of several runs."""
@@ -263,33 +275,36 @@ def trace_for(
     links = module._links
     key = _key(links, form, arrays)
     trace = links.find(key, arrays)
-    if trace is None:
+    if trace is None or not trace.is_valid():
         with links.lock():
             key = _key(links, form, arrays)
             trace = links.find(key, arrays)
+            if trace is not None and not trace.is_valid():
+                # What is made of parts of the network, such as a dense form, has read the same.
+                for child in module.modules():
+                    child._links.changed()
+                key = _key(links, form, arrays)
+                trace = None
             if trace is None:
-                trace = _trace(module, form, arrays, key.unbatched)
-                if trace.unbatched and not key.unbatched:
+                trace = _trace(module, form, arrays, key[2])
+                if trace.unbatched and not key[2]:
                     key = _key(links, form, arrays, unbatched=True)
-                links.keep(key, arrays, trace)
+                if trace.watch is None or trace.watch.traced():
+                    links.keep(key, arrays, trace)
     return trace
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What a trace depends on besides the sizes that it is bound to."""
-
-    form: Hashable
-    shapes: tuple[Hashable, ...]
-    unbatched: bool
+# What a trace depends on besides the sizes that it is bound to: the arguments' structure, what matters of the
+# arrays' shapes, and whether these are pictures without a batch dimension.
+_Key = tuple[Hashable, tuple[Hashable, ...], bool]
 
 
 def _key(
     links: Links, form: Hashable, arrays: Sequence[NDArray[np.float32]], unbatched: bool = False
 ) -> _Key:
-    if not unbatched and any(array.ndim == 3 for array in arrays):
+    if not unbatched and links.knows_pictures and 3 in [array.ndim for array in arrays]:
         unbatched = links.are_pictures(*_kinds(form, arrays))
-    return _Key(form, tuple(_open(array, unbatched) for array in arrays), unbatched)
+    return form, tuple([_open(array, unbatched) for array in arrays]), unbatched
 
 
 def _kinds(form: Hashable, arrays: Sequence[NDArray[np.float32]]) -> tuple[Hashable, Hashable]:
@@ -347,6 +362,9 @@ def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], 
     paths = {id(child): name for name, child in module.named_modules()}
     tracer = Tracer(paths, type(module).__name__, pictures=not unbatched)
     tracer.unbatched = unbatched
+    watched = watch(module, _constants(form))
+    if watched is not None:
+        tracer.check = watched.check_random
     names = _argument_names(module, form)
     symbols = []
     for name, array in zip(names, arrays, strict=True):
@@ -368,6 +386,7 @@ def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], 
         # From the end, where one picture and a batch of them count alike.
         bound=frozenset((number, dim - ranks[number]) for number, dim in tracer.bound),
         state=state,
+        watch=watched,
     )
 
 
@@ -425,6 +444,17 @@ class _Value:
     kind: type
     value: Any
     text: str = ""
+
+
+def _constants(form: Any) -> Iterator[Any]:
+    """Yield the arguments that are no arrays."""
+    if isinstance(form, tuple):
+        for part in form:
+            yield from _constants(part)
+    elif isinstance(form, _Sequence | _Mapping):
+        yield from _constants(form.items)
+    elif isinstance(form, _Value):
+        yield form.value
 
 
 def _has_array(value: Any) -> bool:

@@ -20,6 +20,7 @@ from rvision import _sizes, _trace
 from rvision._frames import hide_frames
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import _run, _state
+from rvision.nn._watch import is_own
 from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
 
 __all__ = ["Module"]
@@ -51,9 +52,10 @@ class Module:
     Notes
     -----
     `forward` is traced once and not run again until the module or something in it changes: an attribute
-    assigned or deleted, a layer replaced, a state dict loaded. Changing a list or dict that is a plain
-    attribute in place is not seen; assign a new one. Parameters and buffers cannot be changed in place;
-    assign an array to them (``conv.weight = conv.weight * 2``).
+    assigned or deleted, a layer replaced, a state dict loaded, or what else its code reads: containers and
+    objects that hang on the module, globals, class attributes. It may not draw random numbers, and what it
+    reads from elsewhere (the time, files, the environment) is read once. Parameters and buffers cannot be
+    changed in place; assign an array to them (``conv.weight = conv.weight * 2``).
     """
 
     _version: int = 1
@@ -100,7 +102,10 @@ class Module:
                 if isinstance(value, _trace.Symbol):
                     tracer.takes_picture(value)
         with tracer.inside(self, self._is_leaf()):
-            return self.forward(*args, **kwargs)
+            result = self.forward(*args, **kwargs)
+            if tracer.check is not None and not is_own(self):
+                tracer.check(tracer.where)
+            return result
 
     def _is_leaf(self) -> bool:
         """Whether the module is a layer of rvision.nn, whose node has the module's own name."""
@@ -585,6 +590,10 @@ class Module:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self.__dict__["_links"] = _run.Links()
+        for value in self._buffers.values():
+            # A deep copy of an array can be written to.
+            if type(value) is np.ndarray:
+                value.flags.writeable = False
         for module in self._modules.values():
             if module is not None:
                 module._links.add_parent(self)
@@ -621,7 +630,12 @@ def _as_buffer(value: Any) -> Any:
         if "bfloat16" in str(getattr(tensor, "dtype", "")):
             return Buffer(tensor)
         array = np.asarray(tensor)
-    return np.array(array) if array.dtype.kind in "iub" else Buffer(array)
+    if array.dtype.kind not in "iub":
+        return Buffer(array)
+    # As all others it is changed by assigning another array, which is seen.
+    own = np.array(array)
+    own.flags.writeable = False
+    return own
 
 
 def _type_name(wish: Any) -> str:
