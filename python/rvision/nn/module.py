@@ -46,9 +46,9 @@ class Module:
                 return self.relu(self.conv(x)) + x
 
     A call takes anything that `np.asarray` or DLPack takes (NumPy arrays, PyTorch CPU tensors) and returns
-    float32 arrays in the structure that `forward` returns. It never writes into them, also where `forward`
-    changes its input in place. Where a layer for pictures meets an input (C, H, W), that is one picture, and
-    the outputs have no batch dimension either.
+    float32 arrays in the structure that `forward` returns. What it takes is never written to, also where
+    `forward` changes its input in place. Where a layer for pictures meets an input (C, H, W), that is one
+    picture, and the outputs have no batch dimension either.
 
     Notes
     -----
