@@ -15,15 +15,18 @@ from rvision import models
 from rvision.cli._architecture import Fit, Found, make, recognise
 from rvision.cli._preparation import CIFAR10, DIGITS, preparation
 from rvision.errors import ArgumentError
+from rvision.models._lookalikes import lookalike_of, lookalikes
 from rvision.models._prefix import note, under
 from rvision.weights import WeightsEnum
 from rvision.weights._identify import recognise as _identity
+from rvision.weights._origin import origin
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from rvision.nn import Module
+    from rvision.transforms import ImageClassification
     from rvision.weights._files import StateDict
     from rvision.weights._identify import Recognised
 
@@ -110,7 +113,7 @@ def _from_file(args: Any) -> Network:
     else:
         others = ", ".join(str(each) for each in found.fits if each is not chosen)
         twins = f"; so it does {others}, which --model chooses" if others else ""
-        say(f"{args.weights} fits {chosen}{twins}")
+        say(f"{args.weights} fits {chosen}{twins}{_foreign_twins(chosen.name, args)}")
     if found.prefix:
         say(f"{args.weights}: {note(state, found.prefix)}")
     config = {**chosen.config, **_settings(chosen.name, args)}
@@ -119,14 +122,19 @@ def _from_file(args: Any) -> Network:
     model = make(chosen, under(state, found.prefix))
     own_classes = "num_classes" in config
     _say_unseen(chosen, args)
-    member = _prepared_as(chosen, args)
+    member, preset = _prepared_as(chosen, args)
     known = (member.meta["categories"] or []) if member else _SMALL.get(chosen.name.partition("_")[0], [])
     return Network(
         chosen.name,
         args.weights,
         model,
         preparation(
-            chosen.name, member, args, size=config.get("image_size"), channels=_channels(chosen, args)
+            chosen.name,
+            member,
+            args,
+            preset=preset,
+            size=config.get("image_size"),
+            channels=_channels(chosen, args),
         ),
         _categories(args, [] if own_classes else known),
     )
@@ -213,21 +221,47 @@ def _channels(chosen: Fit, args: Any) -> int:
     return channels
 
 
-def _prepared_as(chosen: Fit, args: Any) -> WeightsEnum | None:
+def _foreign_twins(name: str, args: Any) -> str:
+    """Say which networks of other libraries the file may be of too, unless it says what it is."""
+    known = _known(name, args)
+    path = Path(args.weights).expanduser()
+    others = [each for each in lookalikes(name) if each.config is None]
+    if not others or (known and known.certain) or lookalike_of(name, origin(path)):
+        return ""
+    return f"; no shape would tell timm's {' or '.join(each.theirs for each in others)} from it"
+
+
+def _prepared_as(chosen: Fit, args: Any) -> tuple[WeightsEnum | None, ImageClassification | None]:
     """Return the published weights as for which pictures of a file's network are prepared, and say why.
 
-    Those that the user names, that the file is, that its name says it is, or else the network's default ones.
+    Those that the user names, that the file is, that its name says it is, or else the network's default ones;
+    where the file comes with timm's configuration, or is of timm's network of the same names, its preset.
     """
     name = chosen.name
     candidates = members(name)
     if args.preset is not None:
-        return _named_preset(name, candidates, args.preset)
-    if not candidates:
-        return None
+        return _named_preset(name, candidates, args.preset), None
     found = _known(name, args)
+    if found is None or not found.certain:
+        said = origin(Path(args.weights).expanduser())
+        alike = lookalike_of(name, said)
+        settled = [
+            each for each in lookalikes(name) if each.config and each.config.items() <= chosen.config.items()
+        ]
+        alike = settled[0] if settled else alike
+        if said.preset is not None:
+            _say_of_pictures(args, f"pictures are prepared as {said.said_by} says: {_in_words(said.preset)}")
+            return (candidates or [None])[0], said.preset
+        if alike is not None and alike.preset is not None:
+            _say_of_pictures(
+                args, f"pictures are prepared as for timm's {alike.theirs}: {_in_words(alike.preset)}"
+            )
+            return (candidates or [None])[0], alike.preset
+    if not candidates:
+        return None, None
     if found is not None:
         _say_of_pictures(args, f"{args.weights} {found}; pictures are prepared as for these")
-        return found.weights
+        return found.weights, None
     default: WeightsEnum = type(candidates[0])["DEFAULT"]
     size = chosen.config.get("image_size")
     if size is not None:
@@ -236,7 +270,14 @@ def _prepared_as(chosen: Fit, args: Any) -> WeightsEnum | None:
     _say_of_pictures(
         args, f"{args.weights} is no published file; pictures are prepared as for {default!r}{choice}"
     )
-    return default
+    return default, None
+
+
+def _in_words(preset: ImageClassification) -> str:
+    return (
+        f"shorter side {preset.resize_size[0]} ({preset.interpolation.value}), crop {preset.crop_size[0]}, "
+        f"mean {preset.mean}, std {preset.std}"
+    )
 
 
 def _say_of_pictures(args: Any, note: str) -> None:

