@@ -232,7 +232,7 @@ def test_a_twin_gives_way_to_torchvisions_network(run, tmp_path, picture):
     rvision.save({k: np.asarray(v, np.float16) for k, v in models.alexnet().state_dict().items()}, path)
     result = run("classify", picture, "--weights", path)
     assert result.status == 0
-    assert f"{path} fits alexnet; so it does alexnet_lecture, which --model chooses" in result.err
+    assert f"{path} fits alexnet, and alexnet_lecture too, which --model chooses" in result.err
 
 
 def test_one_network_of_two_in_a_file(run, tmp_path, picture, small):

@@ -112,7 +112,7 @@ def _from_file(args: Any) -> Network:
         raise ArgumentError(_unknown(args.weights, shapes, found))
     else:
         others = ", ".join(str(each) for each in found.fits if each is not chosen)
-        twins = f"; so it does {others}, which --model chooses" if others else ""
+        twins = f", and {others} too, which --model chooses" if others else ""
         say(f"{args.weights} fits {chosen}{twins}{_foreign_twins(chosen.name, args)}")
     if found.prefix:
         say(f"{args.weights}: {note(state, found.prefix)}")

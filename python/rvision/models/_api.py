@@ -37,12 +37,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
 from rvision._frames import ends_at_caller
 from rvision.models._from_file import as_origin_says, load_without_prefix, recognised, say_unseen
+from rvision.nn import Module
 from rvision.weights import WeightsEnum
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from rvision.nn import Module
 
 __all__ = [
     "get_model",
@@ -273,7 +273,10 @@ def model_builder(
             # The file first: a download that fails should not have to wait for a network to be made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
-            load_without_prefix(fn.__name__, model, state_dict)
+            if isinstance(source, WeightsEnum) or not isinstance(model, Module):
+                model.load_state_dict(state_dict)  # type: ignore[attr-defined]
+            else:
+                load_without_prefix(fn.__name__, model, state_dict)
             return _sized(model, size)
 
         signature = _signature(fn, enum)

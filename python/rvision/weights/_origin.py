@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def origin(path: str | os.PathLike[str]) -> Origin:
         return Origin(
             name if isinstance(name, str) else "", "its config.json", _preset(config.get("pretrained_cfg"))
         )
-    name, where = _inside(file)
+    name, where = _inside_of(file)
     if name:
         return Origin(name, where)
     # What follows the network's name is a tag of the training, and a hash.
@@ -78,8 +79,17 @@ def _hub_config(file: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _inside(file: Path) -> tuple[str, str]:
-    """Return the name that stands in the file, and where."""
+def _inside_of(file: Path) -> tuple[str, str]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return "", ""  # whoever loads it says what is wrong
+    return _inside(file, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _inside(file: Path, size: int, changed: int) -> tuple[str, str]:
+    """Return the name that stands in the file, and where; `size` and `changed` make the cache a right one."""
     try:
         checkpoint = _rvision.Checkpoint.open(os.fspath(file))
         if checkpoint.header:
@@ -87,7 +97,7 @@ def _inside(file: Path) -> tuple[str, str]:
         # Only a checkpoint has entries beside the weights; it is then read a second time.
         content = checkpoint.content() if checkpoint.state_dict().key else None
     except (OSError, RVisionError):
-        return "", ""  # whoever loads it says what is wrong
+        return "", ""
     if not isinstance(content, Mapping):
         return "", ""
     name, where = _named(content, "its entry")
