@@ -6,6 +6,7 @@
 # ruff: noqa: F403  # each file's __all__ says what it adds
 
 from rvision.models._api import *
+from rvision.models._convert import convert_state_dict as convert_state_dict
 from rvision.models.alexnet import *
 from rvision.models.bn_inception import *
 from rvision.models.cifar_resnet import *

@@ -36,6 +36,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
 from rvision._frames import ends_at_caller
+from rvision.models._convert import in_own_names
 from rvision.models._from_file import as_origin_says, load_without_prefix, recognised, say_unseen
 from rvision.nn import Module
 from rvision.weights import WeightsEnum
@@ -276,6 +277,7 @@ def model_builder(
             if isinstance(source, WeightsEnum) or not isinstance(model, Module):
                 model.load_state_dict(state_dict)  # type: ignore[attr-defined]
             else:
+                state_dict = in_own_names(state_dict, model, stacklevel=4)
                 load_without_prefix(fn.__name__, model, state_dict)
             return _sized(model, size)
 

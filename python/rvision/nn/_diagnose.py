@@ -26,6 +26,19 @@ _WRAPPER_ORIGINS = {
 # Of those, what may also stand in the middle: `layer1._orig_mod.0.conv1.weight`, `features.module.0.weight`.
 _INNER_WRAPPERS = ("_orig_mod", "module")
 
+# Names that only another library gives, by the library.
+_LIBRARIES = (
+    (
+        "timm's",
+        r"(timm_model\.)?(blocks\.0\.(0\.)?(attn|conv_dw|conv|norm1)\.|stages\.0\.blocks\.0\.|patch_embed\.proj\."
+        r"|pre_logits\.fc1\.|s1\.b1\.conv1\.|conv1\.0\.|layer1\.0\.(se|eca)\.)",
+    ),
+    (
+        "Hugging Face's",
+        r"(\w+\.)?(embeddings\.(patch_embeddings|convolution)\.|embedder\.embedder\.|conv_stem\.first_conv\.)",
+    ),
+)
+
 # A guess is made where this share of the model's names is explained by it.
 _CONVINCING = 0.5
 
@@ -139,9 +152,20 @@ def _reason(
         ):
             if guess:
                 return guess
+    library = _library(found)
+    if library and missing and not _library(expected):
+        return (
+            f"the names are {library}: rvision.models.convert_state_dict(state_dict, model) maps them to "
+            "this network's where it is the same network, and says why where it is not"
+        )
     shapes = _shapes(expected, found, misfits)
     layers = _architecture(expected, found, missing, unexpected, common, explained=bool(shapes))
     return "; ".join(reason for reason in (shapes, layers) if reason)
+
+
+def _library(names: Iterable[str]) -> str:
+    names = list(names)
+    return next((who for who, mark in _LIBRARIES if any(re.match(mark, name) for name in names)), "")
 
 
 def _entry(found: Shapes, nested: Sequence[str]) -> str:
