@@ -228,9 +228,10 @@ def test_queries_keys_and_values_are_put_together():
         models.convert_state_dict(broken, tiny_vit())
 
 
-def test_the_wrapper_of_timms_networks():
+@pytest.mark.parametrize("prefix", ["timm_model.", "module.", "module._orig_mod."])
+def test_what_wrappers_put_in_front_of_all_names(prefix):
     state, model = tiny_vit_state(), tiny_vit()
-    wrapped = {f"timm_model.{name}": value for name, value in state.items()}
+    wrapped = {f"{prefix}{name}": value for name, value in state.items()}
     assert list(convert(wrapped, model)) == list(convert(state, model))
 
 

@@ -131,6 +131,8 @@ def test_another_architecture(model):
     assert "looks like vgg11, the model like resnet18" in refusal(model, given)[1]
     given = {name: np.asarray(value) for name, value in models.resnet34(num_classes=7).state_dict().items()}
     assert "looks like resnet34, the model like resnet18" in refusal(model, given)[1]
+    given = {name: np.asarray(value) for name, value in models.densenet169().state_dict().items()}
+    assert "looks like densenet169, the model like resnet18" in refusal(model, given)[1]
 
 
 def test_layers_that_one_of_them_lacks(model, state):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from math import isqrt, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -114,7 +115,12 @@ def conversion(
     if not all(isinstance(name, str) for name in state_dict):
         return None
     state = {name.removeprefix(_WRAPPER): value for name, value in state_dict.items()}
-    known = [family for family in FAMILIES if any(re.match(family.mark, name) for name in state)]
+    known = _known(state)
+    if not known:
+        # What a wrapper put in front of all names.
+        prefix = _common_prefix(state)
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+        known = _known(state)
     kinds = [kind.__name__ for kind in type(model).__mro__]
     family = next((family for family in known if family.network in kinds), None)
     if family is None:
@@ -147,6 +153,16 @@ def conversion(
     result.source = getattr(state_dict, "source", None)
     note = f"the names are {_whose(family)} of a {family.network}, and were mapped to those here"
     return Conversion(result, note, family.unsure if architecture is None else "")
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    columns = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    return "".join(f"{parts[0]}." for parts in takewhile(lambda parts: len(set(parts)) == 1, columns))
+
+
+def _known(names: Iterable[str]) -> list[Family]:
+    names = list(names)
+    return [family for family in FAMILIES if any(re.match(family.mark, name) for name in names)]
 
 
 def _whose(family: Family) -> str:
