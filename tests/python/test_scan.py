@@ -116,6 +116,19 @@ def test_a_bar_where_it_is_wanted(capsys):
     assert "window" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("padding", ["shared", "per_window"])
+def test_a_bar_counts_the_windows_of_all_scales(capsys, padding):
+    picture = Image.fromarray(PIXELS[:80, :100, 0])
+    arguments = {"transform": transforms.ToTensor(), "scales": [1.0, 0.5], "padding": padding}
+    maps = dense.predict(models.lenet5(), picture, progress=True, **arguments)
+    count = sum(found.shape[0] * found.shape[1] for found in maps)
+    assert f"/{count} [" in capsys.readouterr().err
+    dense.SlidingWindowDetector(models.lenet5(), progress=True, **arguments)(picture)
+    assert f"/{count} [" in capsys.readouterr().err
+    dense.predict(models.lenet5(), picture, **arguments)
+    assert not capsys.readouterr().err
+
+
 def test_errors_say_what_to_do():
     model = models.lenet5()
     x = np.zeros((1, 60, 60), np.float32)
