@@ -10,7 +10,15 @@ import numpy as np
 
 from rvision.cli._classify import number
 from rvision.cli._network import Network, network
-from rvision.cli._windows import box_in_words, check_out, class_index, picture_of, scales_of, shows_progress
+from rvision.cli._windows import (
+    box_in_words,
+    check_out,
+    class_index,
+    picture_of,
+    scales_of,
+    shows_progress,
+    told_as_options,
+)
 from rvision.dense import Map, predict
 from rvision.errors import ArgumentError
 from rvision.utils._heatmap import FLOOR, draw_heatmap, nowhere_above
@@ -24,18 +32,19 @@ def run(args: Any) -> int:
     picture = picture_of(args.picture)
     chosen = network(args)
     label = None if args.label is None else class_index(args.label, chosen.categories)
-    maps = predict(
-        chosen.model,
-        picture,
-        args.stride,
-        input_size=args.window,
-        padding=args.padding,
-        squeeze=args.squeeze,
-        scales=scales_of(args, chosen, picture),
-        transform=chosen.transforms,
-        pad=args.pad,
-        progress=shows_progress(args),
-    )
+    with told_as_options():
+        maps = predict(
+            chosen.model,
+            picture,
+            args.stride,
+            input_size=args.window,
+            padding=args.padding,
+            squeeze=args.squeeze,
+            scales=scales_of(args, chosen, picture),
+            transform=chosen.transforms,
+            pad=args.pad,
+            progress=shows_progress(args),
+        )
     likely = [map.probabilities() for map in maps]
     largest = np.max([each.max(axis=(1, 2)) for each in likely], axis=0)
     surest = int(np.nanargmax(largest))

@@ -13,7 +13,15 @@ import numpy as np
 from rvision._pictures import PictureError, find_pictures
 from rvision.cli._classify import Output, number
 from rvision.cli._network import Network, network, say
-from rvision.cli._windows import box_in_words, check_out, class_index, picture_of, scales_of, shows_progress
+from rvision.cli._windows import (
+    box_in_words,
+    check_out,
+    class_index,
+    picture_of,
+    scales_of,
+    shows_progress,
+    told_as_options,
+)
 from rvision.dense import SlidingWindowDetector
 from rvision.dense._digits import DIGIT_WINDOWS, DigitPage, digit_page, find_digits, matches
 from rvision.errors import ArgumentError
@@ -115,7 +123,8 @@ def _found(
         max_detections=args.top,
         progress=progress,
     )
-    return detector(picture) if page is None else find_digits(detector, picture)
+    with told_as_options():
+        return detector(picture) if page is None else find_digits(detector, picture)
 
 
 def _report(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,22 @@ from rvision._pictures import read_picture
 from rvision.cli._network import Network
 from rvision.dense import scale_factors
 from rvision.dense._convolutionize import window_size
+from rvision.dense._refusals import NoDenseForm
 from rvision.errors import ArgumentError
 from rvision.transforms._pictures import to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["box_in_words", "check_out", "class_index", "picture_of", "scales_of", "shows_progress"]
+__all__ = [
+    "box_in_words",
+    "check_out",
+    "class_index",
+    "picture_of",
+    "scales_of",
+    "shows_progress",
+    "told_as_options",
+]
 
 
 def picture_of(path: str | os.PathLike[str]) -> Image:
@@ -85,6 +95,15 @@ def class_index(text: str, categories: Sequence[str]) -> int:
     near += [names.index(name) for name in difflib.get_close_matches(wanted, names)]
     hint = ", ".join(dict.fromkeys(categories[index] for index in near[:5]))
     raise ArgumentError(f"--class {text}: no class has this name{f'; there is {hint}' if hint else ''}")
+
+
+@contextmanager
+def told_as_options() -> Iterator[None]:
+    """Say what to do about a network without a dense form in the command line's words."""
+    try:
+        yield
+    except NoDenseForm as refusal:
+        raise refusal.for_("options") from None
 
 
 def shows_progress(args: Any) -> bool:

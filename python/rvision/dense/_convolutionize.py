@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from rvision import _rvision
 from rvision._frames import ends_at_caller
@@ -12,6 +12,8 @@ from rvision._sizes import resized
 from rvision._trace import Symbol, Tracer
 from rvision.dense._layers import convolutionize_layers
 from rvision.dense._map import ReceptiveField
+from rvision.dense._refusals import SMALLER_STRIDE, NoDenseForm, refusal_of
+from rvision.dense._repr import as_it_runs
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import Conv2d, Module, Sequential
 from rvision.nn._state import undrawn
@@ -19,6 +21,9 @@ from rvision.nn._state import undrawn
 __all__ = ["Convolutionized", "Size", "convolutionize", "receptive_field", "stride_pair", "window_size"]
 
 Size = int | Sequence[int]
+
+# Where the search for a stride begins that a network can have, if it can not have its own.
+_FINEST = 65
 
 
 @overload
@@ -63,7 +68,8 @@ def convolutionize(
         A classifier: pictures (N, C, H, W) to logits (N, classes). Or a list of layers, as
         ``[*model.features, *model.classifier]``, of which a list of as many layers is made: `Linear`
         becomes `Conv2d`, `Flatten` and adaptive pools that see the size that they make become `Identity`, a
-        pool to one pixel becomes one that slides, the others stay.
+        pool to one pixel becomes one that slides, the others stay. A layer that holds others stays too, and
+        is refused if it looks at its whole map.
     input_size : int, (H, W) or (C, H, W), optional
         The size of the classifier's window in pixels; by default that of its attribute `input_size`, which
         networks made by `rvision.models` have.
@@ -79,7 +85,7 @@ def convolutionize(
     -------
     Convolutionized, or list of Module
         It shares the parameters and their packed forms with `model`, and follows its changes; a list of
-        layers keeps those of the moment.
+        layers keeps those of the moment. Printed, it shows the convolutions and windows that run.
 
     Raises
     ------
@@ -185,14 +191,43 @@ class Convolutionized(Module):
         value = x.tracer.builder.inline(dense, x.value_of(x.tracer))
         return Symbol(x.tracer, value, (x.fixed[0], True, *(resized(flag) for flag in x.fixed[2:])))
 
+    def __repr__(self) -> str:
+        """Show the convolutions that run, in the classifier's modules."""
+        graph = self._shown_graph()
+        if graph is None:
+            return super().__repr__()
+        twin: Module = object.__new__(_Text)
+        twin.__dict__.update(self.__dict__)
+        twin.__dict__["_modules"] = {"model": as_it_runs(self.model, graph.describe())}
+        return repr(twin)
+
+    def _shown_graph(self) -> _rvision.DenseGraph | None:
+        """Return the dense graph, or None where it is not known or there is none any more."""
+        channels = self._channels or self._known.channels
+        try:
+            return self._dense(channels) if channels else None
+        except Exception:
+            # A model that was changed, in whatever way, can be looked at all the same.
+            return None
+
     def extra_repr(self) -> str:
         """Return the arguments."""
         parts = [f"window_size={self._window}"]
-        if self._channels is not None:
-            parts.append(f"stride={self.stride}")
+        graph = self._shown_graph()
+        if graph is not None:
+            parts.append(f"stride={graph.stride}")
         if self._squeeze is not None:
             parts.append(f"squeeze={self._squeeze!r}")
         return ", ".join(parts)
+
+
+class _Text(Convolutionized):
+    """What is shown of a convolutionized network."""
+
+    __repr__ = Module.__repr__
+
+    def _get_name(self) -> str:
+        return "Convolutionized"
 
 
 class _Known:
@@ -243,7 +278,10 @@ def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveF
     else:
         channels, window = window_size(model, input_size)
         # Sizes alone matter, so that weights need not be there.
-        dense = _trace(undrawn(model), (3 if channels is None else channels, *window), None, None)
+        try:
+            dense = _trace(undrawn(model), (3 if channels is None else channels, *window), None, None)
+        except NoDenseForm as refusal:
+            raise refusal.for_("receptive_field") from None
     (top, height), (left, width) = dense.receptive_field
     return ReceptiveField(size=(height, width), start=(top, left), stride=dense.stride)
 
@@ -313,4 +351,24 @@ def _trace(
             "(N, classes)"
         )
     tracer.builder.output(output.value_of(tracer))
-    return tracer.builder.convolutionize(stride, "refused" if squeeze is None else "global")
+    how: Literal["refused", "global"] = "refused" if squeeze is None else "global"
+    try:
+        return tracer.builder.convolutionize(stride, how)
+    except UnsupportedError as error:
+        text = str(error)
+        if not text.endswith(SMALLER_STRIDE):
+            raise refusal_of(error) from None
+    # Not every smaller one will do, but 1 does.
+    possible = _largest_stride(tracer.builder, (_FINEST if stride is None else min(stride)) - 1, how)
+    raise UnsupportedError(f"{text.removesuffix(SMALLER_STRIDE)}; choose stride={possible}")
+
+
+def _largest_stride(builder: _rvision.GraphBuilder, most: int, squeeze: Literal["refused", "global"]) -> int:
+    """Return the largest stride up to `most` at which a network has a dense form."""
+    for stride in range(most, 1, -1):
+        try:
+            builder.convolutionize((stride, stride), squeeze)
+        except UnsupportedError:
+            continue
+        return stride
+    return 1

@@ -20,6 +20,7 @@ def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) 
     # The distance of a map's positions that belong to one window, behind a pool whose stride was taken out.
     spread = (1, 1)
     result: list[Module] = []
+    before = len(tracer.builder.nodes())
     for place, layer in enumerate(layers):
         where = f"convolutionize: layer {place} ({type(layer).__name__})"
         if x.ndim != 4:
@@ -30,8 +31,35 @@ def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) 
         new, spread = _converted(layer, x, spread, where)
         result.append(new)
         # What the layer makes of a window, which the new one makes at each place.
+        sides = x.traced_shape[2:]
         x = _seen(layer, x, where)
+        nodes = tracer.builder.nodes()
+        if new is layer and any(layer.children()):
+            _check_inside(nodes[before:], sides, where)
+        before = len(nodes)
+    if x.ndim != 4:
+        raise UnsupportedError(
+            f"convolutionize: the last layer returns {x.traced_shape}, no map; give the whole model, or the "
+            "layers in it one by one"
+        )
     return result
+
+
+def _check_inside(
+    nodes: Sequence[tuple[str, str, tuple[int, ...], int]], size: Sequence[int], where: str
+) -> None:
+    """Raise if a layer of several looks at its whole map, as squeeze and excitation does."""
+    for _, operation, shape, _ in nodes:
+        point = len(shape) == 2 or tuple(shape[2:]) == (1, 1)
+        if (
+            operation in ("adaptive_avg_pool2d", "adaptive_max_pool2d", "mean")
+            and point
+            and tuple(size) != (1, 1)
+        ):
+            raise UnsupportedError(
+                f"{where}: looks at its whole map, and is no pool but holds one; give the layers in it one "
+                "by one, or the whole model, with squeeze='global' for squeeze and excitation"
+            )
 
 
 def _converted(

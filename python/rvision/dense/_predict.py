@@ -24,6 +24,7 @@ from rvision.dense._pictures import (
     scaled_size,
     unprepared,
 )
+from rvision.dense._refusals import NoDenseForm
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import Module
 
@@ -205,7 +206,9 @@ class Forms:
             self.dense = dense_form(model, input_size, stride, squeeze)
             self.stride = self.dense.stride
         except UnsupportedError as refusal:
-            self.dense, self.refusal = None, refusal
+            asked = "scan" if where == "dense.scan" else "predict"
+            told = refusal.for_(asked) if isinstance(refusal, NoDenseForm) else refusal
+            self.dense, self.refusal = None, told
 
     def shared(self) -> Convolutionized:
         """Return the dense form, or raise why there is none."""
@@ -278,9 +281,10 @@ class _Run:
         if not self._each_alone:
             forms.shared()
         if forms.stride is None:
-            assert forms.refusal is not None
+            refusal = forms.refusal
+            reason = refusal.reason if isinstance(refusal, NoDenseForm) else refusal
             raise ArgumentError(
-                f"{where}: stride: this network has none of its own, so give it ({forms.refusal})"
+                f"{where}: stride: this network has none of its own, so give it, such as stride=32 ({reason})"
             )
         self._stride = forms.stride
 
