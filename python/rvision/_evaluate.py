@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._class_folders import classes_of_folders
 from rvision._frames import ends_at_caller
 from rvision._pictures import PictureError, Prepared, Source, find_pictures, outputs
 from rvision.errors import ArgumentError
@@ -36,12 +38,16 @@ class Evaluation:
         number is the last.
     unreadable : list of PictureError
         Pictures that could not be read and were left out.
+    rule : str
+        How class folders were taken for classes, such as ``"their WordNet ids (folder 'n01440764' is class 0,
+        tench)"``; empty where labels were given otherwise.
     """
 
     n: int
     hits: dict[int, int]
     ranks: NDArray[np.int64] = field(repr=False)
     unreadable: list[PictureError] = field(default_factory=list)
+    rule: str = ""
 
     def accuracy(self, k: int = 1) -> float:
         """Return the share of pictures whose label was among the k largest outputs; NaN of no pictures."""
@@ -62,16 +68,37 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures and the index of the class of each."""
+    """Pictures and the index of the class of each.
+
+    Attributes
+    ----------
+    sources : sequence
+        Files, pictures or arrays.
+    labels : numpy.ndarray or None
+        int64 (n,); None where `later` tells them.
+    rule : str
+        How class folders were taken for classes.
+    later : callable, optional
+        From the number of the network's classes to labels and rule.
+    """
 
     sources: Sequence[Source]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    rule: str = ""
+    later: Callable[[int], tuple[NDArray[np.int64], str]] | None = field(default=None, repr=False)
+
+    def of(self, classes: int) -> tuple[NDArray[np.int64], str]:
+        """Return labels and rule for a network of so many classes."""
+        if self.labels is not None:
+            return self.labels, self.rule
+        assert self.later is not None
+        return self.later(classes)
 
 
 @ends_at_caller
 def evaluate(
     model: Callable[[Any], Any],
-    data: str | os.PathLike[str] | Sequence[Source] | NDArray[Any],
+    data: str | os.PathLike[str] | Sequence[Source] | NDArray[Any] | Labelled,
     labels: str | os.PathLike[str] | ArrayLike | None = None,
     *,
     transforms: Callable[[Any], Prepared] | None = None,
@@ -100,10 +127,10 @@ def evaluate(
         From a picture to float32 (C, H, W), such as ``weights.transforms()``, or ``ensemble.transforms``.
         Files need it. What it returns in a tuple, the model is given in a tuple.
     categories : sequence of str, optional
-        Names of the classes in the order of the outputs, ``weights.meta["categories"]``. They decide which
-        class a folder stands for: where there are as many folders as categories, or no categories are given,
-        its place in the sorted names, as in torchvision's `ImageFolder`; where there are fewer, each is
-        called after its class, or its number.
+        Names of the classes in the order of the outputs, ``weights.meta["categories"]``. A folder stands for
+        the class of its name, its WordNet id (ImageNet's, with 1,000 classes), or its number, counted from 0,
+        if all folders stand for different classes so; else, where there are as many folders as classes,
+        for its place in the sorted names, as in torchvision's `ImageFolder`. The result's `rule` says which.
     topk : sequence of int
         The k to count for. Those above the number of classes are left out, unless it is the smallest.
     batch_size : int
@@ -120,7 +147,10 @@ def evaluate(
     Raises
     ------
     ArgumentError
-        If pictures and labels do not belong together, or a label is none of the network's classes.
+        If pictures and labels do not belong together, a label is none of the network's classes, or there are
+        more or fewer categories than classes.
+    FileNotFoundError
+        If there is no such folder.
     PictureError
         If a picture can not be read, unless `skip_unreadable`.
     TypeError
@@ -133,7 +163,9 @@ def evaluate(
     >>> print(result)
     50000 pictures: top-1 accuracy 80.9 % (error 19.1 %), top-5 accuracy 95.4 % (error 4.6 %)
     """
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, Labelled):
+        given = data
+    elif isinstance(data, str | os.PathLike):
         if labels is not None and not isinstance(labels, str | os.PathLike):
             raise ArgumentError(f"{os.fspath(data)}: its labels come from folders, a CSV file or the .npz")
         given = labelled([data], labels, categories=categories)
@@ -144,21 +176,28 @@ def evaluate(
     _check_inputs(given.sources, transforms)
     ranks: list[int] = []
     unreadable: list[PictureError] = []
-    classes = 0
+    classes, indices, rule = 0, None, given.rule
     rows = outputs(model, given.sources, transforms, batch_size)
-    for label, row in zip(given.labels, _with_bar(rows, len(given.sources), progress), strict=True):
+    for place, row in enumerate(_with_bar(rows, len(given.sources), progress)):
         if isinstance(row, PictureError):
             if not skip_unreadable:
                 raise row
             unreadable.append(row)
             continue
-        classes = len(row)
+        if indices is None:
+            classes = len(row)
+            if categories is not None and len(categories) != classes:
+                raise ArgumentError(
+                    f"categories: {len(categories)} names, but the network has {classes} classes"
+                )
+            indices, rule = given.of(classes)
+        label = indices[place]
         if not 0 <= label < classes:
             raise ArgumentError(f"label {label}: the network has classes 0 to {classes - 1}")
         ranks.append(_rank(row, int(label)))
     places = np.array(ranks, np.int64)
     counted = [k for k in sorted(topk) if k <= classes or k == min(topk)]
-    return Evaluation(len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable)
+    return Evaluation(len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable, rule)
 
 
 def _rank(row: NDArray[np.float32], label: int) -> int:
@@ -226,9 +265,11 @@ def labelled(
     ArgumentError
         If there are no labels, or none for some picture.
     OSError
-        What the system says.
+        What the system says, such as that there is no such folder.
     """
     first = Path(paths[0])
+    if len(paths) == 1 and not first.exists():
+        raise FileNotFoundError(errno.ENOENT, "no such file or folder", os.fspath(first))
     if len(paths) == 1 and first.suffix.lower() == ".npz":
         if labels is not None:
             raise ArgumentError(f"{first}: holds its own labels; --labels is for picture files")
@@ -307,37 +348,13 @@ def _from_folders(root: Path, categories: Sequence[str] | None) -> Labelled:
     folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not folders:
         raise ArgumentError(f"{root}: neither class folders nor a labels.csv in it; give one with --labels")
-    indices = _folder_classes(root, [folder.name for folder in folders], categories)
-    return _as_labelled(
-        [
-            (file, index)
-            for folder, index in zip(folders, indices, strict=True)
-            for file in find_pictures([folder])
-        ]
-    )
+    inside = [find_pictures([folder]) for folder in folders]
 
+    def labels_of(count: int) -> tuple[NDArray[np.int64], str]:
+        classes, rule = classes_of_folders(root, [folder.name for folder in folders], count, categories)
+        return np.repeat(np.array(classes, np.int64), [len(files) for files in inside]), rule
 
-def _folder_classes(root: Path, names: list[str], categories: Sequence[str] | None) -> list[int]:
-    if categories is None or len(names) == len(categories):
-        return list(range(len(names)))
-    known: dict[str, list[int]] = {}
-    for index, category in enumerate(categories):
-        known.setdefault(_plain(category), []).append(index)
-    classes = []
-    for name in names:
-        found = known.get(_plain(name), [])
-        if not found and name.isdecimal() and int(name) < len(categories):
-            found = [int(name)]
-        if len(found) != 1:
-            why = f"stands for classes {' and '.join(map(str, found))}" if found else "is none of them"
-            raise ArgumentError(
-                f"{root}: {len(names)} class folders, but the network has {len(categories)} classes, and the "
-                f"folder {name!r} {why}; call each folder after its class or its number, or list the "
-                "pictures in a labels.csv"
-            )
-        classes += found
-    return classes
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").casefold().strip()
+    files = [file for each in inside for file in each]
+    if categories is None:
+        return Labelled(files, None, later=labels_of)
+    return Labelled(files, *labels_of(len(categories)))

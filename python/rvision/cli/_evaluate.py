@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from rvision._evaluate import evaluate, labelled
-from rvision.cli._network import network
+from rvision.cli._network import network, say
 
 __all__ = ["run"]
 
@@ -18,20 +18,24 @@ def run(args: Any) -> int:
     data = labelled(args.data, args.labels, categories=chosen.categories or None)
     result = evaluate(
         chosen.model,
-        data.sources,
-        data.labels,
+        data,
+        categories=chosen.categories or None,
         transforms=chosen.transforms,
         batch_size=args.batch,
         skip_unreadable=True,
         progress=True,
     )
+    if result.rule:
+        say(f"class folders are taken by {result.rule}")
     for error in result.unreadable:
         print(f"rvision: error: {' '.join(str(error).split())}", file=sys.stderr)
     if args.json:
         rates = {
             f"top{k}_{what}": getattr(result, what)(k) for k in result.hits for what in ("accuracy", "error")
         }
-        counts = {"n": result.n, "unreadable": len(result.unreadable)}
+        counts: dict[str, Any] = {"n": result.n, "unreadable": len(result.unreadable)}
+        if result.rule:
+            counts["rule"] = result.rule
         print(json.dumps({"model": chosen.name, "weights": chosen.weights, **counts, **rates}))
     else:
         print(f"{chosen.name} ({chosen.weights})")

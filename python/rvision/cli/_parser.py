@@ -79,9 +79,9 @@ def _evaluate(commands: Any) -> None:
         "evaluate",
         help="count how often a network is right",
         description="Classify labelled pictures and print top-1 and top-5 accuracy and error. In a folder "
-        "of class folders, a folder's class is its place in the sorted names if there are as "
-        "many as classes (as in torchvision's ImageFolder); otherwise each is called after its "
-        "class, or its number.",
+        "of class folders, each is called after its class, its number (from 0), or its WordNet id "
+        "(ImageNet's); otherwise, if there are as many as classes, its place in the sorted names "
+        "counts (as in torchvision's ImageFolder). Which rule was taken is said on stderr.",
     )
     command.add_argument(
         "data",

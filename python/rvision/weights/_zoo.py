@@ -31,6 +31,15 @@ def imagenet_categories() -> list[str]:
 
 
 @cache
+def imagenet_wordnet_ids() -> list[str]:
+    """Return the WordNet 3.0 ids of ImageNet's 1000 classes, such as n01440764 (tench), in the same order.
+
+    They are sorted: ILSVRC numbered its classes by them.
+    """
+    return (_FOLDER / "imagenet_wordnet_ids.txt").read_text(encoding="ascii").split()
+
+
+@cache
 def table() -> dict[str, Any]:
     """Return the table: `networks` (name to enum class name) and `weights` (full name to a row)."""
     return json.loads((_FOLDER / "zoo.json").read_text(encoding="utf-8"))
