@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 
 from rvision._class_folders import classes_of_folders
 from rvision._frames import ends_at_caller
-from rvision._pictures import PictureError, Prepared, Source, find_pictures, outputs
+from rvision._pictures import PictureError, Prepared, Source, find_pictures, no_file, outputs
 from rvision.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ class Evaluation:
     rule : str
         How class folders were taken for classes, such as ``"their WordNet ids (folder 'n01440764' is class 0,
         tench)"``; empty where labels were given otherwise.
+    ignored_orientation : list of paths
+        Files whose EXIF orientation was not applied.
     """
 
     n: int
@@ -48,6 +49,7 @@ class Evaluation:
     ranks: NDArray[np.int64] = field(repr=False)
     unreadable: list[PictureError] = field(default_factory=list)
     rule: str = ""
+    ignored_orientation: list[str | os.PathLike[str]] = field(default_factory=list, repr=False)
 
     def accuracy(self, k: int = 1) -> float:
         """Return the share of pictures whose label was among the k largest outputs; NaN of no pictures."""
@@ -63,7 +65,8 @@ class Evaluation:
             f"top-{k} accuracy {100 * self.accuracy(k):.1f} % (error {100 * self.error(k):.1f} %)"
             for k in self.hits
         )
-        return f"{pictures}: {', '.join(rates)}"
+        missed = f"; {len(self.unreadable)} could not be read" if self.unreadable else ""
+        return f"{pictures}: {', '.join(rates)}{missed}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def evaluate(
     topk: Sequence[int] = (1, 5),
     batch_size: int = 16,
     skip_unreadable: bool = False,
+    orient: bool = False,
     progress: bool = False,
 ) -> Evaluation:
     """Count how often a classifier puts the right class first, and among the first five.
@@ -137,6 +141,8 @@ def evaluate(
         Pictures a run. The result does not depend on it.
     skip_unreadable : bool
         Leave out pictures that can not be read, and list them in the result.
+    orient : bool
+        Turn pictures of files as their EXIF orientation says. torchvision's evaluations do not.
     progress : bool
         Show a bar on stderr.
 
@@ -177,7 +183,8 @@ def evaluate(
     ranks: list[int] = []
     unreadable: list[PictureError] = []
     classes, indices, rule = 0, None, given.rule
-    rows = outputs(model, given.sources, transforms, batch_size)
+    ignored: list[str | os.PathLike[str]] = []
+    rows = outputs(model, given.sources, transforms, batch_size, orient=orient, ignored=ignored)
     for place, row in enumerate(_with_bar(rows, len(given.sources), progress)):
         if isinstance(row, PictureError):
             if not skip_unreadable:
@@ -197,7 +204,9 @@ def evaluate(
         ranks.append(_rank(row, int(label)))
     places = np.array(ranks, np.int64)
     counted = [k for k in sorted(topk) if k <= classes or k == min(topk)]
-    return Evaluation(len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable, rule)
+    return Evaluation(
+        len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable, rule, ignored
+    )
 
 
 def _rank(row: NDArray[np.float32], label: int) -> int:
@@ -269,7 +278,7 @@ def labelled(
     """
     first = Path(paths[0])
     if len(paths) == 1 and not first.exists():
-        raise FileNotFoundError(errno.ENOENT, "no such file or folder", os.fspath(first))
+        raise FileNotFoundError(no_file(paths[0]))
     if len(paths) == 1 and first.suffix.lower() == ".npz":
         if labels is not None:
             raise ArgumentError(f"{first}: holds its own labels; --labels is for picture files")

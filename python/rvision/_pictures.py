@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["PictureError", "Prepared", "Source", "find_pictures", "outputs", "read_picture"]
+__all__ = [
+    "PictureError",
+    "Prepared",
+    "Source",
+    "find_pictures",
+    "no_file",
+    "of_ignored_orientation",
+    "outputs",
+    "read_picture",
+]
 
 # A file to read, or a picture that is in memory already.
 Source: TypeAlias = "str | os.PathLike[str] | Image | NDArray[Any]"
@@ -61,26 +71,85 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def read_picture(path: str | os.PathLike[str]) -> Image:
-    """Return a picture, decoded whole, in the mode of its file. EXIF orientation is not applied.
+def read_picture(
+    path: str | os.PathLike[str],
+    *,
+    orient: bool = False,
+    ignored: list[str | os.PathLike[str]] | None = None,
+) -> Image:
+    """Return a picture, decoded whole, in the mode of its file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    orient : bool
+        Turn the picture as its EXIF orientation says.
+    ignored : list, optional
+        Where to put the path if the file has an orientation that is not applied.
 
     Raises
     ------
     PictureError
         If there is no such file, it is no picture, or it is damaged.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as img:
             img.load()
+            if not _is_turned(img):
+                return img
+            if orient:
+                return ImageOps.exif_transpose(img)
+            if ignored is not None:
+                ignored.append(path)
             return img
     except UnidentifiedImageError:
         raise PictureError(f"{os.fspath(path)}: not a picture that Pillow can read") from None
     # Of damaged files Pillow's decoders raise whatever they stumble over: SyntaxError, struct.error, ...
     except Exception as error:
+        if isinstance(error, FileNotFoundError):
+            raise PictureError(no_file(path)) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PictureError(f"{os.fspath(path)}: {reason}") from error
+
+
+# The tag of EXIF, and those of its values that turn or mirror a picture; 1 leaves it as it is.
+_ORIENTATION, _TURNS = 0x0112, range(2, 9)
+
+
+def _is_turned(img: Image) -> bool:
+    try:
+        return img.getexif().get(_ORIENTATION, 1) in _TURNS
+    # Of damaged EXIF data Pillow raises whatever it stumbles over, and the picture is there all the same.
+    except Exception:
+        return False
+
+
+# As in a path, where the second of two slashes is lost.
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs|file|data):/*", re.IGNORECASE)
+
+
+def no_file(path: str | os.PathLike[str]) -> str:
+    """Return what to say of a path where nothing is, which may be an address."""
+    text = os.fspath(path)
+    address = _ADDRESS.match(text)
+    if address is None:
+        return f"{text}: No such file or folder"
+    address_ = f"{address[1]}://{text[address.end() :]}"
+    return f"{address_}: an address, not a file; download it first (curl -LO {address_}) and name the file"
+
+
+def of_ignored_orientation(paths: Sequence[str | os.PathLike[str]]) -> str:
+    """Return what to say of pictures whose EXIF orientation was not applied."""
+    first = min(map(os.fspath, paths))
+    if len(paths) == 1:
+        return f"{first}: its EXIF orientation is not applied, as in torchvision; --orient applies it"
+    return (
+        f"{len(paths)} pictures have an EXIF orientation that is not applied, as in torchvision ({first}, "
+        "...); --orient applies it"
+    )
 
 
 def outputs(
@@ -88,6 +157,9 @@ def outputs(
     sources: Sequence[Source],
     transforms: Callable[[Any], Prepared] | None,
     batch_size: int,
+    *,
+    orient: bool = False,
+    ignored: list[str | os.PathLike[str]] | None = None,
 ) -> Iterator[NDArray[np.float32] | PictureError]:
     """Run pictures through a network in batches and yield for each its row of outputs, in order.
 
@@ -101,6 +173,8 @@ def outputs(
         From a picture to float32 (C, H, W), or a tuple of these. Without it, sources are such arrays.
     batch_size : int
         Pictures a run; those of different shapes run apart.
+    orient, ignored
+        As for `read_picture`.
 
     Yields
     ------
@@ -119,7 +193,7 @@ def outputs(
         picture: Any = source
         if isinstance(source, str | os.PathLike):
             try:
-                picture = read_picture(source)
+                picture = read_picture(source, orient=orient, ignored=ignored)
             except PictureError as error:
                 return error
         if transforms is None:

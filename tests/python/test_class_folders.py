@@ -216,7 +216,7 @@ def test_evaluate_refuses_another_number_of_categories(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no such file or folder.*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: No such file or folder"):
         rvision.evaluate(grey_level, tmp_path / "nowhere", transforms=T.ToTensor())
 
 

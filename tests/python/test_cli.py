@@ -349,7 +349,9 @@ def test_evaluate_prints_the_reference_on_arrays(run, real_data, file, percent):
 
 
 def test_evaluate_errors(run, pictures, weights, tmp_path):
-    assert_one_line_error(run("evaluate", tmp_path / "none", "--weights", weights), "none: no such file or folder")
+    assert_one_line_error(
+        run("evaluate", tmp_path / "none", "--weights", weights), "none: No such file or folder"
+    )
     assert_one_line_error(run("evaluate", pictures, "--weights", weights), "class folders")
     assert_one_line_error(run("evaluate"), "required: FOLDER")
 

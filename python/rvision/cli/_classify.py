@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rvision._pictures import PictureError, find_pictures, outputs
+from rvision._pictures import PictureError, find_pictures, of_ignored_orientation, outputs
 from rvision.cli._network import Network, network, say
 from rvision.errors import ArgumentError
 
@@ -35,9 +35,12 @@ def run(args: Any) -> int:
         raise ArgumentError("classify: name pictures or folders, or try --demo")
     chosen = network(args)
     failed = False
-    results = outputs(chosen.model, files, chosen.transforms, args.batch)
+    ignored: list[str | os.PathLike[str]] = []
+    results = outputs(chosen.model, files, chosen.transforms, args.batch, orient=args.orient, ignored=ignored)
     with Output(len(files) > args.batch, len(files)) as out:
         for file, row in zip(files, results, strict=True):
+            if not isinstance(row, PictureError):
+                chosen.check_categories(len(row))
             if isinstance(row, PictureError):
                 failed = True
                 out.error(str(row))
@@ -53,6 +56,8 @@ def run(args: Any) -> int:
                 ]
                 out.block([str(file), *lines])
             out.step()
+    if ignored:
+        say(of_ignored_orientation(ignored))
     return 2 if failed else 0
 
 

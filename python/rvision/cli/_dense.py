@@ -29,7 +29,7 @@ __all__ = ["run"]
 def run(args: Any) -> int:
     """Print, and draw, where on a picture a class is."""
     check_out(args.out)
-    picture = picture_of(args.picture)
+    picture = picture_of(args.picture, args.orient)
     chosen = network(args)
     label = None if args.label is None else class_index(args.label, chosen.categories)
     with told_as_options():
@@ -46,6 +46,7 @@ def run(args: Any) -> int:
             progress=shows_progress(args),
         )
     likely = [map.probabilities() for map in maps]
+    chosen.check_categories(len(likely[0]))
     largest = np.max([each.max(axis=(1, 2)) for each in likely], axis=0)
     surest = int(np.nanargmax(largest))
     if label is None:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from rvision._evaluate import evaluate, labelled
+from rvision._pictures import of_ignored_orientation
 from rvision.cli._network import network, say
 
 __all__ = ["run"]
@@ -23,10 +24,13 @@ def run(args: Any) -> int:
         transforms=chosen.transforms,
         batch_size=args.batch,
         skip_unreadable=True,
+        orient=args.orient,
         progress=True,
     )
     if result.rule:
         say(f"class folders are taken by {result.rule}")
+    if result.ignored_orientation:
+        say(of_ignored_orientation(result.ignored_orientation))
     for error in result.unreadable:
         print(f"rvision: error: {' '.join(str(error).split())}", file=sys.stderr)
     if args.json:

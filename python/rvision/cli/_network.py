@@ -60,6 +60,19 @@ class Network:
         """Return the name of a class, or its number where it has none."""
         return self.categories[index] if index < len(self.categories) else f"class {index}"
 
+    def check_categories(self, classes: int) -> None:
+        """Refuse names that are more or fewer than the network's classes, once a run has told how many.
+
+        Raises
+        ------
+        ArgumentError
+            If they are; without names nothing is to be checked.
+        """
+        if self.categories and len(self.categories) != classes:
+            raise ArgumentError(
+                f"--categories: {len(self.categories)} names, but {self.name} has {classes} classes"
+            )
+
 
 def say(note: str) -> None:
     """Tell the user something that is not what was asked for."""
@@ -298,7 +311,8 @@ def _categories(args: Any, known: list[str]) -> list[str]:
     if args.categories is None:
         return known
     try:
-        return Path(args.categories).read_text(encoding="utf-8-sig").splitlines()
+        # Empty lines at the end are no names.
+        return Path(args.categories).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ArgumentError(f"{args.categories}: not a text file in UTF-8: {error}") from None
 

@@ -377,6 +377,11 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
     pictures.add_argument(
         "--preset", metavar="NAME", help="prepare them as for these published weights, such as IMAGENET1K_V1"
     )
+    pictures.add_argument(
+        "--orient",
+        action="store_true",
+        help="turn pictures as their EXIF orientation says, which torchvision does not",
+    )
     if whole:
         command.set_defaults(resize=None, crop="none")
     else:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvision._pictures import read_picture
-from rvision.cli._network import Network
+from rvision._pictures import of_ignored_orientation, read_picture
+from rvision.cli._network import Network, say
 from rvision.dense import scale_factors
 from rvision.dense._convolutionize import window_size
 from rvision.dense._refusals import NoDenseForm
@@ -32,9 +32,13 @@ __all__ = [
 ]
 
 
-def picture_of(path: str | os.PathLike[str]) -> Image:
-    """Return the picture in a file, in RGB."""
-    return to_rgb(read_picture(path))
+def picture_of(path: str | os.PathLike[str], orient: bool = False) -> Image:
+    """Return the picture in a file, in RGB; with `orient` turned as its EXIF orientation says."""
+    ignored: list[str | os.PathLike[str]] = []
+    picture = to_rgb(read_picture(path, orient=orient, ignored=ignored))
+    if ignored:
+        say(of_ignored_orientation(ignored))
+    return picture
 
 
 def check_out(path: str | None) -> None:
