@@ -56,7 +56,7 @@ def run(args: Any) -> int:
     with Output(several and shows_progress(args), len(files)) as out:
         for file, target in zip(files, targets, strict=True):
             try:
-                picture = picture_of(file)
+                picture = picture_of(file, args.orient)
             except PictureError as error:
                 failed = True
                 out.error(str(error))
