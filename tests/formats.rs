@@ -149,6 +149,54 @@ fn every_length_is_an_error() {
     }
 }
 
+/// An archive in torch's way: stored, in a folder, with both kinds of end records.
+fn archive(folder: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut data, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let name = format!("{folder}/{name}");
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(content);
+        let (size, at) = ((content.len() as u32).to_le_bytes(), (data.len() as u32).to_le_bytes());
+        // Version 2.0, no flags, stored, no time, checksum, sizes, length of the name, no extra field.
+        let about = [
+            &[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+            &hasher.finalize().to_le_bytes(),
+            &size,
+            &size,
+            &(name.len() as u16).to_le_bytes(),
+            &[0, 0],
+        ]
+        .concat();
+        data.extend([b"PK\x03\x04", about.as_slice(), name.as_bytes(), content].concat());
+        // No comment, disk 0, no attributes.
+        directory.extend([b"PK\x01\x02\x14\0", about.as_slice(), &[0; 10], &at, name.as_bytes()].concat());
+    }
+    let (count, size, at) = (files.len() as u64, directory.len() as u64, data.len() as u64);
+    let end = at + size;
+    data.extend(directory);
+    data.extend(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x1e\x03\x2d\0\0\0\0\0\0\0\0\0");
+    data.extend([count, count, size, at].map(u64::to_le_bytes).concat());
+    data.extend([&b"PK\x06\x07\0\0\0\0"[..], &end.to_le_bytes(), &[1, 0, 0, 0]].concat());
+    data.extend(b"PK\x05\x06\0\0\0\0");
+    data.extend([count as u16, count as u16].map(u16::to_le_bytes).concat());
+    data.extend([size as u32, at as u32].map(u32::to_le_bytes).concat());
+    data.extend([0, 0]);
+    data
+}
+
+#[test]
+fn an_archive_with_a_folder_of_any_length() {
+    // {"weight": a tensor of one value}
+    let pickle = b"\x80\x02}X\x06\0\0\0weightctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\n\
+        FloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0K\x01\x85K\x01\x85\x89NtRs.";
+    for length in 1..=64 {
+        let files: &[(&str, &[u8])] =
+            &[("data.pkl", pickle), ("byteorder", b"little"), ("data/0", &2.5f32.to_le_bytes())];
+        let bytes = archive(&"x".repeat(length), files);
+        assert_eq!(read_all(bytes).unwrap(), 1, "a folder of {length} characters");
+    }
+}
+
 /// Instructions of all kinds, so that random programs get somewhere.
 const INSTRUCTIONS: [&[u8]; 38] = [
     b"(",

@@ -4,6 +4,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{Input, Machine};
@@ -17,6 +18,9 @@ const MAX_PICKLE: u64 = 1 << 30;
 
 /// Deflate cannot expand further than this.
 const MAX_DEFLATE_RATIO: u64 = 1032;
+
+/// The place in messages about an archive as a whole.
+const DIRECTORY: &str = "the directory at the end of the zip";
 
 /// The record that tells the archives of the first torch.export.
 const EXPORTED_PROGRAM: &str = "serialized_exported_program.json";
@@ -34,9 +38,15 @@ impl Archive {
     /// Reads the directory of the archive.
     pub(super) fn open(source: Arc<Source>) -> Result<Self> {
         let reader = BufReader::new(Cursor::new(Arc::clone(&source)));
-        let zip = ZipArchive::new(reader).map_err(|error| {
-            source.damaged("the directory at the end of the zip", format!("it cannot be read ({error})"))
-        })?;
+        // The directory is where the file says, as torch's own reader has it. Guessing from its size would
+        // find the second header in place of the first where a name happens to be as long as torch's end records.
+        let stated = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(stated, reader)
+            .map_err(|error| source.damaged(DIRECTORY, format!("it cannot be read ({error})")))?;
+        // The crate tries end records further in front when the last one is no good: another file's.
+        if directory(&source)?.is_some_and(|start| start != zip.central_directory_start()) {
+            return Err(source.damaged(DIRECTORY, "it is not where the file says that it is"));
+        }
         if zip.has_duplicate_names() {
             return Err(source.damaged("the directory of the zip", "two records of one name"));
         }
@@ -164,6 +174,42 @@ impl Archive {
         }
         Ok(data)
     }
+}
+
+/// Where the last end record of the file says that the directory begins.
+fn directory(source: &Source) -> Result<Option<u64>> {
+    const END: usize = 22;
+    const LONGEST_COMMENT: usize = u16::MAX as usize;
+    const LOCATOR: u64 = 20;
+    let len = source.len();
+    let mut tail = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(END + LONGEST_COMMENT)];
+    let start = len - tail.len() as u64;
+    source.read_at(start, &mut tail)?;
+    let Some(end) =
+        (0..=tail.len().saturating_sub(END)).rev().find(|&at| tail[at..].starts_with(b"PK\x05\x06"))
+    else {
+        return Ok(None);
+    };
+    let Some(offset) =
+        tail[end..].get(16..20).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
+    else {
+        return Ok(None);
+    };
+    if offset != u32::MAX {
+        return Ok(Some(offset.into()));
+    }
+    // A zip64 end record has the number; its locator stands in front of the ordinary one.
+    let number = |at: u64| -> Result<Option<u64>> {
+        let mut bytes = [0; 8];
+        if at.checked_add(8).is_none_or(|end| end > len) {
+            return Ok(None);
+        }
+        source.read_at(at, &mut bytes)?;
+        Ok(Some(u64::from_le_bytes(bytes)))
+    };
+    let Some(locator) = (start + end as u64).checked_sub(LOCATOR) else { return Ok(None) };
+    let Some(record) = number(locator + 8)? else { return Ok(None) };
+    number(record.saturating_add(48))
 }
 
 /// What a zip without `data.pkl` is.

@@ -18,6 +18,22 @@ import numpy as np
 import pytest
 import rvision
 from rvision._rvision import Checkpoint, NotLoaded
+from weight_files import (
+    FLOAT,
+    FORMATS,
+    REBUILD,
+    REBUILD_V1,
+    SIX,
+    Calls,
+    Named,
+    Runs,
+    Storage,
+    dumps,
+    legacy,
+    load,
+    tensor,
+    zipped,
+)
 
 DATA = Path(__file__).parent.parent / "data"
 REAL = Path(os.environ.get("RVISION_REAL_DATA", DATA.parent.parent.parent / "shared" / "real"))
@@ -221,9 +237,9 @@ def test_live_torch_agrees(tmp_path):
         "half": base.half().to(memory_format=torch.channels_last),
         "parameter": torch.nn.Parameter(base[2]),
     }
-    for zipped in (True, False):
-        file = tmp_path / f"{zipped}.pth"
-        torch.save(tensors, file, _use_new_zipfile_serialization=zipped)
+    for as_zip in (True, False):
+        file = tmp_path / f"{as_zip}.pth"
+        torch.save(tensors, file, _use_new_zipfile_serialization=as_zip)
         assert_same(rvision.load(file), {name: t.detach().numpy() for name, t in tensors.items()})
 
 
@@ -324,107 +340,6 @@ def test_other_archives(tmp_path):
 
 
 # --- hostile files ----------------------------------------------------------------------------
-
-
-class Runs:
-    """Pickles as a call of a function."""
-
-    def __init__(self, function, *arguments):
-        self.call = (function, arguments)
-
-    def __reduce__(self):
-        return self.call
-
-
-class Storage:
-    def __init__(self, kind, key, count):
-        self.id = ("storage", kind, key, "cpu", count)
-
-
-class Named:
-    """Pickles as the global of this name."""
-
-    def __init__(self, module, name):
-        self.module, self.name = module, name
-
-    def __reduce__(self):
-        raise AssertionError("written by Assembler only")
-
-
-def dumps(thing, protocol=2) -> bytes:
-    """Pickle, with `Named` as globals whether or not they can be imported."""
-    file = io.BytesIO()
-    pickler = Assembler(file, protocol)
-    pickler.dump(thing)
-    return file.getvalue()
-
-
-class Assembler(pickle._Pickler):
-    def persistent_id(self, thing):
-        return thing.id if isinstance(thing, Storage) else None
-
-    def save(self, thing, *arguments, **options):
-        if isinstance(thing, Named):
-            self.write(b"c" + thing.module.encode() + b"\n" + thing.name.encode() + b"\n")
-            return
-        if isinstance(thing, Calls):
-            self.save(thing.function)
-            self.save(thing.arguments)
-            self.write(b"R")
-            return
-        super().save(thing, *arguments, **options)
-
-
-class Calls:
-    def __init__(self, function, *arguments):
-        self.function, self.arguments = function, arguments
-
-
-FLOAT = Named("torch", "FloatStorage")
-REBUILD = Named("torch._utils", "_rebuild_tensor_v2")
-REBUILD_V1 = Named("torch._utils", "_rebuild_tensor")
-
-
-def tensor(shape, strides, *, key="0", count=6, offset=0, kind=FLOAT, rebuild=REBUILD):
-    storage = Storage(kind, key, count)
-    if rebuild is REBUILD_V1:
-        return Calls(rebuild, storage, offset, shape, strides)
-    return Calls(rebuild, storage, offset, shape, strides, False, OrderedDict())
-
-
-def zipped(thing, records=None, compression=zipfile.ZIP_STORED, prefix="archive/") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
-        archive.writestr(f"{prefix}data.pkl", thing if isinstance(thing, bytes) else dumps(thing))
-        archive.writestr(f"{prefix}byteorder", "little")
-        for name, data in (records or {}).items():
-            archive.writestr(f"{prefix}data/{name}", data)
-    return file.getvalue()
-
-
-def legacy(thing, storages=(), protocol=2) -> bytes:
-    parts = [
-        dumps(0x1950A86A20F9469CFC6C, protocol),
-        dumps(1001, protocol),
-        dumps({"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}, protocol),
-        thing if isinstance(thing, bytes) else dumps(thing, protocol),
-        dumps([key for key, _ in storages], protocol),
-    ]
-    for _, array in storages:
-        parts.append(struct.pack("<q", array.size) + array.tobytes())
-    return b"".join(parts)
-
-
-def bare(thing) -> bytes:
-    return thing if isinstance(thing, bytes) else dumps(thing)
-
-
-FORMATS = {"zip": zipped, "legacy": legacy, "pickle": bare}
-SIX = np.arange(6, dtype=np.float32)
-
-
-def load(data: bytes, **options):
-    return rvision.load(io.BytesIO(data), **options)
 
 
 @pytest.mark.parametrize("form", FORMATS)
