@@ -73,12 +73,14 @@ impl Network {
     /// channels or a smaller size than the input.
     pub fn plan_chosen_for(&self, inputs: &[Shape], chosen_for: &[Shape]) -> Result<Arc<Plan>> {
         let _guard = threads::hold_fork();
+        self.plan_for(threads::pool()?.threads(), inputs, chosen_for)
+    }
+
+    /// The same for so many threads.
+    fn plan_for(&self, threads: usize, inputs: &[Shape], chosen_for: &[Shape]) -> Result<Arc<Plan>> {
+        let _guard = threads::hold_fork();
         check_chosen(inputs, chosen_for)?;
-        let key = Key {
-            inputs: inputs.to_vec(),
-            chosen_for: chosen_for.to_vec(),
-            threads: threads::pool()?.threads(),
-        };
+        let key = Key { inputs: inputs.to_vec(), chosen_for: chosen_for.to_vec(), threads };
         if let Some(plan) = self.cached(&key) {
             return Ok(plan);
         }
@@ -150,8 +152,9 @@ impl Network {
         let result = if same_pool {
             job(plan, &pool, &mut workspace)
         } else {
-            // The number of threads was changed between planning and running.
-            let plan = self.plan_chosen_for(&plan.inputs, &plan.chosen_for)?;
+            // The number of threads was changed between planning and running. It may change again at any time:
+            // the plan is for the pool in hand, not for the newest one.
+            let plan = self.plan_for(pool.threads(), &plan.inputs, &plan.chosen_for)?;
             job(&plan, &pool, &mut workspace)
         };
         let _guard = threads::hold_fork();
