@@ -9,9 +9,10 @@ use crate::plan;
 use crate::simd::Isa;
 use crate::threads;
 
-/// Use this many threads in all later runs; runs under way keep theirs.
+/// Use this many threads in all later runs.
 ///
-/// The default is `RVISION_NUM_THREADS`, else the physical cores that the process may use.
+/// The default is `RVISION_NUM_THREADS`, else `OMP_NUM_THREADS` (of a list the first number), else the physical
+/// cores that the process may use. A run that is under way in another thread goes on with what it began with.
 #[pyfunction]
 pub fn set_num_threads(n: i64) -> Result<()> {
     match usize::try_from(n) {
@@ -25,7 +26,8 @@ pub fn set_num_threads(n: i64) -> Result<()> {
     }
 }
 
-/// How many threads a run uses.
+/// How many threads a run uses: what `set_num_threads` has set, else what the environment says, else the physical
+/// cores that the process may use. The environment is read until the first run.
 #[pyfunction]
 pub fn get_num_threads() -> Result<usize> {
     threads::num_threads()

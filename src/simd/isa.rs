@@ -103,7 +103,8 @@ impl Isa {
     }
 
     fn from_variable(variable: &'static str) -> Result<Option<Self>> {
-        let Ok(value) = std::env::var(variable) else { return Ok(None) };
+        let Some(value) = std::env::var_os(variable) else { return Ok(None) };
+        let value = value.to_string_lossy().into_owned();
         match Self::ALL.into_iter().find(|isa| isa.name() == value) {
             Some(isa) => Ok(Some(isa)),
             None => Err(Error::Environment {

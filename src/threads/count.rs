@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 
 pub(super) const VARIABLE: &str = "RVISION_NUM_THREADS";
 
+const OPENMP: &str = "OMP_NUM_THREADS";
+
 /// More would be a mistake, and rayon's own limit is not far.
 const MOST: usize = 1024;
 
@@ -28,13 +30,16 @@ pub(super) fn set(threads: usize) -> Result<()> {
 /// The number that is set, else the environment's, else the default.
 pub(super) fn wanted() -> Result<usize> {
     match SET.load(Ordering::Relaxed) {
-        0 => Ok(from_environment()?.unwrap_or_else(default_count)),
+        0 => Ok(ours()?.or_else(openmp).unwrap_or_else(default_count)),
         set => Ok(set),
     }
 }
 
-fn from_environment() -> Result<Option<usize>> {
-    let Ok(value) = std::env::var(VARIABLE) else { return Ok(None) };
+/// `RVISION_NUM_THREADS`. A wrong value is an error: whoever sets it means rvision.
+fn ours() -> Result<Option<usize>> {
+    // What is no text is a wrong value too, not a missing one.
+    let Some(value) = std::env::var_os(VARIABLE) else { return Ok(None) };
+    let value = value.to_string_lossy().into_owned();
     match value.trim().parse() {
         Ok(n @ 1..=MOST) => Ok(Some(n)),
         _ => Err(Error::Environment {
@@ -43,6 +48,19 @@ fn from_environment() -> Result<Option<usize>> {
             expected: format!("a number between 1 and {MOST}"),
         }),
     }
+}
+
+/// `OMP_NUM_THREADS`, by which Ray, Dask, Spark and joblib tell a worker its share of the machine.
+fn openmp() -> Option<usize> {
+    first_level(&std::env::var(OPENMP).ok()?)
+}
+
+/// The number of a list as `OMP_NUM_THREADS` has it: one for each level of nesting, of which there is only the
+/// first here. What is no such list is nobody's wish, as in OpenMP itself.
+fn first_level(list: &str) -> Option<usize> {
+    let mut numbers = list.split(',').map(|number| number.trim().parse::<usize>());
+    let first = numbers.next()?.ok().filter(|&n| n > 0)?;
+    numbers.all(|number| number.is_ok_and(|n| n > 0)).then_some(first.min(MOST))
 }
 
 /// Physical cores within the affinity mask, then the cgroup's quota rounded down, at least one.
@@ -76,4 +94,21 @@ fn physical_cores() -> Option<usize> {
 #[cfg(not(target_os = "linux"))]
 fn physical_cores() -> Option<usize> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, first_level};
+
+    #[test]
+    fn the_first_number_of_a_list() {
+        for (list, expected) in [("3", 3), (" 3 ", 3), ("2,1", 2), (" 4 , 2 , 1 ", 4), ("100000", MOST)] {
+            assert_eq!(first_level(list), Some(expected), "{list:?}");
+        }
+        for list in
+            ["", " ", "0", "-1", "two", "3.5", ",2", "2,", "2,x", "2,0", "0,2", "99999999999999999999999"]
+        {
+            assert_eq!(first_level(list), None, "{list:?}");
+        }
+    }
 }

@@ -49,10 +49,11 @@ impl Pool {
             });
         // Zero would mean as many as there are cores.
         let others = if threads > 1 { Some(others.build()) } else { None };
-        let others = others.transpose().map_err(|error| crate::Error::Environment {
-            variable: count::VARIABLE,
-            value: threads.to_string(),
-            expected: format!("a number of threads that the system can start ({error})"),
+        let others = others.transpose().map_err(|error| crate::Error::Attribute {
+            node: "threads".into(),
+            attribute: "number (rvision.set_num_threads, RVISION_NUM_THREADS or OMP_NUM_THREADS)",
+            expected: format!("as many as the system can start ({error})"),
+            found: threads.to_string(),
         })?;
         Ok(Self { others, threads, turns: Turns::default(), placement })
     }
@@ -115,7 +116,7 @@ fn abandon_pool() {
 }
 
 /// The pool, started at the first call. Its size is that of [`set_num_threads`], else of
-/// `RVISION_NUM_THREADS`, else what the process may use.
+/// `RVISION_NUM_THREADS`, else of `OMP_NUM_THREADS`, else what the process may use.
 ///
 /// # Errors
 /// If the environment variable is no number, or the threads cannot be started.
@@ -132,22 +133,25 @@ pub fn pool() -> Result<Arc<Pool>> {
 /// Set the number of threads of all later runs; runs under way keep theirs.
 ///
 /// # Errors
-/// If the threads cannot be started, or `threads` is 0.
+/// If `threads` is 0 or more than there can be.
 pub fn set_num_threads(threads: usize) -> Result<()> {
-    count::set(threads)?;
     let mut slot = slot().lock().unwrap_or_else(PoisonError::into_inner);
-    if slot.as_ref().is_some_and(|pool| pool.threads() != threads) {
-        *slot = None;
-    }
+    // With the lock in hand, so that no pool of the old size is started in between.
+    count::set(threads)?;
+    let old = slot.take_if(|pool| pool.threads() != threads);
+    drop(slot);
+    // A pool that nobody uses ends here, and not under the lock.
+    drop(old);
     Ok(())
 }
 
-/// The number of threads that runs use.
+/// The number of threads that runs use: the pool's, or that of the pool which the first run will start.
 ///
 /// # Errors
 /// If `RVISION_NUM_THREADS` is no number.
 pub fn num_threads() -> Result<usize> {
-    count::wanted()
+    let slot = slot().lock().unwrap_or_else(PoisonError::into_inner);
+    slot.as_ref().map_or_else(count::wanted, |pool| Ok(pool.threads()))
 }
 
 /// While it lives, denormal numbers count as zero on this thread: they slow arithmetic down a

@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, build_opener
 
-from rvision.errors import DownloadError
+from rvision.errors import ArgumentError, DownloadError
 
 # What `RVISION_MIRROR` stands in for.
 PUBLISHED = "https://download.pytorch.org/models/"
@@ -189,13 +189,27 @@ def _download_from(url: str, transfer: _Transfer) -> None:
         )
 
 
+def _timeout() -> float:
+    """Return how many seconds a server may be silent: `RVISION_DOWNLOAD_TIMEOUT`, or the default."""
+    value = os.environ.get("RVISION_DOWNLOAD_TIMEOUT", "").strip()
+    try:
+        seconds = float(value or _TIMEOUT)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ArgumentError(
+            f"environment variable RVISION_DOWNLOAD_TIMEOUT={value}: expected a positive number of seconds"
+        )
+    return seconds
+
+
 def _attempt(url: str, transfer: _Transfer) -> None:
     headers = {"User-Agent": "rvision"}
     if transfer.received and transfer.validator is not None:
         headers |= {"Range": f"bytes={transfer.received}-", "If-Range": transfer.validator}
     elif transfer.received:
         transfer.restart()
-    timeout = float(os.environ.get("RVISION_DOWNLOAD_TIMEOUT") or _TIMEOUT)
+    timeout = _timeout()
     try:
         # A new opener, because the one behind `urlopen` keeps the proxies of the process's first request.
         with build_opener().open(Request(url, headers=headers), timeout=timeout) as response:

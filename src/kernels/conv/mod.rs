@@ -205,7 +205,8 @@ pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
     // Our own portable kernels come last: no order of the list makes up for the lack of vectors.
     let usable = |isa: Isa| candidates().filter(move |c| c.isa == isa && (c.accepts)(desc));
     let all = || usable(isa).chain(usable(Isa::Portable));
-    if let Ok(forced) = std::env::var(FORCE_VARIABLE) {
+    if let Some(forced) = std::env::var_os(FORCE_VARIABLE) {
+        let forced = forced.to_string_lossy().into_owned();
         if candidates().all(|c| c.name != forced) {
             let names: Vec<_> = candidates().map(|c| c.name).collect();
             return Err(Error::Environment {
