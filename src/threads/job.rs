@@ -136,6 +136,7 @@ unsafe impl Sync for Job {}
 impl Job {
     /// Another worker's part of the job.
     fn enter(&self, worker: usize) {
+        self.placement.seen(worker);
         loop {
             // The order matters: the caller sets `closed` and then waits for `inside` to be zero.
             self.inside.fetch_add(1, Ordering::SeqCst);
@@ -152,6 +153,7 @@ impl Job {
             self.rest(at, worker, &mut Blind);
         }
         self.let_the_caller_end();
+        self.placement.seen(worker);
     }
 
     /// Work until the job is done, or until a phase (which is returned) has nothing left to begin and

@@ -36,7 +36,7 @@ pub struct Pool {
 
 impl Pool {
     fn new(threads: usize) -> Result<Self> {
-        let placement = Arc::new(Placement::default());
+        let placement = Arc::new(Placement::new(threads > 1));
         let others = rayon::ThreadPoolBuilder::new()
             .num_threads(threads - 1)
             .thread_name(|index| format!("rvision-{}", index + 1))

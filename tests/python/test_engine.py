@@ -254,11 +254,9 @@ def test_no_more_threads_than_allowed_processors():
         print(rvision.get_num_threads())
     """
     assert python(code, RVISION_NUM_THREADS="").returncode != 0
-    environment = {k: v for k, v in os.environ.items() if k != "RVISION_NUM_THREADS"}
-    path = os.pathsep.join(p for p in sys.path if p)
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env=environment | {"PYTHONPATH": path},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -318,3 +316,180 @@ def test_empty_batches():
     logits, features = model(np.empty((0, 3, 64, 64), np.float32))
     assert logits.shape == (0, 10)
     assert features.shape == (0, 48, 16, 16)
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """Return the environment of a process, without what sets the threads here unless it is named."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("RVISION_NUM_THREADS", "OMP_NUM_THREADS")}
+    path = os.pathsep.join(p for p in sys.path if p)
+    return kept | {"PYTHONPATH": path} | {k: v for k, v in changes.items() if v is not None}
+
+
+def threads_with(**changes: str | None) -> int:
+    code = "import rvision; print(rvision.get_num_threads())"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment(**changes), capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("3", 3), (" 5 ", 5), ("7,2", 7), (" 6 , 2 , 1 ", 6)],
+)
+def test_openmps_variable_tells_a_worker_its_share(value, expected):
+    assert threads_with(OMP_NUM_THREADS=value) == expected
+
+
+def test_openmps_variable_is_ignored_where_it_is_no_number():
+    default = threads_with()
+    for value in ("", " ", "0", "-2", "two", "2.5", ",3", "3,", "3,x", "3,0", "1e3"):
+        assert threads_with(OMP_NUM_THREADS=value) == default, value
+
+
+def test_the_own_variable_comes_before_openmps_and_a_call_before_both():
+    assert threads_with(RVISION_NUM_THREADS="3", OMP_NUM_THREADS="5") == 3
+    code = "import rvision; rvision.set_num_threads(4); print(rvision.get_num_threads())"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(RVISION_NUM_THREADS="3", OMP_NUM_THREADS="5"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "4\n"
+
+
+def test_a_value_that_is_no_text_is_an_error():
+    changes = environment() | {"RVISION_NUM_THREADS": os.fsdecode(b"\xff")}
+    code = "import rvision; rvision.get_num_threads()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=changes, capture_output=True, text=True, timeout=60
+    )
+    assert "environment variable RVISION_NUM_THREADS=" in result.stderr
+
+
+def test_the_number_of_threads_is_the_pools_while_it_lives():
+    code = """
+        import os
+        import numpy as np
+        import rvision
+        os.environ["OMP_NUM_THREADS"] = "3"  # As Ray sets it, before anything has run.
+        assert rvision.get_num_threads() == 3
+        rvision.nn.ReLU()(np.zeros((1, 3, 4, 4), np.float32))
+        os.environ["OMP_NUM_THREADS"] = "2"
+        print(rvision.get_num_threads())
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "3\n", result.stderr
+
+
+def test_threads_may_change_while_networks_run(threads):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.Flatten())
+    plain = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 4))
+    x, y = picture(1, 2, 3, 12, 12), picture(2, 5, 20)
+    threads(1)
+    wanted = model(x), plain(y)
+    over, errors, runs = threading.Event(), [], []
+
+    def run() -> None:
+        count = 0
+        try:
+            while not over.is_set():
+                np.testing.assert_array_equal(model(x), wanted[0])
+                np.testing.assert_array_equal(plain(y), wanted[1])
+                count += 2
+                if count % 200 == 0:
+                    rvision.profile(plain, y, runs=2)
+        except BaseException as error:  # a panic is no Exception
+            errors.append(error)
+        runs.append(count)
+
+    workers = [threading.Thread(target=run) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    end = time.monotonic() + 2
+    while time.monotonic() < end and not errors:
+        for n in (1, 2, 3, 2):
+            threads(n)
+            time.sleep(0)
+    over.set()
+    for worker in workers:
+        worker.join(60)
+    assert not errors, errors[0]
+    assert sum(runs) > 400
+
+
+AFFINITY = """
+    import os, sys, threading, time
+    import numpy as np
+    import rvision
+
+    everything = sorted(os.sched_getaffinity(0))[:2]
+
+    def tasks():
+        return [int(name) for name in os.listdir("/proc/self/task")]
+
+    def mask(thread):
+        try:
+            return os.sched_getaffinity(thread)
+        except ProcessLookupError:
+            return None
+
+    rvision.set_num_threads(3)
+    nn = rvision.nn
+    model = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.MaxPool2d(2))
+    x = np.ones((1, 3, 40, 40), np.float32)
+    model(x)
+    over = threading.Event()
+    runs = 0
+
+    def run():
+        global runs
+        while not over.is_set():
+            model(x)
+            runs += 1
+
+    other = threading.Thread(target=run)
+    other.start()
+    for turn in range(40):
+        given = [{everything[0]}, {everything[1]}, set(everything)][turn % 3]
+        for thread in tasks():
+            os.sched_setaffinity(thread, given)
+        before = runs
+        end = time.monotonic() + 20
+        while runs < before + 3 and time.monotonic() < end:
+            time.sleep(0.001)
+        # In a run a worker may be kept to some of them, but to nothing else.
+        for thread in tasks():
+            now = mask(thread)
+            assert now is None or now <= given, (turn, thread, now, given)
+    over.set()
+    other.join()
+    for thread in tasks():
+        assert mask(thread) == given, (thread, mask(thread), given)
+    # One thread that was given processors of its own keeps them, in runs as well.
+    worker = [t for t in tasks() if open(f"/proc/self/task/{t}/comm").read().startswith("rvision-2")][-1]
+    os.sched_setaffinity(worker, {everything[0]})
+    for _ in range(20):
+        model(x)
+    assert mask(worker) == {everything[0]}
+    print("ok", runs)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs affinity and two processors",
+)
+def test_processors_that_are_given_while_networks_run_are_kept():
+    result = python(AFFINITY)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("ok")

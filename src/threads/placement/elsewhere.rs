@@ -8,8 +8,12 @@ pub(super) fn here() -> Option<usize> {
 pub(super) struct State;
 
 impl State {
+    pub(super) fn with_keeper() -> Self {
+        Self
+    }
     pub(super) fn join(&mut self, _worker: usize) {}
-    pub(super) fn leave(&mut self, _worker: usize) {}
+    pub(super) fn leave(&mut self) {}
+    pub(super) fn seen(&mut self, _worker: usize) {}
     pub(super) fn make_way(&mut self) {}
     pub(super) fn stands_at(&self, _worker: usize) -> Option<u64> {
         None
@@ -23,6 +27,7 @@ impl State {
     pub(super) fn going(&mut self, _worker: usize, _processor: usize) -> Going {
         Going
     }
+    pub(super) fn gone(&mut self, _worker: usize, _going: &Going) {}
 }
 
 pub(super) struct Going;

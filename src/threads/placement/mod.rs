@@ -4,7 +4,7 @@
 //! idle: Linux looks for idle ones only while its estimate of the load says that it pays, and
 //! with two or a few processors that rounds down to never. The worker then waits until the next
 //! balancing, four to eight milliseconds later, when a small network has long been computed by one
-//! thread. So the workers are kept off the processor that the caller is on.
+//! thread. So the workers are kept off the processor that the caller is on until they have woken.
 //!
 //! A worker that another process takes the processor from, in the middle of a chunk, holds up all
 //! others, who soon have nothing left to do: for four milliseconds with the usual clock of Linux, when
@@ -18,10 +18,15 @@ mod system;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Which processors the caller (worker 0) and the other workers may use and are on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Placement(Mutex<system::State>);
 
 impl Placement {
+    /// For a caller and others, or for a caller alone. To be made before the others' threads.
+    pub(super) fn new(others: bool) -> Self {
+        Self(Mutex::new(if others { system::State::with_keeper() } else { system::State::default() }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, system::State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -31,8 +36,13 @@ impl Placement {
         self.lock().join(worker);
     }
 
+    /// The calling thread, which is this worker, has begun with a job, or ends it.
+    pub(super) fn seen(&self, worker: usize) {
+        self.lock().seen(worker);
+    }
+
     /// The calling thread is the caller of the next job until it drops what this returns: keep the workers
-    /// off the processor it is on.
+    /// off the processor it is on until they have begun.
     pub(super) fn make_way(&self) -> Presence<'_> {
         let mut state = self.lock();
         state.join(CALLER);
@@ -64,17 +74,18 @@ impl Placement {
         // It may be a while until this thread runs again, so not with the lock in hand.
         drop(state);
         going.go();
+        self.lock().gone(me, &going);
         true
     }
 }
 
-/// The caller is at a job. Who moves it narrows its affinity mask for a moment, with the lock in hand: behind
-/// this it is the user's again, before a thread or a process of the user's can inherit it.
+/// The caller is at a job. Behind this every mask is the user's again, before a thread or a process of the
+/// user's can inherit it.
 pub(super) struct Presence<'a>(&'a Placement);
 
 impl Drop for Presence<'_> {
     fn drop(&mut self) {
-        self.0.lock().leave(CALLER);
+        self.0.lock().leave();
     }
 }
 
@@ -95,18 +106,21 @@ mod tests {
     use super::{CALLER, Placement, here};
 
     /// Call `act` beside a worker that has joined and sleeps; the processors that the worker may use then.
-    fn beside_a_worker(placement: &Placement, act: impl FnOnce()) -> Vec<usize> {
+    fn with_a_worker(placement: &Placement, act: impl FnOnce(libc::pid_t)) -> Vec<usize> {
+        let thread = std::sync::atomic::AtomicI32::new(0);
         let (joined, over) = (Barrier::new(2), Barrier::new(2));
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 placement.join(1);
+                // SAFETY: asks about this thread only.
+                thread.store(unsafe { libc::gettid() }, Ordering::SeqCst);
                 joined.wait();
                 over.wait();
                 processors()
             });
             joined.wait();
             let before = allowed(0).unwrap();
-            act();
+            act(thread.load(Ordering::SeqCst));
             assert!(allow(0, &before));
             over.wait();
             worker.join().unwrap()
@@ -115,9 +129,7 @@ mod tests {
 
     /// The processors that the calling thread may use.
     fn processors() -> Vec<usize> {
-        let set = allowed(0).unwrap();
-        // SAFETY: the set is one, and the numbers are below CPU_SETSIZE.
-        (0..libc::CPU_SETSIZE as usize).filter(|&p| unsafe { libc::CPU_ISSET(p, &set) }).collect()
+        of(0)
     }
 
     /// Stay on the processor that this thread is on: its number.
@@ -129,23 +141,73 @@ mod tests {
         here
     }
 
+    /// The processors that a thread may use.
+    fn of(thread: libc::pid_t) -> Vec<usize> {
+        let set = allowed(thread).unwrap();
+        // SAFETY: the set is one, and the numbers are below CPU_SETSIZE.
+        (0..libc::CPU_SETSIZE as usize).filter(|&p| unsafe { libc::CPU_ISSET(p, &set) }).collect()
+    }
+
     #[test]
-    fn a_worker_leaves_the_callers_processor() {
-        let (placement, all) = (Placement::default(), processors());
-        let mut caller = 0;
-        let after = beside_a_worker(&placement, || {
-            caller = stay();
-            drop(placement.make_way());
+    fn a_worker_that_wakes_is_kept_off_the_callers_processor() {
+        let (placement, all) = (Placement::new(true), processors());
+        let after = with_a_worker(&placement, |worker| {
+            let caller = stay();
+            let present = placement.make_way();
+            let others: Vec<_> = all.iter().copied().filter(|&p| p != caller).collect();
+            // With many processors only one that was last there.
+            if all.len() <= 4 && !others.is_empty() {
+                assert_eq!(of(worker), others);
+            }
+            drop(present);
+            assert_eq!(of(worker), all);
         });
-        let others: Vec<_> = all.iter().copied().filter(|&p| p != caller).collect();
-        assert_eq!(after, if others.is_empty() { all } else { others });
+        assert_eq!(after, all);
+    }
+
+    #[test]
+    fn a_mask_that_the_user_sets_meanwhile_stays() {
+        let (placement, all) = (Placement::new(true), processors());
+        let after = with_a_worker(&placement, |worker| {
+            let caller = stay();
+            // The worker alone, to what it is not narrowed to.
+            let present = placement.make_way();
+            assert!(allow(worker, &only(caller)));
+            drop(present);
+            assert_eq!(of(worker), [caller]);
+            // It has processors of its own now, and nothing takes them from it.
+            drop(placement.make_way());
+            placement.make_room(1);
+            assert_eq!(of(worker), [caller]);
+        });
+        assert_eq!(after.len(), 1);
+        assert!(all.contains(&after[0]));
+    }
+
+    #[test]
+    fn a_mask_that_all_threads_are_given_meanwhile_stays_though_it_looks_the_same() {
+        let (placement, all) = (Placement::new(true), processors());
+        if all.len() < 2 {
+            return;
+        }
+        let mut other = 0;
+        let after = with_a_worker(&placement, |worker| {
+            let caller = stay();
+            other = *all.iter().find(|&&p| p != caller).unwrap();
+            let present = placement.make_way();
+            for thread in [placement.lock().keeper(), worker] {
+                assert!(allow(thread, &only(other)));
+            }
+            drop(present);
+        });
+        assert_eq!(after, [other]);
     }
 
     #[test]
     fn the_caller_changes_places_with_a_worker_and_keeps_its_own_processors() {
-        let (placement, all) = (Placement::default(), processors());
+        let (placement, all) = (Placement::new(true), processors());
         let mut from = 0;
-        let after = beside_a_worker(&placement, || {
+        let after = with_a_worker(&placement, |_| {
             placement.join(CALLER);
             from = stay();
             // To where it is, or where it may not be, it does not go.
@@ -156,12 +218,12 @@ mod tests {
                 assert_eq!(processors(), all);
             }
         });
-        assert_eq!(after, if all.len() > 1 { vec![from] } else { all });
+        assert_eq!(after, all);
     }
 
     #[test]
     fn nobody_moves_a_caller_whose_job_is_over() {
-        let placement = Placement::default();
+        let placement = Placement::new(true);
         let present = placement.make_way();
         let all = processors();
         assert!(placement.make_room(CALLER));
@@ -173,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_worker_stands_when_it_sleeps_and_not_when_it_runs() {
-        let (placement, joined, over) = (Placement::default(), Barrier::new(2), AtomicBool::new(false));
+        let (placement, joined, over) = (Placement::new(true), Barrier::new(2), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 placement.join(1);
@@ -189,7 +251,7 @@ mod tests {
             }
             over.store(true, Ordering::Relaxed);
         });
-        beside_a_worker(&placement, || {
+        with_a_worker(&placement, |_| {
             while placement.stands_at(1).is_none() {
                 std::thread::yield_now();
             }
