@@ -129,7 +129,7 @@ fn bytes_that_do_not_fit_their_shape_are_not_written() {
     assert!(!path.exists());
 }
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "net.pth",
     "net_legacy.pth",
     "types.pth",
@@ -137,11 +137,13 @@ const FILES: [&str; 7] = [
     "training.pth",
     "arrays.pth",
     "types.safetensors",
+    "module.pth",
+    "module_legacy.pth",
 ];
 
 #[test]
 fn every_length_is_an_error() {
-    for file in ["net.pth", "net_legacy.pth", "types.safetensors"] {
+    for file in ["net.pth", "net_legacy.pth", "module.pth", "types.safetensors"] {
         let bytes = fs::read(data(file)).unwrap();
         for length in 0..bytes.len() {
             assert!(read_all(bytes[..length].to_vec()).is_err(), "{file} cut to {length} bytes");
@@ -198,7 +200,7 @@ fn an_archive_with_a_folder_of_any_length() {
 }
 
 /// Instructions of all kinds, so that random programs get somewhere.
-const INSTRUCTIONS: [&[u8]; 38] = [
+const INSTRUCTIONS: [&[u8]; 42] = [
     b"(",
     b"0",
     b"1",
@@ -237,6 +239,10 @@ const INSTRUCTIONS: [&[u8]; 38] = [
     b"cnumpy.core.multiarray\n_reconstruct\n",
     b"cnumpy\ndtype\n",
     b"cmylib\nThing\n",
+    b"\x81",
+    b"X\x0b\0\0\0_parameters",
+    b"X\x08\0\0\0_buffers",
+    b"X\x08\0\0\0_modules",
 ];
 
 proptest! {

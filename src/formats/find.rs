@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Checkpoint;
+use super::modules::{Modules, place};
 use super::value::{Dict, Dtype, Id, Value};
 use crate::error::{Error, Result};
 
@@ -43,6 +44,10 @@ pub struct StateDict {
     pub entries: Vec<(String, Id)>,
     /// torch's `_metadata`: the version of each module.
     pub metadata: Option<Id>,
+    /// The class of the pickled module whose weights these are; none for a state dict.
+    pub module: Option<String>,
+    /// Whether that module has hooks that might give its weights other names; they were not run.
+    pub hooked: bool,
 }
 
 const WHOLE_MODEL: &str = "it is a whole pickled object; load it once with PyTorch and the code it was made \
@@ -53,31 +58,61 @@ const DENSE_AND_REAL: &str =
 
 const CHOOSE: &str = "choose one with key=";
 
-const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
+pub(super) const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
 
 impl Checkpoint {
     /// Finds the state dict: the object at `key` (dots separate nested keys) or, without it, the file's
-    /// object itself or what is kept in it under one of the usual names.
+    /// object itself or what is kept in it under one of the usual names. Of a whole pickled module it is what
+    /// its `state_dict()` would give.
     ///
     /// # Errors
     /// [`Error::RefusedGlobal`] if the state dict or a value in it is an object of a class that rvision does
-    /// not know, such as a whole pickled model; [`Error::NoStateDict`] if there is none or more than one;
+    /// not know, and no module; [`Error::NoStateDict`] if there is none or more than one;
     /// [`Error::UnsupportedFile`] for quantised and sparse tensors in it.
     pub fn state_dict(&self, key: Option<&str>) -> Result<StateDict> {
+        let mut modules = Modules::new(self);
         let (path, id, alternatives) = match key {
             Some(key) => {
                 let (path, id) = self.at(key)?;
                 (path, id, Vec::new())
             }
-            None => self.search()?,
+            None => self.search(&mut modules)?,
         };
+        if modules.has(id) {
+            let found = modules.weights(&path, id)?;
+            for (name, value) in &found.entries {
+                self.check(&path, name, *value)?;
+                if !matches!(self.graph().get(*value), Value::Tensor(_)) {
+                    let what = self.graph().describe(*value);
+                    let found = format!("{} is {what}, no tensor", entry(&path, name));
+                    return Err(self.no_state_dict(found, STATE_DICT_ADVICE));
+                }
+            }
+            let module = self.graph().refused(id).map(str::to_owned);
+            let (entries, hooked) = (found.entries, found.hooked);
+            return Ok(StateDict { path, alternatives, entries, metadata: None, module, hooked });
+        }
         let dict = self.weights_dict(&path, id)?;
         let entries = self.entries(&path, dict)?;
         let metadata = dict
             .attributes
             .and_then(|attributes| self.graph().dict(attributes))
             .and_then(|attributes| self.graph().entry(attributes, "_metadata"));
-        Ok(StateDict { path, alternatives, entries, metadata })
+        Ok(StateDict { path, alternatives, entries, metadata, module: None, hooked: false })
+    }
+
+    /// The entries of a dict, or the attributes of an object.
+    fn members(&self, id: Id) -> Option<&Dict> {
+        self.graph().dict(id).or_else(|| self.graph().dict(self.graph().state(id)?))
+    }
+
+    /// An entry, an attribute, or a module's child.
+    fn member(&self, dict: &Dict, name: &str) -> Option<Id> {
+        let graph = self.graph();
+        graph.entry(dict, name).or_else(|| {
+            let children = graph.dict(graph.entry(dict, "_modules")?)?;
+            graph.entry(children, name)
+        })
     }
 
     /// Follows a key with dots; a key that contains dots itself is found too.
@@ -86,17 +121,17 @@ impl Checkpoint {
         let mut id = self.root();
         let mut rest = key;
         while !rest.is_empty() {
-            let dict = self.graph().dict(id);
+            let dict = self.members(id);
             let found = dict.and_then(|dict| {
                 // The longest part up to a dot that is a key.
                 let ends = rest.rmatch_indices('.').map(|(at, _)| at);
                 std::iter::once(rest.len())
                     .chain(ends)
-                    .find_map(|end| self.graph().entry(dict, &rest[..end]).map(|id| (end, id)))
+                    .find_map(|end| self.member(dict, &rest[..end]).map(|id| (end, id)))
             });
             let Some((end, next)) = found else {
                 let names = dict.map(|dict| self.names(dict)).unwrap_or_default();
-                return Err(self.none(format!("the checkpoint has no entry {key:?}{names}"), CHOOSE));
+                return Err(self.no_state_dict(format!("the checkpoint has no entry {key:?}{names}"), CHOOSE));
             };
             path.push(rest[..end].to_owned());
             id = next;
@@ -105,13 +140,16 @@ impl Checkpoint {
         Ok((path, id))
     }
 
-    fn search(&self) -> Result<(Vec<String>, Id, Vec<String>)> {
+    fn search(&self, modules: &mut Modules<'_>) -> Result<(Vec<String>, Id, Vec<String>)> {
         let mut path = Vec::new();
         let mut id = self.root();
         let mut alternatives = Vec::new();
         for _ in 0..MAX_WRAPPERS {
-            let Some(dict) = self.graph().dict(id) else { break };
-            let candidates = self.candidates(dict);
+            if modules.has(id) {
+                break;
+            }
+            let Some(dict) = self.members(id) else { break };
+            let candidates = self.candidates(dict, modules);
             let usual = WRAPPERS.iter().find_map(|name| candidates.iter().find(|(key, _)| key == name));
             let only = match candidates.as_slice() {
                 [only] if !self.has_tensors(dict) => Some(only),
@@ -120,7 +158,7 @@ impl Checkpoint {
             let Some((key, next)) = usual.or(only).cloned() else {
                 if !candidates.is_empty() && !self.has_tensors(dict) {
                     let keys: Vec<&str> = candidates.iter().map(|(key, _)| key.as_str()).collect();
-                    return Err(self.none(
+                    return Err(self.no_state_dict(
                         format!("the checkpoint holds {} state dicts ({})", keys.len(), keys.join(", ")),
                         CHOOSE,
                     ));
@@ -135,16 +173,16 @@ impl Checkpoint {
         Ok((path, id, alternatives))
     }
 
-    /// Entries of a checkpoint that may be or hold a state dict: dicts of tensors by name at
-    /// some depth, and opaque objects under one of the usual names (whole models, to be refused by name).
-    fn candidates(&self, dict: &Dict) -> Vec<(String, Id)> {
+    /// Entries of a checkpoint that may be or hold a state dict: dicts of tensors by name and modules at
+    /// some depth, and other opaque objects under one of the usual names (to be refused by name).
+    fn candidates(&self, dict: &Dict, modules: &mut Modules<'_>) -> Vec<(String, Id)> {
         let mut index = HashMap::<&str, usize>::new();
         let mut seen = HashMap::new();
         let mut found: Vec<(String, Id)> = Vec::new();
         for &(key, value) in &dict.items {
             let Some(key) = self.graph().text(key) else { continue };
             let opaque_model = self.graph().refused(value).is_some() && WRAPPERS.contains(&key);
-            if !opaque_model && !self.holds_weights(value, MAX_WRAPPERS, &mut seen) {
+            if !opaque_model && !self.holds_weights(value, MAX_WRAPPERS, &mut seen, modules) {
                 continue;
             }
             if let Some(&at) = index.get(key) {
@@ -159,20 +197,35 @@ impl Checkpoint {
 
     /// `seen` keeps what is known of each object at each depth: objects may be shared, and a few of
     /// them nest to any number of paths.
-    fn holds_weights(&self, id: Id, depth: usize, seen: &mut HashMap<(Id, usize), bool>) -> bool {
-        let Some(dict) = self.graph().dict(id) else { return false };
-        if let Some(&known) = seen.get(&(id, depth)) {
+    fn holds_weights(
+        &self,
+        id: Id,
+        depth: usize,
+        seen: &mut HashMap<(Id, bool, usize), bool>,
+        modules: &mut Modules<'_>,
+    ) -> bool {
+        // Objects may share their attributes.
+        let state = self.graph().state(id);
+        let known_as = (state.unwrap_or(id), state.is_some(), depth);
+        if let Some(&known) = seen.get(&known_as) {
             return known;
         }
-        let named = dict.items.iter().all(|&(key, _)| self.graph().text(key).is_some());
-        let holds = named
-            && (self.has_tensors(dict)
-                || (depth > 0
-                    && dict.items.iter().any(|&(key, value)| {
-                        self.graph().text(key).is_some_and(|key| WRAPPERS.contains(&key))
-                            && self.holds_weights(value, depth - 1, seen)
-                    })));
-        seen.insert((id, depth), holds);
+        let Some(dict) = self.members(id) else { return false };
+        let holds = if modules.has(id) {
+            modules.has_tensors(id)
+        } else {
+            let named = dict.items.iter().all(|&(key, _)| self.graph().text(key).is_some());
+            // Tensors that an object has as attributes may be anything.
+            let direct = self.graph().dict(id).is_some() && self.has_tensors(dict);
+            named
+                && (direct
+                    || (depth > 0
+                        && dict.items.iter().any(|&(key, value)| {
+                            self.graph().text(key).is_some_and(|key| WRAPPERS.contains(&key))
+                                && self.holds_weights(value, depth - 1, seen, modules)
+                        })))
+        };
+        seen.insert(known_as, holds);
         holds
     }
 
@@ -185,20 +238,23 @@ impl Checkpoint {
     }
 
     fn weights_dict(&self, path: &[String], id: Id) -> Result<&Dict> {
-        let place =
-            if path.is_empty() { "the whole file".to_owned() } else { format!("entry `{}`", path.join(".")) };
+        let place = place(path);
         if let Some(global) = self.graph().refused(id) {
             return Err(self.refuse(place, global, WHOLE_MODEL));
         }
         let Some(dict) = self.graph().dict(id) else {
-            return Err(self.none(format!("{place} is {}", self.graph().describe(id)), STATE_DICT_ADVICE));
+            return Err(
+                self.no_state_dict(format!("{place} is {}", self.graph().describe(id)), STATE_DICT_ADVICE)
+            );
         };
         if !self.has_tensors(dict) && !dict.items.is_empty() {
             if let Some(global) = dict.items.iter().find_map(|&(_, value)| self.graph().refused(value)) {
                 return Err(self.refuse(format!("a value in {place}"), global, WHOLE_MODEL));
             }
-            return Err(self
-                .none(format!("{place} is a dict without tensors{}", self.names(dict)), STATE_DICT_ADVICE));
+            return Err(self.no_state_dict(
+                format!("{place} is a dict without tensors{}", self.names(dict)),
+                STATE_DICT_ADVICE,
+            ));
         }
         Ok(dict)
     }
@@ -208,36 +264,12 @@ impl Checkpoint {
         let mut entries: Vec<(String, Id)> = Vec::with_capacity(dict.items.len());
         for &(key, value) in &dict.items {
             let Some(name) = self.graph().text(key) else {
-                return Err(self.none(
+                return Err(self.no_state_dict(
                     format!("the dict of weights has a key that is {}, no name", self.graph().describe(key)),
                     STATE_DICT_ADVICE,
                 ));
             };
-            let place = || {
-                let full: Vec<&str> = path.iter().map(String::as_str).chain([name]).collect();
-                format!("entry `{}`", full.join("."))
-            };
-            if let Some(global) = self.graph().refused(value) {
-                return Err(self.refuse(place(), global, STATE_DICT_ADVICE));
-            }
-            let unsupported = |what: &str| Error::UnsupportedFile {
-                path: self.path().to_owned(),
-                what: format!("{what} ({})", place()),
-                advice: DENSE_AND_REAL,
-            };
-            match self.graph().get(value) {
-                Value::Unreadable(what) => return Err(unsupported(what)),
-                Value::Tensor(spec) if matches!(spec.dtype, Dtype::Other { .. }) => {
-                    return Err(unsupported(&format!("a tensor of type {}", spec.dtype)));
-                }
-                Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray | Value::Opaque(_) => {
-                    return Err(self.none(
-                        format!("{} is {}, no tensor", place(), self.graph().describe(value)),
-                        STATE_DICT_ADVICE,
-                    ));
-                }
-                _ => {}
-            }
+            self.check(path, name, value)?;
             if let Some(&at) = index.get(name) {
                 entries[at].1 = value;
             } else {
@@ -246,6 +278,30 @@ impl Checkpoint {
             }
         }
         Ok(entries)
+    }
+
+    /// Whether the value of this name may stand among weights.
+    fn check(&self, path: &[String], name: &str, value: Id) -> Result<()> {
+        if let Some(global) = self.graph().refused(value) {
+            return Err(self.refuse(entry(path, name), global, STATE_DICT_ADVICE));
+        }
+        let unsupported = |what: &str| Error::UnsupportedFile {
+            path: self.path().to_owned(),
+            what: format!("{what} ({})", entry(path, name)),
+            advice: DENSE_AND_REAL,
+        };
+        match self.graph().get(value) {
+            Value::Unreadable(what) => Err(unsupported(what)),
+            Value::Tensor(spec) if matches!(spec.dtype, Dtype::Other { .. }) => {
+                Err(unsupported(&format!("a tensor of type {}", spec.dtype)))
+            }
+            Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray | Value::Opaque { .. } => {
+                let what = self.graph().describe(value);
+                Err(self
+                    .no_state_dict(format!("{} is {what}, no tensor", entry(path, name)), STATE_DICT_ADVICE))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The first few keys of a dict, for messages.
@@ -260,13 +316,19 @@ impl Checkpoint {
         format!(" (it has {}{more})", keys.join(", "))
     }
 
-    fn none(&self, found: String, advice: &'static str) -> Error {
+    pub(super) fn no_state_dict(&self, found: String, advice: &'static str) -> Error {
         Error::NoStateDict { path: self.path().to_owned(), found, advice }
     }
 
-    fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
+    pub(super) fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
         Error::RefusedGlobal { path: self.path().to_owned(), place, global: global.to_owned(), advice }
     }
+}
+
+/// A value of a state dict, for messages.
+fn entry(path: &[String], name: &str) -> String {
+    let full: Vec<&str> = path.iter().map(String::as_str).chain([name]).collect();
+    format!("entry `{}`", full.join("."))
 }
 
 /// A key as short as a message needs it.

@@ -16,6 +16,7 @@
 
 mod find;
 mod legacy;
+mod modules;
 mod pickle;
 mod records;
 mod safetensors_file;

@@ -187,8 +187,13 @@ pub enum Value {
     /// A function or class, by number in [`Graph::globals`].
     Global(u32),
     /// What calling a function or class that rvision does not know would have given; it was not
-    /// called. The number is that of the global.
-    Opaque(u32),
+    /// called.
+    Opaque {
+        /// The function or class, by number in [`Graph::globals`].
+        global: u32,
+        /// The state that the pickle gives it: mostly the `__dict__`.
+        state: Option<Id>,
+    },
     /// A storage or a part of one.
     Storage(Box<StorageView>),
     /// A numpy dtype.
@@ -269,9 +274,22 @@ impl Graph {
     /// The name of a global that rvision does not know, if the value is one or came from one.
     pub fn refused(&self, id: Id) -> Option<&str> {
         match *self.get(id) {
-            Value::Opaque(global) | Value::Global(global) => {
+            Value::Opaque { global, .. } | Value::Global(global) => {
                 let global = &self.globals[global as usize];
                 (!global.known).then_some(global.name.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// The dict of an opaque object's attributes, if the pickle gives it one.
+    pub(super) fn state(&self, id: Id) -> Option<Id> {
+        let Value::Opaque { state, .. } = *self.get(id) else { return None };
+        match self.get(state?) {
+            Value::Dict(_) => state,
+            // With `__slots__`: the dict, and the slots' values.
+            Value::Tuple(parts) if parts.len() == 2 => {
+                parts.first().copied().filter(|&part| self.dict(part).is_some())
             }
             _ => None,
         }
@@ -301,7 +319,7 @@ impl Graph {
             Value::Unreadable(what) => (*what).into(),
             Value::Name(name) => name.to_string(),
             Value::Global(global) => format!("`{}` itself", self.globals[*global as usize].name),
-            Value::Opaque(global) => format!("a `{}`", self.globals[*global as usize].name),
+            Value::Opaque { global, .. } => format!("a `{}`", self.globals[*global as usize].name),
             Value::Storage(_) => "a storage".into(),
             Value::NumpyDtype(_) => "a numpy dtype".into(),
             Value::EmptyArray => "a numpy array".into(),

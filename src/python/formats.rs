@@ -107,6 +107,18 @@ impl PyStateDict {
         self.found.path.join(".")
     }
 
+    /// The class of the pickled module whose weights these are, `None` for a state dict.
+    #[getter]
+    fn module(&self) -> Option<&str> {
+        self.found.module.as_deref()
+    }
+
+    /// Whether the module has hooks that might rename its weights, which were not run.
+    #[getter]
+    fn hooked(&self) -> bool {
+        self.found.hooked
+    }
+
     /// Keys of other state dicts in the file.
     #[getter]
     fn alternatives(&self) -> Vec<String> {
@@ -232,7 +244,7 @@ impl<'a, 'py> Converter<'a, 'py> {
                 Some(array) => array.clone(),
                 None => self.not_loaded(format!("a tensor of type {}", spec.dtype))?,
             },
-            Value::Global(global) | Value::Opaque(global) => {
+            Value::Global(global) | Value::Opaque { global, .. } => {
                 self.not_loaded(graph.globals[*global as usize].name.clone())?
             }
             Value::Unreadable(_) | Value::Storage(_) | Value::NumpyDtype(_) | Value::EmptyArray => {

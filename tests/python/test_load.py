@@ -145,13 +145,6 @@ def test_several_state_dicts():
         rvision.load(DATA / "gan.pth", key="critic")
 
 
-@pytest.mark.parametrize("file", ["module.pth", "module_legacy.pth"])
-def test_a_whole_module_is_refused_by_its_class(file):
-    with pytest.raises(rvision.WeightFileError, match=r"the whole file is `__main__\.Net`.*state_dict\(\)"):
-        rvision.load(DATA / file)
-    assert "__main__.Net" in Checkpoint.open(DATA / file).refused_globals
-
-
 @pytest.mark.parametrize(
     ("file", "words"),
     [

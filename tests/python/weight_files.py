@@ -50,6 +50,10 @@ class Assembler(pickle._Pickler):
         return thing.id if isinstance(thing, Storage) else None
 
     def save(self, thing, *arguments, **options):
+        known = self.memo.get(id(thing)) if isinstance(thing, Object) else None
+        if known is not None:
+            self.write(self.get(known[0]))
+            return
         if isinstance(thing, Named):
             self.write(b"c" + thing.module.encode() + b"\n" + thing.name.encode() + b"\n")
             return
@@ -58,7 +62,36 @@ class Assembler(pickle._Pickler):
             self.save(thing.arguments)
             self.write(b"R")
             return
+        if isinstance(thing, Object):
+            self.save(thing.kind)
+            self.write(b")\x81")
+            # Before its state, which may lead back to it.
+            self.memoize(thing)
+            self.save(thing.state)
+            self.write(b"b")
+            return
         super().save(thing, *arguments, **options)
+
+
+class Object:
+    """Pickles as an object of this class with this state."""
+
+    def __init__(self, kind, state):
+        self.kind, self.state = kind, state
+
+
+def module(parameters=(), buffers=(), children=(), *, kind="mylib.Net", transient=(), **attributes):
+    """Return what `torch.nn.Module` pickles as."""
+    state = {
+        "training": True,
+        "_parameters": OrderedDict(parameters),
+        "_buffers": OrderedDict(buffers),
+        "_non_persistent_buffers_set": set(transient),
+        "_backward_hooks": OrderedDict(),
+        "_state_dict_hooks": OrderedDict(),
+        "_modules": OrderedDict(children),
+    }
+    return Object(Named(*kind.rsplit(".", 1)), state | attributes)
 
 
 class Calls:

@@ -34,6 +34,7 @@ def run(args: Any) -> int:
     report |= {
         "key": found.key,
         "alternatives": list(found.alternatives),
+        "module": found.module or "",
         "prefix": fitting.prefix or _prefix_of_all(shapes),
         "architecture": _architecture(fitting, shapes),
         "values": sum(math.prod(shape) for shape in shapes.values()),
@@ -72,6 +73,8 @@ def _print_body(report: dict[str, Any]) -> None:
             f" (others: {', '.join(map(_visible, report['alternatives']))})" if report["alternatives"] else ""
         )
         print(f"state dict: entry {_visible(report['key'])}{others}")
+    if report["module"]:
+        print(f"pickled module: {_visible(report['module'])} (the architecture is not in the file)")
     if report["prefix"]:
         print(f"prefix of every name: {report['prefix']}")
     print(f"likely network: {report['architecture'] or 'none that is known'}")

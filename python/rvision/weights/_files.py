@@ -52,6 +52,9 @@ class Source:
         Names of bfloat16 tensors, which arrived as float32.
     refused_globals : tuple of str
         Functions and classes that the file names and that were not loaded, such as an optimizer's.
+    module : str
+        The class of the pickled module whose weights these are (``torch.save(model)``); empty where the file
+        holds a state dict.
     """
 
     path: str
@@ -62,6 +65,7 @@ class Source:
     stripped: str = ""
     widened: tuple[str, ...] = ()
     refused_globals: tuple[str, ...] = ()
+    module: str = ""
 
 
 class StateDict(OrderedDict):
@@ -95,7 +99,9 @@ def load(
 
     Takes the place of ``torch.load(path, weights_only=True)``. The format is told by the file's content,
     not by its name. A file is data: its pickle is read by an interpreter that knows tensors and
-    containers, and never calls anything.
+    containers, and never calls anything. Of a whole pickled module (``torch.save(model)``) it reads the
+    weights, under the names of its ``state_dict()``; its class, where the architecture is, is neither
+    imported nor run.
 
     Parameters
     ----------
@@ -103,7 +109,8 @@ def load(
         The file. An object with ``read()`` is read to its end.
     key : str, optional
         Which entry of a checkpoint is the state dict; dots lead into nested ones. By default it is
-        found under the names that training programs use (``state_dict``, ``model``, ``net``, ...).
+        found under the names that training programs use (``state_dict``, ``model``, ``net``, ...). It leads
+        to attributes of objects and to the modules in a module as well.
     strip_prefix : str, optional
         Taken from the front of the names that begin with it, such as ``"module."``.
     unwrap : bool
@@ -133,7 +140,7 @@ def load(
     -----
     UserWarning
         Some tensors were bfloat16; every name carries a wrapper's prefix that was not stripped; the file
-        holds several state dicts.
+        holds several state dicts; it holds a whole module, whose architecture is not in it.
 
     Examples
     --------
@@ -162,8 +169,9 @@ def load(
         stripped=strip_prefix or "",
         widened=tuple(name for name, dtype, _ in found.tensors() if dtype == "bfloat16"),
         refused_globals=tuple(checkpoint.refused_globals),
+        module=found.module or "",
     )
-    _warn(result.source, stacklevel=4)
+    _warn(result.source, hooked=found.hooked, stacklevel=4)
     return result
 
 
@@ -213,7 +221,18 @@ def _strip(state_dict: StateDict, prefix: str) -> StateDict:
     return stripped
 
 
-def _warn(source: Source, *, stacklevel: int) -> None:
+def _warn(source: Source, *, hooked: bool, stacklevel: int) -> None:
+    if source.module:
+        names = (
+            "; it has hooks on its state_dict(), which may rename weights and were not run: compare the names"
+            if hooked
+            else ""
+        )
+        warnings.warn(
+            f"{source.path}: a whole pickled module ({source.module}); its weights were taken as data, and "
+            f"nothing of it was run. The architecture is not in the file{names}",
+            stacklevel=stacklevel,
+        )
     if source.prefix and not source.stripped:
         warnings.warn(
             f"{source.path}: every name begins with {source.prefix!r}, which a wrapper put there; "

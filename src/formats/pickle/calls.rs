@@ -23,14 +23,15 @@ impl Machine<'_> {
     pub(super) fn call(&mut self, function: Id, arguments: &[Id], input: &Input<'_>) -> Result<()> {
         let (global, known) = match *self.graph.get(function) {
             Value::Global(global) => (global, self.known[global as usize]),
-            Value::Opaque(global) => (global, None),
+            Value::Opaque { global, .. } => (global, None),
             _ => {
                 let what = self.graph.describe(function);
                 return Err(input.damaged(format!("a call of {what}, which is no function")));
             }
         };
         let Some(known) = known else {
-            self.push(Value::Opaque(global));
+            let object = self.opaque(global, arguments);
+            self.push(object);
             return Ok(());
         };
         let value = match known {
@@ -69,16 +70,59 @@ impl Machine<'_> {
                 Value::NumpyDtype(Box::new(NumpyDtype { code, big_endian }))
             }
             Known::NumpyReconstruct => Value::EmptyArray,
-            Known::NumpyScalar => self.numpy_scalar(arguments).unwrap_or(Value::Opaque(global)),
+            Known::NumpyScalar => {
+                self.numpy_scalar(arguments).unwrap_or(Value::Opaque { global, state: None })
+            }
             Known::Unreadable(what) => Value::Unreadable(what),
             Known::Storage(_)
             | Known::TensorClass
             | Known::NumpyArray
             | Known::Constant
-            | Known::Dtype(_) => Value::Opaque(global),
+            | Known::Dtype(_) => Value::Opaque { global, state: None },
         };
         self.push(value);
         Ok(())
+    }
+
+    /// What an unknown function or class would have given.
+    fn opaque(&mut self, global: u32, arguments: &[Id]) -> Value {
+        let name = self.graph.globals[global as usize].name.as_str();
+        let first = arguments.first().map(|&id| (id, self.graph.get(id)));
+        match (name, first) {
+            // Protocols 0 and 1: the object's class is an argument.
+            (
+                "copyreg._reconstructor"
+                | "copy_reg._reconstructor"
+                | "copyreg.__newobj__"
+                | "copy_reg.__newobj__"
+                | "copyreg.__newobj_ex__"
+                | "copy_reg.__newobj_ex__",
+                Some((_, &Value::Global(class))),
+            ) if self.known[class as usize].is_none() => Value::Opaque { global: class, state: None },
+            // A traced module: its `__dict__` is an argument.
+            (
+                "torch.fx.graph_module.reduce_graph_module"
+                | "torch.fx.graph_module.reduce_package_graph_module",
+                Some((state, Value::Dict(_))),
+            ) => Value::Opaque { global, state: Some(state) },
+            // What torch.compile gives: the module in it is an argument.
+            ("torch._dynamo.eval_frame.OptimizedModule", Some((module, Value::Opaque { .. }))) => {
+                Value::Opaque { global, state: Some(self.module_around("_orig_mod", module)) }
+            }
+            _ => Value::Opaque { global, state: None },
+        }
+    }
+
+    /// The `__dict__` of a module with nothing but a child.
+    fn module_around(&mut self, name: &str, child: Id) -> Id {
+        let mut dict = |items| self.graph.push(Value::Dict(Dict { items, attributes: None }));
+        let (parameters, buffers) = (dict(Vec::new()), dict(Vec::new()));
+        let mut text = |text: &str| self.graph.push(Value::Str(text.into()));
+        let keys = ["_parameters", "_buffers", "_modules"].map(&mut text);
+        let name = text(name);
+        let mut dict = |items| self.graph.push(Value::Dict(Dict { items, attributes: None }));
+        let children = dict(vec![(name, child)]);
+        dict(keys.into_iter().zip([parameters, buffers, children]).collect())
     }
 
     /// `BUILD`: sets the state of an object.
@@ -95,7 +139,11 @@ impl Machine<'_> {
                 let big_endian = order.and_then(|id| self.graph.text(id)) == Some(">");
                 Value::NumpyDtype(Box::new(NumpyDtype { code, big_endian }))
             }
-            // A parameter's `requires_grad`, an opaque object's `__dict__`, ...
+            Value::Opaque { state: known, .. } => {
+                *known = Some(state);
+                return Ok(());
+            }
+            // A parameter's `requires_grad`, ...
             _ => return Ok(()),
         };
         self.graph.values[target.0 as usize] = replacement;

@@ -5,7 +5,8 @@
 //! functions that torch and numpy write for tensors and containers, all of which rearrange
 //! data. Any other function is never called: what it would have given is an opaque value, which
 //! may lie beside the weights but not among them; and a file that names something that runs
-//! programs is refused at once.
+//! programs is refused at once. An opaque value keeps the state that the pickle gives it, as data: a
+//! module's weights are in its `__dict__`.
 
 mod calls;
 mod globals;
@@ -228,7 +229,7 @@ impl<'a> Machine<'a> {
                 let target = self.top(input)?;
                 match &mut self.graph.values[target.0 as usize] {
                     Value::Set(set) => set.extend(items),
-                    Value::Opaque(_) => {}
+                    Value::Opaque { .. } => {}
                     _ => return Err(input.damaged("items added to something that is not a set")),
                 }
             }
@@ -404,7 +405,7 @@ impl<'a> Machine<'a> {
         match &mut self.graph.values[target.0 as usize] {
             Value::List(list) => list.extend_from_slice(items),
             // A list subclass that is not known: its content is as opaque as itself.
-            Value::Opaque(_) => {}
+            Value::Opaque { .. } => {}
             _ => return Err(input.damaged("items appended to something that is not a list")),
         }
         Ok(())
@@ -414,7 +415,7 @@ impl<'a> Machine<'a> {
         let target = self.top(input)?;
         match &mut self.graph.values[target.0 as usize] {
             Value::Dict(dict) => dict.items.extend(pairs(items, input)?),
-            Value::Opaque(_) => {}
+            Value::Opaque { .. } => {}
             _ => return Err(input.damaged("entries set on something that is not a dict")),
         }
         Ok(())

@@ -106,3 +106,21 @@ fn several_pickles_in_a_row_have_a_memo_each() {
     assert_eq!(input.position(), 6);
     assert!(machine.run(&mut input).is_err());
 }
+
+#[test]
+fn an_unknown_object_keeps_its_state_and_is_nothing_else() {
+    // mylib.Thing(), with {"w": 1}; then the same with __slots__, and by copyreg._reconstructor.
+    for pickle in [
+        &b"\x80\x02cmylib\nThing\n)\x81}X\x01\0\0\0wK\x01sb."[..],
+        b"\x80\x02cmylib\nThing\n)\x81}X\x01\0\0\0wK\x01sN\x86b.",
+        b"ccopyreg\n_reconstructor\n(cmylib\nThing\ncbuiltins\nobject\nNtR}X\x01\0\0\0wK\x01sb.",
+    ] {
+        let (graph, root) = read(pickle).unwrap();
+        assert_eq!(graph.refused(root), Some("mylib.Thing"));
+        assert!(graph.dict(root).is_none());
+        let state = graph.dict(graph.state(root).unwrap()).unwrap();
+        assert_eq!(graph.get(graph.entry(state, "w").unwrap()), &Value::Int(1));
+    }
+    let (graph, root) = read(b"\x80\x02cmylib\nThing\n)\x81K\x01b.").unwrap();
+    assert_eq!(graph.state(root), None, "a state that is no dict");
+}
