@@ -60,7 +60,7 @@ impl Compiler<'_> {
         let to = self.target(id, self.layout(id));
         let (desc, part) = self.conv_pool_desc(id, inner, op, from.view)?;
         let weight = self.node(inner).params[0].as_ref().expect("a weight");
-        let packed = weight.form((part.form)(&desc.conv), |values| (part.pack)(&desc.conv, values))?;
+        let packed = part.packed(&desc.conv, weight)?;
         let values = desc.conv.input_read() + to.view.distinct();
         let cost = Cost { macs: desc.conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
         let kernel = desc.prepare(part, packed, weights::epilogue(self.node(inner))?, self.threads);

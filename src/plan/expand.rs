@@ -145,7 +145,7 @@ impl Compiler<'_> {
     fn packed_of(&self, ids: &[NodeId], descs: &[&ConvDesc], parts: &[&Candidate]) -> Result<Vec<Packed>> {
         let pack = |((&id, &desc), part): ((&NodeId, &&ConvDesc), &&Candidate)| {
             let weight = self.node(id).params[0].as_ref().expect("a weight");
-            weight.form((part.form)(desc), |data| (part.pack)(desc, data))
+            part.packed(desc, weight)
         };
         ids.iter().zip(descs).zip(parts).map(pack).collect()
     }

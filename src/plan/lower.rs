@@ -270,7 +270,7 @@ impl Compiler<'_> {
         }
         let desc = desc(&from);
         let weight = node.params[0].as_ref().expect("a weight");
-        let packed = weight.form((candidate.form)(&desc), |values| (candidate.pack)(&desc, values))?;
+        let packed = candidate.packed(&desc, weight)?;
         let epilogue = weights::epilogue(node)?;
         let values = desc.input_read() + desc.output.view().distinct();
         let residual_values = residual.map_or(0, |r| r.view.distinct());

@@ -92,7 +92,7 @@ impl Compiler<'_> {
         );
         let part = PrologueDesc::part(&conv, self.isa).expect("as when it was found");
         let weight = node.params[0].as_ref().expect("a weight");
-        let packed = weight.form((part.form)(&conv), |values| (part.pack)(&conv, values))?;
+        let packed = part.packed(&conv, weight)?;
         let further: usize = residual.iter().chain(&gate).map(|read| read.view.distinct()).sum();
         let values = conv.input_read() + conv.output.view().distinct() + further;
         let cost = Cost { macs: conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };

@@ -9,16 +9,20 @@ use half::slice::HalfFloatSliceExt;
 use super::{AlignedBuf, Element, Shape};
 use crate::error::Result;
 
-/// Which packing of a parameter: a kernel family's name and the numbers that its layout depends on
-/// (such as the panel width). Two graphs that ask for the same form share its memory. The type of the
-/// elements follows from the parameter.
+/// Which packing of a parameter: a kernel family's name, the numbers that its layout depends on (such as
+/// the panel width), and the sizes that the parameter is packed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
-    /// The packing's name, such as `igemm_panels`.
+    /// The packing's name, such as `panels`.
     pub name: &'static str,
-    /// What the layout depends on besides the parameter's own shape.
+    /// What the layout depends on besides the sizes.
     pub params: [usize; 4],
 }
+
+/// A packed value's key: its form, and the sizes of what was packed. The same values under another
+/// shape are another matrix, so that a form's name alone says too little. The type of the elements
+/// belongs to the memory that holds the forms.
+type Key = (Form, Shape);
 
 /// The form of a float16 parameter that is read as it is by steps that know float32 only.
 const WIDENED: Form = Form { name: "float32", params: [0; 4] };
@@ -140,7 +144,7 @@ pub struct Param {
 /// What every shape of a parameter shares.
 struct Memory {
     data: Packed,
-    forms: Mutex<Vec<(Form, Packed)>>,
+    forms: Mutex<Vec<(Key, Packed)>>,
 }
 
 impl Param {
@@ -208,8 +212,8 @@ impl Param {
         Ok(Self::with(self.shape, widened(data)?))
     }
 
-    /// The same values under another shape; memory and packed forms are shared. So a linear layer's
-    /// weight is that of a convolution whose kernel is the map in front of it.
+    /// The same values under another shape; memory is shared, and so are the forms that both pack with the
+    /// same sizes. So a linear layer's weight is that of a convolution whose kernel is the map in front of it.
     ///
     /// # Panics
     /// If the numbers of elements differ.
@@ -247,29 +251,43 @@ impl Param {
     pub fn floats(&self) -> Result<Arc<AlignedBuf>> {
         match &self.memory.data {
             Packed::F32(data) => Ok(Arc::clone(data)),
-            Packed::F16(data) => Ok(self.form(WIDENED, |_| Ok(widened(data)?.into()))?.into_f32()),
+            Packed::F16(data) => {
+                // In C order, so that the shape does not matter.
+                let flat = Shape::new(&[data.len()]);
+                Ok(self.form(WIDENED, flat, |_| Ok(widened(data)?.into()))?.into_f32())
+            }
         }
     }
 
-    /// The packed form for `form`, made by `pack` the first time it is asked for.
+    /// The packed form for `form` of a matrix or of kernels of the sizes `packed_as`, made by `pack` the
+    /// first time it is asked for. `packed_as` has as many elements as the parameter, and may be another
+    /// shape than its own: a linear layer packs its matrix as kernels. With `form` it is all that `pack`
+    /// may depend on.
     ///
     /// # Errors
     /// What `pack` returns.
-    pub fn form(&self, form: Form, pack: impl FnOnce(Values<'_>) -> Result<Packed>) -> Result<Packed> {
+    pub fn form(
+        &self,
+        form: Form,
+        packed_as: Shape,
+        pack: impl FnOnce(Values<'_>) -> Result<Packed>,
+    ) -> Result<Packed> {
+        debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
+        let key = (form, packed_as);
         // Held while packing, so that two threads do not pack the same form twice.
         let mut forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, packed)) = forms.iter().find(|(f, _)| *f == form) {
+        if let Some((_, packed)) = forms.iter().find(|(known, _)| *known == key) {
             return Ok(packed.clone());
         }
         let packed = pack(self.values())?;
-        forms.push((form, packed.clone()));
+        forms.push((key, packed.clone()));
         Ok(packed)
     }
 
     /// The forms that exist, with their sizes in elements.
     pub fn forms(&self) -> Vec<(Form, usize)> {
         let forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        forms.iter().map(|(form, packed)| (*form, packed.len())).collect()
+        forms.iter().map(|((form, _), packed)| (*form, packed.len())).collect()
     }
 }
 
@@ -282,5 +300,38 @@ fn widened(data: &[f16]) -> Result<AlignedBuf> {
 impl std::fmt::Debug for Param {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Param{}", self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A form whose values are those of the shape that it is asked for with.
+    fn rows(param: &Param, form: Form, shape: &[usize]) -> Vec<f32> {
+        let shape = Shape::new(shape);
+        let pack = |values: Values<'_>| {
+            let mut packed = AlignedBuf::zeroed(shape[0], "test")?;
+            let values = values.to_f32();
+            for (to, row) in packed.iter_mut().zip(values.chunks_exact(shape[1])) {
+                *to = row.iter().sum();
+            }
+            Ok(packed.into())
+        };
+        param.form(form, shape, pack).unwrap().into_f32().to_vec()
+    }
+
+    #[test]
+    fn a_form_belongs_to_the_sizes_it_was_packed_with() {
+        let values: Vec<f32> = (0..6_u8).map(f32::from).collect();
+        let param = Param::new(Shape::new(&[3, 2]), &values).unwrap();
+        let form = Form { name: "rows", params: [8, 0, 0, 0] };
+        assert_eq!(rows(&param, form, &[3, 2]), [1.0, 5.0, 9.0]);
+        let other = param.reshaped(Shape::new(&[2, 3]));
+        assert_eq!(rows(&other, form, &[2, 3]), [3.0, 12.0]);
+        // Both forms are there, in the memory that they share.
+        assert_eq!(param.forms(), [(form, 3), (form, 2)]);
+        assert_eq!(rows(&other, form, &[3, 2]), [1.0, 5.0, 9.0]);
+        assert_eq!(param.forms().len(), 2);
     }
 }

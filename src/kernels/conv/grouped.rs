@@ -116,7 +116,7 @@ impl Cut {
 
 fn form<const I: usize>(desc: &ConvDesc) -> Form {
     let cut = Cut::new(desc, Isa::ALL[I]);
-    Form { name: "grouped", params: [cut.isa.lanes(), cut.taps, 0, 0] }
+    Form { name: "grouped", params: [cut.isa.lanes(), cut.taps, cut.unit, desc.groups] }
 }
 
 /// Per unit, blocks of the vectors of a tile (the last may have fewer, and its last one be padded with

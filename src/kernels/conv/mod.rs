@@ -18,9 +18,11 @@ mod runs;
 mod stem;
 mod winograd;
 
+use std::sync::OnceLock;
+
 use crate::error::{Error, Result};
 use crate::simd::Isa;
-use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Values};
+use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Param, Shape, Values};
 
 use super::{Epilogue, Kernel};
 
@@ -81,6 +83,11 @@ impl ConvDesc {
         self.output.channels / self.groups
     }
 
+    /// The sizes of the weights: `[oc, ic / groups, kh, kw]`.
+    pub fn weight_shape(&self) -> Shape {
+        Shape::new(&[self.output.channels, self.group_inputs(), self.kernel[0], self.kernel[1]])
+    }
+
     /// Products in one output value: the length of its sum.
     pub fn depth(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.group_inputs()
@@ -128,13 +135,23 @@ pub struct Candidate {
     /// Whether it is a good choice for one that it accepts; may depend on the layer's shape alone, not on
     /// the batch, so that a picture's bits do not either.
     pub prefers: fn(&ConvDesc) -> bool,
-    /// Which packed form of the weights it reads.
+    /// Which packed form of the weights it reads; with their shape it says all that `pack` depends on.
     pub form: fn(&ConvDesc) -> Form,
     /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
     /// in float32.
     pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
     /// Makes the kernel for so many threads.
     pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Box<dyn Kernel>,
+}
+
+impl Candidate {
+    /// The weights of a convolution in the form that this candidate reads; packed once.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn packed(&self, desc: &ConvDesc, weight: &Param) -> Result<Packed> {
+        weight.form((self.form)(desc), desc.weight_shape(), |values| (self.pack)(desc, values))
+    }
 }
 
 /// `names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
@@ -189,9 +206,17 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
     lists.into_iter().flatten()
 }
 
+/// The candidate that the user forces. It is read once, as the instruction set is: plans are kept, and those
+/// that are must not differ from new ones.
+fn forced() -> Option<&'static str> {
+    static FORCED: OnceLock<Option<String>> = OnceLock::new();
+    let read = || Some(std::env::var_os(FORCE_VARIABLE)?.to_string_lossy().into_owned());
+    FORCED.get_or_init(read).as_deref()
+}
+
 /// Whether the user forces a candidate: then no two convolutions become one kernel.
 pub fn is_forced() -> bool {
-    std::env::var_os(FORCE_VARIABLE).is_some()
+    forced().is_some()
 }
 
 /// The candidate for a convolution on `isa`.
@@ -205,13 +230,12 @@ pub fn choose(desc: &ConvDesc, isa: Isa) -> Result<&'static Candidate> {
     // Our own portable kernels come last: no order of the list makes up for the lack of vectors.
     let usable = |isa: Isa| candidates().filter(move |c| c.isa == isa && (c.accepts)(desc));
     let all = || usable(isa).chain(usable(Isa::Portable));
-    if let Some(forced) = std::env::var_os(FORCE_VARIABLE) {
-        let forced = forced.to_string_lossy().into_owned();
+    if let Some(forced) = forced() {
         if candidates().all(|c| c.name != forced) {
             let names: Vec<_> = candidates().map(|c| c.name).collect();
             return Err(Error::Environment {
                 variable: FORCE_VARIABLE,
-                value: forced,
+                value: forced.to_owned(),
                 expected: format!("one of {}", names.join(", ")),
             });
         }
