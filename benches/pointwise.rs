@@ -82,7 +82,7 @@ fn convolution(filter: &str, size: usize, channels: usize, groups: usize, kernel
         }
         let packed = (candidate.pack)(&desc, Values::F32(&weights)).expect("memory");
         let epilogue = Epilogue::new(Some(&vector), Some(&vector), desc.activation).expect("memory");
-        let kernel = (candidate.prepare)(&desc, packed, epilogue, 1);
+        let kernel = (candidate.prepare)(&desc, packed, epilogue, 1).expect("memory");
         let time = time(&*kernel, &[desc.input.view()], desc.output.view());
         let floats = desc.input.view().shape.numel() + desc.output.view().shape.numel();
         report(kernel.name(), &case, time, 2 * desc.macs(), floats);
@@ -185,7 +185,13 @@ fn main() {
         let (input, output) = (map(1, 64, 112, 112), map(1, 64, 56, 56));
         for op in [PoolOp::Max, PoolOp::Average { include_padding: true, divisor: None }] {
             let desc = PoolDesc { input: input.feature_map(), output: output.feature_map(), op, window };
-            simple(&filter, "64@112 3x3/2", &*pool::prepare(&desc, isa, 1), &[input], output);
+            simple(
+                &filter,
+                "64@112 3x3/2",
+                &*pool::prepare(&desc, isa, 1).expect("memory"),
+                &[input],
+                output,
+            );
         }
         // A global average that slides over the map of a large picture, without and with a dilation.
         for (kernel, dilation) in [(3, 1), (5, 1), (7, 1), (13, 1), (13, 8)] {
@@ -198,7 +204,7 @@ fn main() {
             let op = PoolOp::Average { include_padding: false, divisor: None };
             let desc = PoolDesc { input: input.feature_map(), output: output.feature_map(), op, window };
             let case = format!("1000@{height}x{width} {kernel}x{kernel} d{dilation}");
-            simple(&filter, &case, &*pool::prepare(&desc, isa, 1), &[input], output);
+            simple(&filter, &case, &*pool::prepare(&desc, isa, 1).expect("memory"), &[input], output);
         }
         let (input, output) = (map(1, 2048, 7, 7), map(1, 2048, 1, 1));
         let desc = PoolDesc {
@@ -207,7 +213,7 @@ fn main() {
             op: PoolOp::Average { include_padding: true, divisor: None },
             window: PoolWindow::Adaptive,
         };
-        simple(&filter, "2048@7 global", &*pool::prepare(&desc, isa, 1), &[input], output);
+        simple(&filter, "2048@7 global", &*pool::prepare(&desc, isa, 1).expect("memory"), &[input], output);
 
         let x = map(1, 256, 28, 28);
         let gate = map(1, 256, 1, 1);

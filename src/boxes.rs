@@ -34,9 +34,14 @@ pub fn nms(
 ) -> Result<Vec<usize>> {
     check(boxes, scores, classes, iou_threshold)?;
     let threshold = largest_f32_up_to(iou_threshold);
-    let mut order: Vec<usize> = (0..boxes.len()).collect();
+    let mut order = room(boxes.len())?;
+    order.extend(0..boxes.len());
     // No score is NaN, so this is a total order.
-    order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(std::cmp::Ordering::Equal));
+    // By the place too, so that it is the order of a stable sort, without that one's memory.
+    order.sort_unstable_by(|&a, &b| {
+        let by_score = scores[b].partial_cmp(&scores[a]).unwrap_or(std::cmp::Ordering::Equal);
+        by_score.then(a.cmp(&b))
+    });
 
     let mut kept: HashMap<i64, Kept> = HashMap::new();
     let mut work = 0;
@@ -45,10 +50,12 @@ pub fn nms(
     let mut result = Vec::new();
     for i in order {
         let class = classes.map_or(0, |classes| classes[i]);
+        kept.try_reserve(1).map_err(|_| no_memory(boxes.len()))?;
         let rivals = kept.entry(class).or_default();
         let (suppressed, compared) = rivals.suppress(boxes[i], threshold);
         if !suppressed {
-            rivals.push(boxes[i]);
+            rivals.push(boxes[i])?;
+            result.try_reserve(1).map_err(|_| no_memory(boxes.len()))?;
             result.push(i);
         }
         work += compared;
@@ -60,6 +67,16 @@ pub fn nms(
         }
     }
     Ok(result)
+}
+
+fn room<T>(len: usize) -> Result<Vec<T>> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(len).map_err(|_| no_memory(len))?;
+    Ok(vector)
+}
+
+fn no_memory(boxes: usize) -> Error {
+    Error::OutOfMemory { bytes: boxes.saturating_mul(size_of::<usize>()), what: "the order of the boxes" }
 }
 
 fn check(boxes: &[[f32; 4]], scores: &[f32], classes: Option<&[i64]>, iou_threshold: f64) -> Result<()> {
@@ -121,9 +138,10 @@ struct Block {
 }
 
 impl Kept {
-    fn push(&mut self, [x0, y0, x1, y1]: [f32; 4]) {
+    fn push(&mut self, [x0, y0, x1, y1]: [f32; 4]) -> Result<()> {
         if self.blocks.is_empty() || self.len == BLOCK {
             let unused = [f32::NAN; BLOCK];
+            self.blocks.try_reserve(1).map_err(|_| no_memory(self.blocks.len() * BLOCK))?;
             self.blocks.push(Block { x0: unused, y0: unused, x1: unused, y1: unused, area: unused });
             self.len = 0;
         }
@@ -135,6 +153,7 @@ impl Kept {
         block.y1[at] = y1;
         block.area[at] = area([x0, y0, x1, y1]);
         self.len += 1;
+        Ok(())
     }
 
     /// Whether one of them overlaps this box by more than `threshold`, and how many blocks were looked at.

@@ -6,6 +6,10 @@ use crate::tensor::Shape;
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What to do about an error that is not the caller's.
+const REPORT: &str = "this is a bug in rvision: please report it, with the model and the input's shape, at \
+                      https://github.com/rvision/rvision/issues";
+
 /// Everything that can go wrong below Python.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,13 +159,17 @@ pub enum Error {
 
     // --- running ----------------------------------------------------------------------
     /// A kernel panicked on a worker thread; the pool stays usable.
-    #[error(
-        "{step}: internal error while running: {message}; please report it with the model and the input's shape"
-    )]
+    #[error("{step}: internal error while running: {message}; {REPORT}")]
     WorkerPanic {
         /// The plan's step.
         step: String,
         /// The panic's message.
+        message: String,
+    },
+    /// A panic anywhere else.
+    #[error("internal error: {message}; {REPORT}")]
+    Panic {
+        /// Its message.
         message: String,
     },
     /// The caller asked to stop (Ctrl-C).

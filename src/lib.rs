@@ -19,8 +19,9 @@
 //! error ◀ tensor ◀ formats
 //!         tensor ◀ simd ◀ kernels
 //!         tensor ◀ graph                  (descriptors, no kernels)
+//!         panics ◀ threads
 //!         graph, kernels, threads ◀ plan
-//!         plan, graph, formats, tensor, boxes ◀ python
+//!         plan, graph, formats, tensor, boxes, panics ◀ python
 //! ```
 //!
 //! A test (`tests/rooms.rs`) reads the `use` lines and holds the crate to this picture.
@@ -35,6 +36,7 @@ pub mod error;
 pub mod formats;
 pub mod graph;
 pub mod kernels;
+pub mod panics;
 pub mod plan;
 pub mod simd;
 pub mod tensor;

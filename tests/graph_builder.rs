@@ -162,28 +162,51 @@ fn sizes_beyond_memory_are_errors_and_not_overflows() {
         vec![],
     );
     assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
-    let said = complaint(
-        &[1, 1, 4, 4],
-        Op::Conv2d(Conv2d {
-            stride: [1, 1],
-            padding: ConvPadding::Explicit([big; 4]),
-            dilation: [1, 1],
-            groups: 1,
-        }),
-        vec![param(&[1, 1, 3, 3]), None],
+    let conv = |stride: usize, padding: ConvPadding, dilation: usize| {
+        let op = Op::Conv2d(Conv2d { stride: [stride; 2], padding, dilation: [dilation; 2], groups: 1 });
+        complaint(&[1, 1, 4, 4], op, vec![param(&[1, 1, 3, 3]), None])
+    };
+    let around = |size: usize| ConvPadding::Explicit([size; 4]);
+    const MOST: usize = i32::MAX as usize;
+    assert_eq!(
+        conv(1, around(big), 1),
+        format!("layer1.0.node: padding must be at most {MOST}, got {:?}", [big; 4])
     );
-    assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
-    let said = complaint(
-        &[1, 1, 4, 4],
-        Op::Conv2d(Conv2d {
-            stride: [1, 1],
-            padding: ConvPadding::SameUpper,
-            dilation: [usize::MAX, usize::MAX],
-            groups: 1,
-        }),
-        vec![param(&[1, 1, 3, 3]), None],
+    assert_eq!(
+        conv(1, ConvPadding::SameUpper, usize::MAX),
+        format!("layer1.0.node: dilation must be at most {MOST}, got {:?}", [usize::MAX; 2])
     );
-    assert!(said.contains("is larger than the padded input"), "{said}");
+    assert_eq!(
+        conv(big, around(0), 1),
+        format!("layer1.0.node: stride must be at most {MOST}, got {:?}", [big; 2])
+    );
+    assert!(conv(1, around(0), MOST).contains("is larger than the padded input"));
+    // As few results as you like, but kernels may copy what is around the picture.
+    let said = conv(MOST, around(MOST), 1);
+    assert!(
+        said.starts_with("layer1.0.node: padding must be such that the padded input [1, 1, 42949672"),
+        "{said}"
+    );
+    let said = complaint(&[1, 1, 4, 4], Op::MaxPool2d(window(1 << 40, 1, 0)), vec![]);
+    assert!(said.starts_with(&format!("layer1.0.node: kernel_size must be at most {MOST}")), "{said}");
+    let size = Op::LocalResponseNorm { size: 1 << 40, alpha: 1.0, beta: 1.0, k: 1.0 };
+    let said = complaint(&[1, 1, 4, 4], size, vec![]);
+    assert_eq!(said, format!("layer1.0.node: size must be at most {MOST}, got {}", 1_u64 << 40));
+    for sizes in [[1 << 40, 1 << 30], [1 << 62, 1 << 62], [i64::MAX, i64::MAX]] {
+        let said = complaint(&[1, 1], Op::Expand { sizes: sizes.to_vec() }, vec![]);
+        assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
+        let said = complaint(&[1, 16], Op::Reshape { dims: sizes.to_vec() }, vec![]);
+        assert!(said.contains("cannot become"), "{said}");
+        let said = complaint(&[1, 16], Op::Unflatten { dim: 1, sizes: sizes.to_vec() }, vec![]);
+        assert!(said.contains("sizes must be of 16 elements"), "{said}");
+    }
+}
+
+#[test]
+fn a_step_beyond_a_dimension_takes_its_first_index() {
+    let (mut builder, x) = with_input(&[2, 6]);
+    let slice = builder.slice("slice", x, 1, [Some(2), None], usize::MAX).unwrap();
+    assert_eq!(builder.shape(slice).unwrap(), Shape::new(&[2, 1]));
 }
 
 #[test]

@@ -11,11 +11,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &["error"]),
     ("formats", &["error", "tensor"]),
     ("simd", &["error", "tensor"]),
-    ("threads", &["error"]),
+    ("panics", &[]),
+    ("threads", &["error", "panics"]),
     ("kernels", &["error", "tensor", "simd"]),
     ("graph", &["error", "tensor"]),
     ("plan", &["error", "tensor", "simd", "threads", "kernels", "graph"]),
-    ("python", &["error", "boxes", "tensor", "simd", "threads", "graph", "plan", "formats"]),
+    ("python", &["error", "boxes", "tensor", "simd", "threads", "graph", "plan", "formats", "panics"]),
 ];
 
 /// Files that may contain `unsafe` code.
@@ -90,4 +91,57 @@ fn unsafe_stays_in_its_places() {
             assert!(allowed || !found, "src/{file}:{}: unsafe", number + 1);
         }
     }
+}
+
+/// What Python may call comes through `guarded`: a panic must not leave as `PanicException`.
+#[test]
+fn python_enters_through_the_guard() {
+    // Calls that only look at what is there.
+    const HARMLESS: &[&str] = &[
+        "shape",
+        "dtype",
+        "forms",
+        "reshaped",
+        "__array_interface__",
+        "__repr__",
+        "node_names",
+        "describe",
+        "window",
+        "stride",
+        "native_stride",
+        "receptive_field",
+        "nodes",
+        "output",
+        "path",
+        "format",
+        "header",
+        "refused_globals",
+        "key",
+        "alternatives",
+        "tensors",
+        "build_info",
+    ];
+    // Of the builder's own, which call the guard; and constructors.
+    let guards = ["guarded(", "self.add(", "self.adding(", "graph::GraphBuilder::new()", "self::size("];
+    let mut seen = 0;
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("python/")) {
+        let marked = ["#[pymethods]", "#[pyfunction"];
+        for (at, _) in marked.iter().flat_map(|mark| text.match_indices(mark)) {
+            let rest = &text[at..];
+            let function = rest.starts_with("#[pyfunction");
+            // A block of methods ends at the next line that is a brace alone, and so does a function.
+            let block = &rest[..rest.find("\n}\n").unwrap_or(rest.len())];
+            let starts: Vec<usize> = block.match_indices("fn ").map(|(at, _)| at).collect();
+            for (i, &start) in starts.iter().enumerate().take(if function { 1 } else { starts.len() }) {
+                let end = if function { block.len() } else { *starts.get(i + 1).unwrap_or(&block.len()) };
+                let body = &block[start..end];
+                let name: String =
+                    body[3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let held = guards.iter().any(|guard| body.contains(guard));
+                assert!(held || HARMLESS.contains(&name.as_str()), "src/{file}: {name} is not guarded");
+                seen += usize::from(held);
+            }
+        }
+    }
+    assert!(seen > 50, "{seen} guarded entries");
 }

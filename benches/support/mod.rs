@@ -58,7 +58,7 @@ impl Prepared {
             Packed::from(copy)
         };
         let kernels: Vec<Box<dyn Kernel>> = (0..copies(packed.bytes()))
-            .map(|_| (candidate.prepare)(desc, copy(&packed), epilogue.clone(), threads))
+            .map(|_| (candidate.prepare)(desc, copy(&packed), epilogue.clone(), threads).expect("memory"))
             .collect();
         let mut input = buffer(desc.input.view().end());
         // Half of them zero, as behind a ReLU: some kernels leave zeros out.

@@ -13,6 +13,7 @@ from rvision._rvision import __version__
 from rvision.errors import (
     ArgumentError,
     DownloadError,
+    InternalError,
     RVisionError,
     ShapeError,
     StateDictError,
@@ -59,6 +60,7 @@ __all__ = [
     "DownloadError",
     "Ensemble",
     "Evaluation",
+    "InternalError",
     "Profile",
     "ProfileRow",
     "RVisionError",

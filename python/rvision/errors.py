@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = [
     "ArgumentError",
     "DownloadError",
+    "InternalError",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -37,6 +38,10 @@ class StateDictError(RVisionError, RuntimeError):
 
 class UnsupportedError(RVisionError, NotImplementedError):
     """Something that torch does and rvision does not."""
+
+
+class InternalError(RVisionError, RuntimeError):
+    """A fault of rvision's own, which the message asks to report. Later calls are not harmed by it."""
 
 
 class DownloadError(RVisionError, OSError):

@@ -4,7 +4,11 @@
 use crate::error::{Error, Result};
 use crate::tensor::{Activation, Shape};
 
-use super::{Conv2d, Node, Op, Window};
+use super::{Conv2d, ConvPadding, Node, Op, Window};
+
+/// The largest kernel, stride, padding, dilation and window: as in torch's pools, and far above any map. So
+/// sums and products of two of them do not overflow.
+const MOST: usize = i32::MAX as usize;
 
 /// Check a node's attributes and parameters.
 pub(super) fn check(node: &Node) -> Result<()> {
@@ -25,7 +29,7 @@ pub(super) fn check(node: &Node) -> Result<()> {
         Op::AdaptiveAvgPool2d { output } | Op::AdaptiveMaxPool2d { output } => {
             check.is("output_size", "positive, or None", output, !output.contains(&Some(0)))
         }
-        Op::LocalResponseNorm { size, .. } => check.is("size", "positive", size, *size > 0),
+        Op::LocalResponseNorm { size, .. } => check.sizes("size", 1, [*size]),
         Op::Mean { dims, .. } => check.distinct("dim", dims),
         Op::LayerNorm { shape, eps } => {
             check.is("normalized_shape", "at least one size", shape, !shape.is_empty())?;
@@ -97,6 +101,20 @@ impl Check<'_> {
         })
     }
 
+    /// Whether all are between `least` and [`MOST`].
+    fn sizes<const N: usize>(&self, attribute: &'static str, least: usize, found: [usize; N]) -> Result<()> {
+        let expected = match found.iter().find(|size| !(least..=MOST).contains(size)) {
+            None => return Ok(()),
+            Some(&size) if size > MOST => format!("at most {MOST}"),
+            Some(_) => "positive".into(),
+        };
+        if N == 1 {
+            self.is(attribute, &expected, found[0], false)
+        } else {
+            self.is(attribute, &expected, found, false)
+        }
+    }
+
     fn distinct(&self, attribute: &'static str, dims: &[usize]) -> Result<()> {
         let repeated = (1..dims.len()).any(|i| dims[..i].contains(&dims[i]));
         self.is(attribute, "without repetition", dims, !repeated)
@@ -143,9 +161,12 @@ impl Check<'_> {
     }
 
     fn conv2d(&self, conv: &Conv2d) -> Result<()> {
-        self.is("stride", "positive", conv.stride, conv.stride.iter().all(|&s| s > 0))?;
-        self.is("dilation", "positive", conv.dilation, conv.dilation.iter().all(|&d| d > 0))?;
-        self.is("groups", "positive", conv.groups, conv.groups > 0)?;
+        self.sizes("stride", 1, conv.stride)?;
+        self.sizes("dilation", 1, conv.dilation)?;
+        if let ConvPadding::Explicit(sides) = conv.padding {
+            self.sizes("padding", 0, sides)?;
+        }
+        self.sizes("groups", 1, [conv.groups])?;
         self.param_is(0, "(out_channels, in_channels / groups, height, width), none of them 0", |shape| {
             shape.rank() == 4 && !shape.contains(&0)
         })?;
@@ -186,9 +207,9 @@ impl Check<'_> {
     }
 
     fn window(&self, window: &Window) -> Result<()> {
-        self.is("kernel_size", "positive", window.kernel, window.kernel.iter().all(|&k| k > 0))?;
-        self.is("stride", "positive", window.stride, window.stride.iter().all(|&s| s > 0))?;
-        self.is("dilation", "positive", window.dilation, window.dilation.iter().all(|&d| d > 0))?;
+        self.sizes("kernel_size", 1, window.kernel)?;
+        self.sizes("stride", 1, window.stride)?;
+        self.sizes("dilation", 1, window.dilation)?;
         let half = window.kernel.map(|k| k / 2);
         self.is(
             "padding",

@@ -189,14 +189,31 @@ impl Infer<'_> {
             return Err(self.channels("weight", "channels", channels, c, x));
         }
         let kernel = [weight[2], weight[3]];
-        let Some((_, [oh, ow])) = conv_geometry(conv, kernel, [h, w]) else {
+        let Some((around, [oh, ow])) = conv_geometry(conv, kernel, [h, w]) else {
             let padding = match conv.padding {
                 ConvPadding::Explicit(sides) => sides,
                 ConvPadding::SameUpper => [0; 4],
             };
             return Err(self.window_too_large(kernel, conv.dilation, padding, x));
         };
+        self.padded(x, around)?;
         self.shape(&[n, weight[0], oh, ow])
+    }
+
+    /// Whether a map with zeros around it could be stored, as some kernels do.
+    fn padded(&self, x: Shape, sides: [usize; 4]) -> Result<()> {
+        let [top, left, bottom, right] = sides;
+        let beyond =
+            |size: usize, before: usize, after: usize| size.saturating_add(before).saturating_add(after);
+        let dims = [x[0], x[1], beyond(x[2], top, bottom), beyond(x[3], left, right)];
+        match Shape::try_new(&dims) {
+            Some(_) => Ok(()),
+            None => Err(self.attribute(
+                "padding",
+                format!("such that the padded input {dims:?} fits memory"),
+                sides,
+            )),
+        }
     }
 
     fn linear(&self, x: Shape) -> Result<Shape> {

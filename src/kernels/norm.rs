@@ -28,6 +28,13 @@ pub struct LocalResponseNormDesc {
     pub k: f32,
 }
 
+impl LocalResponseNormDesc {
+    /// Channels of the window that is summed: a larger one sees them all from each of them.
+    fn window(&self) -> usize {
+        self.size.min(2 * self.input.channels)
+    }
+}
+
 /// `(x - mean) / sqrt(variance + epsilon) * weight + bias` over each pixel's channels: torch's
 /// `LayerNorm` over the last dimension, and `ConvNeXt`'s `LayerNorm2d`. A matrix of rows is a map
 /// of 1x1 pixels.
@@ -166,7 +173,7 @@ impl Kernel for Norm {
         match &self.rule {
             // The squares of a pixel between zeros, so that windows need no edges, and a vector more.
             Rule::LocalResponse(desc, _) => {
-                ScratchSize { shared: 0, local: desc.size + desc.input.channels + 2 * self.isa.lanes() }
+                ScratchSize { shared: 0, local: desc.window() + desc.input.channels + 2 * self.isa.lanes() }
             }
             Rule::Layer { .. } | Rule::Length { .. } => ScratchSize::default(),
         }
@@ -200,7 +207,7 @@ impl Vectorized for Pixels<'_> {
         let Norm { input, output, rule, .. } = self.norm;
         let [height, width] = [input.height, input.width];
         if let Rule::LocalResponse(desc, _) = rule {
-            for i in 0..desc.size + input.channels + 2 * S::LANES {
+            for i in 0..desc.window() + input.channels + 2 * S::LANES {
                 // SAFETY: the scratch has this size.
                 unsafe { *self.scratch.add(i) = 0.0 };
             }
@@ -228,7 +235,7 @@ impl Vectorized for Pixels<'_> {
 ///
 /// # Safety
 /// `from` must be valid for reading the channels, `to` for writing them, `squares` for
-/// `size + channels + 2 * LANES` floats.
+/// `window + channels + 2 * LANES` floats.
 #[inline(always)]
 unsafe fn local_response<S: Simd>(
     s: S,
@@ -239,7 +246,7 @@ unsafe fn local_response<S: Simd>(
     squares: *mut f32,
 ) {
     let channels = desc.input.channels;
-    let before = desc.size / 2;
+    let before = desc.window() / 2;
     for c in (0..channels).step_by(S::LANES) {
         let n = S::LANES.min(channels - c);
         // SAFETY: n channels are left from c on; behind them is room for a vector. Its other lanes
@@ -253,8 +260,8 @@ unsafe fn local_response<S: Simd>(
     for c in (0..channels).step_by(S::LANES) {
         let n = S::LANES.min(channels - c);
         let mut sum = s.zero();
-        for i in 0..desc.size {
-            // SAFETY: c + i + LANES is at most channels + LANES + size.
+        for i in 0..desc.window() {
+            // SAFETY: c + i + LANES is at most channels + LANES + the window.
             sum = s.add(sum, unsafe { s.load(squares.add(c + i)) });
         }
         let base = s.fma(sum, s.splat(factor), s.splat(desc.k));

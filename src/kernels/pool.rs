@@ -10,8 +10,9 @@ mod separable;
 use super::conv::Padding;
 use super::math::maximum;
 use super::{Io, Kernel, Scratch, chunks_for, even_range};
+use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::FeatureMap;
+use crate::tensor::{FeatureMap, reserved};
 
 /// What a window becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,12 +65,15 @@ pub struct PoolDesc {
 ///
 /// # Panics
 /// If pictures or channels differ between input and output, or the channels are not dense.
-pub fn prepare(desc: &PoolDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn prepare(desc: &PoolDesc, isa: Isa, threads: usize) -> Result<Box<dyn Kernel>> {
     let (x, y) = (&desc.input, &desc.output);
     assert_eq!([x.batch, x.channels], [y.batch, y.channels], "a pool keeps pictures and channels");
     assert!(x.channels_last() && y.channels_last(), "a pool needs dense channels");
     if separable::pays(desc) {
-        return Box::new(separable::Separable::new(desc, isa, threads));
+        return Ok(Box::new(separable::Separable::new(desc, isa, threads)?));
     }
     let rows = y.batch * y.height;
     let pixels = rows * y.width;
@@ -80,8 +84,8 @@ pub fn prepare(desc: &PoolDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
         chunks_for(usize::MAX, threads).div_ceil(rows).min(y.channels.div_ceil(CHANNEL_BLOCK)).max(1)
     };
     let phases = if pixels * y.channels == 0 { vec![] } else { vec![chunks_for(rows * blocks, threads)] };
-    let axes = std::array::from_fn(|i| Axis::new(desc, i));
-    Box::new(Pool { desc: *desc, axes, blocks, phases, isa })
+    let axes = [Axis::new(desc, 0)?, Axis::new(desc, 1)?];
+    Ok(Box::new(Pool { desc: *desc, axes, blocks, phases, isa }))
 }
 
 /// Channels that are worth another thread: two cache lines a pixel.
@@ -104,20 +108,21 @@ struct Axis {
 
 impl Axis {
     /// The vertical axis for `i` = 0, the horizontal one for 1.
-    fn new(desc: &PoolDesc, i: usize) -> Self {
+    fn new(desc: &PoolDesc, i: usize) -> Result<Self> {
         let size = [desc.input.height, desc.input.width][i];
         let out = [desc.output.height, desc.output.width][i];
+        let mut spans = reserved(out, "where a pool's windows lie")?;
         let PoolWindow::Sliding { kernel, stride, dilation, padding } = desc.window else {
-            let spans = (0..out).map(|o| {
+            spans.extend((0..out).map(|o| {
                 let (first, end) = (o * size / out, ((o + 1) * size).div_ceil(out));
                 Span { first, taps: end - first, divisor: (end - first) as f32 }
-            });
-            return Self { spans: spans.collect(), dilation: 1 };
+            }));
+            return Ok(Self { spans, dilation: 1 });
         };
         let (kernel, stride, dilation) = (kernel[i], stride[i], dilation[i]);
         let [before, after] = [[padding.top, padding.bottom], [padding.left, padding.right]][i];
         let include_padding = matches!(desc.op, PoolOp::Average { include_padding: true, .. });
-        let spans = (0..out).map(|o| {
+        spans.extend((0..out).map(|o| {
             let start = o * stride;
             let skipped = before.saturating_sub(start).div_ceil(dilation).min(kernel);
             let first = start + skipped * dilation;
@@ -129,8 +134,8 @@ impl Axis {
             // Without taps the place does not matter, but it must be one.
             let first = if taps == 0 { 0 } else { first - before };
             Span { first, taps, divisor: divisor as f32 }
-        });
-        Self { spans: spans.collect(), dilation }
+        }));
+        Ok(Self { spans, dilation })
     }
 }
 

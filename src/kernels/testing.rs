@@ -313,7 +313,7 @@ impl ConvProblem {
             Packed::F32(_) => candidate.name.to_owned(),
             Packed::F16(_) => candidate.name.replace("f32_", "f32_f16w_"),
         };
-        let kernel = (candidate.prepare)(&self.desc, packed, self.epilogue(), threads);
+        let kernel = (candidate.prepare)(&self.desc, packed, self.epilogue(), threads).unwrap();
         assert_eq!(kernel.name(), name);
         self.run_kernel(&*kernel, filled(self.desc.input, self.seed))
     }

@@ -63,7 +63,7 @@ impl Compiler<'_> {
         let packed = part.packed(&desc.conv, weight)?;
         let values = desc.conv.input_read() + to.view.distinct();
         let cost = Cost { macs: desc.conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
-        let kernel = desc.prepare(part, packed, weights::epilogue(self.node(inner))?, self.threads);
+        let kernel = desc.prepare(part, packed, weights::epilogue(self.node(inner))?, self.threads)?;
         self.costed_step(&node.name, cost, kernel, &[from], to);
         Ok(to)
     }

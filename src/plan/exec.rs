@@ -3,7 +3,7 @@
 use super::{Operand, Plan, Storage};
 use crate::error::{Error, Result};
 use crate::kernels::{Io, Scratch};
-use crate::tensor::{AlignedBuf, Shape};
+use crate::tensor::{AlignedBuf, Shape, check_room};
 use crate::threads::{Phase, Pool, Work};
 
 /// More operands than any kernel reads.
@@ -21,7 +21,7 @@ impl Workspace {
     /// Make room for `plan`.
     fn fit(&mut self, plan: &Plan) -> Result<()> {
         fit(&mut self.arena, plan.arena, "a network's intermediate values")?;
-        fit(&mut self.local, plan.local * plan.threads, "the kernels' scratch memory")
+        fit(&mut self.local, plan.local.saturating_mul(plan.threads), "the kernels' scratch memory")
     }
 
     /// Floats held.
@@ -118,6 +118,9 @@ impl Plan {
         check("input", &self.inputs, inputs.iter().map(|a| a.len()))?;
         check("output", &self.outputs, outputs.iter().map(|a| a.len()))?;
         assert_eq!(self.threads, pool.threads(), "a plan made for another pool");
+        let arrays = inputs.iter().map(|a| a.len()).chain(outputs.iter().map(|a| a.len())).sum::<usize>();
+        let bytes = self.workspace_bytes().saturating_add(arrays * size_of::<f32>());
+        check_room(bytes, "a network's inputs, outputs and intermediate values together")?;
         workspace.fit(self)?;
         Ok(Run {
             plan: self,

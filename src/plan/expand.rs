@@ -103,7 +103,7 @@ impl Compiler<'_> {
         let cost = cost(&descs, &packed, None);
         let packed = <[_; 2]>::try_from(packed).expect("two");
         let epilogues = [weights::epilogue(self.node(inner))?, weights::epilogue(node)?];
-        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads);
+        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
         self.costed_step(&node.name, cost, kernel, &[from], to);
         Ok(to)
     }
@@ -135,7 +135,7 @@ impl Compiler<'_> {
             residual.filter(|residual| residual.storage != from.storage || residual.view != from.view);
         let cost = cost(&descs, &packed, other);
         let epilogues = ids.iter().map(|&id| weights::epilogue(self.node(id))).collect::<Result<_>>()?;
-        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads);
+        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);
         Ok(to)
@@ -157,7 +157,7 @@ fn cost(descs: &[&ConvDesc], packed: &[Packed], residual: Option<Place>) -> Cost
         + descs[descs.len() - 1].output.view().distinct()
         + residual.map_or(0, |residual| residual.view.distinct());
     Cost {
-        macs: descs.iter().map(|desc| desc.macs()).sum(),
+        macs: descs.iter().fold(0, |sum, desc| sum.saturating_add(desc.macs())),
         bytes: values * size_of::<f32>() + packed.iter().map(Packed::bytes).sum::<usize>(),
     }
 }

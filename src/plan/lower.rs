@@ -95,17 +95,17 @@ impl Compiler<'_> {
             Op::Linear => self.linear(id)?,
             Op::Concat { dim } => self.concat(id, *dim),
             Op::MaxPool2d(_) if self.is_inner(node.inputs[0]) => self.conv_pool(id)?,
-            Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window)),
+            Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window))?,
             Op::AvgPool2d { window, count_include_pad, divisor_override } => {
                 let divisor = divisor_override.map(|d| i64::try_from(d).unwrap_or(i64::MAX));
                 let op = PoolOp::Average { include_padding: *count_include_pad, divisor };
-                self.pool(id, op, sliding(window))
+                self.pool(id, op, sliding(window))?
             }
             Op::AdaptiveAvgPool2d { .. } => {
                 let op = PoolOp::Average { include_padding: false, divisor: None };
-                self.pool(id, op, PoolWindow::Adaptive)
+                self.pool(id, op, PoolWindow::Adaptive)?
             }
-            Op::AdaptiveMaxPool2d { .. } => self.pool(id, PoolOp::Max, PoolWindow::Adaptive),
+            Op::AdaptiveMaxPool2d { .. } => self.pool(id, PoolOp::Max, PoolWindow::Adaptive)?,
             Op::Activation(activation) => {
                 let from = input(self, 0);
                 let layout = self.pointwise_layout(id, from.view);
@@ -276,7 +276,7 @@ impl Compiler<'_> {
         let residual_values = residual.map_or(0, |r| r.view.distinct());
         let bytes = (values + residual_values) * size_of::<f32>() + packed.bytes();
         let cost = Cost { macs: desc.macs(), bytes };
-        let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads);
+        let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);
         Ok(to)
@@ -296,15 +296,15 @@ impl Compiler<'_> {
         whole
     }
 
-    fn pool(&mut self, id: NodeId, op: PoolOp, window: PoolWindow) -> Place {
+    fn pool(&mut self, id: NodeId, op: PoolOp, window: PoolWindow) -> Result<Place> {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
         let from = self.channels_last(&node.name, from);
         let to = self.target(id, self.layout(id));
         let desc =
             pool::PoolDesc { input: from.view.feature_map(), output: to.view.feature_map(), op, window };
-        self.step(&node.name, pool::prepare(&desc, self.isa, self.threads), &[from], to);
-        to
+        self.step(&node.name, pool::prepare(&desc, self.isa, self.threads)?, &[from], to);
+        Ok(to)
     }
 
     fn per_channel(&mut self, id: NodeId) -> (Place, Place, elementwise::ChannelDesc) {

@@ -108,6 +108,7 @@ impl Plan {
 
     /// Bytes that one run needs besides weights, inputs and outputs.
     pub fn workspace_bytes(&self) -> usize {
-        (self.arena + self.threads * self.local) * size_of::<f32>()
+        let floats = self.arena.saturating_add(self.threads.saturating_mul(self.local));
+        floats.saturating_mul(size_of::<f32>())
     }
 }

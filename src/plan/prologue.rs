@@ -104,7 +104,7 @@ impl Compiler<'_> {
             _ => Prologue::Gate { image_stride: gate.expect("its factors").view.strides[0] },
         };
         let epilogue = weights::epilogue(node)?;
-        let kernel = PrologueDesc { conv, prologue }.prepare(packed, epilogue, self.isa, self.threads);
+        let kernel = PrologueDesc { conv, prologue }.prepare(packed, epilogue, self.isa, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).chain(gate).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);
         Ok(to)

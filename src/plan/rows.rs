@@ -185,7 +185,7 @@ impl Compiler<'_> {
         let operands: Vec<Place> = [query, key, value].into_iter().chain(mask).collect();
         let keys = key.view.shape[rank - 2];
         let width = to.view.shape[rank - 1].max(1);
-        let macs = to.view.shape.numel() / width * keys * (depth + width);
+        let macs = (to.view.shape.numel() / width).saturating_mul(keys).saturating_mul(depth + width);
         self.product_step(&node.name, macs, kernel, &operands, to);
         to
     }
@@ -200,7 +200,13 @@ impl Compiler<'_> {
         let desc = matmul::MatMulDesc { left: left.view, right: right.view, output: to.view };
         let kernel = matmul::prepare(&desc, self.isa, self.threads);
         let depth = left.view.shape.last().copied().unwrap_or(1);
-        self.product_step(&node.name, to.view.shape.numel() * depth, kernel, &[left, right], to);
+        self.product_step(
+            &node.name,
+            to.view.shape.numel().saturating_mul(depth),
+            kernel,
+            &[left, right],
+            to,
+        );
         to
     }
 

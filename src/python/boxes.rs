@@ -1,8 +1,10 @@
 //! Boxes on pictures.
 
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use super::errors::interruptible;
+use super::guard::{guarded, zeros};
 use crate::boxes;
 use crate::error::Error;
 
@@ -18,30 +20,29 @@ pub fn nms<'py>(
     scores: PyReadonlyArray1<'py, f32>,
     iou_threshold: f64,
     classes: Option<PyReadonlyArray1<'py, i64>>,
-) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let layout = |what: &str| Error::Input {
-        what: format!("nms: {what}"),
-        expected: "an aligned, C-contiguous array, (N, 4) for boxes".into(),
-        found: "another one".into(),
-    };
-    // `as_slice` alone would take Fortran's order too.
-    let contiguous = boxes.is_c_contiguous() && boxes.shape()[1] == 4;
-    let corners = if contiguous { boxes.as_slice().ok() } else { None }.ok_or_else(|| layout("boxes"))?;
-    let (corners, _) = corners.as_chunks::<4>();
-    let scores = scores.as_slice().map_err(|_| layout("scores"))?;
-    let classes = match &classes {
-        Some(classes) => Some(classes.as_slice().map_err(|_| layout("classes"))?),
-        None => None,
-    };
-    let mut signal = None;
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path has one lifetime only")]
-    let mut interrupted = || {
-        signal = Python::attach(|py| py.check_signals()).err();
-        signal.is_some()
-    };
-    let kept = py.detach(|| boxes::nms(corners, scores, classes, iou_threshold, &mut interrupted));
-    match signal {
-        Some(raised) => Err(raised),
-        None => Ok(PyArray1::from_iter(py, kept?.into_iter().map(|i| i as i64))),
-    }
+) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
+    guarded(|| {
+        let layout = |what: &str| Error::Input {
+            what: format!("nms: {what}"),
+            expected: "an aligned, C-contiguous array, (N, 4) for boxes".into(),
+            found: "another one".into(),
+        };
+        // `as_slice` alone would take Fortran's order too.
+        let contiguous = boxes.is_c_contiguous() && boxes.shape()[1] == 4;
+        let corners = if contiguous { boxes.as_slice().ok() } else { None }.ok_or_else(|| layout("boxes"))?;
+        let (corners, _) = corners.as_chunks::<4>();
+        let scores = scores.as_slice().map_err(|_| layout("scores"))?;
+        let classes = match &classes {
+            Some(classes) => Some(classes.as_slice().map_err(|_| layout("classes"))?),
+            None => None,
+        };
+        let kept = interruptible(py, |interrupted| {
+            boxes::nms(corners, scores, classes, iou_threshold, interrupted)
+        })?;
+        let array = zeros::<i64>(py, &[kept.len()], "the boxes to keep")?;
+        for (to, &place) in array.readwrite().as_slice_mut()?.iter_mut().zip(&kept) {
+            *to = place as i64;
+        }
+        Ok::<_, PyErr>(array)
+    })
 }

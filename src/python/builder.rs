@@ -7,6 +7,7 @@ use pyo3::types::PyTuple;
 
 use super::dense::DenseGraph;
 use super::graph::{Graph, Workspaces};
+use super::guard::{Whole, guarded};
 use super::param::Parameter;
 use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
@@ -15,8 +16,8 @@ use crate::tensor::{Activation, Param, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
-type Pair = (i64, i64);
-type Sides = (i64, i64, i64, i64);
+type Pair = (Whole, Whole);
+type Sides = (Whole, Whole, Whole, Whole);
 
 /// A convolution's padding: top, left, bottom, right; or TensorFlow's rule by name.
 #[derive(FromPyObject)]
@@ -43,14 +44,25 @@ impl GraphBuilder {
         op: Op,
         inputs: &[usize],
         params: Vec<Option<Arc<Param>>>,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let inputs: Vec<_> = inputs.iter().copied().map(NodeId).collect();
-        Ok(self.builder.add(name, op, &inputs, params)?.0)
+        self.adding(|builder| builder.add(name, op, &inputs, params))
+    }
+
+    /// Every node comes this way.
+    fn adding(&mut self, add: impl FnOnce(&mut graph::GraphBuilder) -> Result<NodeId>) -> PyResult<usize> {
+        guarded(|| add(&mut self.builder)).map(|value| value.0)
     }
 }
 
+/// Numbers that count from the front or the end, or leave one out.
+fn numbers(values: Vec<Whole>) -> Vec<i64> {
+    values.into_iter().map(|value| value.0).collect()
+}
+
 /// Sizes from Python's integers, which may be negative.
-fn sizes<const N: usize>(node: &str, attribute: &'static str, values: [i64; N]) -> Result<[usize; N]> {
+fn sizes<const N: usize>(node: &str, attribute: &'static str, values: [Whole; N]) -> Result<[usize; N]> {
+    let values = values.map(|value| value.0);
     let mut sizes = [0; N];
     for (size, &value) in sizes.iter_mut().zip(&values) {
         *size =
@@ -59,7 +71,7 @@ fn sizes<const N: usize>(node: &str, attribute: &'static str, values: [i64; N]) 
     Ok(sizes)
 }
 
-fn size(node: &str, attribute: &'static str, value: i64) -> Result<usize> {
+fn size(node: &str, attribute: &'static str, Whole(value): Whole) -> Result<usize> {
     usize::try_from(value).map_err(|_| wrong(node, attribute, "0 or more", value.to_string()))
 }
 
@@ -88,8 +100,8 @@ fn window(
     })
 }
 
-fn output_size(node: &str, (h, w): (Option<i64>, Option<i64>)) -> Result<[Option<usize>; 2]> {
-    let one = |value: Option<i64>| value.map(|value| size(node, "output_size", value)).transpose();
+fn output_size(node: &str, (h, w): (Option<Whole>, Option<Whole>)) -> Result<[Option<usize>; 2]> {
+    let one = |value: Option<Whole>| value.map(|value| size(node, "output_size", value)).transpose();
     Ok([one(h)?, one(w)?])
 }
 
@@ -134,9 +146,9 @@ impl GraphBuilder {
     }
 
     /// The next input, of this shape for the moment: the graph runs for other sizes too.
-    fn input(&mut self, name: &str, shape: Vec<i64>) -> Result<usize> {
+    fn input(&mut self, name: &str, shape: Vec<Whole>) -> PyResult<usize> {
         let shape: Vec<_> = shape.into_iter().map(|dim| size(name, "shape", dim)).collect::<Result<_>>()?;
-        Ok(self.builder.input(name, &shape)?.0)
+        self.adding(|builder| builder.input(name, &shape))
     }
 
     /// The shape a value has for the inputs' shapes given to `input`.
@@ -164,9 +176,9 @@ impl GraphBuilder {
     ///
     /// Graphs that are given the same `workspaces` share the memory of their runs.
     #[pyo3(signature = (workspaces = None))]
-    fn finish(&self, workspaces: Option<&Workspaces>) -> Result<Graph> {
+    fn finish(&self, workspaces: Option<&Workspaces>) -> PyResult<Graph> {
         let names = self.builder.traced().nodes.iter().map(|node| node.name.clone()).collect();
-        Ok(Graph::new(self.builder.finish()?, names, workspaces))
+        Ok(Graph::new(guarded(|| self.builder.finish())?, names, workspaces))
     }
 
     /// `torch.nn.functional.conv2d`. `padding` is top, left, bottom, right or `"same_upper"`
@@ -180,13 +192,14 @@ impl GraphBuilder {
         stride: Pair,
         padding: Padding,
         dilation: Pair,
-        groups: i64,
-    ) -> Result<usize> {
+        groups: Whole,
+    ) -> PyResult<usize> {
         let padding = match padding {
             Padding::Explicit(sides) => ConvPadding::Explicit(sizes(name, "padding", sides.into())?),
             Padding::Named(rule) if rule == "same_upper" => ConvPadding::SameUpper,
             Padding::Named(rule) => {
-                return Err(wrong(name, "padding", "four sizes or \"same_upper\"", format!("{rule:?}")));
+                let found = format!("{rule:?}");
+                return Err(wrong(name, "padding", "four sizes or \"same_upper\"", found).into());
             }
         };
         let conv = Conv2d {
@@ -205,7 +218,7 @@ impl GraphBuilder {
         x: usize,
         weight: &Parameter,
         bias: Option<&Parameter>,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         self.add(name, Op::Linear, &[x], vec![Some(weight.share()), shared(bias)])
     }
 
@@ -219,14 +232,14 @@ impl GraphBuilder {
         running_mean: &Parameter,
         running_var: &Parameter,
         eps: f64,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let params =
             vec![shared(weight), shared(bias), Some(running_mean.share()), Some(running_var.share())];
         self.add(name, Op::BatchNorm { eps }, &[x], params)
     }
 
     /// A parameter as a value of its own.
-    fn constant(&mut self, name: &str, value: &Parameter) -> Result<usize> {
+    fn constant(&mut self, name: &str, value: &Parameter) -> PyResult<usize> {
         self.add(name, Op::Constant, &[], vec![Some(value.share())])
     }
 
@@ -235,19 +248,19 @@ impl GraphBuilder {
         &mut self,
         name: &str,
         x: usize,
-        shape: Vec<i64>,
+        shape: Vec<Whole>,
         weight: Option<&Parameter>,
         bias: Option<&Parameter>,
         eps: f64,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let shape =
             shape.into_iter().map(|dim| size(name, "normalized_shape", dim)).collect::<Result<_>>()?;
         self.add(name, Op::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 
     /// `torch.nn.functional.normalize` with `p=2`.
-    fn normalize(&mut self, name: &str, x: usize, dim: i64, eps: f32) -> Result<usize> {
-        Ok(self.builder.normalize(name, NodeId(x), dim, eps)?.0)
+    fn normalize(&mut self, name: &str, x: usize, dim: Whole, eps: f32) -> PyResult<usize> {
+        self.adding(|builder| builder.normalize(name, NodeId(x), dim.0, eps))
     }
 
     /// `torch.nn.functional.scaled_dot_product_attention`; no scale is `1 / sqrt(E)`.
@@ -259,30 +272,30 @@ impl GraphBuilder {
         value: usize,
         mask: Option<usize>,
         scale: Option<f32>,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let inputs: Vec<_> = [query, key, value].into_iter().chain(mask).collect();
         self.add(name, Op::Attention { scale, masked: mask.is_some() }, &inputs, vec![])
     }
 
     /// `torch.matmul` of values with at least two dimensions.
-    fn matmul(&mut self, name: &str, x: usize, y: usize) -> Result<usize> {
+    fn matmul(&mut self, name: &str, x: usize, y: usize) -> PyResult<usize> {
         self.add(name, Op::MatMul, &[x, y], vec![])
     }
 
     /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`.
     #[pyo3(signature = (name, x, kind, a = 0.0, b = 0.0))]
-    fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> Result<usize> {
+    fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> PyResult<usize> {
         self.add(name, Op::Activation(activation_kind(name, kind, a, b)?), &[x], vec![])
     }
 
     /// `torch.nn.functional.prelu`.
-    fn prelu(&mut self, name: &str, x: usize, weight: &Parameter) -> Result<usize> {
+    fn prelu(&mut self, name: &str, x: usize, weight: &Parameter) -> PyResult<usize> {
         self.add(name, Op::PRelu, &[x], vec![Some(weight.share())])
     }
 
     /// `torch.nn.functional.softmax`, or `log_softmax`.
-    fn softmax(&mut self, name: &str, x: usize, dim: i64, log: bool) -> Result<usize> {
-        Ok(self.builder.softmax(name, NodeId(x), dim, log)?.0)
+    fn softmax(&mut self, name: &str, x: usize, dim: Whole, log: bool) -> PyResult<usize> {
+        self.adding(|builder| builder.softmax(name, NodeId(x), dim.0, log))
     }
 
     /// `torch.nn.functional.max_pool2d` with padding given as top, left, bottom, right.
@@ -295,7 +308,7 @@ impl GraphBuilder {
         padding: Sides,
         dilation: Pair,
         ceil_mode: bool,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let window = window(name, kernel, stride, padding, dilation, ceil_mode)?;
         self.add(name, Op::MaxPool2d(window), &[x], vec![])
     }
@@ -310,9 +323,9 @@ impl GraphBuilder {
         padding: Sides,
         ceil_mode: bool,
         count_include_pad: bool,
-        divisor_override: Option<i64>,
-    ) -> Result<usize> {
-        let window = window(name, kernel, stride, padding, (1, 1), ceil_mode)?;
+        divisor_override: Option<Whole>,
+    ) -> PyResult<usize> {
+        let window = window(name, kernel, stride, padding, (Whole(1), Whole(1)), ceil_mode)?;
         let divisor_override =
             divisor_override.map(|divisor| size(name, "divisor_override", divisor)).transpose()?;
         self.add(name, Op::AvgPool2d { window, count_include_pad, divisor_override }, &[x], vec![])
@@ -323,8 +336,8 @@ impl GraphBuilder {
         &mut self,
         name: &str,
         x: usize,
-        output_size: (Option<i64>, Option<i64>),
-    ) -> Result<usize> {
+        output_size: (Option<Whole>, Option<Whole>),
+    ) -> PyResult<usize> {
         let output = self::output_size(name, output_size)?;
         self.add(name, Op::AdaptiveAvgPool2d { output }, &[x], vec![])
     }
@@ -334,8 +347,8 @@ impl GraphBuilder {
         &mut self,
         name: &str,
         x: usize,
-        output_size: (Option<i64>, Option<i64>),
-    ) -> Result<usize> {
+        output_size: (Option<Whole>, Option<Whole>),
+    ) -> PyResult<usize> {
         let output = self::output_size(name, output_size)?;
         self.add(name, Op::AdaptiveMaxPool2d { output }, &[x], vec![])
     }
@@ -345,17 +358,17 @@ impl GraphBuilder {
         &mut self,
         name: &str,
         x: usize,
-        size: i64,
+        size: Whole,
         alpha: f32,
         beta: f32,
         k: f32,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let size = self::size(name, "size", size)?;
         self.add(name, Op::LocalResponseNorm { size, alpha, beta, k }, &[x], vec![])
     }
 
     /// Two values element by element, with broadcasting.
-    fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize) -> Result<usize> {
+    fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize) -> PyResult<usize> {
         self.add(name, Op::Binary(binary_kind(name, kind)?), &[x, y], vec![])
     }
 
@@ -367,51 +380,51 @@ impl GraphBuilder {
         x: usize,
         scalar: f32,
         reversed: bool,
-    ) -> Result<usize> {
+    ) -> PyResult<usize> {
         let op = binary_kind(name, kind)?;
         self.add(name, Op::BinaryScalar { op, scalar, reversed }, &[x], vec![])
     }
 
     /// `torch.mean`; over all dimensions if `dims` is empty.
-    fn mean(&mut self, name: &str, x: usize, dims: Vec<i64>, keepdim: bool) -> Result<usize> {
-        Ok(self.builder.mean(name, NodeId(x), &dims, keepdim)?.0)
+    fn mean(&mut self, name: &str, x: usize, dims: Vec<Whole>, keepdim: bool) -> PyResult<usize> {
+        self.adding(|builder| builder.mean(name, NodeId(x), &numbers(dims), keepdim))
     }
 
     /// `torch.reshape`; one size may be -1, and -2 - d is the size of the input's dimension d in each run.
-    fn reshape(&mut self, name: &str, x: usize, shape: Vec<i64>) -> Result<usize> {
-        self.add(name, Op::Reshape { dims: shape }, &[x], vec![])
+    fn reshape(&mut self, name: &str, x: usize, shape: Vec<Whole>) -> PyResult<usize> {
+        self.add(name, Op::Reshape { dims: numbers(shape) }, &[x], vec![])
     }
 
     /// `torch.flatten`: `start` to `end`, inclusive, become one dimension.
-    fn flatten(&mut self, name: &str, x: usize, start: i64, end: i64) -> Result<usize> {
-        Ok(self.builder.flatten(name, NodeId(x), start, end)?.0)
+    fn flatten(&mut self, name: &str, x: usize, start: Whole, end: Whole) -> PyResult<usize> {
+        self.adding(|builder| builder.flatten(name, NodeId(x), start.0, end.0))
     }
 
     /// `torch.unflatten`; one of the sizes may be -1.
-    fn unflatten(&mut self, name: &str, x: usize, dim: i64, sizes: Vec<i64>) -> Result<usize> {
-        Ok(self.builder.unflatten(name, NodeId(x), dim, sizes)?.0)
+    fn unflatten(&mut self, name: &str, x: usize, dim: Whole, sizes: Vec<Whole>) -> PyResult<usize> {
+        self.adding(|builder| builder.unflatten(name, NodeId(x), dim.0, numbers(sizes)))
     }
 
     /// `torch.Tensor.expand`; -1 keeps a size, and -2 - d is that of dimension d of `like`.
     #[pyo3(signature = (name, x, sizes, like = None))]
-    fn expand(&mut self, name: &str, x: usize, sizes: Vec<i64>, like: Option<usize>) -> Result<usize> {
+    fn expand(&mut self, name: &str, x: usize, sizes: Vec<Whole>, like: Option<usize>) -> PyResult<usize> {
         let inputs: Vec<_> = [x].into_iter().chain(like).collect();
-        self.add(name, Op::Expand { sizes, like: like.is_some() }, &inputs, vec![])
+        self.add(name, Op::Expand { sizes: numbers(sizes), like: like.is_some() }, &inputs, vec![])
     }
 
     /// `torch.Tensor.expand_as`: the first value repeated to the shape of the second one.
-    fn expand_as(&mut self, name: &str, x: usize, like: usize) -> Result<usize> {
+    fn expand_as(&mut self, name: &str, x: usize, like: usize) -> PyResult<usize> {
         self.add(name, Op::ExpandAs, &[x, like], vec![])
     }
 
     /// `torch.roll`.
-    fn roll(&mut self, name: &str, x: usize, shifts: Vec<i64>, dims: Vec<i64>) -> Result<usize> {
-        Ok(self.builder.roll(name, NodeId(x), &shifts, &dims)?.0)
+    fn roll(&mut self, name: &str, x: usize, shifts: Vec<Whole>, dims: Vec<Whole>) -> PyResult<usize> {
+        self.adding(|builder| builder.roll(name, NodeId(x), &numbers(shifts), &numbers(dims)))
     }
 
     /// `torch.permute`.
-    fn permute(&mut self, name: &str, x: usize, dims: Vec<i64>) -> Result<usize> {
-        Ok(self.builder.permute(name, NodeId(x), &dims)?.0)
+    fn permute(&mut self, name: &str, x: usize, dims: Vec<Whole>) -> PyResult<usize> {
+        self.adding(|builder| builder.permute(name, NodeId(x), &numbers(dims)))
     }
 
     /// `x[start:stop:step]` along one dimension.
@@ -419,45 +432,47 @@ impl GraphBuilder {
         &mut self,
         name: &str,
         x: usize,
-        dim: i64,
-        start: Option<i64>,
-        stop: Option<i64>,
-        step: i64,
-    ) -> Result<usize> {
+        dim: Whole,
+        start: Option<Whole>,
+        stop: Option<Whole>,
+        step: Whole,
+    ) -> PyResult<usize> {
         let step = size(name, "step", step)?;
-        Ok(self.builder.slice(name, NodeId(x), dim, [start, stop], step)?.0)
+        self.adding(|builder| {
+            builder.slice(name, NodeId(x), dim.0, [start, stop].map(|bound| bound.map(|bound| bound.0)), step)
+        })
     }
 
     /// `x[index:index + 1]` along one dimension, which must have that index.
-    fn index(&mut self, name: &str, x: usize, dim: i64, index: i64) -> Result<usize> {
-        Ok(self.builder.index(name, NodeId(x), dim, index)?.0)
+    fn index(&mut self, name: &str, x: usize, dim: Whole, index: Whole) -> PyResult<usize> {
+        self.adding(|builder| builder.index(name, NodeId(x), dim.0, index.0))
     }
 
     /// `torch.cat`.
-    fn concat(&mut self, name: &str, xs: Vec<usize>, dim: i64) -> Result<usize> {
+    fn concat(&mut self, name: &str, xs: Vec<usize>, dim: Whole) -> PyResult<usize> {
         let xs: Vec<_> = xs.into_iter().map(NodeId).collect();
-        Ok(self.builder.concat(name, &xs, dim)?.0)
+        self.adding(|builder| builder.concat(name, &xs, dim.0))
     }
 
     /// A constant around a value: one (before, after) for each dimension.
-    fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> Result<usize> {
+    fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> PyResult<usize> {
         let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
         self.add(name, Op::Pad { pads, value }, &[x], vec![])
     }
 
     /// The value itself under another name: dropout at inference, `Identity`.
-    fn identity(&mut self, name: &str, x: usize) -> Result<usize> {
+    fn identity(&mut self, name: &str, x: usize) -> PyResult<usize> {
         self.add(name, Op::Identity, &[x], vec![])
     }
 
     /// The dense predictor of the classifier that was traced, for windows of the input's size.
-    fn convolutionize(&self, stride: Option<Pair>, squeeze: &str) -> Result<DenseGraph> {
+    fn convolutionize(&self, stride: Option<Pair>, squeeze: &str) -> PyResult<DenseGraph> {
         let squeeze = match squeeze {
             "refused" => Squeeze::Refused,
             "global" => Squeeze::Global,
             _ => {
                 let found = format!("{squeeze:?}");
-                return Err(wrong("convolutionize", "squeeze", "'refused' or 'global'", found));
+                return Err(wrong("convolutionize", "squeeze", "'refused' or 'global'", found).into());
             }
         };
         let stride = stride.map(|stride| sizes("convolutionize", "stride", stride.into())).transpose()?;
@@ -466,12 +481,12 @@ impl GraphBuilder {
             [input] => self.builder.shape(input)?,
             _ => Shape::default(),
         };
-        Ok(DenseGraph(dense::convolutionize(graph, input, stride, squeeze)?))
+        guarded(|| dense::convolutionize(graph, input, stride, squeeze)).map(DenseGraph)
     }
 
     /// The nodes of a dense predictor, which reads `x`; returns its map.
-    fn inline(&mut self, dense: &DenseGraph, x: usize) -> Result<usize> {
-        Ok(self.builder.inline(&dense.0.graph, NodeId(x))?.0)
+    fn inline(&mut self, dense: &DenseGraph, x: usize) -> PyResult<usize> {
+        self.adding(|builder| builder.inline(&dense.0.graph, NodeId(x)))
     }
 
     fn __repr__(&self) -> String {

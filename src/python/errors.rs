@@ -30,7 +30,7 @@ impl Exception {
     }
 }
 
-static RVISION: Exception = Exception::new("RVisionError");
+static INTERNAL: Exception = Exception::new("InternalError");
 static SHAPE: Exception = Exception::new("ShapeError");
 static ARGUMENT: Exception = Exception::new("ArgumentError");
 static UNSUPPORTED: Exception = Exception::new("UnsupportedError");
@@ -60,7 +60,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyErr {
         | Error::DamagedFile { .. }
         | Error::RefusedGlobal { .. }
         | Error::FileLimit { .. } => &WEIGHT_FILE,
-        Error::WorkerPanic { .. } => &RVISION,
+        Error::WorkerPanic { .. } | Error::Panic { .. } => &INTERNAL,
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
         Error::Index { .. } => return PyIndexError::new_err(error.to_string()),
         Error::OutOfMemory { .. } => return PyMemoryError::new_err(error.to_string()),

@@ -8,6 +8,7 @@ use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySet, PySlice, PyTuple};
 
+use super::guard::guarded;
 use crate::error::Error;
 use crate::formats::{
     Checkpoint, Dtype, Id, StateDict, TensorData, TensorSpec, Tensors, Value, write_safetensors,
@@ -43,14 +44,14 @@ impl PyCheckpoint {
     /// Opens a file.
     #[staticmethod]
     fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let file = py.detach(|| Checkpoint::open(path))?;
+        let file = guarded(|| py.detach(|| Checkpoint::open(path)))?;
         Ok(Self { file: Arc::new(file) })
     }
 
     /// Opens the bytes of a file; `name` stands for its path in messages.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, name: String, data: &[u8]) -> PyResult<Self> {
-        let file = py.detach(|| Checkpoint::from_bytes(name, data.to_vec()))?;
+        let file = guarded(|| py.detach(|| Checkpoint::from_bytes(name, data.to_vec())))?;
         Ok(Self { file: Arc::new(file) })
     }
 
@@ -81,14 +82,16 @@ impl PyCheckpoint {
     /// The state dict at `key`, or in the usual places.
     #[pyo3(signature = (key=None))]
     fn state_dict(&self, py: Python<'_>, key: Option<&str>) -> PyResult<PyStateDict> {
-        let found = py.detach(|| self.file.state_dict(key))?;
+        let found = guarded(|| py.detach(|| self.file.state_dict(key)))?;
         Ok(PyStateDict { file: Arc::clone(&self.file), found })
     }
 
     /// Everything that was saved, as it was nested.
     fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?
-            .convert(self.file.root(), 0)
+        guarded(|| {
+            Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?
+                .convert(self.file.root(), 0)
+        })
     }
 }
 
@@ -139,13 +142,17 @@ impl PyStateDict {
     /// torch's `_metadata`, if the file has it.
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(id) = self.found.metadata else { return Ok(None) };
-        Converter::new(py, &self.file, [])?.convert(id, 0).map(Some)
+        guarded(|| Converter::new(py, &self.file, [])?.convert(id, 0).map(Some))
     }
 
     /// Reads the tensors: names and values in order.
-    fn read<'py>(&self, py: Python<'py>) -> PyResult<Vec<(&str, Bound<'py, PyAny>)>> {
-        let mut converter = Converter::new(py, &self.file, self.found.entries.iter().cloned())?;
-        self.found.entries.iter().map(|(name, id)| Ok((name.as_str(), converter.convert(*id, 0)?))).collect()
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        guarded(|| {
+            let mut converter = Converter::new(py, &self.file, self.found.entries.iter().cloned())?;
+            let read =
+                |(name, id): &'_ (String, Id)| Ok::<_, PyErr>((name.clone(), converter.convert(*id, 0)?));
+            self.found.entries.iter().map(read).collect::<PyResult<_>>()
+        })
     }
 }
 
@@ -166,7 +173,7 @@ pub(super) fn write_safetensors_py(
         })?;
         data.push(TensorData { name, dtype, shape, bytes: bytes.as_slice()? });
     }
-    Ok(py.detach(|| write_safetensors(&path, &data, &metadata))?)
+    guarded(|| py.detach(|| write_safetensors(&path, &data, &metadata)))
 }
 
 /// Turns values into Python objects. What is shared in the file is shared in Python.

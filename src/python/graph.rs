@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::errors::interruptible;
+use super::guard::{guarded, zeros};
 use crate::error::Error;
 use crate::plan::{self, Network, Plan, StepTime, Times};
 use crate::tensor::Shape;
@@ -75,8 +76,11 @@ impl Graph {
         let chosen_for = chosen_for.map(|shapes| shapes_of(&shapes)).transpose()?;
         let chosen_for = chosen_for.as_deref().unwrap_or(&shapes);
         let plan = py.detach(|| self.network.plan_chosen_for(&shapes, chosen_for))?;
-        let outputs: Vec<_> =
-            plan.outputs().iter().map(|shape| PyArrayDyn::<f32>::zeros(py, &shape[..], false)).collect();
+        let outputs: Vec<_> = plan
+            .outputs()
+            .iter()
+            .map(|shape| zeros(py, shape, "a network's output"))
+            .collect::<PyResult<_>>()?;
         let mut guards: Vec<_> = outputs.iter().map(PyArrayMethods::readwrite).collect();
         let mut targets = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
         let run = |interrupted: &mut dyn FnMut() -> bool| job(&plan, &slices, &mut targets, interrupted);
@@ -100,16 +104,14 @@ impl Graph {
     /// The steps of the plan for inputs of these shapes as text: node, kernel, shape, chunks.
     fn describe_plan(&self, py: Python<'_>, shapes: Vec<Vec<usize>>) -> PyResult<String> {
         let shapes = shapes_of(&shapes)?;
-        let plan = py.detach(|| self.network.plan(&shapes))?;
-        Ok(plan.to_string())
+        guarded(|| Ok::<_, PyErr>(py.detach(|| self.network.plan(&shapes))?.to_string()))
     }
 
     /// Bytes that a run on inputs of these shapes takes for intermediate values and scratch, besides
     /// weights, inputs and outputs. Makes (and keeps) the plan, and runs nothing.
     fn memory(&self, py: Python<'_>, shapes: Vec<Vec<usize>>) -> PyResult<usize> {
         let shapes = shapes_of(&shapes)?;
-        let plan = py.detach(|| self.network.plan(&shapes))?;
-        Ok(plan.workspace_bytes())
+        guarded(|| Ok::<_, PyErr>(py.detach(|| self.network.plan(&shapes))?.workspace_bytes()))
     }
 
     /// Run on C-contiguous float32 arrays; returns one new array per output.
@@ -126,10 +128,13 @@ impl Graph {
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
         chosen_for: Option<Vec<Vec<usize>>>,
     ) -> PyResult<Vec<Bound<'py, PyArrayDyn<f32>>>> {
-        let ((), outputs) = self.execute(py, &inputs, chosen_for, |plan, inputs, outputs, interrupted| {
-            self.network.run(plan, inputs, outputs, interrupted)
-        })?;
-        Ok(outputs)
+        guarded(|| {
+            let ((), outputs) =
+                self.execute(py, &inputs, chosen_for, |plan, inputs, outputs, interrupted| {
+                    self.network.run(plan, inputs, outputs, interrupted)
+                })?;
+            Ok::<_, PyErr>(outputs)
+        })
     }
 
     /// Run `runs` times after a run to warm up, and time the steps inside of these runs.
@@ -144,8 +149,10 @@ impl Graph {
         inputs: Vec<PyReadonlyArrayDyn<'py, f32>>,
         runs: usize,
     ) -> PyResult<(Vec<StepRow<'py>>, (f64, f64))> {
-        let (profile, _) = self.execute(py, &inputs, None, |plan, inputs, outputs, interrupted| {
-            self.network.profile(plan, inputs, outputs, runs, interrupted)
+        let (profile, _) = guarded(|| {
+            self.execute(py, &inputs, None, |plan, inputs, outputs, interrupted| {
+                self.network.profile(plan, inputs, outputs, runs, interrupted)
+            })
         })?;
         let seconds = |times: Times| (times.median.as_secs_f64(), times.least.as_secs_f64());
         let row = |step: StepTime| {

@@ -7,6 +7,7 @@ mod dense;
 mod errors;
 mod formats;
 mod graph;
+mod guard;
 mod param;
 mod settings;
 
@@ -36,6 +37,7 @@ mod extension {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::panics::keep_quiet();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::guard::guarded;
 use crate::error::{Error, Result};
 use crate::tensor::{Param, Shape, Values};
 
@@ -45,10 +46,10 @@ fn copied<T: Element>(
 impl Parameter {
     #[new]
     fn new(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let param = match copied(data, Param::new)? {
-            None => copied(data, Param::new_f16)?,
-            found => found,
-        };
+        let param = guarded(|| match copied(data, Param::new)? {
+            None => copied(data, Param::new_f16),
+            found => Ok(found),
+        })?;
         let Some(param) = param else {
             let found = data.get_type();
             let dtype = data.getattr("dtype").map_or_else(|_| String::new(), |dtype| format!(" of {dtype}"));
@@ -66,7 +67,7 @@ impl Parameter {
             node: "Parameter".into(),
             found: format!("the shape {shape:?}"),
         })?;
-        Ok(Self { param: Arc::new(Param::zeros(shape)?) })
+        Ok(Self { param: Arc::new(guarded(|| Param::zeros(shape))?) })
     }
 
     /// Sizes of its dimensions.
@@ -93,13 +94,13 @@ impl Parameter {
     }
 
     /// The values rounded to float16; this object's memory and forms if they are float16.
-    fn half(&self, py: Python<'_>) -> Result<Self> {
-        Ok(Self { param: Arc::new(py.detach(|| self.param.to_f16())?) })
+    fn half(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self { param: Arc::new(guarded(|| py.detach(|| self.param.to_f16()))?) })
     }
 
     /// The values in float32; this object's memory and forms if they are float32.
-    fn float(&self, py: Python<'_>) -> Result<Self> {
-        Ok(Self { param: Arc::new(py.detach(|| self.param.to_f32())?) })
+    fn float(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self { param: Arc::new(guarded(|| py.detach(|| self.param.to_f32()))?) })
     }
 
     /// Numpy's protocol: a read-only view, which keeps this object alive.

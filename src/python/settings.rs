@@ -4,7 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::errors::interruptible;
-use crate::error::{Error, Result};
+use super::guard::{Whole, guarded};
+use crate::error::Error;
 use crate::plan;
 use crate::simd::Isa;
 use crate::threads;
@@ -14,37 +15,37 @@ use crate::threads;
 /// The default is `RVISION_NUM_THREADS`, else `OMP_NUM_THREADS` (of a list the first number), else the physical
 /// cores that the process may use. A run that is under way in another thread goes on with what it began with.
 #[pyfunction]
-pub fn set_num_threads(n: i64) -> Result<()> {
-    match usize::try_from(n) {
+pub fn set_num_threads(n: Whole) -> PyResult<()> {
+    guarded(|| match usize::try_from(n.0) {
         Ok(n @ 1..) => threads::set_num_threads(n),
         _ => Err(Error::Attribute {
             node: "set_num_threads".into(),
             attribute: "n",
             expected: "positive".into(),
-            found: n.to_string(),
+            found: n.0.to_string(),
         }),
-    }
+    })
 }
 
 /// How many threads a run uses: what `set_num_threads` has set, else what the environment says, else the physical
 /// cores that the process may use. The environment is read until the first run.
 #[pyfunction]
-pub fn get_num_threads() -> Result<usize> {
-    threads::num_threads()
+pub fn get_num_threads() -> PyResult<usize> {
+    guarded(threads::num_threads)
 }
 
 /// Multiply-adds a second that all threads together do at their best in registers, measured now, which
 /// takes some milliseconds.
 #[pyfunction]
 pub fn peak_multiply_adds(py: Python<'_>) -> PyResult<f64> {
-    interruptible(py, plan::multiply_adds_per_second)
+    guarded(|| interruptible(py, plan::multiply_adds_per_second))
 }
 
 /// Bytes a second that all threads together read at their best from main memory, measured now. Takes
 /// some tenths of a second and 128 MiB.
 #[pyfunction]
 pub fn peak_read_bytes(py: Python<'_>) -> PyResult<f64> {
-    interruptible(py, plan::read_bytes_per_second)
+    guarded(|| interruptible(py, plan::read_bytes_per_second))
 }
 
 /// Version, instruction set in use, those this processor has, and how the extension was compiled.

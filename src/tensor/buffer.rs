@@ -82,6 +82,17 @@ impl<T: Element> AlignedBuf<T> {
     }
 }
 
+/// An empty vector with room for `len` elements: for tables whose length follows a picture's sizes.
+///
+/// # Errors
+/// [`Error::OutOfMemory`], naming `what` they are for.
+pub fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>> {
+    let mut vector = Vec::new();
+    let bytes = len.saturating_mul(size_of::<T>());
+    vector.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes, what })?;
+    Ok(vector)
+}
+
 impl<T: Element> Deref for AlignedBuf<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
@@ -121,6 +132,14 @@ mod tests {
         }
         check(0.0_f32);
         check(f16::ZERO);
+    }
+
+    #[test]
+    fn room_is_an_error_too() {
+        assert!(reserved::<u64>(7, "test").unwrap().capacity() >= 7);
+        for len in [usize::MAX, usize::MAX / 8, 1 << 60] {
+            assert!(matches!(reserved::<u64>(len, "test"), Err(Error::OutOfMemory { .. })));
+        }
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 mod activation;
 mod buffer;
+mod machine;
 mod memory;
 mod param;
 mod shape;
 mod view;
 
 pub use activation::Activation;
-pub use buffer::{AlignedBuf, Element};
+pub use buffer::{AlignedBuf, Element, reserved};
+pub use machine::check_room;
 pub use param::{Form, Packed, Param, Values};
 pub use shape::{MAX_RANK, Shape};
 pub use view::{FeatureMap, View};

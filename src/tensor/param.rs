@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::{AlignedBuf, Element, Shape};
+use super::{AlignedBuf, Element, Shape, reserved};
 use crate::error::Result;
 
 /// Which packing of a parameter: a kernel family's name, the numbers that its layout depends on (such as
@@ -123,11 +123,19 @@ pub enum Values<'a> {
 
 impl<'a> Values<'a> {
     /// In float32: as they are, or a widened copy.
-    pub fn to_f32(self) -> Cow<'a, [f32]> {
-        match self {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn to_f32(self) -> Result<Cow<'a, [f32]>> {
+        Ok(match self {
             Self::F32(values) => Cow::Borrowed(values),
-            Self::F16(values) => Cow::Owned(values.to_f32_vec()),
-        }
+            Self::F16(values) => {
+                let mut widened = reserved(values.len(), "a parameter")?;
+                widened.resize(values.len(), 0.0);
+                values.convert_to_f32_slice(&mut widened);
+                Cow::Owned(widened)
+            }
+        })
     }
 }
 
@@ -240,8 +248,11 @@ impl Param {
 
     /// The values in C order in float32: as they are, or a widened copy. For small parameters; what is
     /// large is packed.
+    ///
+    /// # Panics
+    /// If there is no memory for as many float32 values.
     pub fn data(&self) -> Cow<'_, [f32]> {
-        self.values().to_f32()
+        self.values().to_f32().expect("memory for a few values")
     }
 
     /// The values in C order in float32, shared: as they are, or a form of their own.
@@ -311,8 +322,8 @@ mod tests {
     fn rows(param: &Param, form: Form, shape: &[usize]) -> Vec<f32> {
         let shape = Shape::new(shape);
         let pack = |values: Values<'_>| {
-            let mut packed = AlignedBuf::zeroed(shape[0], "test")?;
-            let values = values.to_f32();
+            let mut packed = AlignedBuf::<f32>::zeroed(shape[0], "test")?;
+            let values = values.to_f32()?;
             for (to, row) in packed.iter_mut().zip(values.chunks_exact(shape[1])) {
                 *to = row.iter().sum();
             }

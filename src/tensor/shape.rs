@@ -6,6 +6,10 @@ use std::ops::{Deref, DerefMut};
 /// The largest rank a value can have: Swin's window partition needs six.
 pub const MAX_RANK: usize = 6;
 
+/// The largest value in bytes: as much as the processors that we know can address. What is made of sizes
+/// within it (copies with zeros around them, sums over the values of a network) stays far from what overflows.
+const MOST_BYTES: usize = 1 << 48;
+
 /// The sizes of a value's logical dimensions, outermost first. Derefs to a slice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Shape {
@@ -23,7 +27,7 @@ impl Shape {
     }
 
     /// A shape of these sizes, or `None` if there are more than [`MAX_RANK`] or their product
-    /// overflows what can be addressed.
+    /// is more than can be addressed.
     pub fn try_new(dims: &[usize]) -> Option<Self> {
         if dims.len() > MAX_RANK {
             return None;
@@ -31,7 +35,7 @@ impl Shape {
         // Zero sizes must not hide an overflow in the other ones.
         dims.iter()
             .try_fold(size_of::<f32>(), |n, &d| n.checked_mul(d.max(1)))
-            .filter(|&bytes| isize::try_from(bytes).is_ok())?;
+            .filter(|&bytes| bytes <= MOST_BYTES)?;
         let mut all = [0; MAX_RANK];
         all[..dims.len()].copy_from_slice(dims);
         Some(Self { dims: all, rank: dims.len() as u8 })
@@ -119,6 +123,8 @@ mod tests {
     fn refuses_what_cannot_be_addressed() {
         assert!(Shape::try_new(&[usize::MAX, 2]).is_none());
         assert!(Shape::try_new(&[0, usize::MAX]).is_none());
+        assert!(Shape::try_new(&[1 << 20, 3, 1 << 10, 1 << 10]).is_some());
+        assert!(Shape::try_new(&[1 << 47]).is_none());
         assert!(Shape::try_new(&[1; 7]).is_none());
     }
 

@@ -124,7 +124,8 @@ impl View {
         out.shape[dim] = len;
         // A start behind an empty slice must not move the view out of its buffer.
         out.offset += if len == 0 { 0 } else { start * self.strides[dim] };
-        out.strides[dim] *= step;
+        // Of one index the step does not matter, and need not fit anything.
+        out.strides[dim] *= if len > 1 { step } else { 1 };
         out
     }
 
@@ -347,6 +348,7 @@ mod tests {
         let v = View::contiguous(Shape::new(&[2, 6]));
         assert_eq!(addresses(&v.slice(1, 1, 3, 2)), [1, 3, 5, 7, 9, 11]);
         assert_eq!(v.slice(1, 6, 0, 1).end(), 0);
+        assert_eq!(addresses(&v.slice(1, 2, 1, usize::MAX)), [2, 8]);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! One job: phases of chunks, run by whichever workers are free.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::placement::{self, Placement};
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// How long the caller works or waits between two looks for signals.
 pub(super) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -178,9 +177,9 @@ impl Job {
                 }
                 let seat = &self.seats[worker].at_work;
                 seat.store(placement::here().map_or(0, |processor| processor + 1), Ordering::Relaxed);
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.chunk(at, chunk, worker))) {
+                if let Err(message) = panics::caught(|| work.chunk(at, chunk, worker)) {
                     let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
-                    first.get_or_insert_with(|| (at, panic_message(panic.as_ref())));
+                    first.get_or_insert((at, message));
                     self.stop.store(true, Ordering::Relaxed);
                     break;
                 }
@@ -258,12 +257,6 @@ fn spin_until(mut so: impl FnMut() -> bool) -> bool {
         std::hint::spin_loop();
     }
     so()
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".into())
 }
 
 /// Sets `closed` and waits for the workers inside, on every way out of [`run`].

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::tensor::{Param, Shape};
+use crate::error::{Error, Result};
+use crate::tensor::{AlignedBuf, Param, Shape, reserved};
 
 /// The kernel `[out, channels, h, w]` that gives what a linear layer of weight `[out, channels * areas]`
 /// gives behind `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in f64, rounded once.
@@ -11,11 +11,12 @@ use crate::tensor::{Param, Shape};
 /// # Errors
 /// If its memory cannot be had.
 pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
-    let shape = kernel_shape(weight, areas, size);
+    let shape = kernel_shape(weight, areas, size)?;
     let [height, width] = size;
     let shares = [0, 1].map(|axis| shares(areas[axis], size[axis]));
-    let mut kernel = vec![0.0; shape.numel()];
-    let mut plane = vec![0.0_f64; height * width];
+    let mut kernel = AlignedBuf::<f32>::zeroed(shape.numel(), "a kernel that averages")?;
+    let mut plane = reserved(height * width, "a kernel that averages")?;
+    plane.resize(height * width, 0.0_f64);
     for (from, to) in
         weight.data().chunks_exact(areas[0] * areas[1]).zip(kernel.chunks_exact_mut(height * width))
     {
@@ -39,12 +40,14 @@ pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> R
 /// # Errors
 /// If its memory cannot be had.
 pub fn averaged_sizes(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
-    Ok(Arc::new(Param::zeros(kernel_shape(weight, areas, size))?))
+    Ok(Arc::new(Param::zeros(kernel_shape(weight, areas, size)?)?))
 }
 
-fn kernel_shape(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Shape {
+fn kernel_shape(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Shape> {
     let channels = weight.shape()[1] / (areas[0] * areas[1]);
-    Shape::new(&[weight.shape()[0], channels, size[0], size[1]])
+    let dims = [weight.shape()[0], channels, size[0], size[1]];
+    Shape::try_new(&dims)
+        .ok_or_else(|| Error::TooLarge { node: "convolutionize".into(), found: format!("a kernel {dims:?}") })
 }
 
 /// Which of `size` positions each of the areas of torch's adaptive pools covers.

@@ -66,14 +66,14 @@ fn prepare<const I: usize>(
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
-) -> Box<dyn Kernel> {
+) -> Result<Box<dyn Kernel>> {
     let isa = Isa::ALL[I];
     let way = if reads_in_place(desc) {
         Way::rows(desc, desc.groups.div_ceil(isa.lanes()))
     } else {
         Way::bands(desc, isa)
     };
-    Box::new(Depthwise::new(desc, weights.into_f32(), &epilogue, way, isa, threads))
+    Ok(Box::new(Depthwise::new(desc, weights.into_f32(), &epilogue, way, isa, threads)?))
 }
 
 /// Whether a convolution reads its input where it lies.
@@ -232,15 +232,15 @@ impl Depthwise {
         way: Way,
         isa: Isa,
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let items = desc.output.batch
             * match &way {
                 Way::StoredRows { blocks, .. } => desc.output.height * blocks,
                 Way::Bands(bands) => desc.groups.div_ceil(isa.lanes()) * bands.count,
             };
         let phases = if desc.output.pixels() == 0 { vec![] } else { vec![chunks_for(items, threads)] };
-        let finish = Finish::new(epilogue, desc.groups).expect("memory for an epilogue");
-        Self { desc: *desc, weights, finish, way, items, phases, isa }
+        let finish = Finish::new(epilogue, desc.groups)?;
+        Ok(Self { desc: *desc, weights, finish, way, items, phases, isa })
     }
 
     /// The output rows of a band of picture `n`, vector `v`, from its input at `halo`.

@@ -77,12 +77,17 @@ fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
     })
 }
 
-fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
+fn prepare<S: Simd>(
+    desc: &ConvDesc,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
     let half = matches!(packed, Packed::F16(_));
     let panels = if half { panels::<S, f16>(desc) } else { panels::<S, f32>(desc) };
     // Whole panels where they go round evenly, since a part of one is less than a page at a time.
     let chunks = panels.count().next_multiple_of(threads).min(panels.group_outputs.div_ceil(S::LANES));
-    Box::new(Gaxpy {
+    Ok(Box::new(Gaxpy {
         name: names(S::ISA)[usize::from(half)],
         isa: S::ISA,
         desc: *desc,
@@ -93,7 +98,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
         packed,
         epilogue,
         phases: [1, chunks],
-    })
+    }))
 }
 
 struct Gaxpy {

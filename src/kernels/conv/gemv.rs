@@ -12,6 +12,7 @@ use std::array::from_fn;
 use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
 use super::{Candidate, ConvDesc};
+use crate::error::Result;
 use crate::kernels::gemm::tile::{LINE, Tile, zeros};
 use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
@@ -64,14 +65,19 @@ fn accepts(desc: &ConvDesc) -> bool {
         && Runs::of(desc).count() == 1
 }
 
-fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
+fn prepare<S: Simd>(
+    desc: &ConvDesc,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
     let panels = panels(desc, S::ISA);
     let bytes = if matches!(packed, Packed::F16(_)) { 2 } else { 4 };
     let few = threads > 1 && panels.count() <= FEW * threads;
     let step = if few { 1 } else { most_panels(1, bytes) };
     let chunks = [chunks_for(panels.count().div_ceil(step), threads)];
     let name = names(S::ISA)[usize::from(matches!(packed, Packed::F16(_)))];
-    Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks })
+    Ok(Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks }))
 }
 
 /// Panels that stream side by side, of weights of so many bytes. Two threads read two streams each 1 to

@@ -151,7 +151,7 @@ fn prepare<const I: usize>(
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
-) -> Box<dyn Kernel> {
+) -> Result<Box<dyn Kernel>> {
     let cut = Cut::new(desc, Isa::ALL[I]);
     let units = desc.output.channels / cut.unit;
     let unit_bytes = cut.unit * desc.depth() * size_of::<f32>();
@@ -159,9 +159,9 @@ fn prepare<const I: usize>(
     let across = desc.output.width.div_ceil(MOST_PIXELS);
     let tiles = desc.output.batch * desc.output.height * across;
     let phases = if tiles == 0 { vec![] } else { vec![chunks_for(tiles * blocks, threads)] };
-    let zeros = vec![0.0; desc.input.channels];
-    let finish = Finish::new(&epilogue, desc.output.channels).expect("memory for an epilogue");
-    Box::new(Grouped {
+    let zeros = AlignedBuf::zeroed(desc.input.channels, "the zeros that a convolution's padding reads")?;
+    let finish = Finish::new(&epilogue, desc.output.channels)?;
+    Ok(Box::new(Grouped {
         name: NAMES[I],
         desc: *desc,
         weights: weights.into_f32(),
@@ -173,7 +173,7 @@ fn prepare<const I: usize>(
         across,
         tiles,
         phases,
-    })
+    }))
 }
 
 /// Weights of the groups that a tile meets before the next tile does: a fraction of the second-level
@@ -197,7 +197,7 @@ struct Grouped {
     weights: Arc<AlignedBuf>,
     finish: Finish,
     /// What taps outside the picture see.
-    zeros: Vec<f32>,
+    zeros: AlignedBuf,
     cut: Cut,
     units: usize,
     /// Parts that the units are cut into.

@@ -90,8 +90,13 @@ pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Pack
     })
 }
 
-fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
-    Box::new(Igemm::new(names(S::ISA), S::ISA, desc, packed, epilogue, threads))
+fn prepare<S: Simd>(
+    desc: &ConvDesc,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
+    Ok(Box::new(Igemm::new(names(S::ISA), S::ISA, desc, packed, epilogue, threads)?))
 }
 
 /// A prepared implicit product.
@@ -121,6 +126,9 @@ pub(super) struct Igemm {
 
 impl Igemm {
     /// A kernel with these names for float32 and float16 weights.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
     pub(super) fn new(
         names: [&'static str; 2],
         isa: Isa,
@@ -128,7 +136,7 @@ impl Igemm {
         packed: Packed,
         epilogue: Epilogue,
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let runs = Runs::of(desc);
         let panels = panels(desc, isa);
         let rows = most_rows(isa);
@@ -143,12 +151,12 @@ impl Igemm {
             [pixels.div_ceil(rows).min(along), across]
         };
         let tiles = (TABLE_LIMIT / (runs.count() * rows)).clamp(1, TILES_PER_BLOCK);
-        let zeros = AlignedBuf::zeroed(runs.reach, "padding").expect("a few zeros");
+        let zeros = AlignedBuf::zeroed(runs.reach, "the zeros that a convolution's padding reads")?;
         let chunks = [parts[0] * parts[1]];
         let half = matches!(packed, Packed::F16(_));
         let panel = panels.width() * panels.depth;
         let widened = if half && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
-        Self {
+        Ok(Self {
             name: names[usize::from(half)],
             isa,
             desc: *desc,
@@ -164,7 +172,7 @@ impl Igemm {
             rows,
             tiles,
             widened,
-        }
+        })
     }
 
     /// The same product of an input that is changed while a block's pixels are copied; only for 1x1

@@ -35,12 +35,12 @@ fn pack(_desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     AlignedBuf::from_slice(weights, "packed weights")
 }
 
-fn prepare(desc: &ConvDesc, weights: Packed, epilogue: Epilogue, _threads: usize) -> Box<dyn Kernel> {
+fn prepare(desc: &ConvDesc, weights: Packed, epilogue: Epilogue, _threads: usize) -> Result<Box<dyn Kernel>> {
     let pixels = desc.output.height * desc.output.width;
     let blocks = pixels.div_ceil((BLOCK / desc.depth().max(1)).clamp(1, MOST_ROWS));
     let chunks = [desc.output.batch * blocks];
     let weights = weights.into_f32();
-    Box::new(Im2col { desc: *desc, weights, epilogue, blocks, chunks })
+    Ok(Box::new(Im2col { desc: *desc, weights, epilogue, blocks, chunks }))
 }
 
 struct Im2col {

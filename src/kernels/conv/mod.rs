@@ -95,7 +95,7 @@ impl ConvDesc {
 
     /// Multiply-adds of the whole convolution.
     pub fn macs(&self) -> usize {
-        self.output.pixels() * self.output.channels * self.depth()
+        self.output.pixels().saturating_mul(self.output.channels).saturating_mul(self.depth())
     }
 
     /// Input values that the windows see: with a stride larger than the kernel, not all of them.
@@ -140,8 +140,8 @@ pub struct Candidate {
     /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
     /// in float32.
     pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
-    /// Makes the kernel for so many threads.
-    pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Box<dyn Kernel>,
+    /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
+    pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>,
 }
 
 impl Candidate {
@@ -182,7 +182,7 @@ fn pack_f32(
     weights: Values<'_>,
     pack: fn(&ConvDesc, &[f32]) -> Result<AlignedBuf>,
 ) -> Result<Packed> {
-    Ok(pack(desc, &weights.to_f32())?.into())
+    Ok(pack(desc, &weights.to_f32()?)?.into())
 }
 
 /// Forces the candidate of that name wherever it accepts.

@@ -78,9 +78,18 @@ impl PrologueDesc {
     }
 
     /// The kernel, on an instruction set that has its [`Self::part`], of its packed weights.
-    pub fn prepare(self, packed: Packed, epilogue: Epilogue, isa: Isa, threads: usize) -> Box<dyn Kernel> {
-        let product = Igemm::new(NAMES[isa as usize], isa, &self.conv, packed, epilogue, threads);
-        Box::new(product.behind(self.prologue, threads))
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn prepare(
+        self,
+        packed: Packed,
+        epilogue: Epilogue,
+        isa: Isa,
+        threads: usize,
+    ) -> Result<Box<dyn Kernel>> {
+        let product = Igemm::new(NAMES[isa as usize], isa, &self.conv, packed, epilogue, threads)?;
+        Ok(Box::new(product.behind(self.prologue, threads)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::igemm::{Igemm, form, pack};
 use super::{Candidate, ConvDesc, Padding};
+use crate::error::Result;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::Simd;
 use crate::tensor::{FeatureMap, Packed};
@@ -46,7 +47,12 @@ fn accepts(desc: &ConvDesc) -> bool {
     few || !desc.input.channels_last()
 }
 
-fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
+fn prepare<S: Simd>(
+    desc: &ConvDesc,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
     // What the kernel sees, which may be less than the input with its padding, or more.
     let seen = |axis: usize, outputs: usize| {
         outputs.saturating_sub(1) * desc.stride[axis] + (desc.kernel[axis] - 1) * desc.dilation[axis] + 1
@@ -55,9 +61,9 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     let width = seen(1, desc.output.width);
     let copy = FeatureMap::nhwc(desc.input.batch, height, width, desc.input.channels);
     let over_copy = ConvDesc { input: copy, padding: Padding::default(), ..*desc };
-    let product = Igemm::new(names(S::ISA), S::ISA, &over_copy, packed, epilogue, threads);
+    let product = Igemm::new(names(S::ISA), S::ISA, &over_copy, packed, epilogue, threads)?;
     let phases = [chunks_for(copy.batch * copy.height, threads), product.phases()[0]];
-    Box::new(Stem { input: desc.input, padding: desc.padding, copy, product, phases })
+    Ok(Box::new(Stem { input: desc.input, padding: desc.padding, copy, product, phases }))
 }
 
 /// A prepared stem.

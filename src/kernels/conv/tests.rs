@@ -204,7 +204,8 @@ fn same_bits_in_any_batch_and_with_any_threads() {
                 for threads in [1, 2, 3] {
                     if (candidate.accepts)(&batch.desc) {
                         let kernel =
-                            (candidate.prepare)(&batch.desc, packed.clone(), batch.epilogue(), threads);
+                            (candidate.prepare)(&batch.desc, packed.clone(), batch.epilogue(), threads)
+                                .unwrap();
                         let mut copy = Guarded::poisoned(whole.len());
                         copy.copy_from_slice(&whole);
                         results.push(batch.run_kernel(&*kernel, copy));
@@ -213,7 +214,8 @@ fn same_bits_in_any_batch_and_with_any_threads() {
                         continue;
                     }
                     let kernel =
-                        (candidate.prepare)(&single.desc, packed.clone(), single.epilogue(), threads);
+                        (candidate.prepare)(&single.desc, packed.clone(), single.epilogue(), threads)
+                            .unwrap();
                     let mut alone = Vec::new();
                     for n in 0..5 {
                         let mut copy = Guarded::poisoned(picture);
@@ -258,7 +260,7 @@ fn float16_weights_are_widened_exactly() {
                 let stored = ConvProblem { half: true, ..problem.clone() }.weights();
                 let float = (candidate.pack)(&problem.desc, Values::F32(&stored)).unwrap();
                 let bits = |packed: Packed| -> Vec<u32> {
-                    let kernel = (candidate.prepare)(&problem.desc, packed, problem.epilogue(), 2);
+                    let kernel = (candidate.prepare)(&problem.desc, packed, problem.epilogue(), 2).unwrap();
                     let values = problem.run_kernel(&*kernel, filled(problem.desc.input, problem.seed));
                     values.into_iter().map(f32::to_bits).collect()
                 };
@@ -287,7 +289,7 @@ fn weights_that_would_meet_zeros_change_nothing() {
                 let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
                 let values = if half { Values::F16(&halves) } else { Values::F32(weights) };
                 let packed = (candidate.pack)(&desc, values).unwrap();
-                let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), threads);
+                let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), threads).unwrap();
                 problem.run_kernel(&*kernel, input).into_iter().map(f32::to_bits).collect()
             };
             let mut weights = problem.weights();
@@ -317,7 +319,7 @@ fn non_finite_values_stay() {
             let mut input = filled(desc.input, problem.seed);
             input[desc.input.at(0, 2, 3) + 7] = f32::NAN;
             let packed = problem.pack(candidate);
-            let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), 1);
+            let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), 1).unwrap();
             let output = problem.run_kernel(&*kernel, input);
             for (y, x) in [(1, 2), (2, 3), (3, 4)] {
                 let pixel = &output[(y * 6 + x) * 40..][..40];

@@ -7,8 +7,10 @@
 use std::ops::Range;
 
 use super::{Axis, PoolDesc, PoolOp, PoolWindow, Window};
+use crate::error::Result;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::reserved;
 
 /// Whether windows share enough for the detour by way of scratch. The windows alone decide, so that a
 /// part of a picture is summed as the whole.
@@ -37,12 +39,14 @@ pub(super) struct Separable {
 }
 
 impl Separable {
-    pub(super) fn new(desc: &PoolDesc, isa: Isa, threads: usize) -> Self {
+    pub(super) fn new(desc: &PoolDesc, isa: Isa, threads: usize) -> Result<Self> {
         let PoolWindow::Sliding { kernel, stride, dilation, .. } = desc.window else {
             unreachable!("adaptive windows do not pay");
         };
-        let axes = std::array::from_fn(|i| Axis::new(desc, i));
-        let mut seen = vec![false; desc.input.width];
+        let axes = [Axis::new(desc, 0)?, Axis::new(desc, 1)?];
+        let what = "which of a pool's columns are seen";
+        let mut seen = reserved(desc.input.width, what)?;
+        seen.resize(desc.input.width, false);
         for span in &axes[1].spans {
             (0..span.taps).for_each(|tap| seen[span.first + tap * axes[1].dilation] = true);
         }
@@ -52,12 +56,13 @@ impl Separable {
         let share = desc.output.channels.div_ceil(chunks_for(usize::MAX, threads).div_ceil(rows));
         let block = (CACHED / (kernel[0] * desc.input.width).max(1)).min(share).max(unit) / unit * unit;
         let step = if stride[0] == 1 { dilation[0] } else { 1 };
-        let columns = (0..desc.input.width).filter(|&x| seen[x]).collect();
+        let mut columns = reserved(desc.input.width, what)?;
+        columns.extend((0..desc.input.width).filter(|&x| seen[x]));
         let mut pool = Self { desc: *desc, axes, columns, block, step, phases: vec![], isa };
         if desc.output.pixels() * desc.output.channels > 0 {
             pool.phases = vec![chunks_for(pool.items(), threads)];
         }
-        pool
+        Ok(pool)
     }
 
     fn blocks(&self) -> usize {

@@ -61,7 +61,7 @@ fn check(desc: &PoolDesc) {
     });
     let expected = pool_f64(desc, &input);
     for isa in Isa::available() {
-        let run = |threads| run(&*prepare(desc, isa, threads), &[&input], desc.output.view());
+        let run = |threads| run(&*prepare(desc, isa, threads).unwrap(), &[&input], desc.output.view());
         let found = run(1);
         for (i, (&y, &expected)) in found.iter().zip(&expected).enumerate() {
             assert!(
@@ -196,7 +196,7 @@ fn torch_on_rounded_up_windows() {
         let (input, memory) = counting(size);
         let output = FeatureMap::nhwc(1, out, out, 1);
         for isa in Isa::available() {
-            let kernel = prepare(&PoolDesc { input, output, op, window }, isa, 1);
+            let kernel = prepare(&PoolDesc { input, output, op, window }, isa, 1).unwrap();
             let found = run(&*kernel, &[&memory], output.view());
             let same = found.iter().zip(expected).all(|(&y, &e)| close(y, f64::from(e), 2e-6));
             assert!(same, "{op:?} {window:?} {}: {found:?}, expected {expected:?}", isa.name());
@@ -209,7 +209,7 @@ fn torch_on_adaptive_windows() {
     let (input, memory) = counting(5);
     let output = FeatureMap::nhwc(1, 3, 2, 1);
     let desc = PoolDesc { input, output, op: PoolOp::Max, window: PoolWindow::Adaptive };
-    let found = run(&*prepare(&desc, Isa::Portable, 1), &[&memory], output.view());
+    let found = run(&*prepare(&desc, Isa::Portable, 1).unwrap(), &[&memory], output.view());
     assert_eq!(found, [7.0, 9.0, 17.0, 19.0, 22.0, 24.0]);
 }
 
@@ -220,7 +220,7 @@ fn a_maximum_of_negative_infinity_and_of_nan() {
     let memory = filled(input.view(), |i| if i % 8 == 1 { f32::NAN } else { f32::NEG_INFINITY });
     for isa in Isa::available() {
         let desc = PoolDesc { input, output, op: PoolOp::Max, window: sliding_window(2, 2, 0, 1) };
-        let found = run(&*prepare(&desc, isa, 1), &[&memory], output.view());
+        let found = run(&*prepare(&desc, isa, 1).unwrap(), &[&memory], output.view());
         let expected = [f32::NAN, f32::NEG_INFINITY].repeat(3);
         assert!(same_bits(&found, &expected), "{}: {found:?}", isa.name());
     }
@@ -241,7 +241,7 @@ fn same_bits_in_any_batch(window: PoolWindow, [oh, ow]: [usize; 2]) {
             let (input, output) = maps(batch);
             let memory = filled(input.view(), |i| values[i]);
             let desc = PoolDesc { input, output, op, window };
-            run(&*prepare(&desc, isa, 2), &[&memory], output.view())
+            run(&*prepare(&desc, isa, 2).unwrap(), &[&memory], output.view())
         };
         let five = values(
             View::contiguous(maps(5).0.view().shape),

@@ -17,6 +17,7 @@ use std::ops::Range;
 use self::pair::{Pair, Pointers};
 use super::depthwise::Bands;
 use super::{Candidate, ConvDesc, depthwise, igemm};
+use crate::error::Result;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
@@ -58,17 +59,20 @@ impl ExpandDepthwiseDesc {
     }
 
     /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
     pub fn prepare(
         &self,
         packed: [Packed; 2],
         epilogues: [Epilogue; 2],
         isa: Isa,
         threads: usize,
-    ) -> Box<dyn Kernel> {
+    ) -> Result<Box<dyn Kernel>> {
         let bands = Bands::new(&self.depthwise, pair::panels(&self.expand, isa).width(), BAND);
-        let pair = Pair::new(self, packed, epilogues, bands, isa, threads);
+        let pair = Pair::new(self, packed, epilogues, bands, isa, threads)?;
         let items = self.depthwise.output.batch * bands.count * pair.count();
-        Box::new(ExpandDepthwise { pair, items, chunks: [chunks_for(items, threads)], isa })
+        Ok(Box::new(ExpandDepthwise { pair, items, chunks: [chunks_for(items, threads)], isa }))
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::ExpandDepthwiseDesc;
 use super::tile::{self, Pixels, Tile};
+use crate::error::Result;
 use crate::kernels::conv::ConvDesc;
 use crate::kernels::conv::depthwise::{Bands, Depthwise, Halo, Way};
 use crate::kernels::epilogue::Columns;
@@ -54,16 +55,16 @@ impl Pair {
         bands: Bands,
         isa: Isa,
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let way = Way::Bands(bands);
-        Self {
+        Ok(Self {
             expand: desc.expand,
             panels: panels(&desc.expand, isa),
             packed: expand,
             epilogue: inner,
-            depthwise: Depthwise::new(&desc.depthwise, depthwise.into_f32(), &outer, way, isa, threads),
+            depthwise: Depthwise::new(&desc.depthwise, depthwise.into_f32(), &outer, way, isa, threads)?,
             bands,
-        }
+        })
     }
 
     /// Panels of expanded channels.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::ExpandDepthwiseDesc;
 use super::pair::{Pair, Pointers, panels};
 use super::tile::{self, Pixels, Tile};
+use crate::error::Result;
 use crate::kernels::conv::depthwise::{Bands, Depthwise, Way};
 use crate::kernels::conv::{Candidate, ConvDesc, choose, depthwise, igemm};
 use crate::kernels::gemm::Panels;
@@ -108,6 +109,9 @@ impl ProjectDesc {
     /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights and with
     /// their epilogues.
     ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    ///
     /// # Panics
     /// If these are not as many as the convolutions.
     pub fn prepare(
@@ -116,7 +120,7 @@ impl ProjectDesc {
         epilogues: Vec<Epilogue>,
         isa: Isa,
         threads: usize,
-    ) -> Box<dyn Kernel> {
+    ) -> Result<Box<dyn Kernel>> {
         let between = between(&self.depthwise);
         let depthwise = ConvDesc { output: between, ..self.depthwise };
         let bands = self.bands(&between, isa, threads);
@@ -126,16 +130,16 @@ impl ProjectDesc {
             let ((inner_packed, inner), (outer_packed, outer)) = (next(), next());
             let desc = ExpandDepthwiseDesc { expand, depthwise };
             let packed = [inner_packed, outer_packed];
-            Front::Pair(Box::new(Pair::new(&desc, packed, [inner, outer], bands, isa, threads)))
+            Front::Pair(Box::new(Pair::new(&desc, packed, [inner, outer], bands, isa, threads)?))
         } else {
             let (packed, epilogue) = next();
             let way = Way::rows(&depthwise, 1);
             let packed = packed.into_f32();
-            Front::InPlace(Box::new(Depthwise::new(&depthwise, packed, &epilogue, way, isa, threads)))
+            Front::InPlace(Box::new(Depthwise::new(&depthwise, packed, &epilogue, way, isa, threads)?))
         };
         let (packed, epilogue) = next();
         let items = self.project.output.batch * bands.count;
-        Box::new(Block {
+        Ok(Box::new(Block {
             front,
             between,
             project: self.project,
@@ -147,7 +151,7 @@ impl ProjectDesc {
             items,
             chunks: [chunks_for(items, threads)],
             isa,
-        })
+        }))
     }
 
     /// Whether this is faster than the convolutions one after the other: [`Self::parts`] have the same

@@ -44,10 +44,11 @@ fn check(outer: &ConvProblem, inputs: usize) -> TestCaseResult {
         let Some([expand, depthwise]) = desc.parts(isa) else { continue };
         let between = spread(outer.desc.input, &inner.run(expand, 1));
         let packed = [inner.pack(expand), outer.pack(depthwise)];
-        let alone = (depthwise.prepare)(&outer.desc, packed[1].clone(), outer.epilogue(), 1);
+        let alone = (depthwise.prepare)(&outer.desc, packed[1].clone(), outer.epilogue(), 1).unwrap();
         let expected = outer.run_kernel(&*alone, between);
         for threads in [1, 3] {
-            let kernel = desc.prepare(packed.clone(), [inner.epilogue(), outer.epilogue()], isa, threads);
+            let kernel =
+                desc.prepare(packed.clone(), [inner.epilogue(), outer.epilogue()], isa, threads).unwrap();
             let found = outer.run_kernel(&*kernel, filled(inner.desc.input, inner.seed));
             same_bits(kernel.name(), &found, &expected)?;
         }
@@ -116,11 +117,11 @@ fn check_projected(outer: &ConvProblem, inputs: Option<usize>, outputs: usize) -
         let mut expected = Vec::new();
         for (i, (problem, part)) in problems.iter().zip(&parts).enumerate() {
             let from = if i == 0 { input() } else { spread(problem.desc.input, &expected) };
-            let alone = (part.prepare)(&problem.desc, packed[i].clone(), epilogues[i].clone(), 1);
+            let alone = (part.prepare)(&problem.desc, packed[i].clone(), epilogues[i].clone(), 1).unwrap();
             expected = problem.run_kernel(&*alone, from);
         }
         for threads in [1, 3] {
-            let kernel = desc.prepare(packed.clone(), epilogues.clone(), isa, threads);
+            let kernel = desc.prepare(packed.clone(), epilogues.clone(), isa, threads).unwrap();
             same_bits(kernel.name(), &last.run_kernel(&*kernel, input()), &expected)?;
         }
     }

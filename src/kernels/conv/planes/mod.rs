@@ -12,11 +12,12 @@ use std::ops::Range;
 
 use super::igemm::{form, pack, panels};
 use super::{Candidate, ConvDesc};
+use crate::error::Result;
 use crate::kernels::gemm::{Panel, Panels, widen};
 use crate::kernels::math::{StoredRows, activate_rows};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{FeatureMap, Packed};
+use crate::tensor::{FeatureMap, Packed, reserved};
 use tile::{Line, heights};
 
 /// Up to this many channels the copy is small beside the product.
@@ -70,7 +71,12 @@ fn prefers(desc: &ConvDesc) -> bool {
     desc.depth() * desc.output.channels <= MOST_WEIGHTS && desc.dilation[0] == 1
 }
 
-fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads: usize) -> Box<dyn Kernel> {
+fn prepare<S: Simd>(
+    desc: &ConvDesc,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
     let (input, output) = (&desc.input, &desc.output);
     let panels = panels(desc, S::ISA);
     let reach = |axis: usize| (desc.kernel[axis] - 1) * desc.dilation[axis] + 1;
@@ -83,7 +89,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
     let first = before - desc.padding.left;
     let end = first + wider.saturating_sub(1) * desc.stride[1] + reach(1);
     let width = end.next_multiple_of(LINE);
-    let mut offsets = Vec::with_capacity(desc.depth());
+    let mut offsets = reserved(desc.depth(), "where a convolution's factors lie")?;
     for i in 0..desc.kernel[0] {
         for j in 0..desc.kernel[1] {
             for c in 0..input.channels {
@@ -93,7 +99,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
         }
     }
     let half = matches!(packed, Packed::F16(_));
-    Box::new(Planes {
+    Ok(Box::new(Planes {
         name: names(S::ISA)[usize::from(half)],
         isa: S::ISA,
         desc: *desc,
@@ -109,7 +115,7 @@ fn prepare<S: Simd>(desc: &ConvDesc, packed: Packed, epilogue: Epilogue, threads
         first,
         widened: if half { panels.width() * panels.depth } else { 0 },
         chunks: [chunks_for(output.batch * output.height, threads)],
-    })
+    }))
 }
 
 /// A prepared convolution over planes.

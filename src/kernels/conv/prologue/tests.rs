@@ -120,11 +120,11 @@ impl<'a> Case<'a> {
         for isa in Isa::available() {
             let Some(part) = PrologueDesc::part(&problem.desc, isa) else { continue };
             let packed = problem.pack(part);
-            let alone = (part.prepare)(&problem.desc, packed.clone(), problem.epilogue(), 1);
+            let alone = (part.prepare)(&problem.desc, packed.clone(), problem.epilogue(), 1).unwrap();
             let apart = problem.run_kernel(&*alone, self.changed(isa));
             for threads in [1, 2, 3] {
                 let desc = PrologueDesc { conv: problem.desc, prologue: self.prologue() };
-                let kernel = desc.prepare(packed.clone(), problem.epilogue(), isa, threads);
+                let kernel = desc.prepare(packed.clone(), problem.epilogue(), isa, threads).unwrap();
                 prop_assert_eq!(kernel.name(), alone.name().replace("igemm", "prologue_igemm"));
                 let found = problem.run_with(&*kernel, self.input(), self.further().as_ref());
                 for (i, (&x, &y)) in found.iter().zip(&apart).enumerate() {
@@ -215,7 +215,7 @@ fn non_finite_values_stay() {
         let Some(part) = PrologueDesc::part(&desc, isa) else { continue };
         let case = Case::new(&problem, kind);
         let prologue = PrologueDesc { conv: desc, prologue: case.prologue() };
-        let kernel = prologue.prepare(problem.pack(part), problem.epilogue(), isa, 1);
+        let kernel = prologue.prepare(problem.pack(part), problem.epilogue(), isa, 1).unwrap();
         let mut input = case.input();
         for channel in [7, 20] {
             input[desc.input.at(0, 1, 2) + channel] = f32::NAN;

@@ -34,11 +34,12 @@ mod tests;
 mod transforms;
 
 use super::{Candidate, ConvDesc};
+use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, Simd};
-use crate::tensor::{Activation, FeatureMap, Form, Packed};
+use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
 
 use geometry::Tiling;
 use kernel::Winograd;
@@ -248,10 +249,10 @@ fn prepare<
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
-) -> Box<dyn Kernel> {
-    let convolution = convolution::<AV, MV, AH, MH>(desc, weights, epilogue, S::LANES);
+) -> Result<Box<dyn Kernel>> {
+    let convolution = convolution::<AV, MV, AH, MH>(desc, weights, epilogue, S::LANES)?;
     let name = names::<AV, MV, AH, MH>()[S::ISA as usize];
-    Box::new(Winograd::<V, H, AV, MV, AH, MH>::new(name, S::ISA, convolution, threads))
+    Ok(Box::new(Winograd::<V, H, AV, MV, AH, MH>::new(name, S::ISA, convolution, threads)))
 }
 
 fn convolution<const AV: usize, const MV: usize, const AH: usize, const MH: usize>(
@@ -259,15 +260,15 @@ fn convolution<const AV: usize, const MV: usize, const AH: usize, const MH: usiz
     weights: Packed,
     epilogue: Epilogue,
     lanes: usize,
-) -> Convolution {
-    Convolution {
+) -> Result<Convolution> {
+    Ok(Convolution {
         desc: *desc,
         tiling: Tiling::new(desc, [MV, MH]),
         weights: TransformedWeights::new(weights, desc, AV * AH, lanes),
         epilogue,
-        zeros: vec![0.0; desc.input.channels].into(),
+        zeros: AlignedBuf::zeroed(desc.input.channels, "the zeros that a convolution's padding reads")?,
         pool: None,
-    }
+    })
 }
 
 /// A convolution and the largest of 2x2 pixels of its output, which are stored instead of the pixels: a
@@ -282,7 +283,7 @@ pub struct ConvPoolDesc {
 }
 
 /// [`ConvPoolDesc::prepare`] with one algorithm.
-type PreparePool = fn(&ConvPoolDesc, &'static str, Isa, Packed, Epilogue, usize) -> Box<dyn Kernel>;
+type PreparePool = fn(&ConvPoolDesc, &'static str, Isa, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 
 impl ConvPoolDesc {
     /// Whether there is a kernel for both where `part` is the one for the convolution.
@@ -297,13 +298,16 @@ impl ConvPoolDesc {
     }
 
     /// The kernel, of `part`'s packed weights.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
     pub fn prepare(
         &self,
         part: &Candidate,
         weights: Packed,
         epilogue: Epilogue,
         threads: usize,
-    ) -> Box<dyn Kernel> {
+    ) -> Result<Box<dyn Kernel>> {
         let is = |names: &Names| names.contains(&part.name);
         let (prepare, names): (PreparePool, Names) = if is(&F4_NAMES) {
             (Self::prepare_as::<F4, 6, 4>, names!("f4_3x3_max_pool"))
@@ -324,11 +328,11 @@ impl ConvPoolDesc {
         weights: Packed,
         epilogue: Epilogue,
         threads: usize,
-    ) -> Box<dyn Kernel> {
+    ) -> Result<Box<dyn Kernel>> {
         let activation = Epilogue { activation: epilogue.activation, ..Epilogue::default() };
         let pool = Some(Pool { output: self.output, epilogue: activation });
-        let convolution =
-            Convolution { pool, ..convolution::<A, M, A, M>(&self.conv, weights, epilogue, isa.lanes()) };
-        Box::new(Winograd::<T, T, A, M, A, M>::new(name, isa, convolution, threads))
+        let convolution = convolution::<A, M, A, M>(&self.conv, weights, epilogue, isa.lanes())?;
+        let convolution = Convolution { pool, ..convolution };
+        Ok(Box::new(Winograd::<T, T, A, M, A, M>::new(name, isa, convolution, threads)))
     }
 }

@@ -14,6 +14,7 @@ use crate::kernels::gemm::tile::{LINE, Next, Runs, TileWork, max_rows, product, 
 use crate::kernels::math::maximum;
 use crate::kernels::{Epilogue, Io, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
+use crate::tensor::AlignedBuf;
 use crate::tensor::FeatureMap;
 
 /// A prepared convolution.
@@ -28,7 +29,7 @@ pub struct Convolution {
     /// Applied before the store.
     pub epilogue: Epilogue,
     /// A pixel of the padding.
-    pub zeros: Box<[f32]>,
+    pub zeros: AlignedBuf,
     /// If not the pixels are stored but the largest of 2x2 of them.
     pub pool: Option<Pool>,
 }

@@ -395,7 +395,7 @@ fn a_pool_gives_the_largest_of_what_comes_without_it() {
             if !desc.accepts(candidate) {
                 continue;
             }
-            let kernel = desc.prepare(candidate, problem.pack(candidate), problem.epilogue(), 2);
+            let kernel = desc.prepare(candidate, problem.pack(candidate), problem.epilogue(), 2).unwrap();
             let pooled = ConvProblem { desc: ConvDesc { output, ..conv }, ..problem.clone() };
             let found = pooled.run_kernel(&*kernel, filled(conv.input, problem.seed));
             let apart = problem.run(candidate, 2);
@@ -422,7 +422,7 @@ fn a_pool_passes_a_nan_on() {
     let output = FeatureMap::nhwc(1, 4, 4, 10);
     for candidate in runnable(&conv) {
         let desc = ConvPoolDesc { conv, output };
-        let kernel = desc.prepare(candidate, problem.pack(candidate), problem.epilogue(), 1);
+        let kernel = desc.prepare(candidate, problem.pack(candidate), problem.epilogue(), 1).unwrap();
         let pooled = ConvProblem { desc: ConvDesc { output, ..conv }, ..problem.clone() };
         let mut input = filled(conv.input, problem.seed);
         input[(3 * 8 + 3) * 20] = f32::NAN;
@@ -504,7 +504,8 @@ fn bits_depend_on_the_picture_alone() {
                         let mut input = filled(single.desc.input, 0);
                         input.copy_from_slice(&whole[last..]);
                         let weights = single.pack(candidate);
-                        let kernel = (candidate.prepare)(&single.desc, weights, single.epilogue(), threads);
+                        let kernel =
+                            (candidate.prepare)(&single.desc, weights, single.epilogue(), threads).unwrap();
                         let expected = single.run_kernel(&*kernel, input);
                         assert_eq!(values[values.len() - expected.len()..], expected, "{}", candidate.name);
                     }
@@ -530,7 +531,8 @@ fn organisations_agree_on(side: usize) {
         let packed = weights(isa.lanes());
         let run = |organisation: Organisation, group: usize| {
             let convolution =
-                convolution::<6, 4, 6, 4>(&problem.desc, packed.clone(), problem.epilogue(), isa.lanes());
+                convolution::<6, 4, 6, 4>(&problem.desc, packed.clone(), problem.epilogue(), isa.lanes())
+                    .unwrap();
             let kernel =
                 Winograd::<F4, F4, 6, 4, 6, 4>::organised("test", isa, convolution, 2, organisation, group);
             problem.run_kernel(&kernel, filled(problem.desc.input, problem.seed))
@@ -558,7 +560,7 @@ fn non_finite_values_stay() {
         {
             let problem = ConvProblem::of(desc);
             let weights = problem.pack(candidate);
-            let kernel = (candidate.prepare)(desc, weights, problem.epilogue(), 1);
+            let kernel = (candidate.prepare)(desc, weights, problem.epilogue(), 1).unwrap();
             for (i, value) in values.into_iter().enumerate() {
                 for pixel in [0, 4 * 9 + 3, 80] {
                     let mut input = filled(desc.input, problem.seed);
@@ -603,7 +605,7 @@ fn errors_are_as_documented() {
         let largest = expected.values.iter().fold(0.0, |a: f64, &b| a.max(b));
         for candidate in runnable(&desc) {
             let weights = problem.pack(candidate);
-            let kernel = (candidate.prepare)(&problem.desc, weights, problem.epilogue(), 1);
+            let kernel = (candidate.prepare)(&problem.desc, weights, problem.epilogue(), 1).unwrap();
             let mut copy = filled(problem.desc.input, 0);
             copy.copy_from_slice(&input);
             let found = problem.run_kernel(&*kernel, copy);
