@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rvision._numbers import integer, integers
 from rvision.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -294,7 +295,7 @@ for _name, _function in {"lt": operator.lt, "le": operator.le, "gt": operator.gt
 
 
 def _number(size: Any, what: str, asked: Sequence[Any]) -> int:
-    number = operator.index(size)
+    number = integer(size, f"{what}: sizes")
     if number < -1:
         raise ArgumentError(f"{what}: sizes must be 0 or more, or -1, got {tuple(asked)}")
     return number
@@ -364,13 +365,13 @@ def expanded_sizes(symbol: Symbol, sizes: Sequence[Any]) -> tuple[list[int], lis
 
 def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> list[int]:
     """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `split`."""
-    if isinstance(split_size, int):
-        size = operator.index(split_size)
+    if isinstance(split_size, int | np.integer):
+        size = integer(split_size, f"{where}: split: split_size")
         if size < 0 or (size == 0 and length > 0):
             raise ArgumentError(f"{where}: split: the size of the pieces must be positive, got {size}")
         # Of nothing there is one piece.
         return [min(size, length - start) for start in range(0, length, size or 1)] or [0]
-    sizes = [operator.index(size) for size in split_size]
+    sizes = integers(split_size, f"{where}: split: split_size")
     if min(sizes, default=0) < 0 or sum(sizes) != length:
         raise ShapeError(f"{where}: pieces of {sizes} do not add up to the {length} of the dimension")
     return sizes
@@ -378,7 +379,7 @@ def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> lis
 
 def chunk_sizes(length: int, chunks: int, where: str) -> list[int]:
     """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `chunk`."""
-    if chunks < 1:
+    if integer(chunks, f"{where}: chunk: chunks") < 1:
         raise ArgumentError(f"{where}: chunk: expected at least one piece, got {chunks}")
     return piece_sizes(length, -(-length // chunks), where) if length else [0] * chunks
 

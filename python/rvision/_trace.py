@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias, _rvision
+from rvision._numbers import integers, real
 from rvision._opaque import Opaque
 from rvision._sizes import (
     Flag,
@@ -332,6 +333,8 @@ class Symbol(_alias.InPlace, Opaque):
 
     def axis(self, dim: int) -> int:
         """Count `dim` from the front, after checking it."""
+        if type(dim) is not int:
+            dim = integer(dim, f"{self._tracer.where}: dim")
         if not -self.ndim <= dim < self.ndim:
             raise ShapeError(
                 f"{self._tracer.where}: dimension {dim} is out of range for a {self.ndim}-d value "
@@ -380,14 +383,14 @@ class Symbol(_alias.InPlace, Opaque):
 
     def activation(self, label: str, kind: str, a: float = 0.0, b: float = 0.0) -> Symbol:
         """Add a pointwise function by the engine's name for it."""
-        return self.emit("activation", label, kind, float(a), float(b))
+        return self.emit("activation", label, kind, real(a, f"{self._tracer.where}: {label}"), real(b, label))
 
     # ---- arithmetic ----
 
     def _operand(self, other: Any) -> Any:
         """Return the other side of an operator as a number or a symbol; NotImplemented if it is neither."""
         if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
-            return float(other)
+            return real(other, f"{self._tracer.where}: operand")
         if isinstance(other, Symbol):
             return other
         if isinstance(other, np.ndarray) or hasattr(other, "__array__") or hasattr(other, "__dlpack__"):
@@ -547,7 +550,9 @@ class Symbol(_alias.InPlace, Opaque):
 
         Unlike `reshape` this needs to know no other size, so that the trace stays good for all of them.
         """
-        return self._unflatten(self.axis(dim), [int(size) for size in sizes], "unflatten")
+        return self._unflatten(
+            self.axis(dim), integers(sizes, f"{self._tracer.where}: unflatten: sizes"), "unflatten"
+        )
 
     def _unflatten(self, axis: int, sizes: list[int], label: str) -> Symbol:
         own = self._fixed[axis]
@@ -580,8 +585,8 @@ class Symbol(_alias.InPlace, Opaque):
 
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Symbol:
         """Move indices on by `shifts` along `dims`; what leaves at the end comes in at the front."""
-        moves = [shifts] if isinstance(shifts, int) else list(shifts)
-        axes = [dims] if isinstance(dims, int) else list(dims)
+        moves = [shifts] if isinstance(shifts, int | np.integer) else list(shifts)
+        axes = [dims] if isinstance(dims, int | np.integer) else list(dims)
         return self.emit("roll", "roll", moves, [self.axis(axis) for axis in axes])
 
     def unbind(self, dim: int = 0) -> tuple[Symbol, ...]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 PYTHON = Path(__file__).parents[2] / "python" / "rvision"
 
-# What each room of the package may import from the others. `errors`, what shortens their tracebacks and the
-# extension are open to all.
-OPEN = {"errors", "_frames", "_rvision", ""}
+# What each room of the package may import from the others; these are open to all.
+OPEN = {"errors", "_frames", "_numbers", "_rvision", ""}
 ALLOWED = {
     "errors": set(),
     "_frames": set(),
+    "_numbers": set(),
     "_opaque": set(),
     "_layout": set(),
     "_alias": {"_layout"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rvision._numbers import MOST, integer, real
 from rvision.errors import ArgumentError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
@@ -163,8 +164,8 @@ class PReLU(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        self.num_parameters = num_parameters
-        self.init = init
+        self.num_parameters = num_parameters = integer(num_parameters, "PReLU: num_parameters", 0, MOST)
+        self.init = real(init, "PReLU: init")
         self.register_parameter("weight", Drawn((num_parameters,), fill=init))
 
     def forward(self, input: Any) -> Any:

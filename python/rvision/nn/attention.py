@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rvision._numbers import MOST, integer
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import functional as F
@@ -64,7 +65,9 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
+        embed_dim = integer(embed_dim, "MultiheadAttention: embed_dim", 1, MOST)
+        num_heads = integer(num_heads, "MultiheadAttention: num_heads", 1, MOST)
+        if embed_dim % num_heads:
             raise ArgumentError(
                 "MultiheadAttention: embed_dim must be a multiple of num_heads, "
                 f"got {embed_dim} and {num_heads}"

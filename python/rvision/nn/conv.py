@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rvision._numbers import MOST, integer
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
@@ -57,6 +58,9 @@ class Conv2d(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        in_channels = integer(in_channels, f"{name}: in_channels", 0, MOST)
+        out_channels = integer(out_channels, f"{name}: out_channels", 0, MOST)
+        groups = integer(groups, f"{name}: groups")
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"{name}: in_channels and out_channels must be multiples of groups, "
@@ -157,8 +161,8 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = in_features = integer(in_features, "Linear: in_features", 0, MOST)
+        self.out_features = out_features = integer(out_features, "Linear: out_features", 0, MOST)
         self.register_parameter("weight", Drawn((out_features, in_features), fan_in=in_features))
         self.register_parameter("bias", Drawn((out_features,)) if bias else None)
 

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from rvision import _alias, _rvision
 from rvision._frames import hide_frames
+from rvision._numbers import MOST, integer, integers, real
 from rvision._sizes import Flag, broadcast_flags, resized
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
@@ -155,15 +156,20 @@ def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
     Raises
     ------
     ArgumentError
-        If that is not what `value` is, or a number is below `least`.
+        If that is not what `value` is, or a number is below `least` or above what any picture has.
     """
-    both = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    if isinstance(value, int | np.integer):
+        both = (value, value)
+    else:
+        both = tuple(value) if hasattr(value, "__iter__") else ()
     if len(both) == 1:
         both *= 2
     if len(both) != 2 or any(
         not isinstance(v, int | np.integer) or isinstance(v, bool) or v < least for v in both
     ):
         raise ArgumentError(f"{where} must be an integer of at least {least} or two of them, got {value!r}")
+    if max(both) > MOST:
+        raise ArgumentError(f"{where} must be at most {MOST}, got {value!r}")
     return int(both[0]), int(both[1])
 
 
@@ -246,7 +252,7 @@ def conv2d(
         steps,
         around,
         spread,
-        int(groups),
+        integer(groups, f"{where}: groups", 1, MOST),
         fixed=fixed if same else _resized_pictures(fixed),
     )
 
@@ -319,7 +325,7 @@ def batch_norm(
         _handle(bias, input, "the bias of batch_norm"),
         _handle(running_mean, input, "running_mean"),
         _handle(running_var, input, "running_var"),
-        float(eps),
+        real(eps, f"{input.tracer.where}: batch_norm: eps"),
     )
 
 
@@ -436,13 +442,14 @@ def layer_norm(
     eps : float
         Added to the variance.
     """
+    where = f"{input.tracer.where}: layer_norm"
     return input.emit(
         "layer_norm",
         "layer_norm",
-        [int(size) for size in normalized_shape],
+        integers(normalized_shape, f"{where}: normalized_shape", 0),
         _handle(weight, input, "the weight of layer_norm"),
         _handle(bias, input, "the bias of layer_norm"),
-        float(eps),
+        real(eps, f"{where}: eps"),
     )
 
 
@@ -451,7 +458,9 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     """Divide by the Euclidean length along `dim`, but by nothing less than `eps`. `p` can only be 2."""
     if p != 2:
         raise UnsupportedError(f"{input.tracer.where}: normalize: p={p} is not supported, only 2")
-    return input.emit("normalize", "normalize", input.axis(dim), float(eps))
+    return input.emit(
+        "normalize", "normalize", input.axis(dim), real(eps, f"{input.tracer.where}: normalize: eps")
+    )
 
 
 def scaled_dot_product_attention(
@@ -525,7 +534,10 @@ def _attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, sca
     values = [symbol.value_of(tracer) for symbol in symbols]
     name = tracer.name("scaled_dot_product_attention")
     result = tracer.builder.attention(
-        name, *values[:3], values[3] if len(values) > 3 else None, None if scale is None else float(scale)
+        name,
+        *values[:3],
+        values[3] if len(values) > 3 else None,
+        None if scale is None else real(scale, f"{tracer.where}: scale"),
     )
     leads: list[tuple[int, Flag]] = []
     for symbol in symbols[:3]:
@@ -623,8 +635,10 @@ def avg_pool2d(
     divisor_override : int, optional
         A divisor instead of the number of values.
     """
-    if divisor_override is not None and divisor_override == 0:
-        raise ArgumentError(f"{input.tracer.where}: avg_pool2d: divisor_override must not be 0")
+    if divisor_override is not None:
+        where = f"{input.tracer.where}: avg_pool2d: divisor_override"
+        if integer(divisor_override, where) == 0:
+            raise ArgumentError(f"{where} must not be 0")
     return input.emit(
         "avg_pool2d",
         "avg_pool2d",
@@ -641,7 +655,11 @@ def _window(
 ) -> tuple[Any, Any, Any]:
     where = f"{input.tracer.where}: {name}"
     kernel = pair(kernel_size, f"{where}: kernel_size", 1)
-    steps = kernel if stride is None or stride == () else pair(stride, f"{where}: stride", 1)
+    steps = (
+        kernel
+        if stride is None or (isinstance(stride, tuple) and not stride)
+        else pair(stride, f"{where}: stride", 1)
+    )
     vertical, horizontal = pair(padding, f"{where}: padding")
     if 2 * vertical > kernel[0] or 2 * horizontal > kernel[1]:
         raise ArgumentError(f"{where}: padding must be at most half of the kernel {kernel}, got {padding}")
@@ -655,6 +673,9 @@ def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] 
             f"{input.tracer.where}: {name}: output_size must be a positive integer, None, or two of these, "
             f"got {output_size!r}"
         )
+    for size in sizes:
+        if size is not None:
+            integer(size, f"{input.tracer.where}: {name}: output_size", 1, MOST)
     fixed = list(input.fixed)
     if input.ndim == 4:
         fixed[2:] = [f if size is None else True for f, size in zip(fixed[2:], sizes, strict=True)]
@@ -698,7 +719,13 @@ def local_response_norm(
     rows = input.ndim == 3
     if rows:
         input = _as_node(input, "unflatten", "unsqueeze", 2, [-1, 1], fixed=(*input.fixed, True))
-    attributes = (int(size), float(alpha), float(beta), float(k))
+    where = f"{input.tracer.where}: local_response_norm"
+    attributes = (
+        integer(size, f"{where}: size", 1, MOST),
+        real(alpha, f"{where}: alpha"),
+        real(beta, f"{where}: beta"),
+        real(k, f"{where}: k"),
+    )
     result = input.emit("local_response_norm", "local_response_norm", *attributes)
     return _as_node(result, "flatten", "getitem", 2, 3, fixed=result.fixed[:3]) if rows else result
 
@@ -754,7 +781,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     where = f"{input.tracer.where}: pad"
     if mode != "constant":
         raise UnsupportedError(f"{where}: mode {mode!r} is not supported, only 'constant'")
-    amounts = [int(amount) for amount in pad]
+    amounts = integers(pad, where)
     if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
         raise ShapeError(f"{where}: expected a pair for at most {input.ndim} dimensions, got {tuple(pad)}")
     if min(amounts, default=0) < 0:
@@ -762,4 +789,6 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     pairs = [(0, 0)] * (input.ndim - len(amounts) // 2)
     pairs += [(amounts[i], amounts[i + 1]) for i in range(len(amounts) - 2, -1, -2)]
     fixed = [flag if pair == (0, 0) else resized(flag) for pair, flag in zip(pairs, input.fixed, strict=True)]
-    return input.emit("pad", "pad", pairs, 0.0 if value is None else float(value), fixed=fixed)
+    return input.emit(
+        "pad", "pad", pairs, 0.0 if value is None else real(value, f"{where}: value"), fixed=fixed
+    )

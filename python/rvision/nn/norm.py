@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rvision._numbers import MOST, integer, integers
 from rvision._trace import Symbol
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import functional as F
@@ -60,7 +61,7 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        self.num_features = num_features
+        self.num_features = num_features = integer(num_features, "BatchNorm2d: num_features", 0, MOST)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -135,8 +136,8 @@ class LayerNorm(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape = tuple(int(size) for size in sizes)
+        sizes = [normalized_shape] if isinstance(normalized_shape, int | np.integer) else normalized_shape
+        self.normalized_shape = tuple(integers(sizes, "LayerNorm: normalized_shape", 0, MOST))
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rvision._numbers import integers
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError
 from rvision.nn import _functions
@@ -106,10 +107,10 @@ class ZeroPad2d(Module):
 
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        sides = (padding,) * 4 if not hasattr(padding, "__iter__") else tuple(padding)
         if len(sides) != 4:
             raise ArgumentError(f"ZeroPad2d: padding must be an integer or four of them, got {padding!r}")
-        self.padding = sides
+        self.padding = tuple(integers(sides, "ZeroPad2d: padding"))
 
     def forward(self, input: Any) -> Any:
         """Return the padded `input`."""
