@@ -258,7 +258,9 @@ def dense_form(
 ) -> Convolutionized:
     """Return a classifier's dense form, the one that an earlier call made if there is one."""
     forms = model._links.derived
-    key = ("dense", _hashable(input_size), _hashable(stride), squeeze)
+    # As numbers, and with what a window that is not given follows from: the model may have changed.
+    steps = None if stride is None else stride_pair(stride)
+    key = ("dense", window_size(model, input_size), input_size is None, steps, squeeze)
     form = forms.get(key)
     if form is None:
         form = convolutionize(model, input_size, stride=stride, squeeze=squeeze)
@@ -266,10 +268,6 @@ def dense_form(
             forms.pop(next(iter(forms)), None)
         forms[key] = form
     return form
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class _Run:

@@ -13,7 +13,7 @@ from rvision._frames import has_other_frames
 from rvision._trace import Symbol, tracer_of
 from rvision.errors import ArgumentError
 
-__all__ = ["as_array", "as_input", "is_array", "refused"]
+__all__ = ["as_array", "as_floats", "as_input", "is_array", "is_ready", "ready", "refused"]
 
 _TO_TENSOR = (
     "use rvision.transforms.ToTensor() (which scales 0..255 to 0..1) or the weights' transforms(), "
@@ -45,13 +45,32 @@ def as_input(value: Any, where: str) -> NDArray[np.float32]:
     TypeError
         If the values are integers, bool or complex, or the tensor must be prepared first.
     """
+    return ready(as_floats(value, where))
+
+
+def ready(array: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return floats as the engine reads them, C-contiguous float32; no copy if they are."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, np.float32, order="C")
+
+
+def is_ready(array: NDArray[np.floating]) -> bool:
+    """Tell whether :func:`ready` copies nothing."""
+    return array.dtype == np.float32 and array.flags.c_contiguous
+
+
+def as_floats(value: Any, where: str) -> NDArray[np.floating]:
+    """Return an input as an array of floats of any size and order, which is not copied for that.
+
+    Raises
+    ------
+    TypeError
+        As :func:`as_input`.
+    """
     value = as_array(value, where)
     kind = value.dtype.kind
     if kind == "f":
-        if value.dtype == np.float32:
-            return np.asarray(value, order="C")
-        with np.errstate(over="ignore"):
-            return np.asarray(value, np.float32, order="C")
+        return value
     if kind in "iub":
         raise TypeError(f"{where}: expected floats, got an array of {value.dtype}; {_TO_TENSOR}")
     if value.dtype.name == "bfloat16":

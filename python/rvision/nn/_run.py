@@ -18,18 +18,24 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvision import _rvision
+<<<<<<< HEAD
 from rvision._sizes import plain
 from rvision._trace import Symbol, Tracer, Unbatched
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._inputs import as_input, is_array, refused
 from rvision.nn._watch import Watch, watch
+=======
+from rvision._trace import Symbol, Tracer
+from rvision.errors import ArgumentError, ShapeError
+from rvision.nn._inputs import as_floats, is_array, is_ready, ready
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
@@ -99,7 +105,7 @@ class Links:
         """
         return self._locks.setdefault(os.getpid(), threading.RLock())
 
-    def find(self, key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Trace | None:
+    def find(self, key: Hashable, arrays: Sequence[NDArray[np.floating]]) -> Trace | None:
         """Return the trace of the present state for these inputs, if there is one."""
         trace = self._traces.get(key)
         if isinstance(trace, _Bound):
@@ -138,7 +144,7 @@ class Links:
         with suppress(KeyError):
             self._traces.move_to_end(key)
 
-    def keep(self, key: Hashable, arrays: Sequence[NDArray[np.float32]], trace: Trace) -> None:
+    def keep(self, key: Hashable, arrays: Sequence[NDArray[np.floating]], trace: Trace) -> None:
         """Keep a trace, unless the module has changed while it was made."""
         if trace.state is not self._state:
             return
@@ -184,25 +190,39 @@ class Trace:
         """Whether it is good for inputs of some sizes only."""
         return bool(self.bound)
 
-    def run(self, arrays: list[NDArray[np.float32]]) -> Any:
+    def run(self, arrays: list[NDArray[np.floating]]) -> Any:
         """Run the graph and give its outputs the structure that `forward` returned."""
-        outputs = self.graph.run(self._batched(arrays)) if self.graph is not None else []
+        outputs = self.graph.run(self._batched(self.graph, arrays)) if self.graph is not None else []
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         return _fill(self.result, outputs)
 
+<<<<<<< HEAD
     def is_valid(self) -> bool:
         """Return whether all that `forward` has read is as it was."""
         return self.watch is None or self.watch.same()
 
     def profile(self, arrays: list[NDArray[np.float32]], runs: int) -> Timed:
+=======
+    def profile(self, arrays: list[NDArray[np.floating]], runs: int) -> Timed:
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
         """Time the steps of several runs."""
         if self.graph is None:
             raise ArgumentError("profile: the network returns nothing that depends on its inputs")
-        return self.graph.profile(self._batched(arrays), runs)
+        return self.graph.profile(self._batched(self.graph, arrays), runs)
 
-    def _batched(self, arrays: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return [array[None] for array in arrays] if self.unbatched else arrays
+    def _batched(
+        self, graph: _rvision.Graph, arrays: list[NDArray[np.floating]]
+    ) -> list[NDArray[np.float32]]:
+        return _prepared(graph, [array[None] for array in arrays] if self.unbatched else arrays)
+
+
+def _prepared(graph: _rvision.Graph, arrays: list[NDArray[np.floating]]) -> list[NDArray[np.float32]]:
+    """Return arrays as a graph reads them. Shapes that do not fit are told before any is copied."""
+    if all(is_ready(array) for array in arrays):
+        return arrays
+    graph.memory([array.shape for array in arrays])
+    return [ready(array) for array in arrays]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +231,7 @@ class _Bound:
 
     reads: frozenset[tuple[int, int]]
 
-    def key(self, key: Hashable, arrays: Sequence[NDArray[np.float32]]) -> Hashable:
+    def key(self, key: Hashable, arrays: Sequence[NDArray[np.floating]]) -> Hashable:
         """Return the key of the trace for these inputs."""
         return _BoundKey(key, tuple((n, dim, arrays[n].shape[dim]) for n, dim in sorted(self.reads)))
 
@@ -241,7 +261,7 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     UnsupportedError
         If `forward` does what cannot be traced.
     """
-    arrays: list[NDArray[np.float32]] = []
+    arrays: list[NDArray[np.floating]] = []
     try:
         trace = trace_for(module, args, kwargs, arrays)
         return trace.run(arrays)
@@ -256,7 +276,7 @@ def call_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 
 def profile_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], runs: int) -> Timed:
     """Time the steps of what `call_module` runs, see :meth:`Graph.profile`; errors are the same."""
-    arrays: list[NDArray[np.float32]] = []
+    arrays: list[NDArray[np.floating]] = []
     try:
         return trace_for(module, args, kwargs, arrays).profile(arrays, runs)
     except ShapeError as error:
@@ -264,7 +284,7 @@ def profile_module(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 def trace_for(
-    module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], arrays: list[NDArray[np.float32]]
+    module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], arrays: list[NDArray[np.floating]]
 ) -> Trace:
     """Return the trace that runs `module` for these arguments; their arrays are appended to `arrays`."""
     where = type(module).__name__
@@ -300,14 +320,14 @@ _Key = tuple[Hashable, tuple[Hashable, ...], bool]
 
 
 def _key(
-    links: Links, form: Hashable, arrays: Sequence[NDArray[np.float32]], unbatched: bool = False
+    links: Links, form: Hashable, arrays: Sequence[NDArray[np.floating]], unbatched: bool = False
 ) -> _Key:
     if not unbatched and links.knows_pictures and 3 in [array.ndim for array in arrays]:
         unbatched = links.are_pictures(*_kinds(form, arrays))
     return form, tuple([_open(array, unbatched) for array in arrays]), unbatched
 
 
-def _kinds(form: Hashable, arrays: Sequence[NDArray[np.float32]]) -> tuple[Hashable, Hashable]:
+def _kinds(form: Hashable, arrays: Sequence[NDArray[np.floating]]) -> tuple[Hashable, Hashable]:
     """Return what inputs are known by to be pictures: whatever their sizes are, or with these sizes."""
     return (form, tuple(array.ndim for array in arrays)), (
         form,
@@ -330,20 +350,23 @@ def call_function(
         Whether the operation is for pictures, so that (C, H, W) is a batch of one.
     """
     where = "rvision.nn.functional"
-    arrays = [as_input(value, where) for value in inputs]
+    arrays = [as_floats(value, where) for value in inputs]
     unbatched = spatial and len(arrays) == 1 and arrays[0].ndim == 3
     if unbatched:
         arrays = [array[None] for array in arrays]
     tracer = Tracer({}, where)
     symbols = [tracer.input("input", array.shape, (True,) * array.ndim) for array in arrays]
     result = function(*symbols)
+    graph = tracer.finish(result if isinstance(result, tuple) else [result])
+    outputs = graph.run(_prepared(graph, arrays))
     if isinstance(result, tuple):
-        return tuple(tracer.finish(result).run(arrays))
-    output = tracer.finish([result]).run(arrays)[0]
+        return tuple(outputs)
+    output = outputs[0]
     return output[0] if unbatched else output
 
 
-def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unbatched: bool) -> Trace:
+<<<<<<< HEAD
+def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]], unbatched: bool) -> Trace:
     try:
         trace = _trace_as(module, form, arrays, unbatched)
     except Unbatched:
@@ -355,7 +378,7 @@ def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unb
     return trace
 
 
-def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], unbatched: bool) -> Trace:
+def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]], unbatched: bool) -> Trace:
     """Trace `module`; inputs (C, H, W) are batches of one from the start, or once a layer meets them."""
     links = module._links
     state = links.state
@@ -365,6 +388,25 @@ def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.float32]], 
     watched = watch(module, _constants(form))
     if watched is not None:
         tracer.check = watched.check_random
+=======
+def takes_pictures(module: Module) -> bool:
+    """Return whether (C, H, W) is one picture to a module, rather than a batch of rows."""
+    links = module._links
+    if links.pictures is None:
+        links.pictures = any(child._spatial for child in module.modules())
+    return links.pictures
+
+
+def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]], unbatched: bool) -> Trace:
+    state = module._links.state
+    if unbatched and any(array.ndim != 3 for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ShapeError(
+            f"{type(module).__name__}: got inputs with and without a batch dimension ({shapes}); "
+            "give all of them one"
+        )
+    tracer = Tracer({id(child): name for name, child in module.named_modules()}, type(module).__name__)
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
     names = _argument_names(module, form)
     symbols = []
     for name, array in zip(names, arrays, strict=True):
@@ -395,7 +437,7 @@ def _fixed(rank: int) -> tuple[bool, ...]:
     return (False, True, False, False) if rank == 4 else (False, *(True,) * (rank - 1)) if rank else ()
 
 
-def _open(array: NDArray[np.float32], unbatched: bool) -> Hashable:
+def _open(array: NDArray[np.floating], unbatched: bool) -> Hashable:
     """Return what a trace depends on in an input whose other sizes are not read."""
     if array.ndim == 4:
         return ("NCHW", array.shape[1])
@@ -404,11 +446,19 @@ def _open(array: NDArray[np.float32], unbatched: bool) -> Hashable:
     return (array.ndim, array.shape[1:])
 
 
+<<<<<<< HEAD
 def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable:
+=======
+def _full_key(key: Hashable, arrays: Sequence[NDArray[np.floating]]) -> Hashable:
+    return (key, tuple(array.shape for array in arrays))
+
+
+def _take(value: Any, arrays: list[NDArray[np.floating]], where: str) -> Hashable:
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
     """Move arrays out of an argument; what remains is hashable and equal for equal calls."""
     value = plain(value)
     if is_array(value) or (isinstance(value, list) and not _has_array(value)):
-        arrays.append(as_input(value, where))
+        arrays.append(as_floats(value, where))
         return _Place(len(arrays) - 1)
     if isinstance(value, tuple) or (isinstance(value, list) and _has_array(value)):
         return _Sequence(type(value), tuple(_take(item, arrays, where) for item in value))
@@ -417,12 +467,16 @@ def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable
     try:
         hash(value)
     except TypeError:
-        arrays.append(as_input(value, where))
+        arrays.append(as_floats(value, where))
         return _Place(len(arrays) - 1)
+<<<<<<< HEAD
     if isinstance(value, float) and value == 0:
         # Of 0.0 and -0.0, which are equal, the sign shows in the text.
         return _Value(type(value), value, repr(value))
     return _Value(type(value), value)
+=======
+    return _Value(type(value), _distinct(value), value)
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,9 +493,10 @@ class _Mapping:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A constant; with its type, since 1 == 1.0 == True."""
+    """A constant; equal to those of its type, since 1 == 1.0 == True, that no computation tells from it."""
 
     kind: type
+<<<<<<< HEAD
     value: Any
     text: str = ""
 
@@ -455,6 +510,16 @@ def _constants(form: Any) -> Iterator[Any]:
         yield from _constants(form.items)
     elif isinstance(form, _Value):
         yield form.value
+=======
+    same: Any
+    value: Any = field(compare=False)
+
+
+def _distinct(value: Any) -> Any:
+    """Return what two constants of a type have in common exactly if they are the same."""
+    # 0.0 equals -0.0, and NaN does not equal itself.
+    return repr(value) if isinstance(value, float | complex) else value
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 
 def _has_array(value: Any) -> bool:
@@ -478,7 +543,7 @@ def _template(value: Any, outputs: list[Symbol]) -> Any:
         return _Sequence(type(value), tuple(_template(item, outputs) for item in value))
     if isinstance(value, dict):
         return _Mapping(tuple((key, _template(item, outputs)) for key, item in value.items()), type(value))
-    return _Value(type(value), value)
+    return _Value(type(value), None, value)
 
 
 def _fill(template: Any, values: Sequence[Any]) -> Any:
@@ -519,7 +584,7 @@ def _argument_names(module: Module, form: Any) -> list[str]:
     return names
 
 
-def _explained(error: ShapeError, arrays: Sequence[NDArray[np.float32]]) -> ShapeError:
+def _explained(error: ShapeError, arrays: Sequence[NDArray[np.floating]]) -> ShapeError:
     """Add a hint where the picture seems to have its channels last."""
     for array in arrays:
         if array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4) and array.shape[-3] not in (1, 3, 4):

@@ -2,7 +2,8 @@
 
 The folder is torch's own, so that a file it has downloaded is used and the other way round. A file's name
 carries the first digits of its SHA-256 (`resnet50-0676ba61.pth`); comparing takes a few tenths of a second,
-so a file is compared once and remembered by path, size and time of change.
+so a file is compared once and remembered by path, size, and the times when its content and its entry
+changed: the second also moves when another file comes in its place with the first one's time.
 """
 
 from __future__ import annotations
@@ -134,10 +135,15 @@ def verify(path: Path, expected: str) -> None:
 def digest(path: Path, expected: str = "") -> str:
     """Return a file's SHA-256, computed unless that was done since it last changed, and it was `expected`."""
     stat = path.stat()
-    key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+    key, mark = str(path.resolve()), _mark(stat)
     known = _remembered().get(key)
+<<<<<<< HEAD
     if known is not None and known[:2] == mark and known[2].startswith(expected):
         return known[2]
+=======
+    if known is not None and known[:-1] == mark and known[-1].startswith(expected):
+        return
+>>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
     with path.open("rb") as file:
         found = sha256(file).hexdigest()
     remember(path, found)
@@ -149,13 +155,17 @@ def remember(path: Path, digest: str) -> None:
     stat = path.stat()
     record = _record()
     notes = {name: note for name, note in _remembered().items() if Path(name).exists()}
-    notes[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, digest]
+    notes[str(path.resolve())] = [*_mark(stat), digest]
     # Where it can not be written down, the file is compared again next time.
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
         draft = record.with_name(f"{record.name}.{os.getpid()}.{threading.get_ident()}")
         draft.write_text(json.dumps(notes, indent=1), encoding="utf-8")
         draft.replace(record)
+
+
+def _mark(stat: os.stat_result) -> list[int]:
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _record() -> Path:
@@ -165,7 +175,7 @@ def _record() -> Path:
 def _remembered() -> dict[str, list[Any]]:
     try:
         notes = json.loads(_record().read_text(encoding="utf-8"))
-        return {name: note for name, note in notes.items() if len(note) == 3}
+        return {name: note for name, note in notes.items() if len(note) == 4}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
