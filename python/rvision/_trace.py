@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias, _rvision
-from rvision._numbers import integers, real
+from rvision._numbers import integer, integers, real
 from rvision._opaque import Opaque
 from rvision._sizes import (
     Flag,

@@ -25,17 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision import _rvision
-<<<<<<< HEAD
 from rvision._sizes import plain
 from rvision._trace import Symbol, Tracer, Unbatched
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
-from rvision.nn._inputs import as_input, is_array, refused
+from rvision.nn._inputs import as_floats, is_array, is_ready, ready, refused
 from rvision.nn._watch import Watch, watch
-=======
-from rvision._trace import Symbol, Tracer
-from rvision.errors import ArgumentError, ShapeError
-from rvision.nn._inputs import as_floats, is_array, is_ready, ready
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 if TYPE_CHECKING:
     from rvision.nn.module import Module
@@ -197,15 +191,11 @@ class Trace:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         return _fill(self.result, outputs)
 
-<<<<<<< HEAD
     def is_valid(self) -> bool:
         """Return whether all that `forward` has read is as it was."""
         return self.watch is None or self.watch.same()
 
-    def profile(self, arrays: list[NDArray[np.float32]], runs: int) -> Timed:
-=======
     def profile(self, arrays: list[NDArray[np.floating]], runs: int) -> Timed:
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
         """Time the steps of several runs."""
         if self.graph is None:
             raise ArgumentError("profile: the network returns nothing that depends on its inputs")
@@ -365,7 +355,6 @@ def call_function(
     return output[0] if unbatched else output
 
 
-<<<<<<< HEAD
 def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]], unbatched: bool) -> Trace:
     try:
         trace = _trace_as(module, form, arrays, unbatched)
@@ -388,25 +377,6 @@ def _trace_as(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]],
     watched = watch(module, _constants(form))
     if watched is not None:
         tracer.check = watched.check_random
-=======
-def takes_pictures(module: Module) -> bool:
-    """Return whether (C, H, W) is one picture to a module, rather than a batch of rows."""
-    links = module._links
-    if links.pictures is None:
-        links.pictures = any(child._spatial for child in module.modules())
-    return links.pictures
-
-
-def _trace(module: Module, form: Any, arrays: Sequence[NDArray[np.floating]], unbatched: bool) -> Trace:
-    state = module._links.state
-    if unbatched and any(array.ndim != 3 for array in arrays):
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ShapeError(
-            f"{type(module).__name__}: got inputs with and without a batch dimension ({shapes}); "
-            "give all of them one"
-        )
-    tracer = Tracer({id(child): name for name, child in module.named_modules()}, type(module).__name__)
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
     names = _argument_names(module, form)
     symbols = []
     for name, array in zip(names, arrays, strict=True):
@@ -446,15 +416,7 @@ def _open(array: NDArray[np.floating], unbatched: bool) -> Hashable:
     return (array.ndim, array.shape[1:])
 
 
-<<<<<<< HEAD
-def _take(value: Any, arrays: list[NDArray[np.float32]], where: str) -> Hashable:
-=======
-def _full_key(key: Hashable, arrays: Sequence[NDArray[np.floating]]) -> Hashable:
-    return (key, tuple(array.shape for array in arrays))
-
-
 def _take(value: Any, arrays: list[NDArray[np.floating]], where: str) -> Hashable:
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
     """Move arrays out of an argument; what remains is hashable and equal for equal calls."""
     value = plain(value)
     if is_array(value) or (isinstance(value, list) and not _has_array(value)):
@@ -469,14 +431,7 @@ def _take(value: Any, arrays: list[NDArray[np.floating]], where: str) -> Hashabl
     except TypeError:
         arrays.append(as_floats(value, where))
         return _Place(len(arrays) - 1)
-<<<<<<< HEAD
-    if isinstance(value, float) and value == 0:
-        # Of 0.0 and -0.0, which are equal, the sign shows in the text.
-        return _Value(type(value), value, repr(value))
-    return _Value(type(value), value)
-=======
     return _Value(type(value), _distinct(value), value)
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,9 +451,8 @@ class _Value:
     """A constant; equal to those of its type, since 1 == 1.0 == True, that no computation tells from it."""
 
     kind: type
-<<<<<<< HEAD
-    value: Any
-    text: str = ""
+    same: Any
+    value: Any = field(compare=False)
 
 
 def _constants(form: Any) -> Iterator[Any]:
@@ -510,16 +464,12 @@ def _constants(form: Any) -> Iterator[Any]:
         yield from _constants(form.items)
     elif isinstance(form, _Value):
         yield form.value
-=======
-    same: Any
-    value: Any = field(compare=False)
 
 
 def _distinct(value: Any) -> Any:
     """Return what two constants of a type have in common exactly if they are the same."""
     # 0.0 equals -0.0, and NaN does not equal itself.
     return repr(value) if isinstance(value, float | complex) else value
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
 
 
 def _has_array(value: Any) -> bool:

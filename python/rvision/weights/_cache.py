@@ -137,13 +137,8 @@ def digest(path: Path, expected: str = "") -> str:
     stat = path.stat()
     key, mark = str(path.resolve()), _mark(stat)
     known = _remembered().get(key)
-<<<<<<< HEAD
-    if known is not None and known[:2] == mark and known[2].startswith(expected):
-        return known[2]
-=======
     if known is not None and known[:-1] == mark and known[-1].startswith(expected):
-        return
->>>>>>> 484903c (Traces, dense forms and checked files are kept under all that they depend on; shapes are looked at before a copy)
+        return known[-1]
     with path.open("rb") as file:
         found = sha256(file).hexdigest()
     remember(path, found)
