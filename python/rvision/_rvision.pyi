@@ -15,6 +15,7 @@ __all__ = [
     "GraphBuilder",
     "NotLoaded",
     "Parameter",
+    "Workspaces",
     "__version__",
     "build_info",
     "get_num_threads",
