@@ -36,7 +36,16 @@ import numpy as np
 import tables
 
 WORKER = Path(__file__).with_name("engines.py")
-NEEDS = {"torch_eager": "torchvision", "torch_channels_last": "torchvision", "rvision_half": "rvision"}
+# The modules that an engine needs, besides those that write every network's weights.
+NEEDS = {
+    "rvision_half": ["rvision"],
+    "torch_eager": [],
+    "torch_channels_last": [],
+    "onnxruntime": ["onnxruntime", "onnx"],
+    "openvino": ["openvino", "onnx"],
+    "ncnn": ["ncnn", "pnnx"],
+}
+ALL_NEED = ["rvision", "torch", "torchvision"]
 # The formats that engines read besides the .pth.
 FORMS = {"onnxruntime": "onnx", "openvino": "onnx", "ncnn": "ncnn"}
 NETWORKS = [
@@ -134,11 +143,26 @@ def end(process: subprocess.Popen) -> None:
 
 
 def installed(engines: list[str]) -> list[str]:
-    """The engines of a list that are there; the others are named."""
-    missing = [e for e in engines if find_spec(NEEDS.get(e, e)) is None]
-    if missing:
-        print("not installed, left out:", ", ".join(missing), file=sys.stderr)
-    return [e for e in engines if e not in missing]
+    """The engines of a list that are there; the others are named, with the packages that they miss.
+
+    Ends the program where what all need is missing: torchvision draws the weights.
+    """
+    lacking = [module for module in ALL_NEED if find_spec(module) is None]
+    if lacking:
+        raise SystemExit(f"not installed: {', '.join(lacking)}; {advice(lacking)}")
+    missing = {e: [m for m in NEEDS.get(e, [e]) if find_spec(m) is None] for e in engines}
+    for engine, modules in missing.items():
+        if modules:
+            print(f"{engine} is left out, not installed: {', '.join(modules)}", file=sys.stderr)
+    packages = list(dict.fromkeys(module for modules in missing.values() for module in modules))
+    if packages:
+        print(advice(packages), file=sys.stderr)
+    return [engine for engine in engines if not missing[engine]]
+
+
+def advice(packages: list[str]) -> str:
+    """How to install packages: rvision is this project itself."""
+    return "pip install " + " ".join("." if package == "rvision" else package for package in packages)
 
 
 def prepare(name: str, engines: list[str], folder: str, size: int | None, batches: list[int]) -> dict:

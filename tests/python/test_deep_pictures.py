@@ -8,6 +8,7 @@ import struct
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import rvision
 import rvision.transforms as T
@@ -53,6 +54,8 @@ def file_of(values: np.ndarray, kind: str) -> Image.Image:
         return img
 
 
+# Before version 11 Pillow opened PNG files of 16 bits in mode I, and did less with modes that are rare.
+OLD_PILLOW = int(PIL.__version__.partition(".")[0]) < 11
 SIXTEEN_BIT_FILES = ["PNG", "PGM", "TIFF", "TIFF, big-endian", "TIFF of 32 bits"]
 
 
@@ -71,6 +74,8 @@ def test_all_byte_orders_of_sixteen_bits_are_read(mode):
     assert np.array_equal(levels(RAW(img)), LEVELS)
     tensor = F.pil_to_tensor(img)
     assert tensor.dtype == np.uint16 and tensor.dtype.isnative and np.array_equal(tensor[0], SIXTEEN)
+    if OLD_PILLOW:
+        return
     # A filter's weights are positive and sum to one: what comes out lies between what went in, ever brighter.
     small = F.pil_to_tensor(F.resize(img, [4, 1]))[0, :, 0].astype(int)
     assert np.abs(small - SIXTEEN.reshape(4, -1).mean(1)).max() < 2000 and (np.diff(small) > 0).all()
@@ -129,7 +134,7 @@ def test_to_tensor_wraps_as_torchvision_and_says_so():
 
 
 def test_the_named_way_gives_sixteen_bits_between_zero_and_one():
-    for kind in ("PNG", "TIFF", "TIFF, big-endian"):
+    for kind in ("TIFF", "TIFF, big-endian", *(() if OLD_PILLOW else ("PNG",))):
         got = T.Compose([T.PILToTensor(), T.ConvertImageDtype(np.float32)])(file_of(OFF, kind))
         assert got.dtype == np.float32 and np.array_equal(got[0], OFF.astype(np.float32) / np.float32(65535))
     assert np.array_equal(
