@@ -199,7 +199,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             dims.iter().zip(index).for_each(|(&d, &i)| from[d] = i);
             x.at(&from)
         }),
-        Op::Slice { dim, start, stop, step } => Value::of(shape, |index| {
+        Op::Slice { dim, start, stop, step, .. } => Value::of(shape, |index| {
             let mut from = index.to_vec();
             from[*dim] = slice_bounds(*start, *stop, x.shape[*dim]).0 + index[*dim] * step;
             x.at(&from)
