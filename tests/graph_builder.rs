@@ -193,7 +193,7 @@ fn sizes_beyond_memory_are_errors_and_not_overflows() {
     let said = complaint(&[1, 1, 4, 4], size, vec![]);
     assert_eq!(said, format!("layer1.0.node: size must be at most {MOST}, got {}", 1_u64 << 40));
     for sizes in [[1 << 40, 1 << 30], [1 << 62, 1 << 62], [i64::MAX, i64::MAX]] {
-        let said = complaint(&[1, 1], Op::Expand { sizes: sizes.to_vec() }, vec![]);
+        let said = complaint(&[1, 1], Op::Expand { sizes: sizes.to_vec(), like: false }, vec![]);
         assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
         let said = complaint(&[1, 16], Op::Reshape { dims: sizes.to_vec() }, vec![]);
         assert!(said.contains("cannot become"), "{said}");

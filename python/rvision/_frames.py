@@ -1,4 +1,4 @@
-"""Tracebacks that end in the user's own code.
+"""Tracebacks that end in the user's own code, and warnings that point there.
 
 An error about what a network was given is understood at the line that gave it, in the user's cell or in a
 `forward` of theirs. The frames of rvision that lie between and below say nothing more, and a traceback of
@@ -25,13 +25,14 @@ import functools
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from rvision.errors import RVisionError
 
-__all__ = ["ends_at_caller", "has_other_frames", "hide_frames"]
+__all__ = ["ends_at_caller", "has_other_frames", "hide_frames", "warn"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,6 +84,16 @@ def hide_frames(error: BaseException) -> None:
 def has_other_frames(error: BaseException) -> bool:
     """Tell whether an error came through code that is not rvision's, below the function that asks."""
     return _others(error.__traceback__) is not None
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of something at the user's line: the nearest caller outside of the package."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level += 1
+        frame = frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _others(entry: TracebackType | None) -> TracebackType | None:

@@ -35,7 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
-from rvision._frames import ends_at_caller
+from rvision._frames import ends_at_caller, warn
 from rvision.models._convert import in_own_names
 from rvision.models._from_file import as_origin_says, load_without_prefix, recognised, say_unseen
 from rvision.nn import Module
@@ -277,7 +277,7 @@ def model_builder(
             if isinstance(source, WeightsEnum) or not isinstance(model, Module):
                 model.load_state_dict(state_dict)  # type: ignore[attr-defined]
             else:
-                state_dict = in_own_names(state_dict, model, stacklevel=4)
+                state_dict = in_own_names(state_dict, model)
                 load_without_prefix(fn.__name__, model, state_dict)
             return _sized(model, size)
 
@@ -316,10 +316,9 @@ def _named(builder: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
     given = dict(zip(names, args, strict=False))
     if clash := given.keys() & kwargs.keys():
         raise TypeError(f"{builder}() got multiple values for argument '{clash.pop()}'")
-    warnings.warn(
+    warn(
         f"Using '{' and '.join(given)}' as positional parameter(s) is deprecated since 0.13 and may be "
         "removed in the future. Please use keyword parameter(s) instead.",
-        stacklevel=4,
     )
     return {**given, **kwargs}
 
@@ -341,10 +340,9 @@ def _legacy(builder: str, enum: type[WeightsEnum] | None, kwargs: dict[str, Any]
         raise ValueError(f"No weights available for model {builder}")
     chosen = first if wanted else None
     best = f"; 'weights={enum.__name__}.DEFAULT' gives the best ones" if wanted and enum is not None else ""
-    warnings.warn(
+    warn(
         f"{spelled} deprecated since 0.13 and may be removed in the future, "
         f"please use 'weights={chosen!r}' instead{best}.",
-        stacklevel=4,
     )
     return chosen
 

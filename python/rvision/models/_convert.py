@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import isqrt, prod
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rvision._frames import ends_at_caller
+from rvision._frames import ends_at_caller, warn
 from rvision.errors import StateDictError
 from rvision.models._foreign import FAMILIES, Family
 from rvision.nn._state import compare
@@ -89,16 +88,16 @@ def convert_state_dict(
     if found is None:
         return state_dict
     if found.unsure:
-        warnings.warn(found.unsure, stacklevel=3)
+        warn(found.unsure)
     return found.state
 
 
-def in_own_names(state_dict: Mapping[str, Any], model: Module, *, stacklevel: int) -> Mapping[str, Any]:
+def in_own_names(state_dict: Mapping[str, Any], model: Module) -> Mapping[str, Any]:
     """Convert a state dict that was given as a file, and say so in a warning."""
     found = conversion(state_dict, model)
     if found is None:
         return state_dict
-    warnings.warn(". ".join(filter(None, (found.note, found.unsure))), stacklevel=stacklevel + 1)
+    warn(". ".join(filter(None, (found.note, found.unsure))))
     return found.state
 
 

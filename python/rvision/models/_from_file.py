@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rvision._frames import warn
 from rvision.models._lookalikes import lookalikes, settled_by
 from rvision.models._prefix import unwrapped
 from rvision.weights._identify import Recognised, recognise
@@ -45,10 +45,9 @@ def say_unseen(
         return
     told = ", ".join(f"{key}={value!r}" for key, value in unsaid.items())
     others = " or ".join(f"{key}={not value}" for key, value in unsaid.items() if isinstance(value, bool))
-    warnings.warn(
+    warn(
         f"{os.fspath(_path_of(source) or '')} {known}, so {builder} is made with {told}; say so yourself and "
         f"this is not told, say {others} to have it otherwise",
-        stacklevel=3,
     )
 
 
@@ -67,20 +66,18 @@ def as_origin_says(
     found = settled_by(builder, said, os.fspath(path or ""))
     told = [f"{key}={value!r}" for key, value in (found.config or {} if found else {}).items()]
     if told:
-        warnings.warn(
+        warn(
             f"{builder}: {os.fspath(path or '')} is of {found.theirs}, says {said.said_by}; made with "
             f"{', '.join(told)} (say so yourself and this is not told)",
-            stacklevel=3,
         )
         return {**found.config, **kwargs}
     if choices and not (isinstance(source, Mapping) and "_conv_stem.weight" in source):
         listed = " or ".join(
             f"{key}={value!r} ({each.theirs})" for each in alike for key, value in (each.config or {}).items()
         )
-        warnings.warn(
+        warn(
             f"{builder}: the weights have the names and shapes of several networks and do not say which: "
             f"{alike[0].difference}. The first was taken; say {listed}",
-            stacklevel=3,
         )
     return kwargs
 
@@ -89,5 +86,5 @@ def load_without_prefix(builder: str, model: Any, state: Mapping[str, Any]) -> N
     """Load a state dict into a network, without the prefix of a wrapper, of which a warning tells."""
     state, note = unwrapped(model, state)
     if note:
-        warnings.warn(f"{builder}: {note}", stacklevel=3)
+        warn(f"{builder}: {note}")
     model.load_state_dict(state)

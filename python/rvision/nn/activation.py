@@ -6,9 +6,9 @@ result. An array that a layer is called with is never written to.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rvision._frames import warn
 from rvision._numbers import MOST, integer, real
 from rvision.errors import ArgumentError
 from rvision.nn import functional as F
@@ -115,9 +115,7 @@ class Hardtanh(Module):
         super().__init__()
         for old, new, value in (("min_value", "min_val", min_value), ("max_value", "max_val", max_value)):
             if value is not None:
-                warnings.warn(
-                    f"Hardtanh: {old} is deprecated, as in torch; use {new}", FutureWarning, stacklevel=2
-                )
+                warn(f"Hardtanh: {old} is deprecated, as in torch; use {new}", FutureWarning)
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
         self.inplace = inplace

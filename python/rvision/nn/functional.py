@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rvision import _alias, _rvision
-from rvision._frames import hide_frames
+from rvision._frames import hide_frames, warn
 from rvision._numbers import MOST, integer, integers, real
 from rvision._sizes import Flag, broadcast_flags, resized
 from rvision._trace import Symbol
@@ -551,7 +550,7 @@ def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:
     label = "log_softmax" if log else "softmax"
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1
-        warnings.warn(f"{label} without dim is deprecated, as in torch; pass dim={dim}", stacklevel=4)
+        warn(f"{label} without dim is deprecated, as in torch; pass dim={dim}")
     return input.emit("softmax", label, input.axis(dim), log)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from rvision._frames import warn
 from rvision.errors import ArgumentError
 from rvision.transforms._sizes import warn_of_channels_last
 
@@ -163,4 +163,4 @@ def to_grey(img: Image) -> Image:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=5)
+    warn(message)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._frames import warn
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
 from rvision.transforms._pictures import (
@@ -115,10 +115,9 @@ class ImageClassification:
         if tensor.dtype.kind == "u":
             return self._finish(F.convert_image_dtype(tensor))
         if tensor.size and tensor.max() > _NEVER_ONE:
-            warnings.warn(
+            warn(
                 f"a tensor of floats with values up to {tensor.max():g} is taken for one of 0 to 1; "
                 "divide by 255 first, or give uint8",
-                stacklevel=3,
             )
         return self._finish(tensor.astype(np.float32))
 

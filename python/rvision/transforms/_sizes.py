@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from rvision._frames import warn
 
 __all__ = ["channels_last_hint", "check_memory", "warn_of_channels_last"]
 
@@ -35,10 +36,9 @@ def warn_of_channels_last(shape: Sequence[int]) -> None:
         return
     height, width = sorted(shape[-3:-1])
     if height >= 16 and width <= 8 * height:
-        warnings.warn(
+        warn(
             "the last two axes of an array are its height and width"
             f"{channels_last_hint(shape)} (uint8 pixels (H, W, C) are taken as a picture)",
-            stacklevel=4,
         )
 
 

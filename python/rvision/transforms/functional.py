@@ -7,13 +7,13 @@ is any other numpy array, of shape (..., C, H, W). Pictures give pictures, tenso
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._frames import warn
 from rvision.transforms._interpolation import PILLOW_FILTERS, InterpolationMode, interpolation_mode
 from rvision.transforms._pictures import is_deep, is_pil, picture_or_tensor, to_grey, to_pil
 from rvision.transforms._sizes import channels_last_hint, check_memory
@@ -131,10 +131,9 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
         dtype = np.int16 if pic.mode.startswith("I;16") else dtypes.get(pic.mode, np.uint8)
         array = np.array(pic, dtype)
         if dtype is np.int16 and (array < 0).any():
-            warnings.warn(
+            warn(
                 "to_tensor: values of 16 bits above 32767 wrap to negative numbers, as in torchvision; "
                 "convert_image_dtype(pil_to_tensor(pic)) has them between 0 and 1",
-                stacklevel=2,
             )
         if pic.mode == "1":
             array *= 255
@@ -322,7 +321,7 @@ def resize(
             f"resize: max_size = {max_size} leaves nothing of a picture of height {height} and width {width}"
         )
     if antialias is False and mode.value in ("bilinear", "bicubic"):
-        warnings.warn("Antialiasing is always applied; antialias=False is ignored.", stacklevel=2)
+        warn("Antialiasing is always applied; antialias=False is ignored.")
     if is_pil(img):
         if img.mode in ("I;16B", "I;16N"):
             # Pillow's filters mix up their bytes.
@@ -599,10 +598,9 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     img = picture_or_tensor(img)
     if is_pil(img):
         if is_deep(img) and img.mode != "F" and img.getextrema()[1] > 255:
-            warnings.warn(
+            warn(
                 f"a picture of mode {img.mode} becomes one of 8 bits, and what is above 255 white, as in "
                 "torchvision; pil_to_tensor keeps its values",
-                stacklevel=3,
             )
             grey = img.convert("I").convert("L")
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rvision import _rvision
-from rvision._frames import ends_at_caller
+from rvision._frames import ends_at_caller, warn
 from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
 
 __all__ = ["Source", "StateDict", "load", "save"]
@@ -171,7 +170,7 @@ def load(
         refused_globals=tuple(checkpoint.refused_globals),
         module=found.module or "",
     )
-    _warn(result.source, hooked=found.hooked, stacklevel=4)
+    _warn(result.source, hooked=found.hooked)
     return result
 
 
@@ -221,34 +220,30 @@ def _strip(state_dict: StateDict, prefix: str) -> StateDict:
     return stripped
 
 
-def _warn(source: Source, *, hooked: bool, stacklevel: int) -> None:
+def _warn(source: Source, *, hooked: bool) -> None:
     if source.module:
         names = (
             "; it has hooks on its state_dict(), which may rename weights and were not run: compare the names"
             if hooked
             else ""
         )
-        warnings.warn(
+        warn(
             f"{source.path}: a whole pickled module ({source.module}); its weights were taken as data, and "
             f"nothing of it was run. The architecture is not in the file{names}",
-            stacklevel=stacklevel,
         )
     if source.prefix and not source.stripped:
-        warnings.warn(
+        warn(
             f"{source.path}: every name begins with {source.prefix!r}, which a wrapper put there; "
             f"rvision.load(..., strip_prefix={source.prefix!r}) takes it away",
-            stacklevel=stacklevel,
         )
     if source.widened:
-        warnings.warn(
+        warn(
             f"{source.path}: {len(source.widened)} bfloat16 tensors arrived as float32, which numpy has",
-            stacklevel=stacklevel,
         )
     if source.alternatives:
-        warnings.warn(
+        warn(
             f"{source.path}: took {source.key!r}; the file also holds {', '.join(source.alternatives)} "
             "(choose with key=)",
-            stacklevel=stacklevel,
         )
 
 

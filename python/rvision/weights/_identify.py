@@ -13,11 +13,11 @@ weights in another format, the name is evidence all the same, and whoever goes b
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from rvision._frames import warn
 from rvision.weights import _cache
 from rvision.weights import _enums as _enums  # its classes are what WeightsEnum.__subclasses__ returns
 from rvision.weights._base import WeightsEnum
@@ -83,7 +83,7 @@ def identify(path: str | os.PathLike[str]) -> WeightsEnum | None:
     if found is None:
         return None
     if not found.certain:
-        warnings.warn(f"{os.fspath(path)} {found}", stacklevel=2)
+        warn(f"{os.fspath(path)} {found}")
     return found.weights
 
 

@@ -77,6 +77,7 @@ fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others of the list can fail: it is one signature")]
 fn prepare<S: Simd>(
     desc: &ConvDesc,
     packed: Packed,

@@ -65,6 +65,7 @@ fn accepts(desc: &ConvDesc) -> bool {
         && Runs::of(desc).count() == 1
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others of the list can fail: it is one signature")]
 fn prepare<S: Simd>(
     desc: &ConvDesc,
     packed: Packed,

@@ -35,6 +35,7 @@ fn pack(_desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     AlignedBuf::from_slice(weights, "packed weights")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others of the list can fail: it is one signature")]
 fn prepare(desc: &ConvDesc, weights: Packed, epilogue: Epilogue, _threads: usize) -> Result<Box<dyn Kernel>> {
     let pixels = desc.output.height * desc.output.width;
     let blocks = pixels.div_ceil((BLOCK / desc.depth().max(1)).clamp(1, MOST_ROWS));

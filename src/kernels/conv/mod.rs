@@ -123,6 +123,9 @@ impl ConvDesc {
     }
 }
 
+/// Makes a kernel from a descriptor, packed weights, an epilogue and the number of threads.
+pub type Prepare = fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
+
 /// One way to compute convolutions, on one instruction set.
 pub struct Candidate {
     /// The kernel's one name for float32 weights. `f32_f16w_` instead of `f32_` is its name where it
@@ -141,7 +144,7 @@ pub struct Candidate {
     /// in float32.
     pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
     /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
-    pub prepare: fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>,
+    pub prepare: Prepare,
 }
 
 impl Candidate {
