@@ -155,6 +155,7 @@ fn attributes_and_parameters_are_checked() {
 
 #[test]
 fn sizes_beyond_memory_are_errors_and_not_overflows() {
+    const MOST: usize = i32::MAX as usize;
     let big = usize::MAX / 2;
     let said = complaint(
         &[1, 1, 1 << 20, 1 << 20],
@@ -167,7 +168,6 @@ fn sizes_beyond_memory_are_errors_and_not_overflows() {
         complaint(&[1, 1, 4, 4], op, vec![param(&[1, 1, 3, 3]), None])
     };
     let around = |size: usize| ConvPadding::Explicit([size; 4]);
-    const MOST: usize = i32::MAX as usize;
     assert_eq!(
         conv(1, around(big), 1),
         format!("layer1.0.node: padding must be at most {MOST}, got {:?}", [big; 4])
