@@ -366,9 +366,7 @@ def expanded_sizes(symbol: Symbol, sizes: Sequence[Any]) -> tuple[list[int], lis
 def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> list[int]:
     """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `split`."""
     if isinstance(split_size, int | np.integer):
-        size = integer(split_size, f"{where}: split: split_size")
-        if size < 0 or (size == 0 and length > 0):
-            raise ArgumentError(f"{where}: split: the size of the pieces must be positive, got {size}")
+        size = integer(split_size, f"{where}: split: split_size", 1 if length else 0)
         # Of nothing there is one piece.
         return [min(size, length - start) for start in range(0, length, size or 1)] or [0]
     sizes = integers(split_size, f"{where}: split: split_size")
@@ -379,8 +377,7 @@ def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> lis
 
 def chunk_sizes(length: int, chunks: int, where: str) -> list[int]:
     """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `chunk`."""
-    if integer(chunks, f"{where}: chunk: chunks") < 1:
-        raise ArgumentError(f"{where}: chunk: expected at least one piece, got {chunks}")
+    chunks = integer(chunks, f"{where}: chunk: chunks", 1)
     return piece_sizes(length, -(-length // chunks), where) if length else [0] * chunks
 
 

@@ -5,6 +5,10 @@
 """
 # ruff: noqa: F403  # each file's __all__ says what it adds
 
+# Packages before parts of them, for the sake of threads that import at the same time.
+import rvision.nn
+import rvision.ops
+import rvision.weights  # noqa: F401
 from rvision.models._api import *
 from rvision.models._convert import convert_state_dict as convert_state_dict
 from rvision.models.alexnet import *

@@ -141,7 +141,8 @@ def refused(error: Exception, where: str, args: Sequence[Any], kwargs: Mapping[s
         What to raise instead.
     """
     given = [*args, *kwargs.values()]
-    if not given or has_other_frames(error):
+    # A module's own complaint about its arguments knows more.
+    if not given or isinstance(error, ArgumentError) or has_other_frames(error):
         return None
     value = given[0]
     if is_array(value) or isinstance(value, float):
