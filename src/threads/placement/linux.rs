@@ -45,11 +45,6 @@ fn without(set: &libc::cpu_set_t, processor: usize) -> libc::cpu_set_t {
     others
 }
 
-fn count(set: &libc::cpu_set_t) -> usize {
-    // SAFETY: the set is one.
-    usize::try_from(unsafe { libc::CPU_COUNT(set) }).unwrap_or(0)
-}
-
 fn has(set: &libc::cpu_set_t, processor: usize) -> bool {
     // SAFETY: the set is one.
     processor < libc::CPU_SETSIZE as usize && unsafe { libc::CPU_ISSET(processor, set) }
@@ -59,9 +54,6 @@ fn same(a: &libc::cpu_set_t, b: &libc::cpu_set_t) -> bool {
     // SAFETY: both sets are.
     unsafe { libc::CPU_EQUAL(a, b) }
 }
-
-/// With so few processors Linux does not look for an idle one for a thread that wakes.
-const FEW: usize = 4;
 
 /// A thread that sleeps as long as this lives, and whose mask is nobody's but the user's: what all threads of
 /// the process have been given since (`taskset -ap`, a cgroup's cpuset) shows there, whatever became of the others'.
@@ -151,6 +143,11 @@ impl State {
     }
 
     #[cfg(test)]
+    pub(super) fn last_seen_here(&mut self, worker: usize) {
+        self.workers[worker].as_mut().unwrap().last = here();
+    }
+
+    #[cfg(test)]
     pub(super) fn keeper(&self) -> libc::pid_t {
         self.keeper.as_ref().unwrap().thread
     }
@@ -200,7 +197,7 @@ impl State {
         }
     }
 
-    /// Keep the workers off the calling thread's processor until they have woken.
+    /// Keep the workers that were last on the calling thread's processor off it until they have woken.
     pub(super) fn make_way(&mut self) {
         let (Some(kept), Some(here)) = (self.kept(), here()) else { return };
         if self.last_kept.replace(kept).is_none_or(|last| !same(&last, &kept)) {
@@ -208,7 +205,9 @@ impl State {
         }
         for number in 1..self.workers.len() {
             let Some(worker) = self.worker(number) else { continue };
-            if worker.last.is_some_and(|last| last != here) && count(&kept) > FEW {
+            // Linux wakes a thread where it was last, if it can. So in run after run nobody has to be moved, and
+            // a mask costs two microseconds.
+            if worker.last.is_some_and(|last| last != here) {
                 continue;
             }
             let thread = worker.thread;
@@ -216,7 +215,7 @@ impl State {
             let set = without(&found, here);
             // A worker with nowhere else to go stays. So does one that has ended, or whose
             // processors were taken away meanwhile: then this fails, and nothing depends on it.
-            if has(&found, here) && count(&set) > 0 && allow(thread, &set) {
+            if has(&found, here) && allow(thread, &set) {
                 self.set_moved(number, &Moved { thread, set, found, kept });
             }
         }
