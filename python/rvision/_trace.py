@@ -22,20 +22,14 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias, _rvision
-from rvision._numbers import integer, integers, real
+from rvision._moves import Moves
+from rvision._numbers import integer, real
 from rvision._opaque import Opaque
 from rvision._sizes import (
     Flag,
     Shape,
     Varying,
     broadcast_flags,
-    chunk_sizes,
-    clipped,
-    expanded_sizes,
-    is_index,
-    merged_flag,
-    piece_sizes,
-    reshaped_sizes,
     resized,
 )
 from rvision.errors import ShapeError, UnsupportedError
@@ -260,7 +254,7 @@ def tracer_of(*values: Any) -> Tracer | None:
     return None
 
 
-class Symbol(_alias.InPlace, Opaque):
+class Symbol(_alias.InPlace, Moves, Opaque):
     """A float32 array of a network that is being traced.
 
     It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
@@ -519,235 +513,6 @@ class Symbol(_alias.InPlace, Opaque):
         else:
             fixed = [f for d, f in enumerate(self._fixed) if d not in axes]
         return self.emit("mean", "mean", axes, keepdim, fixed=fixed)
-
-    # ---- shapes ----
-
-    def _reshape(self, label: str, shape: Sequence[Any]) -> Symbol:
-        if len(shape) == 1 and isinstance(shape[0], Sequence):
-            shape = shape[0]
-        sizes, fixed = reshaped_sizes(self, shape, label)
-        return self.emit("reshape", label, sizes, fixed=fixed, shares="view" if label == "view" else "copy")
-
-    def reshape(self, *shape: Any) -> Symbol:
-        """Return the values in a new shape; one size may be -1."""
-        return self._reshape("reshape", shape)
-
-    def view(self, *shape: Any) -> Symbol:
-        """Return the values in a new shape; one size may be -1."""
-        return self._reshape("view", shape)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Symbol:
-        """Make one dimension of `start_dim` to `end_dim`."""
-        return self._flatten(self.axis(start_dim), self.axis(end_dim), "flatten")
-
-    def _flatten(self, start: int, end: int, label: str) -> Symbol:
-        merged = merged_flag(self._flagged()[start : end + 1])
-        fixed = (*self._fixed[:start], merged, *self._fixed[end + 1 :])
-        return self.emit("flatten", label, start, end, fixed=fixed, shares="copy")
-
-    def unflatten(self, dim: int, sizes: Sequence[int]) -> Symbol:
-        """Make several dimensions of one; one of their `sizes` may be -1.
-
-        Unlike `reshape` this needs to know no other size, so that the trace stays good for all of them.
-        """
-        return self._unflatten(
-            self.axis(dim), integers(sizes, f"{self._tracer.where}: unflatten: sizes"), "unflatten"
-        )
-
-    def _unflatten(self, axis: int, sizes: list[int], label: str) -> Symbol:
-        own = self._fixed[axis]
-        known = [size for size in sizes if size >= 0]
-        rest = own if all(size == 1 for size in known) else resized(own)
-        parts = [True if size >= 0 else rest for size in sizes]
-        fixed = (*self._fixed[:axis], *parts, *self._fixed[axis + 1 :])
-        return self.emit("unflatten", label, axis, sizes, fixed=fixed)
-
-    def expand(self, *sizes: Any) -> Symbol:
-        """Repeat along dimensions of size one, and along new ones in front; -1 keeps a size."""
-        if len(sizes) == 1 and isinstance(sizes[0], Sequence):
-            sizes = tuple(sizes[0])
-        asked, fixed, like = expanded_sizes(self, sizes)
-        if like is None:
-            return self.emit("expand", "expand", asked, fixed=fixed)
-        return self.emit("expand", "expand", asked, like.value_of(self._tracer), fixed=fixed)
-
-    def expand_as(self, other: Symbol) -> Symbol:
-        """Repeat to the shape of `other`, whatever that is in a run: its sizes are not read."""
-        tracer = self._tracer
-        if not isinstance(other, Symbol):
-            raise TypeError(f"{tracer.where}: expand_as: expected a symbol, got {type(other).__name__}")
-        value = self.value_of(tracer)
-        like = other.value_of(tracer)
-        value = tracer.builder.expand_as(tracer.name("expand_as"), value, like)
-        result = Symbol(tracer, value, other.fixed)
-        result.memory = _alias.derive(self, result, "expand_as", "expand_as", (like,))
-        return result
-
-    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Symbol:
-        """Move indices on by `shifts` along `dims`; what leaves at the end comes in at the front."""
-        moves = [shifts] if isinstance(shifts, int | np.integer) else list(shifts)
-        axes = [dims] if isinstance(dims, int | np.integer) else list(dims)
-        return self.emit("roll", "roll", moves, [self.axis(axis) for axis in axes])
-
-    def unbind(self, dim: int = 0) -> tuple[Symbol, ...]:
-        """Return the values at each index of a dimension, which they do not have."""
-        axis = self.axis(dim)
-        index = [slice(None)] * self.ndim
-        parts = []
-        for place in range(self.read(axis)):
-            index[axis] = place  # type: ignore[call-overload]
-            parts.append(self[tuple(index)])
-        return tuple(parts)
-
-    def permute(self, *dims: Any) -> Symbol:
-        """Return the dimensions in another order."""
-        if len(dims) == 1 and isinstance(dims[0], Sequence):
-            dims = tuple(dims[0])
-        return self._permute([self.axis(dim) for dim in dims], "permute")
-
-    def _permute(self, axes: Sequence[int], label: str) -> Symbol:
-        return self.emit("permute", label, list(axes), fixed=[self._fixed[axis] for axis in axes])
-
-    def transpose(self, dim0: int, dim1: int) -> Symbol:
-        """Exchange two dimensions."""
-        axes = list(range(self.ndim))
-        first, second = self.axis(dim0), self.axis(dim1)
-        axes[first], axes[second] = second, first
-        return self._permute(axes, "transpose")
-
-    def squeeze(self, dim: int | None = None) -> Symbol:
-        """Drop a dimension of size one, or all of them."""
-        if dim is None:
-            axes = [axis for axis in range(self.ndim) if self.read(axis) == 1]
-        else:
-            axes = [self.axis(dim)] if self.read(self.axis(dim)) == 1 else []
-        return self._chain("squeeze", [(Symbol._drop, axis) for axis in reversed(axes)])
-
-    def unsqueeze(self, dim: int) -> Symbol:
-        """Insert a dimension of size one."""
-        if not -self.ndim - 1 <= dim <= self.ndim:
-            raise ShapeError(
-                f"{self._tracer.where}: no dimension can be inserted at {dim} of a {self.ndim}-d value "
-                f"{self._shape}"
-            )
-        return self._insert(dim % (self.ndim + 1), "unsqueeze")
-
-    def _drop(self, axis: int, label: str) -> Symbol:
-        # A dimension of size one merges into a neighbour whatever the other sizes are.
-        if self.ndim == 1:
-            return self.emit("reshape", label, [], fixed=())
-        start = axis if axis + 1 < self.ndim else axis - 1
-        neighbour = self._fixed[start + 1 if start == axis else start]
-        fixed = (*self._fixed[:start], neighbour, *self._fixed[start + 2 :])
-        return self.emit("flatten", label, start, start + 1, fixed=fixed)
-
-    def _insert(self, axis: int, label: str) -> Symbol:
-        if self.ndim == 0:
-            return self.emit("reshape", label, [1], fixed=(True,))
-        if axis < self.ndim:
-            return self._unflatten(axis, [1, -1], label)
-        return self._unflatten(axis - 1, [-1, 1], label)
-
-    def _slice(self, axis: int, part: slice, label: str) -> Symbol:
-        step = 1 if part.step is None else part.step
-        if step < 1:
-            raise UnsupportedError(
-                f"{self._tracer.where}: slices with step {step} are not supported; use a step of 1 or more"
-            )
-        bounds = [None if bound is None else clipped(bound) for bound in (part.start, part.stop)]
-        return self.emit(
-            "slice",
-            label,
-            axis,
-            *bounds,
-            clipped(step),
-            fixed=self._with_flag(axis, resized(self._fixed[axis])),
-        )
-
-    def _index(self, axis: int, index: int, label: str) -> Symbol:
-        return self.emit("index", label, axis, index, fixed=self._with_flag(axis, True))
-
-    def _with_flag(self, axis: int, flag: Flag) -> tuple[Flag, ...]:
-        return (*self._fixed[:axis], flag, *self._fixed[axis + 1 :])
-
-    def _chain(self, label: str, steps: Sequence[tuple[Callable[..., Symbol], Any]]) -> Symbol:
-        """Apply `steps`; the last node has the label that users look for."""
-        result = self
-        for number, (step, argument) in enumerate(steps, 1):
-            name = label if number == len(steps) else f"{label}.part"
-            arguments = argument if isinstance(argument, tuple) else (argument,)
-            result = step(result, *arguments, name)
-        return result
-
-    def _full_index(self, index: Any) -> list[Any]:
-        """Return an index as a list that speaks of every dimension."""
-        index = list(index) if isinstance(index, tuple) else [index]
-        if any(
-            isinstance(item, Symbol) or not (item is None or item is ... or is_index(item)) for item in index
-        ):
-            raise UnsupportedError(
-                f"{self._tracer.where}: a value is indexed with something else than integers, slices, "
-                f"None and `...`; "
-                "index outputs of the network instead"
-            )
-        used = sum(item is not None and item is not ... for item in index)
-        if used > self.ndim:
-            raise IndexError(f"{self._tracer.where}: {used} indices for a {self.ndim}-d value {self._shape}")
-        if ... not in index:
-            index.append(...)
-        at = index.index(...)
-        index[at : at + 1] = [slice(None)] * (self.ndim - used)
-        return index
-
-    def __getitem__(self, index: Any) -> Symbol:
-        index = self._full_index(index)
-
-        slices: list[tuple[Callable[..., Symbol], Any]] = []
-        drops: list[int] = []
-        inserts: list[int] = []
-        axis = place = 0
-        for item in index:
-            if item is None:
-                inserts.append(place)
-                place += 1
-                continue
-            if isinstance(item, slice):
-                if item != slice(None):
-                    slices.append((Symbol._slice, (axis, item)))
-                place += 1
-            else:
-                item = int(item)
-                if not -self._shape[axis] <= item < self._shape[axis]:
-                    raise IndexError(
-                        f"{self._tracer.where}: index {item} is out of range for dimension {axis} of "
-                        f"{self._shape}"
-                    )
-                slices.append((Symbol._index, (axis, item)))
-                drops.append(axis)
-            axis += 1
-        steps = slices + [(Symbol._drop, d) for d in reversed(drops)] + [(Symbol._insert, i) for i in inserts]
-        result = self._chain("getitem", steps)
-        if result is not self:
-            result.memory.item = self, index
-        return result
-
-    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Symbol, ...]:
-        """Cut one dimension into pieces of a size (the last may be smaller) or of given sizes."""
-        axis = self.axis(dim)
-        split_size = piece_sizes(self.read(axis), split_size, self._tracer.where)
-        pieces = []
-        start = 0
-        for size in split_size:
-            # The length has been read: in this trace the pieces have these sizes.
-            fixed = self._with_flag(axis, True)
-            pieces.append(self.emit("slice", "getitem", axis, start, start + size, 1, fixed=fixed))
-            start += size
-        return tuple(pieces)
-
-    def chunk(self, chunks: int, dim: int = 0) -> tuple[Symbol, ...]:
-        """Cut one dimension into at most `chunks` pieces of the same size (the last may be smaller)."""
-        length = self.read(self.axis(dim))
-        return self.split(chunk_sizes(length, chunks, self._tracer.where), dim)
 
     # ---- what changes nothing at inference ----
 
