@@ -574,8 +574,8 @@ def test_wrong_sizes_name_the_module():
         (lambda x: x.reshape(-2, 4), "reshape: sizes must be 0 or more"),
         (lambda x: x.view(-1, -1), "view: at most one size may be -1"),
         (lambda x: x.expand(-3, 2, 2, 2), "expand: sizes must be 0 or more"),
-        (lambda x: x.chunk(0), "chunk: expected at least one piece, got 0"),
-        (lambda x: x.split(-1), "split: the size of the pieces must be positive"),
+        (lambda x: x.chunk(0), "chunks must be an integer of at least 1, got 0"),
+        (lambda x: x.split(-1), "split: split_size must be an integer of at least 1, got -1"),
         (lambda x: x.split([3, -1]), "do not add up"),
     ]:
         with pytest.raises((rvision.ArgumentError, rvision.ShapeError), match=message):
