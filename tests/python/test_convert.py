@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rvision
+from PIL import Image
 from rvision import models, nn
+from rvision.cli._architecture import recognise
 from rvision.errors import StateDictError
 from rvision.nn._state import compare
 
@@ -273,6 +275,33 @@ def test_a_builder_maps_a_file_and_says_so(tmp_path):
         models.mobilenet_v3_small(weights=path)
     with pytest.raises(StateDictError, match="timm's of a VisionTransformer"):
         models.mobilenet_v3_small(weights=state)
+
+
+# ---- the command line ----
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "shapes"),
+    [*listed("timm", "same"), *listed("huggingface", "same")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_files_are_recognised_by_other_libraries_names(here, there, shapes):
+    found = recognise({name: tuple(shape) for name, shape in shapes.items()})
+    if there == "efficientnetv2_s":
+        assert found.chosen() is None
+        assert "of EfficientNet V2 timm publishes weights as tf_efficientnetv2" in found.refusal
+    else:
+        assert str(found.chosen()) == here
+
+
+def test_classify_reads_a_file_with_timms_names(run, tmp_path):
+    path, picture = tmp_path / "mine.safetensors", tmp_path / "picture.png"
+    rvision.save(hollow(timm_shapes("mobilenetv3_small_100")), path)
+    Image.new("RGB", (40, 30)).save(picture)
+    result = run("classify", "--weights", path, picture, "--top", "1")
+    assert result.status == 0
+    assert "fits mobilenet_v3_small" in result.err
+    assert "timm's of a MobileNetV3" in result.err
 
 
 # ---- beside timm and transformers ----

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision import models
+from rvision.errors import StateDictError
+from rvision.models._convert import conversion, in_own_names
 from rvision.models._prefix import is_counter, one_of, prefixes, under
 from rvision.nn import Conv2d, Parameter
 from rvision.nn._state import compare
@@ -85,10 +87,13 @@ class Found:
         What stands before the networks' names.
     fits : list of Fit
         The networks, torchvision's own first.
+    refusal : str
+        Why none fits, where the names are another library's and its network is not the same.
     """
 
     prefix: str = ""
     fits: list[Fit] = field(default_factory=list)
+    refusal: str = ""
 
     def chosen(self) -> Fit | None:
         """Return the network: the only one, or torchvision's own of several; None if nothing decides."""
@@ -105,9 +110,11 @@ def recognise(shapes: Shapes, name: str | None = None) -> Found:
     Raises
     ------
     StateDictError
-        If a network is in the state dict several times, and nothing says which is meant.
+        If a network is in the state dict several times, and nothing says which is meant; if the names are
+        another library's, whose network is not the same as the one called `name`.
     """
     level: dict[str, list[Fit]] = {}
+    refusal = ""
     for prefix in _likely_first(shapes):
         if any(prefix.startswith(other) or other.startswith(prefix) for other in level):
             continue
@@ -116,12 +123,20 @@ def recognise(shapes: Shapes, name: str | None = None) -> Found:
         # Networks of the same shapes are equally near; those farther off do not count once one fits.
         near = [(1.0, name)] if name else _near(inner)
         for _, group in groupby(near, key=lambda each: each[0]):
-            found += [each for _, one in group if (each := fit(one, inner)) is not None]
+            for _, one in group:
+                try:
+                    each = fit(one, inner)
+                except StateDictError as error:
+                    if name:
+                        raise
+                    refusal = refusal or str(error)
+                else:
+                    found += [each] if each is not None else []
             if found:
                 level[prefix] = found
                 break
     if not level:
-        return Found()
+        return Found(refusal=refusal)
     prefix = one_of(list(level))
     theirs = table()["networks"]
     return Found(prefix, sorted(level[prefix], key=lambda each: each.name not in theirs))
@@ -136,13 +151,22 @@ def _likely_first(names: Iterable[str]) -> list[str]:
 
 
 def fit(name: str, shapes: Shapes) -> Fit | None:
-    """Return how a network is to be built so that names and shapes fit, or None."""
+    """Return how a network is to be built so that names and shapes fit, or None.
+
+    Raises
+    ------
+    StateDictError
+        If the names are another library's, whose network of this family is not the same.
+    """
     builder = models.get_model_builder(name)
     from_state = getattr(builder, "from_state", None)
     config: dict[str, Any] = from_state(shapes) if from_state else {}
     # Arrays of the right shapes, without memory: modules rename entries, and may look at their shapes.
-    state = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
+    state: Mapping[str, Any] = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
     model = builder(**config)
+    converted = conversion(state, model)
+    if converted is not None:
+        state = converted.state
     match = compare(model, state)
     head = _other_head(match)
     if head is not None:
@@ -213,7 +237,7 @@ def make(found: Fit, state: Mapping[str, Any]) -> Module:
     stem = next(child for child in model.modules() if isinstance(child, Conv2d))
     stem.in_channels = found.channels
     stem.weight = Parameter(np.zeros((stem.out_channels, found.channels, *stem.kernel_size), np.float32))
-    model.load_state_dict(state)
+    model.load_state_dict(in_own_names(state, model))
     return model
 
 

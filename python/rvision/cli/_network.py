@@ -202,6 +202,8 @@ def _unknown(path: str, shapes: dict[str, tuple[int, ...]], found: Found) -> str
     if found.fits:
         names = ", ".join(each.name for each in found.fits)
         return f"{path} fits several networks: choose one with --model ({names})"
+    if found.refusal:
+        return f"{path}: {found.refusal}"
     from rvision.nn._diagnose import guess_architecture
 
     likely = guess_architecture(shapes)
