@@ -363,6 +363,7 @@ def agree(model, state, pictures, expected, architecture, tolerance=1e-4):
 def test_logits_are_timms(torch, there):
     timm = pytest.importorskip("timm")
     here, size = LIVE[there]
+    torch.manual_seed(0)
     original = timm.create_model(there, num_classes=7)
     pictures = lively(torch, original, size)
     state = original.state_dict()
@@ -370,7 +371,7 @@ def test_logits_are_timms(torch, there):
         theirs = original(pictures).numpy()
         expected = original.double()(pictures.double()).numpy()
     # Where statistics are of a few pixels, float32 itself is no better than this.
-    tolerance = max(1e-4, 4 * np.abs(theirs - expected).max() / np.abs(expected).max())
+    tolerance = max(1e-4, 8 * np.abs(theirs - expected).max() / np.abs(expected).max())
     assert tolerance < 1e-3
     options = {"aux_logits": False, "init_weights": False} if here == "inception_v3" else {}
     model = models.get_model(here, num_classes=7, **options)
