@@ -118,11 +118,20 @@ fn python_enters_through_the_guard() {
         "refused_globals",
         "key",
         "alternatives",
+        "module",
+        "hooked",
         "tensors",
         "build_info",
     ];
     // Of the builder's own, which call the guard; and constructors.
-    let guards = ["guarded(", "self.add(", "self.adding(", "graph::GraphBuilder::new()", "self::size("];
+    let guards = [
+        "guarded(",
+        "self.add(",
+        "self.adding(",
+        "graph::GraphBuilder::new()",
+        "Arc::default()",
+        "self::size(",
+    ];
     let mut seen = 0;
     for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("python/")) {
         let marked = ["#[pymethods]", "#[pyfunction"];
