@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import isqrt, prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +15,7 @@ from rvision.errors import StateDictError
 from rvision.models._foreign import FAMILIES, Family
 from rvision.nn._state import compare
 from rvision.weights._files import StateDict
+from rvision.weights._origin import origin
 
 if TYPE_CHECKING:
     from rvision.nn import Module
@@ -196,17 +195,9 @@ def _refuse_by_name(architecture: str | None, others: tuple[tuple[str, str], ...
 
 
 def _architecture_of(state_dict: Mapping[str, Any]) -> str | None:
-    """Return timm's name of a file's network: from the `config.json` beside it, or the file's name."""
+    """Return what a state dict's file says that its network is."""
     source = getattr(state_dict, "source", None)
-    if source is None:
-        return None
-    path = Path(source.path)
-    try:
-        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return path.name
-    name = config.get("architecture") if isinstance(config, dict) else None
-    return name if isinstance(name, str) else path.name
+    return None if source is None else origin(source.path).architecture or None
 
 
 # ---- names ----
