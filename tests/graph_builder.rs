@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use rvision::graph::{Binary, Conv2d, ConvPadding, GraphBuilder, NodeId, Op, Window, infer_shapes};
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::{GraphBuilder, NodeId, Op, infer_shapes};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 fn param(shape: &[usize]) -> Option<Arc<Param>> {
     let shape = Shape::new(shape);
@@ -47,11 +48,17 @@ fn shapes_follow_the_trace_and_other_sizes_alike() {
     let (mut builder, x) = with_input(&[1, 3, 224, 224]);
     let c = builder.add("conv1", conv(2, 3, 1), &[x], vec![param(&[64, 3, 7, 7]), None]).unwrap();
     let r = builder.add("relu", Op::Activation(Activation::Relu), &[c], vec![]).unwrap();
-    let p = builder.add("maxpool", Op::MaxPool2d(window(3, 2, 1)), &[r], vec![]).unwrap();
-    let a =
-        builder.add("avgpool", Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }, &[p], vec![]).unwrap();
+    let p = builder.add("maxpool", Op::MaxPool2d(ops::MaxPool2d(window(3, 2, 1))), &[r], vec![]).unwrap();
+    let a = builder
+        .add(
+            "avgpool",
+            Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }),
+            &[p],
+            vec![],
+        )
+        .unwrap();
     let f = builder.flatten("flatten", a, 1, -1).unwrap();
-    let y = builder.add("fc", Op::Linear, &[f], vec![param(&[10, 64]), param(&[10])]).unwrap();
+    let y = builder.add("fc", Op::Linear(ops::Linear), &[f], vec![param(&[10, 64]), param(&[10])]).unwrap();
     builder.output(y).unwrap();
 
     assert_eq!(builder.shape(c).unwrap(), Shape::new(&[1, 64, 112, 112]));
@@ -83,7 +90,7 @@ fn a_wrong_input_is_blamed_on_the_layer() {
         "layer1.0.node: weight expects 64 input channels, got 128 (input (1, 128, 56, 56))"
     );
     assert_eq!(
-        complaint(&[2, 2048], Op::Linear, vec![param(&[10, 512]), None]),
+        complaint(&[2, 2048], Op::Linear(ops::Linear), vec![param(&[10, 512]), None]),
         "layer1.0.node: weight expects 512 input features, got 2048 (input (2, 2048))"
     );
     assert_eq!(
@@ -91,14 +98,17 @@ fn a_wrong_input_is_blamed_on_the_layer() {
         "layer1.0.node: expected a 4-d input (N, C, H, W), got a 3-d input (3, 8, 8)"
     );
     assert_eq!(
-        complaint(&[1, 8, 2, 9], Op::MaxPool2d(window(3, 2, 0)), vec![]),
+        complaint(&[1, 8, 2, 9], Op::MaxPool2d(ops::MaxPool2d(window(3, 2, 0))), vec![]),
         "layer1.0.node: kernel [3, 3] (dilated: [3, 3]) is larger than the padded input [2, 9] \
          (input (1, 8, 2, 9)); use a larger picture or more padding"
     );
     let (mut builder, x) = with_input(&[1, 64, 8, 8]);
     let y = builder.input("y", &[1, 64, 4, 4]).unwrap();
     assert_eq!(
-        builder.add("add", Op::Binary(Binary::Add), &[x, y], vec![]).unwrap_err().to_string(),
+        builder
+            .add("add", Op::Binary(ops::Binary::new(BinaryOp::Add)), &[x, y], vec![])
+            .unwrap_err()
+            .to_string(),
         "add: shapes (1, 64, 8, 8) and (1, 64, 4, 4) cannot be broadcast together"
     );
     assert_eq!(
@@ -106,7 +116,7 @@ fn a_wrong_input_is_blamed_on_the_layer() {
         "cat: shapes (1, 64, 8, 8) and (1, 64, 4, 4) cannot be concatenated along dim 1"
     );
     assert_eq!(
-        complaint(&[2, 3, 4], Op::Reshape { dims: vec![5, -1] }, vec![]),
+        complaint(&[2, 3, 4], Op::Reshape(ops::Reshape { dims: vec![5, -1] }), vec![]),
         "layer1.0.node: shape (2, 3, 4) has 24 elements and cannot become [5, -1]"
     );
 }
@@ -126,11 +136,15 @@ fn attributes_and_parameters_are_checked() {
         "layer1.0.node: bias must have shape (6,), got (4,)"
     );
     assert_eq!(
-        complaint(&[1, 4, 8, 8], Op::MaxPool2d(window(3, 2, 2)), vec![]),
+        complaint(&[1, 4, 8, 8], Op::MaxPool2d(ops::MaxPool2d(window(3, 2, 2))), vec![]),
         "layer1.0.node: padding must be at most half the kernel size [3, 3], got [2, 2, 2, 2]"
     );
     assert_eq!(
-        complaint(&[1, 4, 8, 8], Op::BatchNorm { eps: f64::NAN }, vec![None, None, param(&[4]), param(&[4])]),
+        complaint(
+            &[1, 4, 8, 8],
+            Op::BatchNorm(ops::BatchNorm { eps: f64::NAN }),
+            vec![None, None, param(&[4]), param(&[4])]
+        ),
         "layer1.0.node: eps must be finite and not negative, got NaN"
     );
     assert_eq!(
@@ -138,7 +152,11 @@ fn attributes_and_parameters_are_checked() {
         "layer1.0.node: weight must be a parameter, got none"
     );
     assert_eq!(
-        complaint(&[1, 4], Op::Slice { dim: 1, start: None, stop: None, step: 0, index: false }, vec![]),
+        complaint(
+            &[1, 4],
+            Op::Slice(ops::Slice { dim: 1, start: None, stop: None, step: 0, index: false }),
+            vec![]
+        ),
         "layer1.0.node: step must be positive, got 0"
     );
     let (mut builder, x) = with_input(&[1, 4, 8, 8]);
@@ -159,7 +177,7 @@ fn sizes_beyond_memory_are_errors_and_not_overflows() {
     let big = usize::MAX / 2;
     let said = complaint(
         &[1, 1, 1 << 20, 1 << 20],
-        Op::Pad { pads: vec![[0, 0], [0, 0], [big, big], [big, big]], value: 0.0 },
+        Op::Pad(ops::Pad { pads: vec![[0, 0], [0, 0], [big, big], [big, big]], value: 0.0 }),
         vec![],
     );
     assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
@@ -187,17 +205,18 @@ fn sizes_beyond_memory_are_errors_and_not_overflows() {
         said.starts_with("layer1.0.node: padding must be such that the padded input [1, 1, 42949672"),
         "{said}"
     );
-    let said = complaint(&[1, 1, 4, 4], Op::MaxPool2d(window(1 << 40, 1, 0)), vec![]);
+    let said = complaint(&[1, 1, 4, 4], Op::MaxPool2d(ops::MaxPool2d(window(1 << 40, 1, 0))), vec![]);
     assert!(said.starts_with(&format!("layer1.0.node: kernel_size must be at most {MOST}")), "{said}");
-    let size = Op::LocalResponseNorm { size: 1 << 40, alpha: 1.0, beta: 1.0, k: 1.0 };
+    let size = Op::LocalResponseNorm(ops::LocalResponseNorm { size: 1 << 40, alpha: 1.0, beta: 1.0, k: 1.0 });
     let said = complaint(&[1, 1, 4, 4], size, vec![]);
     assert_eq!(said, format!("layer1.0.node: size must be at most {MOST}, got {}", 1_u64 << 40));
     for sizes in [[1 << 40, 1 << 30], [1 << 62, 1 << 62], [i64::MAX, i64::MAX]] {
-        let said = complaint(&[1, 1], Op::Expand { sizes: sizes.to_vec(), like: false }, vec![]);
+        let said = complaint(&[1, 1], Op::Expand(ops::Expand { sizes: sizes.to_vec(), like: false }), vec![]);
         assert!(said.starts_with("layer1.0.node: the result would have the shape"), "{said}");
-        let said = complaint(&[1, 16], Op::Reshape { dims: sizes.to_vec() }, vec![]);
+        let said = complaint(&[1, 16], Op::Reshape(ops::Reshape { dims: sizes.to_vec() }), vec![]);
         assert!(said.contains("cannot become"), "{said}");
-        let said = complaint(&[1, 16], Op::Unflatten { dim: 1, sizes: sizes.to_vec() }, vec![]);
+        let said =
+            complaint(&[1, 16], Op::Unflatten(ops::Unflatten { dim: 1, sizes: sizes.to_vec() }), vec![]);
         assert!(said.contains("sizes must be of 16 elements"), "{said}");
     }
 }
@@ -213,7 +232,7 @@ fn a_step_beyond_a_dimension_takes_its_first_index() {
 fn a_reshape_knows_torchs_rules() {
     let reshape = |shape: &[usize], dims: &[i64]| {
         let (mut builder, x) = with_input(shape);
-        let y = builder.add("reshape", Op::Reshape { dims: dims.to_vec() }, &[x], vec![]);
+        let y = builder.add("reshape", Op::Reshape(ops::Reshape { dims: dims.to_vec() }), &[x], vec![]);
         y.map(|y| builder.shape(y).unwrap().to_vec()).map_err(|error| error.to_string())
     };
     assert_eq!(reshape(&[2, 3, 4], &[-1]), Ok(vec![24]));

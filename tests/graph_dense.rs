@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use rvision::graph::dense::{Dense, Reach, Squeeze, convolutionize};
-use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window, infer_shapes};
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::{Graph, GraphBuilder, NodeId, Op, infer_shapes};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 fn param(dims: &[usize]) -> Arc<Param> {
     Arc::new(Param::zeros(Shape::new(dims)).unwrap())
@@ -48,7 +49,12 @@ impl Net {
 
     fn linear(&mut self, x: NodeId, out: usize) -> NodeId {
         let features = self.0.shape(x).unwrap()[1];
-        self.add("fc", Op::Linear, &[x], vec![Some(param(&[out, features])), Some(param(&[out]))])
+        self.add(
+            "fc",
+            Op::Linear(ops::Linear),
+            &[x],
+            vec![Some(param(&[out, features])), Some(param(&[out]))],
+        )
     }
 
     fn flatten(&mut self, x: NodeId) -> NodeId {
@@ -80,7 +86,7 @@ fn op<'g>(dense: &'g Dense, name: &str) -> &'g Op {
 fn small() -> Graph {
     let (mut net, x) = Net::new(15);
     let x = net.conv(x, 8, 5, 2, 0);
-    let x = net.add("pool", Op::MaxPool2d(window(2, 2, false)), &[x], vec![]);
+    let x = net.add("pool", Op::MaxPool2d(ops::MaxPool2d(window(2, 2, false))), &[x], vec![]);
     let x = net.flatten(x);
     let x = net.linear(x, 10);
     net.graph(x)
@@ -116,7 +122,7 @@ fn strides_finer_than_asked_for_stay_and_others_become_dilations() {
     let graph = small();
     let two = dense(&graph, 15, Some(2));
     let Op::Conv2d(first) = op(&two, "conv") else { panic!() };
-    let Op::MaxPool2d(pool) = op(&two, "pool") else { panic!() };
+    let Op::MaxPool2d(ops::MaxPool2d(pool)) = op(&two, "pool") else { panic!() };
     let Op::Conv2d(last) = op(&two, "fc") else { panic!() };
     assert_eq!((first.stride, pool.stride, pool.dilation), ([2, 2], [1, 1], [1, 1]));
     assert_eq!((last.stride, last.dilation), ([1, 1], [2, 2]));
@@ -124,7 +130,7 @@ fn strides_finer_than_asked_for_stay_and_others_become_dilations() {
 
     let one = dense(&graph, 15, Some(1));
     let Op::Conv2d(first) = op(&one, "conv") else { panic!() };
-    let Op::MaxPool2d(pool) = op(&one, "pool") else { panic!() };
+    let Op::MaxPool2d(ops::MaxPool2d(pool)) = op(&one, "pool") else { panic!() };
     assert_eq!((first.stride, pool.stride, pool.dilation), ([1, 1], [1, 1], [2, 2]));
     assert_eq!(map_size(&one, 15 + 5), [6, 6]);
 
@@ -140,21 +146,22 @@ fn strides_finer_than_asked_for_stay_and_others_become_dilations() {
 fn padding_grows_with_the_dilation_and_a_ceiling_becomes_padding_below() {
     let (mut net, x) = Net::new(12);
     let x = net.conv(x, 4, 3, 2, 1);
-    let x = net.add("pool", Op::MaxPool2d(window(3, 2, true)), &[x], vec![]);
+    let x = net.add("pool", Op::MaxPool2d(ops::MaxPool2d(window(3, 2, true))), &[x], vec![]);
     let x = net.conv(x, 4, 3, 1, 1);
-    let x = net.add("avg", Op::AdaptiveAvgPool2d { output: [Some(1); 2] }, &[x], vec![]);
+    let x =
+        net.add("avg", Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1); 2] }), &[x], vec![]);
     let x = net.flatten(x);
     let graph = net.graph(x);
     let one = dense(&graph, 12, Some(1));
-    let Op::MaxPool2d(pool) = op(&one, "pool") else { panic!() };
+    let Op::MaxPool2d(ops::MaxPool2d(pool)) = op(&one, "pool") else { panic!() };
     assert_eq!((pool.padding, pool.dilation, pool.ceil_mode), ([0, 0, 2, 2], [2, 2], false));
     let Op::Conv2d(second) = op(&one, "conv_1") else { panic!() };
     assert_eq!((second.padding, second.dilation), (ConvPadding::Explicit([4; 4]), [4, 4]));
-    let Op::AvgPool2d { window: last, .. } = op(&one, "avg") else { panic!() };
+    let Op::AvgPool2d(ops::AvgPool2d { window: last, .. }) = op(&one, "avg") else { panic!() };
     assert_eq!((last.kernel, last.dilation, last.stride), ([3, 3], [4, 4], [1, 1]));
     // At the network's own stride nothing changes but the last pool.
     let own = dense(&graph, 12, None);
-    let Op::MaxPool2d(pool) = op(&own, "pool") else { panic!() };
+    let Op::MaxPool2d(ops::MaxPool2d(pool)) = op(&own, "pool") else { panic!() };
     assert!(pool.ceil_mode);
 }
 
@@ -164,12 +171,12 @@ fn padding_that_follows_the_picture_stays_what_it_was_for_the_window() {
     let same =
         Op::Conv2d(Conv2d { stride: [2, 2], padding: ConvPadding::SameUpper, dilation: [1, 1], groups: 1 });
     let x = net.add("conv", same, &[x], vec![Some(param(&[4, 3, 3, 3])), None]);
-    let x = net.add("mean", Op::Mean { dims: vec![2, 3], keepdim: false }, &[x], vec![]);
+    let x = net.add("mean", Op::Mean(ops::Mean { dims: vec![2, 3], keepdim: false }), &[x], vec![]);
     let x = net.linear(x, 5);
     let dense = dense(&net.graph(x), 16, None);
     let Op::Conv2d(conv) = op(&dense, "conv") else { panic!() };
     assert_eq!(conv.padding, ConvPadding::Explicit([0, 0, 1, 1]));
-    assert!(matches!(op(&dense, "mean"), Op::AvgPool2d { .. }));
+    assert!(matches!(op(&dense, "mean"), Op::AvgPool2d(_)));
     assert_eq!(map_size(&dense, 18), [2, 2]);
 }
 
@@ -178,14 +185,19 @@ fn an_even_adaptive_pool_slides_and_an_uneven_one_goes_into_the_kernel() {
     let net = |side: usize| {
         let (mut net, x) = Net::new(side);
         let x = net.conv(x, 4, 1, 2, 0);
-        let x = net.add("avg", Op::AdaptiveAvgPool2d { output: [Some(3); 2] }, &[x], vec![]);
+        let x = net.add(
+            "avg",
+            Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(3); 2] }),
+            &[x],
+            vec![],
+        );
         let x = net.flatten(x);
         let x = net.linear(x, 5);
         net.graph(x)
     };
     let even = dense(&net(12), 12, None);
     assert_eq!(even.geometry.native_stride, [2, 2]);
-    let Op::AvgPool2d { window, .. } = op(&even, "avg") else { panic!() };
+    let Op::AvgPool2d(ops::AvgPool2d { window, .. }) = op(&even, "avg") else { panic!() };
     let Op::Conv2d(last) = op(&even, "fc") else { panic!() };
     assert_eq!((window.kernel, window.stride, last.dilation), ([2, 2], [1, 1], [2, 2]));
     assert_eq!(map_size(&even, 14), [2, 2]);
@@ -193,11 +205,12 @@ fn an_even_adaptive_pool_slides_and_an_uneven_one_goes_into_the_kernel() {
     let uneven = dense(&net(14), 14, None);
     let node = uneven.graph.nodes.iter().find(|node| node.name == "fc").unwrap();
     assert_eq!(node.param(0).unwrap().shape()[..], [5, 4, 7, 7]);
-    assert!(matches!(op(&uneven, "avg"), Op::Identity));
+    assert!(matches!(op(&uneven, "avg"), Op::Identity(_)));
 
     // With something in between that is not linear, no kernel can take it.
     let (mut net, x) = Net::new(14);
-    let x = net.add("avg", Op::AdaptiveAvgPool2d { output: [Some(3); 2] }, &[x], vec![]);
+    let x =
+        net.add("avg", Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(3); 2] }), &[x], vec![]);
     let x = net.add("relu", Op::Activation(Activation::Relu), &[x], vec![]);
     let x = net.flatten(x);
     let x = net.linear(x, 5);
@@ -209,16 +222,21 @@ fn an_even_adaptive_pool_slides_and_an_uneven_one_goes_into_the_kernel() {
 fn squeeze_and_excitation_is_refused_or_shared() {
     let (mut net, x) = Net::new(8);
     let x = net.conv(x, 4, 3, 1, 1);
-    let s = net.add("squeeze", Op::AdaptiveAvgPool2d { output: [Some(1); 2] }, &[x], vec![]);
+    let s = net.add(
+        "squeeze",
+        Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1); 2] }),
+        &[x],
+        vec![],
+    );
     let s = net.conv(s, 4, 1, 1, 0);
-    let x = net.add("scale", Op::Binary(Binary::Mul), &[s, x], vec![]);
-    let x = net.add("mean", Op::Mean { dims: vec![2, 3], keepdim: false }, &[x], vec![]);
+    let x = net.add("scale", Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[s, x], vec![]);
+    let x = net.add("mean", Op::Mean(ops::Mean { dims: vec![2, 3], keepdim: false }), &[x], vec![]);
     let graph = net.graph(x);
     let input = Shape::new(&[1, 3, 8, 8]);
     let error = convolutionize(&graph, input, None, Squeeze::Refused).unwrap_err().to_string();
     assert!(error.starts_with("squeeze: ") && error.contains("squeeze='global'"), "{error}");
     let dense = convolutionize(&graph, input, None, Squeeze::Global).unwrap();
-    assert!(matches!(op(&dense, "squeeze"), Op::AdaptiveAvgPool2d { .. }));
+    assert!(matches!(op(&dense, "squeeze"), Op::AdaptiveAvgPool2d(_)));
     assert_eq!(map_size(&dense, 10), [3, 3]);
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use rvision::graph::{Binary, Conv2d, ConvPadding, GraphBuilder, Op, Window};
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::{GraphBuilder, Op};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 #[test]
 fn a_line_says_what_differs_from_torchs_defaults() {
@@ -21,29 +22,33 @@ fn a_line_says_what_differs_from_torchs_defaults() {
     let ops = [
         (Op::Conv2d(conv), vec![param(&[8, 2, 3, 3]), param(&[8])]),
         (Op::Conv2d(plain), vec![param(&[8, 4, 1, 1]), None]),
-        (Op::BatchNorm { eps: 1e-5 }, vec![None, None, param(&[4]), param(&[4])]),
-        (Op::MaxPool2d(window(true)), vec![]),
+        (Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), vec![None, None, param(&[4]), param(&[4])]),
+        (Op::MaxPool2d(ops::MaxPool2d(window(true))), vec![]),
         (
-            Op::AvgPool2d { window: window(false), count_include_pad: false, divisor_override: Some(5) },
+            Op::AvgPool2d(ops::AvgPool2d {
+                window: window(false),
+                count_include_pad: false,
+                divisor_override: Some(5),
+            }),
             vec![],
         ),
-        (Op::AdaptiveAvgPool2d { output: [Some(1), None] }, vec![]),
-        (Op::LocalResponseNorm { size: 5, alpha: 0.5, beta: 0.75, k: 2.0 }, vec![]),
+        (Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), None] }), vec![]),
+        (Op::LocalResponseNorm(ops::LocalResponseNorm { size: 5, alpha: 0.5, beta: 0.75, k: 2.0 }), vec![]),
         (Op::Activation(Activation::Clamp { lo: 0.0, hi: 6.0 }), vec![]),
-        (Op::PRelu, vec![param(&[4])]),
-        (Op::BinaryScalar { op: Binary::Sub, scalar: 1.5, reversed: true }, vec![]),
-        (Op::Softmax { dim: 1, log: true }, vec![]),
-        (Op::Mean { dims: vec![2, 3], keepdim: true }, vec![]),
-        (Op::Reshape { dims: vec![1, -1] }, vec![]),
-        (Op::Flatten { start: 1, end: 3 }, vec![]),
-        (Op::Permute { dims: vec![0, 2, 3, 1] }, vec![]),
-        (Op::Slice { dim: 1, start: Some(-2), stop: None, step: 1, index: false }, vec![]),
-        (Op::Pad { pads: vec![[0, 0], [1, 0], [0, 0], [0, 0]], value: 0.5 }, vec![]),
+        (Op::PRelu(ops::PRelu), vec![param(&[4])]),
+        (Op::BinaryScalar(ops::BinaryScalar { op: BinaryOp::Sub, scalar: 1.5, reversed: true }), vec![]),
+        (Op::Softmax(ops::Softmax { dim: 1, log: true }), vec![]),
+        (Op::Mean(ops::Mean { dims: vec![2, 3], keepdim: true }), vec![]),
+        (Op::Reshape(ops::Reshape { dims: vec![1, -1] }), vec![]),
+        (Op::Flatten(ops::Flatten { start: 1, end: 3 }), vec![]),
+        (Op::Permute(ops::Permute { dims: vec![0, 2, 3, 1] }), vec![]),
+        (Op::Slice(ops::Slice { dim: 1, start: Some(-2), stop: None, step: 1, index: false }), vec![]),
+        (Op::Pad(ops::Pad { pads: vec![[0, 0], [1, 0], [0, 0], [0, 0]], value: 0.5 }), vec![]),
     ];
     for (op, params) in ops {
         builder.add("n", op, &[x], params).unwrap();
     }
-    let sum = builder.add("n", Op::Binary(Binary::Maximum), &[x, x], vec![]).unwrap();
+    let sum = builder.add("n", Op::Binary(ops::Binary::new(BinaryOp::Maximum)), &[x, x], vec![]).unwrap();
     let cat = builder.concat("layer", &[sum, x], -1).unwrap();
     builder.output(cat).unwrap();
     builder.output(x).unwrap();
@@ -82,19 +87,23 @@ fn lines_of_token_operations() {
     };
     let mut builder = GraphBuilder::new();
     let x = builder.input("x", &[2, 3, 4]).unwrap();
-    let bias = builder.add("bias", Op::Constant, &[], vec![param(&[3, 3])]).unwrap();
-    let norm = Op::LayerNorm { shape: vec![4], eps: 1e-5 };
+    let bias = builder.add("bias", Op::Constant(ops::Constant), &[], vec![param(&[3, 3])]).unwrap();
+    let norm = Op::LayerNorm(ops::LayerNorm { shape: vec![4], eps: 1e-5 });
     let y = builder.add("norm", norm, &[x], vec![param(&[4]), None]).unwrap();
-    let attention = Op::Attention { scale: Some(0.5), masked: true };
+    let attention = Op::Attention(ops::Attention { scale: Some(0.5), masked: true });
     builder.add("attention", attention, &[y, y, x, bias], vec![]).unwrap();
-    builder.add("matmul", Op::MatMul, &[bias, x], vec![]).unwrap();
+    builder.add("matmul", Op::MatMul(ops::MatMul), &[bias, x], vec![]).unwrap();
     builder.normalize("normalize", x, -1, 0.5).unwrap();
     builder.unflatten("unflatten", x, -1, vec![2, -1]).unwrap();
     builder.roll("roll", x, &[1, -2], &[0, 2]).unwrap();
     let one = builder.slice("first", x, 0, [None, Some(1)], 1).unwrap();
-    builder.add("expand", Op::Expand { sizes: vec![-1, 1, 3, 4], like: false }, &[one], vec![]).unwrap_err();
-    builder.add("expand", Op::Expand { sizes: vec![5, 1, -1, 4], like: false }, &[one], vec![]).unwrap();
-    let last = builder.add("expand_as", Op::ExpandAs, &[one, x], vec![]).unwrap();
+    builder
+        .add("expand", Op::Expand(ops::Expand { sizes: vec![-1, 1, 3, 4], like: false }), &[one], vec![])
+        .unwrap_err();
+    builder
+        .add("expand", Op::Expand(ops::Expand { sizes: vec![5, 1, -1, 4], like: false }), &[one], vec![])
+        .unwrap();
+    let last = builder.add("expand_as", Op::ExpandAs(ops::ExpandAs), &[one, x], vec![]).unwrap();
     builder.output(last).unwrap();
     assert_eq!(
         builder.traced().describe(),

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use rvision::Error;
-use rvision::graph::{
-    Binary, Conv2d, ConvPadding, GraphBuilder, Op, Window, conv_geometry, infer_shapes, kept, pool_geometry,
-    slice_bounds,
-};
-use rvision::tensor::{Param, Shape};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window, conv_geometry, kept, pool_geometry};
+use rvision::graph::{GraphBuilder, Op, infer_shapes};
+use rvision::tensor::{BinaryOp, Param, Shape};
 
 type Pair = [usize; 2];
 type PoolCase = (Pair, Pair, Pair, Pair, Pair, bool, Option<Pair>);
@@ -198,7 +196,7 @@ fn size(shape: rvision::Result<Shape>) -> Option<Pair> {
 fn max_pools_have_torchs_sizes() {
     for case @ (input, kernel, stride, padding, dilation, ceil_mode, expected) in MAX_POOLS {
         let window = Window { kernel, stride, padding: both_sides(padding), dilation, ceil_mode };
-        let found = shape_of(Op::MaxPool2d(window), &[1, 1, input[0], input[1]], None);
+        let found = shape_of(Op::MaxPool2d(ops::MaxPool2d(window)), &[1, 1, input[0], input[1]], None);
         assert_eq!(size(found), expected, "{case:?}");
     }
 }
@@ -207,7 +205,7 @@ fn max_pools_have_torchs_sizes() {
 fn average_pools_have_torchs_sizes() {
     for case @ (input, kernel, stride, padding, ceil_mode, expected) in AVG_POOLS {
         let window = Window { kernel, stride, padding: both_sides(padding), dilation: [1, 1], ceil_mode };
-        let op = Op::AvgPool2d { window, count_include_pad: true, divisor_override: None };
+        let op = Op::AvgPool2d(ops::AvgPool2d { window, count_include_pad: true, divisor_override: None });
         assert_eq!(size(shape_of(op, &[1, 1, input[0], input[1]], None)), expected, "{case:?}");
     }
 }
@@ -226,20 +224,28 @@ fn convolutions_have_torchs_sizes() {
 #[test]
 fn slices_count_as_pythons() {
     for case @ (size, start, stop, step, expected) in SLICES {
-        let found = shape_of(Op::Slice { dim: 0, start, stop, step, index: false }, &[size], None).unwrap();
+        let found =
+            shape_of(Op::Slice(ops::Slice { dim: 0, start, stop, step, index: false }), &[size], None)
+                .unwrap();
         assert_eq!(found[0], expected, "{case:?}");
-        let (first, behind) = slice_bounds(start, stop, size);
+        let (first, behind) = ops::Slice { dim: 0, start, stop, step, index: false }.bounds(size);
         assert!(first <= behind && behind <= size, "{case:?}");
     }
-    assert_eq!(slice_bounds(Some(i64::MIN), Some(i64::MAX), 5), (0, 5));
+    assert_eq!(
+        ops::Slice { dim: 0, start: Some(i64::MIN), stop: Some(i64::MAX), step: 1, index: false }.bounds(5),
+        (0, 5)
+    );
 }
 
 #[test]
 fn only_the_batch_may_be_empty() {
     let window =
         Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1], ceil_mode: false };
-    assert_eq!(shape_of(Op::MaxPool2d(window), &[0, 3, 4, 4], None).unwrap(), Shape::new(&[0, 3, 2, 2]));
-    let said = shape_of(Op::MaxPool2d(window), &[1, 3, 0, 4], None).unwrap_err().to_string();
+    assert_eq!(
+        shape_of(Op::MaxPool2d(ops::MaxPool2d(window)), &[0, 3, 4, 4], None).unwrap(),
+        Shape::new(&[0, 3, 2, 2])
+    );
+    let said = shape_of(Op::MaxPool2d(ops::MaxPool2d(window)), &[1, 3, 0, 4], None).unwrap_err().to_string();
     assert_eq!(
         said,
         "node: expected a 4-d input (N, C, H, W) where only N may be 0, got a 4-d input (1, 3, 0, 4)"
@@ -258,7 +264,7 @@ fn values_are_broadcast_as_torchs() {
         let mut builder = GraphBuilder::new();
         let x = builder.input("x", left).unwrap();
         let y = builder.input("y", right).unwrap();
-        let z = builder.add("add", Op::Binary(Binary::Add), &[x, y], vec![]).ok()?;
+        let z = builder.add("add", Op::Binary(ops::Binary::new(BinaryOp::Add)), &[x, y], vec![]).ok()?;
         Some(builder.shape(z).unwrap().to_vec())
     };
     assert_eq!(sum(&[2, 3, 4, 4], &[2, 3, 1, 1]), Some(vec![2, 3, 4, 4]));
@@ -376,9 +382,9 @@ proptest! {
         }
         let mut builder = GraphBuilder::new();
         if let Ok(x) = builder.input("x", &input.map(|size| size >> 40)) {
-            let _ = builder.add("pool", Op::MaxPool2d(window), &[x], vec![]);
+            let _ = builder.add("pool", Op::MaxPool2d(ops::MaxPool2d(window)), &[x], vec![]);
             let pads = padding.map(|size| [size, size]).to_vec();
-            let _ = builder.add("pad", Op::Pad { pads, value: 0.0 }, &[x], vec![]);
+            let _ = builder.add("pad", Op::Pad(ops::Pad { pads, value: 0.0 }), &[x], vec![]);
         }
     }
 }
@@ -404,10 +410,11 @@ fn kept_sizes_are_those_of_the_run() {
     let mut builder = GraphBuilder::new();
     let x = builder.input("x", &[2, 6, 4, 5]).unwrap();
     let dims = vec![kept(0), 3, 2, kept(2), -1];
-    let groups = builder.add("groups", Op::Reshape { dims }, &[x], vec![]).unwrap();
+    let groups = builder.add("groups", Op::Reshape(ops::Reshape { dims }), &[x], vec![]).unwrap();
     let token = builder.input("token", &[1, 7]).unwrap();
     let sizes = vec![kept(0), kept(3), -1];
-    let tokens = builder.add("tokens", Op::Expand { sizes, like: true }, &[token, x], vec![]).unwrap();
+    let tokens =
+        builder.add("tokens", Op::Expand(ops::Expand { sizes, like: true }), &[token, x], vec![]).unwrap();
     builder.output(groups).unwrap();
     builder.output(tokens).unwrap();
     let graph = builder.finish().unwrap();
@@ -418,7 +425,44 @@ fn kept_sizes_are_those_of_the_run() {
     assert!(text.contains("to [dim 0, 3, 2, dim 2, -1]"), "{text}");
     let dims = vec![kept(4), -1];
     assert!(
-        builder.add("none", Op::Reshape { dims }, &[x], vec![]).is_err(),
+        builder.add("none", Op::Reshape(ops::Reshape { dims }), &[x], vec![]).is_err(),
         "a dimension that is not there"
     );
+}
+
+#[test]
+fn a_value_that_is_changed_in_place_keeps_its_shape() {
+    let add = |shapes: [&[usize]; 2], in_place: bool| {
+        let mut builder = GraphBuilder::new();
+        let [x, y] = shapes.map(|shape| builder.input("x", shape).unwrap());
+        let sum = builder.add("sum", ops::Binary { op: BinaryOp::Add, in_place }, &[x, y], vec![]);
+        sum.and_then(|sum| builder.shape(sum))
+    };
+    assert_eq!(*add([&[1, 4], &[3, 4]], false).unwrap(), [3, 4]);
+    assert_eq!(*add([&[3, 4], &[4]], true).unwrap(), [3, 4]);
+    let said = add([&[1, 4], &[3, 4]], true).unwrap_err().to_string();
+    assert!(said.contains("in place") && said.contains("(1, 4)") && said.contains("(3, 4)"), "{said}");
+}
+
+#[test]
+fn a_sum_in_place_keeps_its_shape_when_a_layer_takes_it_over() {
+    let weight = || vec![Some(Arc::new(Param::zeros(Shape::new(&[4, 4, 1, 1])).unwrap())), None];
+    let conv = Conv2d { stride: [1, 1], padding: ConvPadding::Explicit([0; 4]), dilation: [1, 1], groups: 1 };
+    for layer_first in [true, false] {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input("x", &[1, 4, 5, 5]).unwrap();
+        let other = builder.input("other", &[1, 4, 5, 5]).unwrap();
+        let y = builder.add("conv", conv, &[x], weight()).unwrap();
+        let operands = if layer_first { [y, other] } else { [other, y] };
+        let add = ops::Binary { op: BinaryOp::Add, in_place: true };
+        let sum = builder.add("sum", add, &operands, vec![]).unwrap();
+        builder.output(sum).unwrap();
+        let graph = builder.finish().unwrap();
+        assert!(graph.nodes.iter().any(|node| node.fused.residual));
+        let shapes = |x: &[usize], other: &[usize]| infer_shapes(&graph, &[Shape::new(x), Shape::new(other)]);
+        let (map, point) = (&[1, 4, 5, 5][..], &[1, 4, 1, 1][..]);
+        assert!(shapes(map, map).is_ok());
+        assert_eq!(shapes(map, point).is_ok(), layer_first);
+        assert_eq!(shapes(point, map).is_ok(), !layer_first);
+    }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use graph_oracle::{Value, run};
 use proptest::prelude::*;
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
 use rvision::graph::passes::{PASSES, optimize, split_broadcast_residuals};
-use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window};
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::graph::{Graph, GraphBuilder, NodeId, Op};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 const RELU: Op = Op::Activation(Activation::Relu);
-const ADD: Op = Op::Binary(Binary::Add);
+const ADD: Op = Op::Binary(ops::Binary::new(BinaryOp::Add));
 
 /// A graph in the making; every parameter has other values, as a network's would.
 struct Net {
@@ -65,7 +66,7 @@ impl Net {
     fn linear(&mut self, name: &str, x: NodeId, outputs: usize) -> NodeId {
         let features = *self.builder.shape(x).unwrap().last().unwrap();
         let params = vec![self.param(&[outputs, features], -0.4, 0.4), self.param(&[outputs], -1.0, 1.0)];
-        self.builder.add(name, Op::Linear, &[x], params).unwrap()
+        self.builder.add(name, Op::Linear(ops::Linear), &[x], params).unwrap()
     }
 
     fn batch_norm(&mut self, name: &str, x: NodeId) -> NodeId {
@@ -76,7 +77,7 @@ impl Net {
             self.param(channels, -0.5, 0.5),
             self.param(channels, 0.3, 2.0),
         ];
-        self.builder.add(name, Op::BatchNorm { eps: 1e-5 }, &[x], params).unwrap()
+        self.builder.add(name, Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[x], params).unwrap()
     }
 
     /// The optimised graph, which computes what the traced one does.
@@ -136,12 +137,12 @@ const X: NodeId = NodeId(0);
 fn a_linear_layer_takes_scale_and_sum_behind_a_permutation() {
     let mut net = Net::new(&[PICTURE]);
     let x = net.conv("stem", X, 6, 1, false);
-    let y = net.node("to_last", Op::Permute { dims: vec![0, 2, 3, 1] }, &[x]);
+    let y = net.node("to_last", Op::Permute(ops::Permute { dims: vec![0, 2, 3, 1] }), &[x]);
     let y = net.linear("fc", y, 6);
-    let y = net.node("to_first", Op::Permute { dims: vec![0, 3, 1, 2] }, &[y]);
+    let y = net.node("to_first", Op::Permute(ops::Permute { dims: vec![0, 3, 1, 2] }), &[y]);
     let scale = net.param(&[6, 1, 1], 0.5, 1.5);
-    let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
-    let y = net.node("mul", Op::Binary(Binary::Mul), &[scale, y]);
+    let scale = net.builder.add("gamma", Op::Constant(ops::Constant), &[], vec![scale]).unwrap();
+    let y = net.node("mul", Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[scale, y]);
     let y = net.node("add", ADD, &[y, x]);
     assert_eq!(
         summary(&net.finish(&[y])),
@@ -155,15 +156,15 @@ fn a_factor_that_is_not_per_channel_stays() {
         let mut net = Net::new(&[PICTURE]);
         let x = net.conv("conv", X, 6, 1, false);
         let scale = net.param(shape, 0.5, 1.5);
-        let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
-        let y = net.node("mul", Op::Binary(Binary::Mul), &[x, scale]);
+        let scale = net.builder.add("gamma", Op::Constant(ops::Constant), &[], vec![scale]).unwrap();
+        let y = net.node("mul", Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[x, scale]);
         assert_eq!(summary(&net.finish(&[y])), ["x", "conv", "gamma", "mul"], "{shape:?}");
     }
     let mut net = Net::new(&[&[2, 3, 4]]);
     let x = net.linear("fc", X, 6);
     let scale = net.param(&[6], 0.5, 1.5);
-    let scale = net.builder.add("gamma", Op::Constant, &[], vec![scale]).unwrap();
-    let y = net.node("mul", Op::Binary(Binary::Mul), &[x, scale]);
+    let scale = net.builder.add("gamma", Op::Constant(ops::Constant), &[], vec![scale]).unwrap();
+    let y = net.node("mul", Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[x, scale]);
     let relu = net.node("relu", RELU, &[y]);
     assert_eq!(summary(&net.finish(&[relu])), ["x", "relu <- fc mul"]);
 }
@@ -180,7 +181,7 @@ fn a_linear_layer_takes_the_sum_behind_it() {
     let mut net = Net::new(&[&[2, 3, 4]]);
     let y = net.linear("fc", X, 4);
     let embedding = net.param(&[1, 3, 4], -1.0, 1.0);
-    let embedding = net.builder.add("embedding", Op::Constant, &[], vec![embedding]).unwrap();
+    let embedding = net.builder.add("embedding", Op::Constant(ops::Constant), &[], vec![embedding]).unwrap();
     let y = net.node("add", ADD, &[y, embedding]);
     let graph = net.finish(&[y]);
     let split = split_broadcast_residuals(&graph, &[Shape::new(&[2, 3, 4])]).unwrap();
@@ -219,7 +220,7 @@ fn batch_norm_and_bias_are_one_scale_and_shift() {
     let conv = net.conv("conv", X, 1, 1, false);
     let traced = net.builder.traced().nodes[conv.0].clone();
     let conv = net.builder.add("conv", traced.op, &[X], vec![traced.params[0].clone(), param(3.0)]).unwrap();
-    let norm = Op::BatchNorm { eps: 0.25 };
+    let norm = Op::BatchNorm(ops::BatchNorm { eps: 0.25 });
     let params = vec![param(5.0), param(7.0), param(11.0), param(6.0)];
     let norm = net.builder.add("bn", norm, &[conv], params).unwrap();
     let graph = net.finish(&[norm]);
@@ -275,7 +276,7 @@ fn an_operand_behind_the_convolution_comes_before_the_fused_one() {
     let c = net.conv("conv", X, 4, 3, true);
     let window =
         Window { kernel: [3, 3], stride: [1, 1], padding: [1; 4], dilation: [1, 1], ceil_mode: false };
-    let p = net.node("pool", Op::MaxPool2d(window), &[X]);
+    let p = net.node("pool", Op::MaxPool2d(ops::MaxPool2d(window)), &[X]);
     let sum = net.node("add", ADD, &[c, p]);
     let r = net.node("relu", RELU, &[sum]);
     assert_eq!(summary(&net.finish(&[r])), ["x", "pool", "relu <- conv add"]);
@@ -296,12 +297,12 @@ fn a_chain_of_sums_uses_a_convolution_each() {
 fn nodes_that_change_nothing_and_nodes_that_nobody_reads_go() {
     let mut net = Net::new(&[PICTURE, &[7]]);
     let c = net.conv("conv", X, 4, 3, false);
-    let d = net.node("dropout", Op::Identity, &[c]);
+    let d = net.node("dropout", Op::Identity(ops::Identity), &[c]);
     let r = net.node("relu", RELU, &[d]);
     net.node("unused", RELU, &[d]);
     let s = net.builder.slice("getitem", r, 2, [Some(0), None], 1).unwrap();
     let p = net.builder.permute("permute", s, &[0, 1, 2, 3]).unwrap();
-    let p = net.node("pad", Op::Pad { pads: vec![[0, 0]; 4], value: 1.0 }, &[p]);
+    let p = net.node("pad", Op::Pad(ops::Pad { pads: vec![[0, 0]; 4], value: 1.0 }), &[p]);
     let p = net.builder.concat("cat", &[p], 1).unwrap();
     let graph = net.finish(&[p]);
     assert_eq!(summary(&graph), ["x", "x_1", "relu <- conv"]);
@@ -324,7 +325,7 @@ fn outputs_and_shared_values_stay_as_they_are() {
         assert_ne!(graph.outputs[0], graph.outputs[1]);
     }
     // Read twice: by its batch norm and by another node.
-    let other = net.node("sub", Op::Binary(Binary::Sub), &[r, c]);
+    let other = net.node("sub", Op::Binary(ops::Binary::new(BinaryOp::Sub)), &[r, c]);
     assert_eq!(summary(&net.finish(&[other])), ["x", "conv", "bn", "relu <- add", "sub"]);
 }
 
@@ -357,7 +358,7 @@ fn what_stands_behind_an_activation_is_not_fused() {
 #[test]
 fn an_input_may_be_an_output() {
     let mut net = Net::new(&[PICTURE]);
-    let d = net.node("dropout", Op::Identity, &[X]);
+    let d = net.node("dropout", Op::Identity(ops::Identity), &[X]);
     let graph = net.finish(&[d, X]);
     assert_eq!(graph.outputs, [X, X]);
 }
@@ -471,8 +472,8 @@ proptest! {
                 Step::BatchNorm => net.batch_norm("bn", x),
                 Step::Activation(activation) => net.node("act", Op::Activation(activation), &[x]),
                 Step::Add => net.node("add", ADD, &[x, y]),
-                Step::Maximum => net.node("maximum", Op::Binary(Binary::Maximum), &[x, y]),
-                Step::Identity => net.node("dropout", Op::Identity, &[x]),
+                Step::Maximum => net.node("maximum", Op::Binary(ops::Binary::new(BinaryOp::Maximum)), &[x, y]),
+                Step::Identity => net.node("dropout", Op::Identity(ops::Identity), &[x]),
                 Step::Mean => net.builder.mean("mean", x, &[2, 3], true).unwrap(),
             };
         }
@@ -504,18 +505,18 @@ proptest! {
 
 /// Operations behind the first, in the order of computing.
 fn operations(graph: &Graph) -> Vec<&'static str> {
-    graph.nodes.iter().skip(1).map(|node| rvision::graph::op_name(&node.op)).collect()
+    graph.nodes.iter().skip(1).map(|node| node.op.name()).collect()
 }
 
 fn mean(dims: &[usize], keepdim: bool) -> Op {
-    Op::Mean { dims: dims.to_vec(), keepdim }
+    Op::Mean(ops::Mean { dims: dims.to_vec(), keepdim })
 }
 
 #[test]
 fn the_mean_of_a_pointwise_convolution_is_taken_before_it() {
-    let pooled = Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] };
+    let pooled = Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] });
     for op in [pooled, mean(&[2, 3], true), mean(&[2, 3], false), mean(&[3], true)] {
-        let flattens = matches!(op, Op::Mean { keepdim: false, .. });
+        let flattens = matches!(op, Op::Mean(ops::Mean { keepdim: false, .. }));
         let mut net = Net::new(&[PICTURE]);
         let y = net.conv("classifier", X, 7, 1, true);
         let y = net.batch_norm("bn", y);
@@ -532,12 +533,12 @@ fn the_mean_of_a_pointwise_convolution_is_taken_before_it() {
 fn the_mean_of_a_linear_layer_over_tokens_is_taken_before_it() {
     for (dims, keepdim) in [(&[1][..], false), (&[0, 1], false), (&[1], true)] {
         let mut net = Net::new(&[PICTURE]);
-        let tokens = net.node("tokens", Op::Reshape { dims: vec![2, 20, 5] }, &[X]);
+        let tokens = net.node("tokens", Op::Reshape(ops::Reshape { dims: vec![2, 20, 5] }), &[X]);
         let y = net.linear("head", tokens, 3);
         let y = net.node("mean", mean(dims, keepdim), &[y]);
         let graph = net.finish(&[y]);
-        assert!(matches!(graph.nodes[2].op, Op::Mean { .. }), "{:?}", summary(&graph));
-        assert!(matches!(graph.nodes[3].op, Op::Linear), "{:?}", summary(&graph));
+        assert!(matches!(graph.nodes[2].op, Op::Mean(_)), "{:?}", summary(&graph));
+        assert!(matches!(graph.nodes[3].op, Op::Linear(_)), "{:?}", summary(&graph));
     }
 }
 
@@ -569,10 +570,14 @@ fn a_mean_stays_behind_what_is_not_linear_or_has_other_readers() {
         }),
         ("several cells", |net| {
             let y = net.conv("conv", X, 7, 1, true);
-            vec![net.node("mean", Op::AdaptiveAvgPool2d { output: [Some(2), Some(1)] }, &[y])]
+            vec![net.node(
+                "mean",
+                Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(2), Some(1)] }),
+                &[y],
+            )]
         }),
         ("the features", |net| {
-            let y = net.node("tokens", Op::Reshape { dims: vec![2, 20, 5] }, &[X]);
+            let y = net.node("tokens", Op::Reshape(ops::Reshape { dims: vec![2, 20, 5] }), &[X]);
             let y = net.linear("head", y, 3);
             vec![net.node("mean", mean(&[2], false), &[y])]
         }),
@@ -582,7 +587,7 @@ fn a_mean_stays_behind_what_is_not_linear_or_has_other_readers() {
         let outputs = build(&mut net);
         let graph = net.finish(&outputs);
         let last = &graph.nodes[graph.outputs[0].0];
-        let is_mean = matches!(last.op, Op::Mean { .. } | Op::AdaptiveAvgPool2d { .. });
+        let is_mean = matches!(last.op, Op::Mean(_) | Op::AdaptiveAvgPool2d(_));
         assert!(is_mean, "{what}: {:?}", summary(&graph));
     }
 }

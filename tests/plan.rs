@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
 use rvision::graph::passes::optimize;
-use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op, Window};
+use rvision::graph::{Graph, GraphBuilder, NodeId, Op};
 use rvision::plan::{Network, Workspaces};
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 /// Reproducible values between -1 and 1.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
@@ -66,7 +67,7 @@ impl Draw {
         let [weight, bias] = [self.param(&[c], 0.2, 1.0), self.param(&[c], 0.2, 0.0)];
         let [mean, var] = [self.param(&[c], 0.2, 0.0), self.param(&[c], 0.3, 1.0)];
         let params = vec![Some(weight), Some(bias), Some(mean), Some(var)];
-        self.add(Op::BatchNorm { eps: 1e-5 }, &[x], params)
+        self.add(Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[x], params)
     }
 
     fn relu(&mut self, x: NodeId) -> NodeId {
@@ -74,18 +75,18 @@ impl Draw {
     }
 
     fn plus(&mut self, a: NodeId, b: NodeId) -> NodeId {
-        self.add(Op::Binary(Binary::Add), &[a, b], vec![])
+        self.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[a, b], vec![])
     }
 
     fn cat(&mut self, parts: &[NodeId]) -> NodeId {
-        self.add(Op::Concat { dim: 1 }, parts, vec![])
+        self.add(Op::Concat(ops::Concat { dim: 1 }), parts, vec![])
     }
 
     fn linear(&mut self, x: NodeId, out: usize) -> NodeId {
         let k = *self.builder.shape(x).unwrap().last().unwrap();
         let weight = self.param(&[out, k], (3.0 / k as f32).sqrt(), 0.0);
         let bias = self.param(&[out], 0.1, 0.0);
-        self.add(Op::Linear, &[x], vec![Some(weight), Some(bias)])
+        self.add(Op::Linear(ops::Linear), &[x], vec![Some(weight), Some(bias)])
     }
 
     fn traced(mut self, outputs: &[NodeId]) -> Graph {
@@ -143,7 +144,7 @@ fn everything() -> Graph {
     let c = d.conv(x, 24, 7, 2);
     let c = d.bn(c);
     let c = d.relu(c);
-    let p = d.add(Op::MaxPool2d(window(3, 2, 1)), &[c], vec![]);
+    let p = d.add(Op::MaxPool2d(ops::MaxPool2d(window(3, 2, 1))), &[c], vec![]);
     // A residual block with the identity as shortcut, then one with a projection.
     let a = d.conv(p, 24, 3, 1);
     let a = d.bn(a);
@@ -169,7 +170,11 @@ fn everything() -> Graph {
     let b1 = d.relu(b1);
     let b2 = d.conv(t, 17, 3, 1);
     let b3 = d.add(
-        Op::AvgPool2d { window: window(3, 1, 1), count_include_pad: true, divisor_override: None },
+        Op::AvgPool2d(ops::AvgPool2d {
+            window: window(3, 1, 1),
+            count_include_pad: true,
+            divisor_override: None,
+        }),
         &[t],
         vec![],
     );
@@ -177,13 +182,18 @@ fn everything() -> Graph {
     let joint = d.cat(&[b1, inner, t, b1]);
     let n = d.bn(joint);
     let n = d.add(Op::Activation(Activation::Silu), &[n], vec![]);
-    let n = d.add(Op::Identity, &[n], vec![]);
-    let pooled = d.add(Op::AdaptiveAvgPool2d { output: [Some(3), Some(2)] }, &[n], vec![]);
+    let n = d.add(Op::Identity(ops::Identity), &[n], vec![]);
+    let pooled =
+        d.add(Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(3), Some(2)] }), &[n], vec![]);
     let flat = d.builder.flatten("flat", pooled, 1, -1).unwrap();
     let h = d.linear(flat, 50);
     let h = d.add(Op::Activation(Activation::Tanh), &[h], vec![]);
     let y = d.linear(h, 10);
-    let total = d.add(Op::BinaryScalar { op: Binary::Sub, scalar: 2.0, reversed: true }, &[flat], vec![]);
+    let total = d.add(
+        Op::BinaryScalar(ops::BinaryScalar { op: BinaryOp::Sub, scalar: 2.0, reversed: true }),
+        &[flat],
+        vec![],
+    );
     d.traced(&[y, joint, total, t, y, x])
 }
 
@@ -254,7 +264,7 @@ fn a_profile_has_every_step_in_time_of_the_runs() {
             graph
                 .nodes
                 .iter()
-                .any(|node| node.name == name && matches!(node.op, Op::BatchNorm { .. } | Op::Activation(_)))
+                .any(|node| node.name == name && matches!(node.op, Op::BatchNorm(_) | Op::Activation(_)))
         };
         assert!(step.macs == 0 || !norm_or_activation(&step.name), "{}", step.name);
         assert!(step.bytes >= step.shape.numel() * size_of::<f32>());
@@ -426,7 +436,7 @@ fn dilated(dilation: usize, padding: usize) -> Conv2d {
 }
 
 fn average(window: Window) -> Op {
-    Op::AvgPool2d { window, count_include_pad: true, divisor_override: None }
+    Op::AvgPool2d(ops::AvgPool2d { window, count_include_pad: true, divisor_override: None })
 }
 
 /// Rows of the only output of rank 4, all channels and columns.
@@ -446,7 +456,7 @@ fn bands_have_the_bits_of_the_whole() {
     let y = d.conv(x, 24, 3, 2);
     let y = d.relu(y);
     let y = d.conv(y, 24, 3, 1);
-    let y = d.add(Op::MaxPool2d(window(2, 2, 0)), &[y], vec![]);
+    let y = d.add(Op::MaxPool2d(ops::MaxPool2d(window(2, 2, 0))), &[y], vec![]);
     let y = d.conv_with(y, 24, 3, Conv2d { groups: 24, ..plain(1, 1) });
     let y = d.add(average(window(2, 2, 0)), &[y], vec![]);
     let y = d.conv(y, 110, 1, 1);
@@ -511,7 +521,7 @@ fn pools_that_only_passes_make() {
         let x = d.builder.input("x", &[1, 3, 20, 23]).unwrap();
         let y = d.add(average(self::window(1, 1, 0)), &[x], vec![]);
         let mut graph = d.traced(&[y]);
-        graph.nodes[y.0].op = if is_max { Op::MaxPool2d(window) } else { average(window) };
+        graph.nodes[y.0].op = if is_max { Op::MaxPool2d(ops::MaxPool2d(window)) } else { average(window) };
         let network = Network::new(graph);
         let shape = Shape::new(&[1, 3, 20, 23]);
         let out = network.plan(&[shape]).unwrap().outputs()[0];
@@ -551,7 +561,7 @@ fn a_pool_goes_with_its_convolution() {
         let c = d.bn(c);
         let c = d.relu(c);
         let window = Window { kernel: [2, 2], stride: [2, 2], padding: [0; 4], dilation: [1, 1], ceil_mode };
-        let y = d.add(Op::MaxPool2d(window), &[c], vec![]);
+        let y = d.add(Op::MaxPool2d(ops::MaxPool2d(window)), &[c], vec![]);
         let y = d.conv(y, 7, 1, 1);
         let outputs: &[NodeId] = if wanted { &[y, c] } else { &[y] };
         Network::new(optimize(d.traced(outputs)))

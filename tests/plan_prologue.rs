@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use rvision::graph::ops::{self, Conv2d, ConvPadding};
 use rvision::graph::passes::optimize;
-use rvision::graph::{Binary, Conv2d, ConvPadding, GraphBuilder, NodeId, Op};
+use rvision::graph::{GraphBuilder, NodeId, Op};
 use rvision::plan::Network;
-use rvision::tensor::{Activation, Param, Shape};
+use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
 /// Builds graphs with drawn parameters.
 struct Draw {
@@ -69,23 +70,27 @@ impl Draw {
             self.param(&c, 0.2, 0.0),
             self.param(&c, 0.3, 1.0),
         ];
-        let y = self.add(Op::BatchNorm { eps: 1e-5 }, &[x], params.map(Some).to_vec());
+        let y = self.add(Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[x], params.map(Some).to_vec());
         if relu { self.activation(y, Activation::Relu) } else { y }
     }
 
-    fn binary(&mut self, op: Binary, a: NodeId, b: NodeId) -> NodeId {
-        self.add(Op::Binary(op), &[a, b], vec![])
+    fn binary(&mut self, op: BinaryOp, a: NodeId, b: NodeId) -> NodeId {
+        self.add(Op::Binary(ops::Binary::new(op)), &[a, b], vec![])
     }
 
     /// A squeeze and excitation: its result.
     fn excited(&mut self, x: NodeId, gate_first: bool) -> NodeId {
         let channels = self.channels(x);
-        let s = self.add(Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }, &[x], vec![]);
+        let s = self.add(
+            Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }),
+            &[x],
+            vec![],
+        );
         let s = self.conv(s, 6, 1, 1);
         let s = self.activation(s, Activation::Relu);
         let s = self.conv(s, channels, 1, 1);
         let s = self.activation(s, Activation::Sigmoid);
-        if gate_first { self.binary(Binary::Mul, s, x) } else { self.binary(Binary::Mul, x, s) }
+        if gate_first { self.binary(BinaryOp::Mul, s, x) } else { self.binary(BinaryOp::Mul, x, s) }
     }
 
     fn network(mut self, outputs: &[NodeId]) -> Network {
@@ -137,7 +142,7 @@ fn a_dense_block_has_the_bits_of_separate_norms() {
             let y = d.conv(front, 48, 1, 1);
             let y = d.norm(y, true);
             let y = d.conv(y, 12, 3, 1);
-            features = d.add(Op::Concat { dim: 1 }, &[features, y], vec![]);
+            features = d.add(Op::Concat(ops::Concat { dim: 1 }), &[features, y], vec![]);
             fronts.push(front);
         }
         let front = d.norm(features, false);
@@ -160,7 +165,7 @@ fn an_inverted_residual_has_the_bits_of_separate_factors() {
                 let deep = d.activation(deep, Activation::Hardswish);
                 let front = d.excited(deep, gate_first);
                 let narrow = d.conv(front, 20, 1, 1);
-                y = d.binary(Binary::Add, narrow, y);
+                y = d.binary(BinaryOp::Add, narrow, y);
                 fronts.push(front);
             }
             (d.conv(y, 8, 3, 1), fronts)
@@ -176,20 +181,20 @@ fn others_keep_their_values() {
         // Two readers.
         let front = d.norm(y, true);
         let a = d.conv(front, 24, 1, 1);
-        let b = d.binary(Binary::Add, a, front);
+        let b = d.binary(BinaryOp::Add, a, front);
         // A kernel of more than one pixel, groups, another activation, factors of pixels.
         let front = d.norm(b, true);
-        let front = d.binary(Binary::Maximum, front, b);
+        let front = d.binary(BinaryOp::Maximum, front, b);
         let front = d.norm(front, true);
         let c = d.conv(front, 24, 3, 1);
-        let front = d.binary(Binary::Maximum, c, b);
+        let front = d.binary(BinaryOp::Maximum, c, b);
         let front = d.norm(front, true);
         let e = d.conv(front, 24, 1, 2);
-        let front = d.binary(Binary::Maximum, e, b);
+        let front = d.binary(BinaryOp::Maximum, e, b);
         let front = d.norm(front, false);
         let front = d.activation(front, Activation::Silu);
         let f = d.conv(front, 24, 1, 1);
-        let front = d.binary(Binary::Mul, f, b);
+        let front = d.binary(BinaryOp::Mul, f, b);
         (d.conv(front, 8, 1, 1), vec![])
     });
 }

@@ -6,10 +6,11 @@ mod graph_oracle;
 use std::sync::Arc;
 
 use graph_oracle::Value;
+use rvision::graph::ops::{self, Conv2d, ConvPadding};
 use rvision::graph::passes::optimize;
-use rvision::graph::{Binary, Conv2d, ConvPadding, Graph, GraphBuilder, NodeId, Op};
+use rvision::graph::{Graph, GraphBuilder, NodeId, Op};
 use rvision::plan::Network;
-use rvision::tensor::{Activation, MAX_RANK, Param, Shape};
+use rvision::tensor::{Activation, BinaryOp, MAX_RANK, Param, Shape};
 
 /// Draws numbers and graphs.
 struct Draw {
@@ -57,14 +58,14 @@ impl Draw {
 
     fn constant(&mut self, shape: &[usize]) -> NodeId {
         let value = self.param(shape, 1.0);
-        self.add(Op::Constant, &[], vec![Some(value)])
+        self.add(Op::Constant(ops::Constant), &[], vec![Some(value)])
     }
 
     fn linear(&mut self, x: NodeId, outputs: usize) -> NodeId {
         let inputs = *self.shape(x).last().unwrap();
         let weight = self.param(&[outputs, inputs], (3.0 / inputs as f32).sqrt());
         let bias = (self.below(2) == 0).then(|| self.param(&[outputs], 1.0));
-        self.add(Op::Linear, &[x], vec![Some(weight), bias])
+        self.add(Op::Linear(ops::Linear), &[x], vec![Some(weight), bias])
     }
 
     fn conv(&mut self, x: NodeId, outputs: usize, kernel: usize) -> NodeId {
@@ -83,7 +84,7 @@ impl Draw {
         let shape = self.shape(x);
         let shape = shape[shape.rank() - trailing..].to_vec();
         let params = (0..2).map(|_| (self.below(3) > 0).then(|| self.param(&shape, 1.0))).collect::<Vec<_>>();
-        self.add(Op::LayerNorm { shape, eps: 0.1 }, &[x], params)
+        self.add(Op::LayerNorm(ops::LayerNorm { shape, eps: 0.1 }), &[x], params)
     }
 
     fn permutation(&mut self, rank: usize) -> Vec<usize> {
@@ -103,23 +104,23 @@ impl Draw {
         match self.below(21) {
             0 | 1 => {
                 let dims = self.permutation(rank);
-                self.add(Op::Permute { dims }, &[x], vec![])
+                self.add(Op::Permute(ops::Permute { dims }), &[x], vec![])
             }
             2 | 3 if rank >= 2 => {
                 let start = self.below(rank - 1);
                 let end = start + 1 + self.below(rank - 1 - start);
-                self.add(Op::Flatten { start, end }, &[x], vec![])
+                self.add(Op::Flatten(ops::Flatten { start, end }), &[x], vec![])
             }
             4 | 5 if rank < MAX_RANK => {
                 let factor = (2..=shape[dim]).find(|f| shape[dim].is_multiple_of(*f)).unwrap_or(1);
                 let sizes =
                     if self.below(2) == 0 { vec![-1, factor as i64] } else { vec![factor as i64, -1] };
-                self.add(Op::Unflatten { dim, sizes }, &[x], vec![])
+                self.add(Op::Unflatten(ops::Unflatten { dim, sizes }), &[x], vec![])
             }
             6 if shape[dim] > 1 => {
                 let start = Some(self.below(shape[dim] - 1) as i64);
                 let step = 1 + self.below(2);
-                self.add(Op::Slice { dim, start, stop: None, step, index: false }, &[x], vec![])
+                self.add(Op::Slice(ops::Slice { dim, start, stop: None, step, index: false }), &[x], vec![])
             }
             7 => {
                 let other = self.below(rank);
@@ -127,11 +128,11 @@ impl Draw {
                 if other != dim {
                     shifts.push((other, self.below(7) as i64 - 3));
                 }
-                self.add(Op::Roll { shifts }, &[x], vec![])
+                self.add(Op::Roll(ops::Roll { shifts }), &[x], vec![])
             }
             8 if shape.numel() < 1000 => {
                 let pads = (0..rank).map(|_| [self.below(2), self.below(2)]).collect();
-                self.add(Op::Pad { pads, value: 0.5 }, &[x], vec![])
+                self.add(Op::Pad(ops::Pad { pads, value: 0.5 }), &[x], vec![])
             }
             9 | 10 => {
                 let outputs = [8, 12, 5][self.below(3)];
@@ -141,10 +142,10 @@ impl Draw {
                 let trailing = 1 + self.below(rank.min(2));
                 self.layer_norm(x, trailing)
             }
-            12 => self.add(Op::Normalize { dim, eps: 0.1 }, &[x], vec![]),
+            12 => self.add(Op::Normalize(ops::Normalize { dim, eps: 0.1 }), &[x], vec![]),
             13 if !alike.is_empty() => {
                 let other = alike[self.below(alike.len())];
-                self.add(Op::Binary(Binary::Add), &[x, other], vec![])
+                self.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[x, other], vec![])
             }
             14 => {
                 // A factor for each index of one dimension, as a layer scale is.
@@ -152,27 +153,27 @@ impl Draw {
                 size[0] = shape[dim];
                 let factor = self.constant(&size);
                 let operands = if self.below(2) == 0 { [x, factor] } else { [factor, x] };
-                self.add(Op::Binary(Binary::Mul), &operands, vec![])
+                self.add(Op::Binary(ops::Binary::new(BinaryOp::Mul)), &operands, vec![])
             }
             15 if shape.numel() < 1000 && !alike.is_empty() => {
                 let other = alike[self.below(alike.len())];
-                self.add(Op::Concat { dim }, &[x, other], vec![])
+                self.add(Op::Concat(ops::Concat { dim }), &[x, other], vec![])
             }
             16 if rank >= 2 && shape[rank - 2] < 40 => {
                 let mut dims: Vec<_> = (0..rank).collect();
                 dims.swap(rank - 1, rank - 2);
                 // Here and below, products of values that do not grow with every operation.
-                let x = self.add(Op::Normalize { dim: rank - 1, eps: 0.1 }, &[x], vec![]);
-                let turned = self.add(Op::Permute { dims }, &[x], vec![]);
-                self.add(Op::MatMul, &[x, turned], vec![])
+                let x = self.add(Op::Normalize(ops::Normalize { dim: rank - 1, eps: 0.1 }), &[x], vec![]);
+                let turned = self.add(Op::Permute(ops::Permute { dims }), &[x], vec![]);
+                self.add(Op::MatMul(ops::MatMul), &[x, turned], vec![])
             }
             17 | 18 if rank >= 2 && shape[rank - 2] < 60 => {
-                let x = self.add(Op::Normalize { dim: rank - 1, eps: 0.1 }, &[x], vec![]);
+                let x = self.add(Op::Normalize(ops::Normalize { dim: rank - 1, eps: 0.1 }), &[x], vec![]);
                 let masked = self.below(2) == 0;
                 let tokens = shape[rank - 2];
                 let mask = masked.then(|| self.constant(&[tokens, tokens]));
                 let inputs: Vec<_> = [x, x, x].into_iter().chain(mask).collect();
-                self.add(Op::Attention { scale: Some(0.3), masked }, &inputs, vec![])
+                self.add(Op::Attention(ops::Attention { scale: Some(0.3), masked }), &inputs, vec![])
             }
             19 if rank == 4 => {
                 let kernel = [1, 3][self.below(2)];
@@ -181,7 +182,7 @@ impl Draw {
             20 if shape.numel() < 500 && rank < MAX_RANK => {
                 let mut sizes = vec![-1; rank + 1];
                 sizes[0] = 2;
-                self.add(Op::Expand { sizes, like: false }, &[x], vec![])
+                self.add(Op::Expand(ops::Expand { sizes, like: false }), &[x], vec![])
             }
             _ => self.add(Op::Activation(Activation::Tanh), &[x], vec![]),
         }
@@ -256,25 +257,27 @@ fn transformer_block(draw: &mut Draw, x: NodeId, heads: i64) -> NodeId {
     let features = draw.shape(x)[2];
     let normed = draw.layer_norm(x, 1);
     let joint = draw.linear(normed, 3 * features);
-    let joint = draw.add(Op::Unflatten { dim: 2, sizes: vec![3, heads, -1] }, &[joint], vec![]);
-    let joint = draw.add(Op::Permute { dims: vec![2, 0, 3, 1, 4] }, &[joint], vec![]);
+    let joint =
+        draw.add(Op::Unflatten(ops::Unflatten { dim: 2, sizes: vec![3, heads, -1] }), &[joint], vec![]);
+    let joint = draw.add(Op::Permute(ops::Permute { dims: vec![2, 0, 3, 1, 4] }), &[joint], vec![]);
     let parts: Vec<_> = (0..3)
         .map(|i| {
-            let part = Op::Slice { dim: 0, start: Some(i), stop: Some(i + 1), step: 1, index: true };
+            let part =
+                Op::Slice(ops::Slice { dim: 0, start: Some(i), stop: Some(i + 1), step: 1, index: true });
             let part = draw.add(part, &[joint], vec![]);
-            draw.add(Op::Flatten { start: 0, end: 1 }, &[part], vec![])
+            draw.add(Op::Flatten(ops::Flatten { start: 0, end: 1 }), &[part], vec![])
         })
         .collect();
-    let attended = draw.add(Op::Attention { scale: None, masked: false }, &parts, vec![]);
-    let attended = draw.add(Op::Permute { dims: vec![0, 2, 1, 3] }, &[attended], vec![]);
-    let attended = draw.add(Op::Flatten { start: 2, end: 3 }, &[attended], vec![]);
+    let attended = draw.add(Op::Attention(ops::Attention { scale: None, masked: false }), &parts, vec![]);
+    let attended = draw.add(Op::Permute(ops::Permute { dims: vec![0, 2, 1, 3] }), &[attended], vec![]);
+    let attended = draw.add(Op::Flatten(ops::Flatten { start: 2, end: 3 }), &[attended], vec![]);
     let projected = draw.linear(attended, features);
-    let x = draw.add(Op::Binary(Binary::Add), &[projected, x], vec![]);
+    let x = draw.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[projected, x], vec![]);
     let normed = draw.layer_norm(x, 1);
     let wide = draw.linear(normed, 4 * features);
     let wide = draw.add(Op::Activation(Activation::Gelu), &[wide], vec![]);
     let narrow = draw.linear(wide, features);
-    draw.add(Op::Binary(Binary::Add), &[x, narrow], vec![])
+    draw.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[x, narrow], vec![])
 }
 
 /// The kernels of a plan, without the instruction set.
@@ -325,15 +328,15 @@ fn a_block_that_permutes_and_scales_copies_nothing() {
     let (mut draw, x) = Draw::new(1, &shape);
     let x = draw.conv(x, 16, 1);
     let y = draw.conv(x, 16, 3);
-    let y = draw.add(Op::Permute { dims: vec![0, 2, 3, 1] }, &[y], vec![]);
+    let y = draw.add(Op::Permute(ops::Permute { dims: vec![0, 2, 3, 1] }), &[y], vec![]);
     let y = draw.layer_norm(y, 1);
     let y = draw.linear(y, 64);
     let y = draw.add(Op::Activation(Activation::Gelu), &[y], vec![]);
     let y = draw.linear(y, 16);
-    let y = draw.add(Op::Permute { dims: vec![0, 3, 1, 2] }, &[y], vec![]);
+    let y = draw.add(Op::Permute(ops::Permute { dims: vec![0, 3, 1, 2] }), &[y], vec![]);
     let scale = draw.constant(&[16, 1, 1]);
-    let y = draw.add(Op::Binary(Binary::Mul), &[scale, y], vec![]);
-    let y = draw.add(Op::Binary(Binary::Add), &[y, x], vec![]);
+    let y = draw.add(Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[scale, y], vec![]);
+    let y = draw.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[y, x], vec![]);
     let z = draw.conv(y, 16, 1);
     let network = Network::new(optimize(draw.traced(&[z])));
     let found = kernels(&network, Shape::new(&shape));
@@ -348,9 +351,9 @@ fn a_channel_shuffle_is_one_copy() {
     let shape = [2, 16, 6, 5];
     let (mut draw, x) = Draw::new(1, &shape);
     let x = draw.conv(x, 16, 1);
-    let y = draw.add(Op::Unflatten { dim: 1, sizes: vec![2, -1] }, &[x], vec![]);
-    let y = draw.add(Op::Permute { dims: vec![0, 2, 1, 3, 4] }, &[y], vec![]);
-    let y = draw.add(Op::Flatten { start: 1, end: 2 }, &[y], vec![]);
+    let y = draw.add(Op::Unflatten(ops::Unflatten { dim: 1, sizes: vec![2, -1] }), &[x], vec![]);
+    let y = draw.add(Op::Permute(ops::Permute { dims: vec![0, 2, 1, 3, 4] }), &[y], vec![]);
+    let y = draw.add(Op::Flatten(ops::Flatten { start: 1, end: 2 }), &[y], vec![]);
     let z = draw.conv(y, 16, 3);
     let whole = Network::new(optimize(draw.traced(&[z])));
     let (mut draw, x) = Draw::new(1, &shape);

@@ -460,7 +460,7 @@ class InPlace:
             return NotImplemented
         if not isinstance(operand, float) and operand is not self:
             operand = self._fitting(operand, label)
-        return self.become(self._binary(kind, label, operand), label)
+        return self.become(self._binary(kind, label, operand, in_place=True), label)
 
     def _fitting(self: Any, other: Any, label: str) -> Any:
         """Return the second operand of an operation in place, checked for shared memory and sizes."""

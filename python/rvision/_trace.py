@@ -391,7 +391,9 @@ class Symbol(_alias.InPlace, Moves, Opaque):
             return self._tracer.constant(other)
         return NotImplemented
 
-    def _binary(self, kind: str, label: str, other: Any, reverse: bool = False) -> Symbol:
+    def _binary(
+        self, kind: str, label: str, other: Any, reverse: bool = False, in_place: bool = False
+    ) -> Symbol:
         operand = self._operand(other)
         if operand is NotImplemented:
             return NotImplemented
@@ -399,7 +401,8 @@ class Symbol(_alias.InPlace, Moves, Opaque):
             return self._with_scalar(kind, label, operand, reverse)
         left, right = (operand, self) if reverse else (self, operand)
         tracer = self._tracer
-        value = tracer.builder.binary(tracer.name(label), kind, left.value_of(tracer), right.value_of(tracer))
+        values = left.value_of(tracer), right.value_of(tracer)
+        value = tracer.builder.binary(tracer.name(label), kind, *values, in_place)
         fixed = broadcast_flags(left._flagged(), right._flagged())
         result = Symbol(tracer, value, fixed, _alias.joined((left, right)))
         if self._value in tracer.given and operand is not other and result._shape == self._shape:

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::tensor::{Param, Shape};
 
-use super::check::check;
 use super::count::multiply_adds;
-use super::infer::node_shape;
+use super::ops::{Concat, Flatten, Input, Mean, Normalize, Permute, Roll, Slice, Softmax, Unflatten};
 use super::{Graph, Node, NodeId, Op, passes};
 
 /// A graph in the making, with the shapes its values have for the inputs at hand.
@@ -38,7 +37,7 @@ impl GraphBuilder {
             node: name.to_owned(),
             found: format!("the shape {shape:?}"),
         })?;
-        let id = self.push(Node::new(name, Op::Input, Vec::new(), Vec::new()), shape);
+        let id = self.push(Node::new(name, Input, Vec::new(), Vec::new()), shape);
         self.graph.inputs.push(id);
         Ok(id)
     }
@@ -52,12 +51,13 @@ impl GraphBuilder {
     pub fn add(
         &mut self,
         name: &str,
-        op: Op,
+        op: impl Into<Op>,
         inputs: &[NodeId],
         params: Vec<Option<Arc<Param>>>,
     ) -> Result<NodeId> {
         let read: Vec<_> = inputs.iter().map(|&id| self.shape_for(name, id)).collect::<Result<_>>()?;
-        if matches!(op, Op::Input) {
+        let op = op.into();
+        if matches!(op, Op::Input(_)) {
             return Err(Error::Attribute {
                 node: name.to_owned(),
                 attribute: "operation",
@@ -66,8 +66,8 @@ impl GraphBuilder {
             });
         }
         let node = Node::new(name, op, inputs.to_vec(), params);
-        check(&node)?;
-        let shape = node_shape(&node, &read)?;
+        node.check()?;
+        let shape = node.shape(&read)?;
         Ok(self.push(node, shape))
     }
 
@@ -77,7 +77,7 @@ impl GraphBuilder {
     /// As [`GraphBuilder::add`].
     pub fn softmax(&mut self, name: &str, x: NodeId, dim: i64, log: bool) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
-        self.add(name, Op::Softmax { dim, log }, &[x], Vec::new())
+        self.add(name, Softmax { dim, log }, &[x], Vec::new())
     }
 
     /// Mean over `dims`; over all of them if none is given.
@@ -90,7 +90,7 @@ impl GraphBuilder {
             dims = (0..self.shape_for(name, x)?.rank()).collect();
         }
         dims.sort_unstable();
-        self.add(name, Op::Mean { dims, keepdim }, &[x], Vec::new())
+        self.add(name, Mean { dims, keepdim }, &[x], Vec::new())
     }
 
     /// Make one dimension of `start..=end`.
@@ -100,7 +100,7 @@ impl GraphBuilder {
     pub fn flatten(&mut self, name: &str, x: NodeId, start: i64, end: i64) -> Result<NodeId> {
         let start = self.dim(name, x, "start_dim", start)?;
         let end = self.dim(name, x, "end_dim", end)?;
-        self.add(name, Op::Flatten { start, end }, &[x], Vec::new())
+        self.add(name, Flatten { start, end }, &[x], Vec::new())
     }
 
     /// Dimensions in a new order.
@@ -109,7 +109,7 @@ impl GraphBuilder {
     /// As [`GraphBuilder::add`].
     pub fn permute(&mut self, name: &str, x: NodeId, dims: &[i64]) -> Result<NodeId> {
         let dims = self.dims(name, x, "dims", dims)?;
-        self.add(name, Op::Permute { dims }, &[x], Vec::new())
+        self.add(name, Permute { dims }, &[x], Vec::new())
     }
 
     /// Every `step`-th index of `dim` from `start` to `stop`, as Python slices count.
@@ -125,7 +125,7 @@ impl GraphBuilder {
         step: usize,
     ) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
-        self.add(name, Op::Slice { dim, start, stop, step, index: false }, &[x], Vec::new())
+        self.add(name, Slice { dim, start, stop, step, index: false }, &[x], Vec::new())
     }
 
     /// One index of `dim`, which stays with size 1. Unlike a slice's bounds it must lie within the dimension.
@@ -135,7 +135,7 @@ impl GraphBuilder {
     pub fn index(&mut self, name: &str, x: NodeId, dim: i64, index: i64) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
         let stop = if index == -1 { None } else { Some(index.saturating_add(1)) };
-        let op = Op::Slice { dim, start: Some(index), stop, step: 1, index: true };
+        let op = Slice { dim, start: Some(index), stop, step: 1, index: true };
         self.add(name, op, &[x], Vec::new())
     }
 
@@ -145,7 +145,7 @@ impl GraphBuilder {
     /// As [`GraphBuilder::add`].
     pub fn unflatten(&mut self, name: &str, x: NodeId, dim: i64, sizes: Vec<i64>) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
-        self.add(name, Op::Unflatten { dim, sizes }, &[x], Vec::new())
+        self.add(name, Unflatten { dim, sizes }, &[x], Vec::new())
     }
 
     /// Move indices along dimensions, in a circle.
@@ -163,7 +163,7 @@ impl GraphBuilder {
         }
         let dims = self.dims(name, x, "dims", dims)?;
         let shifts = dims.into_iter().zip(shifts.iter().copied()).collect();
-        self.add(name, Op::Roll { shifts }, &[x], Vec::new())
+        self.add(name, Roll { shifts }, &[x], Vec::new())
     }
 
     /// Divide by the Euclidean length along `dim`, but by nothing less than `eps`.
@@ -172,7 +172,7 @@ impl GraphBuilder {
     /// As [`GraphBuilder::add`].
     pub fn normalize(&mut self, name: &str, x: NodeId, dim: i64, eps: f32) -> Result<NodeId> {
         let dim = self.dim(name, x, "dim", dim)?;
-        self.add(name, Op::Normalize { dim, eps }, &[x], Vec::new())
+        self.add(name, Normalize { dim, eps }, &[x], Vec::new())
     }
 
     /// Values side by side along `dim`.
@@ -184,7 +184,7 @@ impl GraphBuilder {
             [first, ..] => self.dim(name, *first, "dim", dim)?,
             [] => 0,
         };
-        self.add(name, Op::Concat { dim }, xs, Vec::new())
+        self.add(name, Concat { dim }, xs, Vec::new())
     }
 
     /// The shape of a value for the inputs at hand.
@@ -241,13 +241,13 @@ impl GraphBuilder {
         };
         let mut now: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
-            if matches!(node.op, Op::Input) {
+            if matches!(node.op, Op::Input(_)) {
                 now.push(x);
                 continue;
             }
             let inputs: Vec<_> = node.inputs.iter().map(|id| now[id.0]).collect();
             let read: Vec<_> = inputs.iter().map(|id| self.shapes[id.0]).collect();
-            let shape = node_shape(node, &read)?;
+            let shape = node.shape(&read)?;
             now.push(self.push(Node { inputs, ..node.clone() }, shape));
         }
         Ok(now[output.0])

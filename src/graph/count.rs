@@ -2,7 +2,7 @@
 
 use crate::tensor::Shape;
 
-use super::{Node, Op};
+use super::Node;
 
 /// Multiply-adds of one node for inputs of these shapes.
 ///
@@ -10,53 +10,7 @@ use super::{Node, Op};
 /// included. Biases, normalisation, pooling and pointwise functions count nothing. This is the
 /// definition of torchvision's `_ops` (in units of 1e9), which call them "GFLOPS".
 pub fn multiply_adds(node: &Node, inputs: &[Shape], output: Shape) -> u64 {
-    match &node.op {
-        // Each output value is a sum over all of a kernel but its first dimension.
-        Op::Conv2d(_) | Op::Linear => {
-            node.param(0).map_or(0, |weight| product(output.iter().chain(&weight.shape()[1..])))
-        }
-        // Scores (L, S) from E features each, then outputs (L, F) from S values each.
-        Op::Attention { .. } => {
-            let [queries, keys, ..] = inputs else { return 0 };
-            let ([.., features], [.., places, _], [rows @ .., _]) = (&**queries, &**keys, &*output) else {
-                return 0;
-            };
-            product(rows.iter().chain([places, features]))
-                .saturating_add(product(output.iter().chain([places])))
-        }
-        Op::MatMul => product(output.iter().chain(inputs.first().and_then(|left| left.last()))),
-        Op::Input
-        | Op::Constant
-        | Op::BatchNorm { .. }
-        | Op::LayerNorm { .. }
-        | Op::Normalize { .. }
-        | Op::Activation(_)
-        | Op::PRelu
-        | Op::Softmax { .. }
-        | Op::MaxPool2d(_)
-        | Op::AvgPool2d { .. }
-        | Op::AdaptiveAvgPool2d { .. }
-        | Op::AdaptiveMaxPool2d { .. }
-        | Op::LocalResponseNorm { .. }
-        | Op::Binary(_)
-        | Op::BinaryScalar { .. }
-        | Op::Mean { .. }
-        | Op::Reshape { .. }
-        | Op::Flatten { .. }
-        | Op::Unflatten { .. }
-        | Op::Expand { .. }
-        | Op::ExpandAs
-        | Op::Roll { .. }
-        | Op::Permute { .. }
-        | Op::Slice { .. }
-        | Op::Concat { .. }
-        | Op::Pad { .. }
-        | Op::Identity => 0,
-    }
-}
-
-fn product<'a>(sizes: impl Iterator<Item = &'a usize>) -> u64 {
-    sizes.fold(1, |n, &size| n.saturating_mul(size as u64))
+    node.op.rules().multiply_adds(&node.context(), inputs, output)
 }
 
 #[cfg(test)]
@@ -64,7 +18,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::graph::{Conv2d, ConvPadding, GraphBuilder};
+    use crate::graph::GraphBuilder;
+    use crate::graph::ops::{self, Conv2d, ConvPadding};
     use crate::tensor::Param;
 
     fn zeros(dims: &[usize]) -> Arc<Param> {
@@ -78,21 +33,21 @@ mod tests {
         let conv =
             Conv2d { stride: [2, 1], padding: ConvPadding::Explicit([1; 4]), dilation: [1, 1], groups: 2 };
         let params = vec![Some(zeros(&[6, 4, 3, 3])), Some(zeros(&[6]))];
-        let conv = builder.add("conv", Op::Conv2d(conv), &[x], params).unwrap();
+        let conv = builder.add("conv", conv, &[x], params).unwrap();
         assert_eq!(builder.multiply_adds(conv).unwrap(), 2 * 6 * 5 * 7 * (4 * 3 * 3));
 
         let flat = builder.flatten("flatten", conv, 1, -1).unwrap();
-        let linear = builder.add("fc", Op::Linear, &[flat], vec![Some(zeros(&[10, 210])), None]).unwrap();
+        let linear = builder.add("fc", ops::Linear, &[flat], vec![Some(zeros(&[10, 210])), None]).unwrap();
         assert_eq!(builder.multiply_adds(linear).unwrap(), 2 * 10 * 210);
 
         let queries = builder.input("q", &[2, 3, 5, 4]).unwrap();
         let keys = builder.input("k", &[2, 3, 7, 4]).unwrap();
         let values = builder.input("v", &[2, 3, 7, 6]).unwrap();
-        let attention = Op::Attention { scale: None, masked: false };
+        let attention = ops::Attention { scale: None, masked: false };
         let attention = builder.add("attention", attention, &[queries, keys, values], vec![]).unwrap();
         assert_eq!(builder.multiply_adds(attention).unwrap(), 2 * 3 * (5 * 7 * 4 + 5 * 7 * 6));
         let other = builder.input("other", &[6, 9]).unwrap();
-        let product = builder.add("matmul", Op::MatMul, &[attention, other], vec![]);
+        let product = builder.add("matmul", ops::MatMul, &[attention, other], vec![]);
         assert_eq!(builder.multiply_adds(product.unwrap()).unwrap(), 2 * 3 * 5 * 9 * 6);
 
         let softmax = builder.softmax("softmax", linear, -1, false).unwrap();

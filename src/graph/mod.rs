@@ -5,22 +5,23 @@
 
 use std::collections::HashSet;
 
+use self::ops::operation::{Arity, Fusible};
 use crate::tensor::Activation;
 
 mod builder;
-mod check;
 mod count;
 pub mod dense;
 mod display;
 mod infer;
-mod op;
+mod node;
+pub mod ops;
 pub mod passes;
 
 pub use builder::GraphBuilder;
 pub use count::multiply_adds;
-pub use display::op_name;
-pub use infer::{conv_geometry, infer_shapes, pool_geometry, slice_bounds};
-pub use op::{Affine, Binary, Conv2d, ConvPadding, Fused, Node, NodeId, Op, Window, kept};
+pub use infer::infer_shapes;
+pub use node::{Affine, Fused, Node, NodeId};
+pub use ops::Op;
 
 /// A network: nodes in topological order.
 #[derive(Clone, Debug, Default)]
@@ -61,10 +62,15 @@ impl Graph {
             }
             let residual = usize::from(node.fused.residual);
             let inputs = node.inputs.len();
-            if node.op.input_count().map_or(inputs == 0, |n| inputs != n + residual) {
+            let rules = node.op.rules();
+            let fits = match rules.arity() {
+                Arity::Exactly(n) => inputs == n + residual,
+                Arity::AtLeastOne => inputs > 0,
+            };
+            if !fits {
                 return Err(format!("{name} reads {inputs} values"));
             }
-            let roles = node.op.param_names();
+            let roles = rules.roles();
             if node.params.len() != roles.len() {
                 return Err(format!("{name} has {} parameters, not {}", node.params.len(), roles.len()));
             }
@@ -73,14 +79,14 @@ impl Graph {
             {
                 return Err(format!("{name} lacks its {role}"));
             }
-            let is_sum = matches!(node.op, Op::Conv2d(_) | Op::Linear);
-            if !is_sum && (node.fused.residual || node.fused.affine.is_some()) {
+            let fusible = rules.fusible();
+            if fusible != Fusible::Epilogue && (node.fused.residual || node.fused.affine.is_some()) {
                 return Err(format!("{name} has something fused into it and is no sum"));
             }
-            if !node.op.takes_activation() && node.fused.activation != Activation::Identity {
+            if fusible == Fusible::Nothing && node.fused.activation != Activation::Identity {
                 return Err(format!("{name} has an activation fused into it, which its kernels do not have"));
             }
-            if matches!(node.op, Op::Input) != self.inputs.contains(&NodeId(index)) {
+            if matches!(node.op, Op::Input(_)) != self.inputs.contains(&NodeId(index)) {
                 return Err(format!("{name} must be an input node and in the list of inputs, or neither"));
             }
         }

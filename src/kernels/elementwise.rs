@@ -14,24 +14,8 @@ use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
+pub use crate::tensor::BinaryOp;
 use crate::tensor::{Activation, AlignedBuf, MAX_RANK, View};
-
-/// A binary operation by torch's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// a + b
-    Add,
-    /// a - b
-    Sub,
-    /// a * b
-    Mul,
-    /// a / b
-    Div,
-    /// The larger one, NaN if either is.
-    Maximum,
-    /// The smaller one, NaN if either is.
-    Minimum,
-}
 
 /// The second operand of a binary operation.
 #[derive(Clone, Copy, Debug, PartialEq)]

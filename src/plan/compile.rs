@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::graph::ops;
 use crate::graph::passes::split_broadcast_residuals;
 use crate::graph::{Graph, Node, NodeId, Op, infer_shapes};
 use crate::kernels::{Kernel, copy};
@@ -124,17 +125,17 @@ impl Plan {
 /// Whether a node's kernel writes its result to a view that lies like this.
 fn writes_to(op: &Op, view: &View) -> bool {
     match op {
-        Op::Concat { .. } | Op::Softmax { .. } | Op::Mean { .. } | Op::Pad { .. } | Op::Roll { .. } => true,
+        Op::Concat(_) | Op::Softmax(_) | Op::Mean(_) | Op::Pad(_) | Op::Roll(_) => true,
         Op::Conv2d(_)
         | Op::MaxPool2d(_)
-        | Op::AvgPool2d { .. }
-        | Op::AdaptiveAvgPool2d { .. }
-        | Op::AdaptiveMaxPool2d { .. }
-        | Op::LocalResponseNorm { .. } => view.feature_map().channels_last(),
-        Op::Linear => rows::are_rows(view, 1),
-        Op::LayerNorm { shape, .. } => rows::are_rows(view, shape.len()),
-        Op::Normalize { dim, .. } => rows::are_rows(&rows::with_last(view, *dim), 1),
-        Op::Attention { .. } | Op::MatMul => {
+        | Op::AvgPool2d(_)
+        | Op::AdaptiveAvgPool2d(_)
+        | Op::AdaptiveMaxPool2d(_)
+        | Op::LocalResponseNorm(_) => view.feature_map().channels_last(),
+        Op::Linear(_) => rows::are_rows(view, 1),
+        Op::LayerNorm(ops::LayerNorm { shape, .. }) => rows::are_rows(view, shape.len()),
+        Op::Normalize(ops::Normalize { dim, .. }) => rows::are_rows(&rows::with_last(view, *dim), 1),
+        Op::Attention(_) | Op::MatMul(_) => {
             view.shape.last().is_none_or(|&size| size <= 1) || view.strides().last() == Some(&1)
         }
         op => is_pointwise(op),
@@ -143,10 +144,7 @@ fn writes_to(op: &Op, view: &View) -> bool {
 
 /// Whether a node works element by element, so that any layout will do.
 fn is_pointwise(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Activation(_) | Op::PRelu | Op::BatchNorm { .. } | Op::Binary(_) | Op::BinaryScalar { .. }
-    )
+    matches!(op, Op::Activation(_) | Op::PRelu(_) | Op::BatchNorm(_) | Op::Binary(_) | Op::BinaryScalar(_))
 }
 
 /// Bytes of a step's operands, each value once.
@@ -221,10 +219,7 @@ impl<'a> Compiler<'a> {
             // Kernels of pictures write channels last, which is also C order for one channel or
             // one pixel.
             let in_order = is_pointwise(op) || self.layout(id).is_contiguous();
-            if in_order
-                && writes_to(op, &view)
-                && self.wanted[id.0].is_none()
-                && !matches!(op, Op::Concat { .. })
+            if in_order && writes_to(op, &view) && self.wanted[id.0].is_none() && !matches!(op, Op::Concat(_))
             {
                 self.wanted[id.0] = Some(Place { storage: Storage::Output(i), view });
             }
@@ -236,7 +231,7 @@ impl<'a> Compiler<'a> {
     fn want_concat_parts(&mut self) {
         for id in (0..self.graph.nodes.len()).rev() {
             let node = &self.graph.nodes[id];
-            let Op::Concat { dim } = node.op else { continue };
+            let Op::Concat(ops::Concat { dim }) = node.op else { continue };
             let whole = if let Some(place) = self.wanted[id] {
                 place
             } else {

@@ -4,7 +4,8 @@ use super::compile::{Compiler, Place};
 use super::lower::Geometry;
 use super::{Cost, weights};
 use crate::error::Result;
-use crate::graph::{Conv2d, Node, NodeId, Op, Window};
+use crate::graph::ops::{self, Conv2d, Window};
+use crate::graph::{Node, NodeId, Op};
 use crate::kernels::conv::{self, Candidate, ConvPoolDesc};
 use crate::tensor::View;
 
@@ -16,7 +17,7 @@ impl Compiler<'_> {
             return Ok(found);
         }
         for id in (0..self.graph.nodes.len()).map(NodeId) {
-            let Op::MaxPool2d(window) = &self.node(id).op else { continue };
+            let Op::MaxPool2d(ops::MaxPool2d(window)) = &self.node(id).op else { continue };
             let inner = self.node(id).inputs[0];
             let Op::Conv2d(op) = &self.node(inner).op else { continue };
             if !is_halving(window) || !self.is_read_once(inner) {

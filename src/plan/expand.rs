@@ -5,7 +5,8 @@ use super::compile::{Compiler, Place};
 use super::lower::Geometry;
 use super::{Cost, weights};
 use crate::error::Result;
-use crate::graph::{Conv2d, NodeId, Op};
+use crate::graph::ops::Conv2d;
+use crate::graph::{NodeId, Op};
 use crate::kernels::conv::{self, Candidate, ConvDesc, ExpandDepthwiseDesc, ProjectDesc};
 use crate::tensor::{FeatureMap, Packed, View};
 

@@ -3,11 +3,12 @@
 use super::compile::{Compiler, Place, Value};
 use super::{Cost, weights};
 use crate::error::Result;
-use crate::graph::{self, Conv2d, Node, NodeId, Op, Window};
+use crate::graph::ops::{self, Conv2d, Window};
+use crate::graph::{Node, NodeId, Op};
 use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::{copy, elementwise, norm, reduce, softmax};
-use crate::tensor::{Activation, FeatureMap, Shape, View};
+use crate::tensor::{Activation, BinaryOp, FeatureMap, Shape, View};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
@@ -25,7 +26,7 @@ impl Geometry {
         let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];
         let ([top, left, bottom, right], _) =
-            graph::conv_geometry(op, kernel, [input.shape[2], input.shape[3]]).expect("shapes are inferred");
+            ops::conv_geometry(op, kernel, [input.shape[2], input.shape[3]]).expect("shapes are inferred");
         Self {
             kernel,
             stride: op.stride,
@@ -59,53 +60,55 @@ impl Compiler<'_> {
         let node = self.node(id);
         let name = node.name.as_str();
         let shape = self.shape(id);
-        if shape.numel() == 0 && !matches!(node.op, Op::Input) {
+        if shape.numel() == 0 && !matches!(node.op, Op::Input(_)) {
             // An empty batch: nothing to compute, and no kernel need know of it.
             return Ok(Value::At(self.target(id, View::physical(shape))));
         }
         let input = |c: &mut Self, i: usize| c.place(node.inputs[i]);
         let place = match &node.op {
-            Op::Input => {
+            Op::Input(_) => {
                 let index = self.graph.inputs.iter().position(|&i| i == id).expect("inputs are listed");
                 Place { storage: super::Storage::Input(index), view: View::contiguous(shape) }
             }
-            Op::Constant => self.constant(node.param(0).expect("a constant's value"))?,
-            Op::Identity => return Ok(self.value(node.inputs[0])),
-            Op::Permute { dims } => {
+            Op::Constant(_) => self.constant(node.param(0).expect("a constant's value"))?,
+            Op::Identity(_) => return Ok(self.value(node.inputs[0])),
+            Op::Permute(ops::Permute { dims }) => {
                 let from = input(self, 0);
                 from.with(from.view.permute(dims))
             }
-            Op::Slice { dim, start, stop, step, .. } => {
+            Op::Slice(slice) => {
                 let from = input(self, 0);
-                let size = from.view.shape[*dim];
-                let (start, _) = graph::slice_bounds(*start, *stop, size);
-                from.with(from.view.slice(*dim, start, shape[*dim], *step))
+                let dim = slice.dim;
+                let (start, _) = slice.bounds(from.view.shape[dim]);
+                from.with(from.view.slice(dim, start, shape[dim], slice.step))
             }
-            Op::Expand { .. } | Op::ExpandAs => {
+            Op::Expand(_) | Op::ExpandAs(_) => {
                 let from = input(self, 0);
                 from.with(from.view.broadcast(shape))
             }
-            Op::Reshape { .. } | Op::Flatten { .. } | Op::Unflatten { .. } => return Ok(self.reshape(id)),
-            Op::LayerNorm { shape: normalized, eps } => self.layer_norm(id, normalized.len(), *eps)?,
-            Op::Normalize { dim, eps } => self.normalize(id, *dim, *eps),
-            Op::Attention { scale, .. } => self.attention(id, *scale),
-            Op::MatMul => self.matmul(id),
-            Op::Roll { shifts } => self.roll(id, shifts),
+            Op::Reshape(_) | Op::Flatten(_) | Op::Unflatten(_) => return Ok(self.reshape(id)),
+            Op::LayerNorm(ops::LayerNorm { shape: normalized, eps }) => {
+                self.layer_norm(id, normalized.len(), *eps)?
+            }
+            Op::Normalize(ops::Normalize { dim, eps }) => self.normalize(id, *dim, *eps),
+            Op::Attention(ops::Attention { scale, .. }) => self.attention(id, *scale),
+            Op::MatMul(_) => self.matmul(id),
+            Op::Roll(ops::Roll { shifts }) => self.roll(id, shifts),
             Op::Conv2d(conv) => self.conv2d(id, conv)?,
-            Op::Linear => self.linear(id)?,
-            Op::Concat { dim } => self.concat(id, *dim),
+            Op::Linear(_) => self.linear(id)?,
+            Op::Concat(ops::Concat { dim }) => self.concat(id, *dim),
             Op::MaxPool2d(_) if self.is_inner(node.inputs[0]) => self.conv_pool(id)?,
-            Op::MaxPool2d(window) => self.pool(id, PoolOp::Max, sliding(window))?,
-            Op::AvgPool2d { window, count_include_pad, divisor_override } => {
+            Op::MaxPool2d(ops::MaxPool2d(window)) => self.pool(id, PoolOp::Max, sliding(window))?,
+            Op::AvgPool2d(ops::AvgPool2d { window, count_include_pad, divisor_override }) => {
                 let divisor = divisor_override.map(|d| i64::try_from(d).unwrap_or(i64::MAX));
                 let op = PoolOp::Average { include_padding: *count_include_pad, divisor };
                 self.pool(id, op, sliding(window))?
             }
-            Op::AdaptiveAvgPool2d { .. } => {
+            Op::AdaptiveAvgPool2d(_) => {
                 let op = PoolOp::Average { include_padding: false, divisor: None };
                 self.pool(id, op, PoolWindow::Adaptive)?
             }
-            Op::AdaptiveMaxPool2d { .. } => self.pool(id, PoolOp::Max, PoolWindow::Adaptive)?,
+            Op::AdaptiveMaxPool2d(_) => self.pool(id, PoolOp::Max, PoolWindow::Adaptive)?,
             Op::Activation(activation) => {
                 let from = input(self, 0);
                 let layout = self.pointwise_layout(id, from.view);
@@ -116,29 +119,29 @@ impl Compiler<'_> {
                 self.step(name, kernel, &[from], to);
                 to
             }
-            Op::BatchNorm { eps } => {
+            Op::BatchNorm(ops::BatchNorm { eps }) => {
                 let (scale, shift) = weights::batch_norm(node, *eps);
                 let (from, to, desc) = self.per_channel(id);
                 let kernel = elementwise::prepare_affine(&desc, &scale, &shift, self.isa, self.threads)?;
                 self.step(name, kernel, &[from], to);
                 to
             }
-            Op::PRelu => {
+            Op::PRelu(_) => {
                 let slope = node.params[0].as_ref().expect("PReLU's weight");
                 let (from, to, desc) = self.per_channel(id);
                 let kernel = elementwise::prepare_prelu(&desc, &slope.data(), self.isa, self.threads)?;
                 self.step(name, kernel, &[from], to);
                 to
             }
-            Op::Binary(op) => {
+            Op::Binary(ops::Binary { op, .. }) => {
                 let (left, right) = (input(self, 0), input(self, 1));
                 self.binary(id, *op, left, elementwise::Operand::View(right.view), false, &[left, right])?
             }
-            Op::BinaryScalar { op, scalar, reversed } => {
+            Op::BinaryScalar(ops::BinaryScalar { op, scalar, reversed }) => {
                 let from = input(self, 0);
                 self.binary(id, *op, from, elementwise::Operand::Scalar(*scalar), *reversed, &[from])?
             }
-            Op::Softmax { dim, log } => {
+            Op::Softmax(ops::Softmax { dim, log }) => {
                 let from = input(self, 0);
                 let layout = self.pointwise_layout(id, from.view);
                 let to = self.target(id, layout);
@@ -147,8 +150,8 @@ impl Compiler<'_> {
                 self.step(name, softmax::prepare(&desc, self.isa, self.threads), &[from], to);
                 to
             }
-            Op::Mean { dims, .. } => self.mean(id, dims),
-            Op::LocalResponseNorm { size, alpha, beta, k } => {
+            Op::Mean(ops::Mean { dims, .. }) => self.mean(id, dims),
+            Op::LocalResponseNorm(ops::LocalResponseNorm { size, alpha, beta, k }) => {
                 let from = input(self, 0);
                 let from = self.channels_last(name, from);
                 let to = self.target(id, self.layout(id));
@@ -163,7 +166,7 @@ impl Compiler<'_> {
                 self.step(name, norm::prepare_local_response(&desc, self.isa, self.threads), &[from], to);
                 to
             }
-            Op::Pad { pads, value } => {
+            Op::Pad(ops::Pad { pads, value }) => {
                 let from = input(self, 0);
                 let to = self.target(id, self.layout(id));
                 let mut before = [0; crate::tensor::MAX_RANK];
@@ -319,7 +322,7 @@ impl Compiler<'_> {
     fn binary(
         &mut self,
         id: NodeId,
-        op: graph::Binary,
+        op: BinaryOp,
         left: Place,
         right: elementwise::Operand,
         swapped: bool,
@@ -327,14 +330,6 @@ impl Compiler<'_> {
     ) -> Result<Place> {
         let layout = self.pointwise_layout(id, left.view);
         let to = self.target_over(id, left, layout);
-        let op = match op {
-            graph::Binary::Add => elementwise::BinaryOp::Add,
-            graph::Binary::Sub => elementwise::BinaryOp::Sub,
-            graph::Binary::Mul => elementwise::BinaryOp::Mul,
-            graph::Binary::Div => elementwise::BinaryOp::Div,
-            graph::Binary::Maximum => elementwise::BinaryOp::Maximum,
-            graph::Binary::Minimum => elementwise::BinaryOp::Minimum,
-        };
         let activation = self.node(id).fused.activation;
         let desc =
             elementwise::BinaryDesc { op, left: left.view, right, swapped, output: to.view, activation };

@@ -4,9 +4,10 @@ use super::compile::{Compiler, Place};
 use super::lower::Geometry;
 use super::{Cost, weights};
 use crate::error::Result;
-use crate::graph::{Binary, Conv2d, NodeId, Op};
+use crate::graph::ops::{self, Conv2d};
+use crate::graph::{NodeId, Op};
 use crate::kernels::conv::{self, Prologue, PrologueDesc};
-use crate::tensor::{Activation, Shape, View};
+use crate::tensor::{Activation, BinaryOp, Shape, View};
 
 /// What a node does to a map: the map, and the values that it is multiplied by, if they are not
 /// the node's own.
@@ -44,12 +45,12 @@ impl Compiler<'_> {
     fn front(&self, id: NodeId) -> Option<Front> {
         let node = self.node(id);
         match node.op {
-            Op::BatchNorm { .. }
-                if matches!(node.fused.activation, Activation::Identity | Activation::Relu) =>
-            {
+            Op::BatchNorm(_) if matches!(node.fused.activation, Activation::Identity | Activation::Relu) => {
                 Some(Front { map: node.inputs[0], gate: None })
             }
-            Op::Binary(Binary::Mul) if node.fused.activation == Activation::Identity => {
+            Op::Binary(ops::Binary { op: BinaryOp::Mul, .. })
+                if node.fused.activation == Activation::Identity =>
+            {
                 let shape = self.shape(id);
                 let gates = Shape::new(&[shape[0], shape[1], 1, 1]);
                 let [left, right] = [node.inputs[0], node.inputs[1]];
@@ -97,7 +98,7 @@ impl Compiler<'_> {
         let values = conv.input_read() + conv.output.view().distinct() + further;
         let cost = Cost { macs: conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
         let prologue = match inner.op {
-            Op::BatchNorm { eps } => {
+            Op::BatchNorm(ops::BatchNorm { eps }) => {
                 let (scale, shift) = weights::batch_norm(inner, eps);
                 Prologue::affine(&scale, &shift, inner.fused.activation == Activation::Relu)?
             }

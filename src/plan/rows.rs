@@ -5,12 +5,11 @@
 //! tokens are read and written where they are.
 
 use super::compile::{Compiler, Place, Value};
-use super::layout::Order;
 use super::lower::Geometry;
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::kernels::{attention, copy, matmul, norm};
-use crate::tensor::{FeatureMap, MAX_RANK, Shape, View};
+use crate::tensor::{FeatureMap, MAX_RANK, Order, Shape, View};
 
 /// How many elements the runs of leading dimensions have, outermost first.
 type Runs = [usize; 3];

@@ -11,8 +11,9 @@ use super::guard::{Whole, guarded};
 use super::param::Parameter;
 use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
-use crate::graph::{self, Binary, Conv2d, ConvPadding, NodeId, Op, Window};
-use crate::tensor::{Activation, Param, Shape};
+use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
+use crate::graph::{self, NodeId, Op};
+use crate::tensor::{Activation, BinaryOp, Param, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
@@ -41,7 +42,7 @@ impl GraphBuilder {
     fn add(
         &mut self,
         name: &str,
-        op: Op,
+        op: impl Into<Op>,
         inputs: &[usize],
         params: Vec<Option<Arc<Param>>>,
     ) -> PyResult<usize> {
@@ -105,14 +106,14 @@ fn output_size(node: &str, (h, w): (Option<Whole>, Option<Whole>)) -> Result<[Op
     Ok([one(h)?, one(w)?])
 }
 
-fn binary_kind(node: &str, kind: &str) -> Result<Binary> {
+fn binary_kind(node: &str, kind: &str) -> Result<BinaryOp> {
     Ok(match kind {
-        "add" => Binary::Add,
-        "sub" => Binary::Sub,
-        "mul" => Binary::Mul,
-        "div" => Binary::Div,
-        "maximum" => Binary::Maximum,
-        "minimum" => Binary::Minimum,
+        "add" => BinaryOp::Add,
+        "sub" => BinaryOp::Sub,
+        "mul" => BinaryOp::Mul,
+        "div" => BinaryOp::Div,
+        "maximum" => BinaryOp::Maximum,
+        "minimum" => BinaryOp::Minimum,
         _ => return Err(wrong(node, "kind", "add, sub, mul, div, maximum or minimum", format!("{kind:?}"))),
     })
 }
@@ -162,7 +163,7 @@ impl GraphBuilder {
         let row = |(index, node): (usize, &graph::Node)| {
             let id = NodeId(index);
             let shape = PyTuple::new(py, self.builder.shape(id)?.iter())?;
-            Ok((node.name.clone(), graph::op_name(&node.op), shape, self.builder.multiply_adds(id)?))
+            Ok((node.name.clone(), node.op.name(), shape, self.builder.multiply_adds(id)?))
         };
         nodes.iter().enumerate().map(row).collect()
     }
@@ -208,7 +209,7 @@ impl GraphBuilder {
             dilation: sizes(name, "dilation", dilation.into())?,
             groups: size(name, "groups", groups)?,
         };
-        self.add(name, Op::Conv2d(conv), &[x], vec![Some(weight.share()), shared(bias)])
+        self.add(name, conv, &[x], vec![Some(weight.share()), shared(bias)])
     }
 
     /// `torch.nn.functional.linear`.
@@ -219,7 +220,7 @@ impl GraphBuilder {
         weight: &Parameter,
         bias: Option<&Parameter>,
     ) -> PyResult<usize> {
-        self.add(name, Op::Linear, &[x], vec![Some(weight.share()), shared(bias)])
+        self.add(name, ops::Linear, &[x], vec![Some(weight.share()), shared(bias)])
     }
 
     /// `torch.nn.functional.batch_norm` with running statistics.
@@ -235,12 +236,12 @@ impl GraphBuilder {
     ) -> PyResult<usize> {
         let params =
             vec![shared(weight), shared(bias), Some(running_mean.share()), Some(running_var.share())];
-        self.add(name, Op::BatchNorm { eps }, &[x], params)
+        self.add(name, ops::BatchNorm { eps }, &[x], params)
     }
 
     /// A parameter as a value of its own.
     fn constant(&mut self, name: &str, value: &Parameter) -> PyResult<usize> {
-        self.add(name, Op::Constant, &[], vec![Some(value.share())])
+        self.add(name, ops::Constant, &[], vec![Some(value.share())])
     }
 
     /// `torch.nn.functional.layer_norm`.
@@ -255,7 +256,7 @@ impl GraphBuilder {
     ) -> PyResult<usize> {
         let shape =
             shape.into_iter().map(|dim| size(name, "normalized_shape", dim)).collect::<Result<_>>()?;
-        self.add(name, Op::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
+        self.add(name, ops::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 
     /// `torch.nn.functional.normalize` with `p=2`.
@@ -274,23 +275,23 @@ impl GraphBuilder {
         scale: Option<f32>,
     ) -> PyResult<usize> {
         let inputs: Vec<_> = [query, key, value].into_iter().chain(mask).collect();
-        self.add(name, Op::Attention { scale, masked: mask.is_some() }, &inputs, vec![])
+        self.add(name, ops::Attention { scale, masked: mask.is_some() }, &inputs, vec![])
     }
 
     /// `torch.matmul` of values with at least two dimensions.
     fn matmul(&mut self, name: &str, x: usize, y: usize) -> PyResult<usize> {
-        self.add(name, Op::MatMul, &[x, y], vec![])
+        self.add(name, ops::MatMul, &[x, y], vec![])
     }
 
     /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`.
     #[pyo3(signature = (name, x, kind, a = 0.0, b = 0.0))]
     fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> PyResult<usize> {
-        self.add(name, Op::Activation(activation_kind(name, kind, a, b)?), &[x], vec![])
+        self.add(name, activation_kind(name, kind, a, b)?, &[x], vec![])
     }
 
     /// `torch.nn.functional.prelu`.
     fn prelu(&mut self, name: &str, x: usize, weight: &Parameter) -> PyResult<usize> {
-        self.add(name, Op::PRelu, &[x], vec![Some(weight.share())])
+        self.add(name, ops::PRelu, &[x], vec![Some(weight.share())])
     }
 
     /// `torch.nn.functional.softmax`, or `log_softmax`.
@@ -310,7 +311,7 @@ impl GraphBuilder {
         ceil_mode: bool,
     ) -> PyResult<usize> {
         let window = window(name, kernel, stride, padding, dilation, ceil_mode)?;
-        self.add(name, Op::MaxPool2d(window), &[x], vec![])
+        self.add(name, ops::MaxPool2d(window), &[x], vec![])
     }
 
     /// `torch.nn.functional.avg_pool2d` with padding given as top, left, bottom, right.
@@ -328,7 +329,7 @@ impl GraphBuilder {
         let window = window(name, kernel, stride, padding, (Whole(1), Whole(1)), ceil_mode)?;
         let divisor_override =
             divisor_override.map(|divisor| size(name, "divisor_override", divisor)).transpose()?;
-        self.add(name, Op::AvgPool2d { window, count_include_pad, divisor_override }, &[x], vec![])
+        self.add(name, ops::AvgPool2d { window, count_include_pad, divisor_override }, &[x], vec![])
     }
 
     /// `torch.nn.functional.adaptive_avg_pool2d`; `None` keeps the input's size.
@@ -339,7 +340,7 @@ impl GraphBuilder {
         output_size: (Option<Whole>, Option<Whole>),
     ) -> PyResult<usize> {
         let output = self::output_size(name, output_size)?;
-        self.add(name, Op::AdaptiveAvgPool2d { output }, &[x], vec![])
+        self.add(name, ops::AdaptiveAvgPool2d { output }, &[x], vec![])
     }
 
     /// `torch.nn.functional.adaptive_max_pool2d`; `None` keeps the input's size.
@@ -350,7 +351,7 @@ impl GraphBuilder {
         output_size: (Option<Whole>, Option<Whole>),
     ) -> PyResult<usize> {
         let output = self::output_size(name, output_size)?;
-        self.add(name, Op::AdaptiveMaxPool2d { output }, &[x], vec![])
+        self.add(name, ops::AdaptiveMaxPool2d { output }, &[x], vec![])
     }
 
     /// `torch.nn.functional.local_response_norm`.
@@ -364,12 +365,14 @@ impl GraphBuilder {
         k: f32,
     ) -> PyResult<usize> {
         let size = self::size(name, "size", size)?;
-        self.add(name, Op::LocalResponseNorm { size, alpha, beta, k }, &[x], vec![])
+        self.add(name, ops::LocalResponseNorm { size, alpha, beta, k }, &[x], vec![])
     }
 
-    /// Two values element by element, with broadcasting.
-    fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize) -> PyResult<usize> {
-        self.add(name, Op::Binary(binary_kind(name, kind)?), &[x, y], vec![])
+    /// Two values element by element, with broadcasting; `in_place`, the result has the first one's shape.
+    #[pyo3(signature = (name, kind, x, y, in_place = false))]
+    fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize, in_place: bool) -> PyResult<usize> {
+        let op = binary_kind(name, kind)?;
+        self.add(name, ops::Binary { op, in_place }, &[x, y], vec![])
     }
 
     /// A value and a number, which stands on the left if `reversed`.
@@ -382,7 +385,7 @@ impl GraphBuilder {
         reversed: bool,
     ) -> PyResult<usize> {
         let op = binary_kind(name, kind)?;
-        self.add(name, Op::BinaryScalar { op, scalar, reversed }, &[x], vec![])
+        self.add(name, ops::BinaryScalar { op, scalar, reversed }, &[x], vec![])
     }
 
     /// `torch.mean`; over all dimensions if `dims` is empty.
@@ -392,7 +395,7 @@ impl GraphBuilder {
 
     /// `torch.reshape`; one size may be -1, and -2 - d is the size of the input's dimension d in each run.
     fn reshape(&mut self, name: &str, x: usize, shape: Vec<Whole>) -> PyResult<usize> {
-        self.add(name, Op::Reshape { dims: numbers(shape) }, &[x], vec![])
+        self.add(name, ops::Reshape { dims: numbers(shape) }, &[x], vec![])
     }
 
     /// `torch.flatten`: `start` to `end`, inclusive, become one dimension.
@@ -409,12 +412,12 @@ impl GraphBuilder {
     #[pyo3(signature = (name, x, sizes, like = None))]
     fn expand(&mut self, name: &str, x: usize, sizes: Vec<Whole>, like: Option<usize>) -> PyResult<usize> {
         let inputs: Vec<_> = [x].into_iter().chain(like).collect();
-        self.add(name, Op::Expand { sizes: numbers(sizes), like: like.is_some() }, &inputs, vec![])
+        self.add(name, ops::Expand { sizes: numbers(sizes), like: like.is_some() }, &inputs, vec![])
     }
 
     /// `torch.Tensor.expand_as`: the first value repeated to the shape of the second one.
     fn expand_as(&mut self, name: &str, x: usize, like: usize) -> PyResult<usize> {
-        self.add(name, Op::ExpandAs, &[x, like], vec![])
+        self.add(name, ops::ExpandAs, &[x, like], vec![])
     }
 
     /// `torch.roll`.
@@ -457,12 +460,12 @@ impl GraphBuilder {
     /// A constant around a value: one (before, after) for each dimension.
     fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> PyResult<usize> {
         let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
-        self.add(name, Op::Pad { pads, value }, &[x], vec![])
+        self.add(name, ops::Pad { pads, value }, &[x], vec![])
     }
 
     /// The value itself under another name: dropout at inference, `Identity`.
     fn identity(&mut self, name: &str, x: usize) -> PyResult<usize> {
-        self.add(name, Op::Identity, &[x], vec![])
+        self.add(name, ops::Identity, &[x], vec![])
     }
 
     /// The dense predictor of the classifier that was traced, for windows of the input's size.

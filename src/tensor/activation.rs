@@ -1,5 +1,7 @@
 //! Pointwise functions: vocabulary that graphs and kernels share.
 
+use std::fmt;
+
 /// A pointwise function by torch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Activation {
@@ -37,6 +39,35 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Torch's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Relu => "relu",
+            Self::Clamp { .. } => "clamp",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Hardswish => "hardswish",
+            Self::Hardsigmoid => "hardsigmoid",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Silu => "silu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+        }
+    }
+
+    /// Its parameters as text, with a space before each.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_attributes(self, out: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Self::Clamp { lo, hi } => write!(out, " {lo} to {hi}"),
+            Self::LeakyRelu { slope } => write!(out, " slope {slope}"),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it costs a few instructions, so that an epilogue applies it in registers.
     pub const fn is_cheap(self) -> bool {
         matches!(

@@ -1,16 +1,20 @@
 //! Shapes, strided views and aligned buffers: the vocabulary of every other room.
 
 mod activation;
+mod binary;
 mod buffer;
 mod machine;
 mod memory;
+mod order;
 mod param;
 mod shape;
 mod view;
 
 pub use activation::Activation;
+pub use binary::BinaryOp;
 pub use buffer::{AlignedBuf, Element, reserved};
 pub use machine::check_room;
+pub use order::Order;
 pub use param::{Form, Packed, Param, Values};
 pub use shape::{MAX_RANK, Shape};
 pub use view::{FeatureMap, View};

@@ -62,6 +62,11 @@ impl Shape {
         strides
     }
 
+    /// How many elements there are, times all of `more`; the largest number if that is larger.
+    pub fn product_with(&self, more: &[usize]) -> u64 {
+        self.iter().chain(more).fold(1, |n, &size| n.saturating_mul(size as u64))
+    }
+
     /// Strides in elements of the usual physical order: channels last for rank 4, else row-major.
     pub fn physical_strides(&self) -> [usize; MAX_RANK] {
         if let [_, c, h, w] = **self {

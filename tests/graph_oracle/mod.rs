@@ -1,9 +1,8 @@
 //! Runs a graph node by node in f64, by the definitions of its operations and nothing else.
 
-use rvision::graph::{
-    Binary, Conv2d, Graph, Node, Op, Window, conv_geometry, infer_shapes, pool_geometry, slice_bounds,
-};
-use rvision::tensor::{Activation, Shape};
+use rvision::graph::ops::{self, Conv2d, Window, conv_geometry, pool_geometry};
+use rvision::graph::{Graph, Node, Op, infer_shapes};
+use rvision::tensor::{Activation, BinaryOp, Shape};
 
 /// A value in C order.
 #[derive(Clone, Debug)]
@@ -83,13 +82,13 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             activate(node.fused.activation, y)
         })
     };
-    if matches!(node.op, Op::Constant) {
+    if matches!(node.op, Op::Constant(_)) {
         let data = node.param(0).unwrap().data().iter().map(|&v| f64::from(v)).collect();
         return Value { shape, data };
     }
     let x = read[0];
     match &node.op {
-        Op::LayerNorm { shape: normalized, eps } => {
+        Op::LayerNorm(ops::LayerNorm { shape: normalized, eps }) => {
             let size: usize = normalized.iter().product();
             let rows = x.data.chunks(size).flat_map(|row| {
                 let mean = row.iter().sum::<f64>() / size as f64;
@@ -99,7 +98,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             });
             Value { shape, data: rows.collect() }
         }
-        Op::Normalize { dim, eps } => Value::of(shape, |index| {
+        Op::Normalize(ops::Normalize { dim, eps }) => Value::of(shape, |index| {
             let mut other = index.to_vec();
             let squares = (0..shape[*dim]).map(|i| {
                 other[*dim] = i;
@@ -107,7 +106,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             });
             x.at(index) / squares.sum::<f64>().sqrt().max(f64::from(*eps))
         }),
-        Op::Attention { scale, .. } => {
+        Op::Attention(ops::Attention { scale, .. }) => {
             let rank = shape.rank();
             let (keys, depth) = (read[1].shape[rank - 2], x.shape[rank - 1]);
             let scale = scale.map_or(1.0 / (depth as f64).sqrt(), f64::from);
@@ -131,7 +130,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
                 (0..keys).map(|s| weight(s) / sum * value(s)).sum()
             })
         }
-        Op::MatMul => Value::of(shape, |index| {
+        Op::MatMul(_) => Value::of(shape, |index| {
             let rank = shape.rank();
             let at = |row: usize, column: usize| [&index[..rank - 2], &[row, column]].concat();
             let depth = x.shape[x.shape.rank() - 1];
@@ -140,8 +139,8 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             };
             (0..depth).map(product).sum()
         }),
-        Op::Expand { .. } | Op::ExpandAs => Value::of(shape, |index| x.broadcast_at(index)),
-        Op::Roll { shifts } => Value::of(shape, |index| {
+        Op::Expand(_) | Op::ExpandAs(_) => Value::of(shape, |index| x.broadcast_at(index)),
+        Op::Roll(ops::Roll { shifts }) => Value::of(shape, |index| {
             let mut from = index.to_vec();
             for &(dim, shift) in shifts {
                 from[dim] = (from[dim] as i64 - shift).rem_euclid(shape[dim] as i64) as usize;
@@ -149,7 +148,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             x.at(&from)
         }),
         Op::Conv2d(conv) => finish(&convolve(node, conv, x), 1),
-        Op::Linear => {
+        Op::Linear(_) => {
             let weight = node.param(0).unwrap();
             let [outputs, inputs] = [weight.shape()[0], weight.shape()[1]];
             let mut sums = x.shape;
@@ -164,25 +163,25 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             });
             finish(&sum, last)
         }
-        Op::BatchNorm { eps } => Value::of(shape, |index| {
+        Op::BatchNorm(ops::BatchNorm { eps }) => Value::of(shape, |index| {
             let c = index[1];
             let normed = (x.at(index) - param(2, c, 0.0)) / (param(3, c, 1.0) + eps).sqrt();
             activate(node.fused.activation, normed * param(0, c, 1.0) + param(1, c, 0.0))
         }),
         Op::Activation(activation) => Value::of(shape, |index| activate(*activation, x.at(index))),
-        Op::Binary(op) => Value::of(shape, |index| {
+        Op::Binary(ops::Binary { op, .. }) => Value::of(shape, |index| {
             let value = combine(*op, x.broadcast_at(index), read[1].broadcast_at(index));
             activate(node.fused.activation, value)
         }),
-        Op::MaxPool2d(window) => max_pool(window, x, shape),
-        Op::Mean { dims, keepdim } => Value::of(shape, |index| {
+        Op::MaxPool2d(ops::MaxPool2d(window)) => max_pool(window, x, shape),
+        Op::Mean(ops::Mean { dims, keepdim }) => Value::of(shape, |index| {
             let others = (0..x.shape.rank()).filter(|d| *keepdim || !dims.contains(d));
             let others: Vec<_> = others.zip(index).filter(|(d, _)| !dims.contains(d)).collect();
             let kept = |i: usize| others.iter().all(|&(d, &at)| coordinate(x.shape, i, d) == at);
             let all: Vec<_> = (0..x.data.len()).filter(|&i| kept(i)).map(|i| x.data[i]).collect();
             all.iter().sum::<f64>() / all.len() as f64
         }),
-        Op::AdaptiveAvgPool2d { .. } => Value::of(shape, |index| {
+        Op::AdaptiveAvgPool2d(_) => Value::of(shape, |index| {
             let span = |d: usize| {
                 let (size, out) = (x.shape[d], shape[d]);
                 index[d] * size / out..((index[d] + 1) * size).div_ceil(out)
@@ -191,20 +190,19 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             let all: Vec<_> = pixels.map(|(row, column)| x.at(&[index[0], index[1], row, column])).collect();
             all.iter().sum::<f64>() / all.len() as f64
         }),
-        Op::Flatten { .. } | Op::Reshape { .. } | Op::Unflatten { .. } => {
-            Value { shape, data: x.data.clone() }
-        }
-        Op::Permute { dims } => Value::of(shape, |index| {
+        Op::Flatten(_) | Op::Reshape(_) | Op::Unflatten(_) => Value { shape, data: x.data.clone() },
+        Op::Permute(ops::Permute { dims }) => Value::of(shape, |index| {
             let mut from = vec![0; dims.len()];
             dims.iter().zip(index).for_each(|(&d, &i)| from[d] = i);
             x.at(&from)
         }),
-        Op::Slice { dim, start, stop, step, .. } => Value::of(shape, |index| {
+        Op::Slice(slice) => Value::of(shape, |index| {
             let mut from = index.to_vec();
-            from[*dim] = slice_bounds(*start, *stop, x.shape[*dim]).0 + index[*dim] * step;
+            let dim = slice.dim;
+            from[dim] = slice.bounds(x.shape[dim]).0 + index[dim] * slice.step;
             x.at(&from)
         }),
-        Op::Concat { dim } => Value::of(shape, |index| {
+        Op::Concat(ops::Concat { dim }) => Value::of(shape, |index| {
             let mut from = index.to_vec();
             let mut parts = read.iter();
             let mut part = parts.next().unwrap();
@@ -214,13 +212,13 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             }
             part.at(&from)
         }),
-        Op::Pad { pads, value } => Value::of(shape, |index| {
+        Op::Pad(ops::Pad { pads, value }) => Value::of(shape, |index| {
             let from: Option<Vec<_>> = (0..pads.len())
                 .map(|d| index[d].checked_sub(pads[d][0]).filter(|&i| i < x.shape[d]))
                 .collect();
             from.map_or(f64::from(*value), |from| x.at(&from))
         }),
-        Op::Identity => x.clone(),
+        Op::Identity(_) => x.clone(),
         other => panic!("no test has {other:?}"),
     }
 }
@@ -270,14 +268,14 @@ fn max_pool(window: &Window, x: &Value, shape: Shape) -> Value {
     })
 }
 
-fn combine(op: Binary, a: f64, b: f64) -> f64 {
+fn combine(op: BinaryOp, a: f64, b: f64) -> f64 {
     match op {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        Binary::Div => a / b,
-        Binary::Maximum => a.max(b),
-        Binary::Minimum => a.min(b),
+        BinaryOp::Add => a + b,
+        BinaryOp::Sub => a - b,
+        BinaryOp::Mul => a * b,
+        BinaryOp::Div => a / b,
+        BinaryOp::Maximum => a.max(b),
+        BinaryOp::Minimum => a.min(b),
     }
 }
 

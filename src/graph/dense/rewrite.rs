@@ -5,14 +5,13 @@ use super::slide::Slide;
 use super::squeeze::{self, Squeezed};
 use super::value::{Computed, Grid, Value, reshaped};
 use super::{Error, Result, Squeeze};
-use crate::graph::{Conv2d, ConvPadding, Graph, Node, NodeId, Op, infer_shapes, slice_bounds};
+use crate::graph::ops::dense_form::{DenseForm, PER_WINDOW};
+use crate::graph::ops::{self, Conv2d, ConvPadding, Slice};
+use crate::graph::{Graph, Node, NodeId, Op, infer_shapes};
 use crate::tensor::Shape;
 
 /// Rows and columns of (N, C, H, W).
 const PICTURE: [usize; 2] = [2, 3];
-
-/// What can be done where there is no dense form.
-const PER_WINDOW: &str = "; choose padding='per_window', which runs the classifier on each window";
 
 /// One rewriting of a classifier.
 pub struct Rewriter<'g> {
@@ -36,7 +35,7 @@ impl<'g> Rewriter<'g> {
         let this = Self { old: graph, shapes, squeezed, stride, new, values };
         let whole = |pool: &NodeId| {
             let op = &graph.nodes[pool.0].op;
-            matches!(op, Op::AdaptiveAvgPool2d { .. } | Op::AdaptiveMaxPool2d { .. } | Op::Mean { .. })
+            matches!(op, Op::AdaptiveAvgPool2d(_) | Op::AdaptiveMaxPool2d(_) | Op::Mean(_))
         };
         if let Some(pool) = this.squeezed.pools.iter().find(|pool| !whole(pool)) {
             return Err(Self::mixed(&graph.nodes[pool.0]));
@@ -81,7 +80,7 @@ impl<'g> Rewriter<'g> {
         for axis in 0..2 {
             let step = target[axis] / grid.kept[axis];
             if step > 1 {
-                let op = Op::Slice { dim: PICTURE[axis], start: None, stop: None, step, index: false };
+                let op = Op::Slice(Slice { dim: PICTURE[axis], start: None, stop: None, step, index: false });
                 id = self.push(Node::new(self.free_name(&output.name), op, vec![id], vec![]));
             }
         }
@@ -90,7 +89,7 @@ impl<'g> Rewriter<'g> {
     }
 
     fn node(&mut self, node: &Node) -> Result<Computed> {
-        if matches!(node.op, Op::Input) {
+        if matches!(node.op, Op::Input(_)) {
             let id = self.push(node.clone());
             self.new.inputs.push(id);
             let shape = self.size();
@@ -107,80 +106,46 @@ impl<'g> Rewriter<'g> {
                 value: if constant && !pool { Value::Constant } else { Value::Global },
             });
         }
-        match &node.op {
-            Op::Binary(_) => return self.binary(node, &reads),
-            Op::Concat { dim } => return self.concat(node, *dim, &reads),
+        let form = node.op.rules().dense();
+        match form {
+            DenseForm::Refused { what, advice } => return Err(Self::refuse(node, what, advice)),
+            DenseForm::Joined => return self.binary(node, &reads),
+            DenseForm::Concat(dim) => return self.concat(node, dim, &reads),
             _ => {}
         }
-        let [x] = reads[..] else {
-            return Err(match node.op {
-                Op::Attention { .. } | Op::MatMul => Self::refuse(
-                    node,
-                    "attention, which relates each part of the picture to all others, in a dense form",
-                    PER_WINDOW,
-                ),
-                _ => Self::mixed(node),
-            });
-        };
-        self.unary(node, x)
+        let [x] = reads[..] else { return Err(Self::mixed(node)) };
+        self.unary(node, form, x)
     }
 
-    fn unary(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
-        match &node.op {
-            Op::Activation(_) | Op::BinaryScalar { .. } if matches!(x.value, Value::Uneven { .. }) => {
-                Err(Self::refuse(
-                    node,
-                    "a pool to areas of different sizes, which no window that slides has, before anything but \
-                     a linear layer",
-                    "; choose an input_size whose map is a multiple of the pool's",
-                ))
-            }
-            Op::Identity | Op::Activation(_) | Op::BinaryScalar { .. } => Ok(self.keep(node, x)),
-            Op::Conv2d(conv) => self.conv2d(node, conv, x),
-            Op::MaxPool2d(window) => self.pool(node, window, x, Op::MaxPool2d),
-            &Op::AvgPool2d { ref window, count_include_pad, divisor_override } => {
-                if window.ceil_mode && count_include_pad && window.padding != [0; 4] {
-                    // Such a divisor depends on where the edge is.
-                    let what = "an average that counts its padding, with ceil_mode, in a dense form";
-                    return Err(Self::refuse(node, what, ""));
-                }
-                let count_include_pad = count_include_pad && window.padding != [0; 4];
-                self.pool(node, window, x, |window| Op::AvgPool2d {
-                    window,
-                    count_include_pad,
-                    divisor_override,
-                })
-            }
-            Op::AdaptiveAvgPool2d { output } => self.adaptive(node, *output, x, false),
-            Op::AdaptiveMaxPool2d { output } => self.adaptive(node, *output, x, true),
-            Op::LocalResponseNorm { .. } => {
+    fn unary(&mut self, node: &Node, form: DenseForm, x: &Computed) -> Result<Computed> {
+        match form {
+            DenseForm::Pointwise if matches!(x.value, Value::Uneven { .. }) => Err(Self::refuse(
+                node,
+                "a pool to areas of different sizes, which no window that slides has, before anything but \
+                 a linear layer",
+                "; choose an input_size whose map is a multiple of the pool's",
+            )),
+            DenseForm::Identity | DenseForm::Pointwise => Ok(self.keep(node, x)),
+            DenseForm::Convolution(conv) => self.conv2d(node, conv, x),
+            DenseForm::Pool(window) => self.pool(node, window, x),
+            DenseForm::AdaptivePool { output, maximum } => self.adaptive(node, output, x, maximum),
+            DenseForm::Pictures => {
                 Self::pictures(node, x)?;
                 Ok(self.keep(node, x))
             }
-            Op::Linear => self.linear(node, x),
-            Op::BatchNorm { .. } | Op::PRelu => self.per_channel(node, x),
-            Op::LayerNorm { shape, .. } => self.layer_norm(node, shape.len(), x),
-            Op::Softmax { dim, .. } | Op::Normalize { dim, .. } => self.along(node, *dim, x),
-            Op::Mean { dims, keepdim } => self.mean(node, dims, *keepdim, x),
-            Op::Flatten { start, end } => self.flatten(node, *start, *end, x),
-            Op::Unflatten { dim, sizes } => self.unflatten(node, *dim, sizes.len(), x),
-            Op::Reshape { .. } => self.reshape(node, x),
-            Op::Permute { dims } => self.permute(node, dims, x),
-            Op::Slice { dim, start, stop, step, .. } => self.slice(node, *dim, [*start, *stop], *step, x),
-            Op::Pad { pads, value } => self.pad(node, pads, *value, x),
-            Op::Roll { .. } => Err(Self::refuse(
-                node,
-                "a map that is rolled, as for windows of attention, in a dense form",
-                PER_WINDOW,
-            )),
-            Op::Input
-            | Op::Constant
-            | Op::Attention { .. }
-            | Op::MatMul
-            | Op::Binary(_)
-            | Op::Concat { .. }
-            | Op::Expand { .. }
-            | Op::ExpandAs => Err(Self::refuse(node, "this operation in a dense form", "")),
+            DenseForm::Linear => self.linear(node, x),
+            DenseForm::Along(dim) => self.along(node, dim, x),
+            DenseForm::AlongLast(dims) => self.layer_norm(node, dims, x),
+            DenseForm::Mean { dims, keepdim } => self.mean(node, dims, keepdim, x),
+            DenseForm::Flatten { start, end } => self.flatten(node, start, end, x),
+            DenseForm::Unflatten { dim, count } => self.unflatten(node, dim, count, x),
+            DenseForm::Reshape => self.reshape(node, x),
+            DenseForm::Permute(dims) => self.permute(node, dims, x),
+            DenseForm::Slice(slice) => self.slice(node, slice, x),
+            DenseForm::Pad { pads, value } => self.pad(node, pads, value, x),
+            DenseForm::Mixes | DenseForm::Joined | DenseForm::Concat(_) | DenseForm::Refused { .. } => {
+                Err(Self::mixed(node))
+            }
         }
     }
 
@@ -190,14 +155,6 @@ impl<'g> Rewriter<'g> {
     fn keep(&mut self, node: &Node, x: &Computed) -> Computed {
         let id = self.append(node.clone(), &[x]);
         Computed { id, value: x.value.clone() }
-    }
-
-    fn per_channel(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
-        match &x.value {
-            Value::Map { axes, .. } if !axes.contains(&1) => Ok(self.keep(node, x)),
-            Value::Vector(_) => Ok(self.keep(node, x)),
-            _ => Err(Self::mixed(node)),
-        }
     }
 
     /// Along one dimension that is none of the picture's.
@@ -232,7 +189,8 @@ impl<'g> Rewriter<'g> {
 
     fn moved(&mut self, node: &Node, x: &Computed, dims: [usize; 4]) -> Computed {
         let name = self.free_name(&format!("{}.permute", node.name));
-        let id = self.push(Node::new(name, Op::Permute { dims: dims.to_vec() }, vec![x.id], vec![]));
+        let id =
+            self.push(Node::new(name, Op::Permute(ops::Permute { dims: dims.to_vec() }), vec![x.id], vec![]));
         Computed { id, value: x.value.clone() }
     }
 
@@ -276,14 +234,19 @@ impl<'g> Rewriter<'g> {
         match &x.value {
             Value::Map { axes, .. } if axes.iter().all(|&axis| size(axis) == 1) && shape.rank() <= rank => {}
             Value::Vector(_) if shape.rank() <= rank => {
-                let (Op::Constant, Some(param)) = (&self.old.nodes[old.0].op, self.old.nodes[old.0].param(0))
+                let (Op::Constant(_), Some(param)) =
+                    (&self.old.nodes[old.0].op, self.old.nodes[old.0].param(0))
                 else {
                     return Err(Self::mixed(node));
                 };
                 let dims = [&shape[..], &[1, 1]].concat();
                 let name = self.free_name(&self.old.nodes[old.0].name);
-                constant.id =
-                    self.push(Node::new(name, Op::Constant, vec![], vec![reshaped(Some(param), &dims)]));
+                constant.id = self.push(Node::new(
+                    name,
+                    Op::Constant(ops::Constant),
+                    vec![],
+                    vec![reshaped(Some(param), &dims)],
+                ));
             }
             Value::Flat(_) if shape.numel() == 1 && shape.rank() <= rank => {}
             _ => {
@@ -455,13 +418,17 @@ impl<'g> Rewriter<'g> {
                     let name = self.free_name(&format!("{}.flatten", node.name));
                     id = self.push(Node::new(
                         name,
-                        Op::Flatten { start: 1, end: inner - 1 },
+                        Op::Flatten(ops::Flatten { start: 1, end: inner - 1 }),
                         vec![id],
                         vec![],
                     ));
                 }
                 let sizes = to[1..outer].iter().map(|&size| size as i64).collect();
-                let op = if outer == 2 { Op::Identity } else { Op::Unflatten { dim: 1, sizes } };
+                let op = if outer == 2 {
+                    Op::Identity(ops::Identity)
+                } else {
+                    Op::Unflatten(ops::Unflatten { dim: 1, sizes })
+                };
                 let id = self.push(Node { op, inputs: vec![id], ..node.clone() });
                 Ok(Computed { id, value: Value::Map { axes: [outer, outer + 1], grid } })
             }
@@ -480,21 +447,15 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    fn slice(
-        &mut self,
-        node: &Node,
-        dim: usize,
-        bounds: [Option<i64>; 2],
-        step: usize,
-        x: &Computed,
-    ) -> Result<Computed> {
+    fn slice(&mut self, node: &Node, slice: &Slice, x: &Computed) -> Result<Computed> {
+        let Slice { dim, step, .. } = *slice;
         let (axes, grid) = match &x.value {
             Value::Vector(_) if dim == 1 => return Ok(self.keep(node, x)),
             &Value::Map { axes, grid } => (axes, grid),
             _ => return Err(Self::mixed(node)),
         };
         let Some(axis) = axes.iter().position(|&axis| axis == dim) else { return Ok(self.keep(node, x)) };
-        let (start, end) = slice_bounds(bounds[0], bounds[1], grid.size[axis]);
+        let (start, end) = slice.bounds(grid.size[axis]);
         // What is cut off behind is counted from the map's end, which moves with the picture.
         let behind = grid.size[axis] - end;
         let output = (end - start).div_ceil(step);
@@ -507,13 +468,13 @@ impl<'g> Rewriter<'g> {
         let (mut out, stride) = self.slide(&grid, windows);
         out.reach[axis].start += (start * grid.jump[axis]) as i64;
         let (start, behind) = ((start * dilation) as i64, (behind * dilation) as i64);
-        let op = Op::Slice {
+        let op = Op::Slice(Slice {
             dim,
             start: (start > 0).then_some(start),
             stop: (behind > 0).then_some(-behind),
             step: stride[axis],
             index: false,
-        };
+        });
         let id = self.append(Node { op, ..node.clone() }, &[x]);
         Ok(Computed { id, value: Value::Map { axes, grid: out } })
     }
@@ -530,7 +491,7 @@ impl<'g> Rewriter<'g> {
                 grid.size[axis] += before + after;
             }
         }
-        let id = self.append(Node { op: Op::Pad { pads, value }, ..node.clone() }, &[x]);
+        let id = self.append(Node { op: Op::Pad(ops::Pad { pads, value }), ..node.clone() }, &[x]);
         Ok(Computed { id, value: Value::Map { axes, grid } })
     }
 
@@ -544,7 +505,7 @@ impl<'g> Rewriter<'g> {
 
     /// A node that only gives the value another shape in the classifier.
     fn same(&mut self, node: &Node, x: &Computed, value: Value) -> Computed {
-        let id = self.append(Node { op: Op::Identity, ..node.clone() }, &[x]);
+        let id = self.append(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x]);
         Computed { id, value }
     }
 

@@ -3,7 +3,8 @@
 use super::rewrite::Rewriter;
 use super::value::{Computed, Grid, Reach, Value};
 use crate::error::Result;
-use crate::graph::{Conv2d, ConvPadding, Node, Op, Window, conv_geometry};
+use crate::graph::ops::{self, Conv2d, ConvPadding, Window, conv_geometry};
+use crate::graph::{Node, Op};
 
 /// A window along one axis, as the classifier has it.
 #[derive(Clone, Copy)]
@@ -88,14 +89,8 @@ impl Rewriter<'_> {
         Ok(self.map(Node { op, ..node.clone() }, &[x], grid))
     }
 
-    /// A max or average pool of a map (N, C, H, W); `rebuild` makes the operation of a window.
-    pub fn pool(
-        &mut self,
-        node: &Node,
-        window: &Window,
-        x: &Computed,
-        rebuild: impl FnOnce(Window) -> Op,
-    ) -> Result<Computed> {
+    /// A max or average pool of a map (N, C, H, W).
+    pub fn pool(&mut self, node: &Node, window: &Window, x: &Computed) -> Result<Computed> {
         let grid = Self::pictures(node, x)?;
         let dilation = Self::dilation_for(node, &grid, window.kernel)?;
         let output = self.size();
@@ -126,7 +121,15 @@ impl Rewriter<'_> {
                 dense.padding[axis + 2] += overhang * dilation;
             }
         }
-        Ok(self.map(Node { op: rebuild(dense), ..node.clone() }, &[x], out))
+        let op = match &node.op {
+            Op::AvgPool2d(average) => {
+                let padded = window.padding != [0; 4];
+                let count_include_pad = average.count_include_pad && padded;
+                Op::AvgPool2d(ops::AvgPool2d { window: dense, count_include_pad, ..*average })
+            }
+            _ => Op::MaxPool2d(ops::MaxPool2d(dense)),
+        };
+        Ok(self.map(Node { op, ..node.clone() }, &[x], out))
     }
 
     /// An average (or maximum) over the whole map, which becomes a window of its size.
@@ -134,7 +137,7 @@ impl Rewriter<'_> {
         let grid = Self::pictures(node, x)?;
         let (out, stride) = self.slide(&grid, grid.size.map(Slide::whole));
         if grid.is_point() && stride == [1, 1] {
-            return Ok(self.map(Node { op: Op::Identity, ..node.clone() }, &[x], out));
+            return Ok(self.map(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x], out));
         }
         let dilation = Self::dilation_for(node, &grid, grid.size)?;
         let window = Window { kernel: grid.size, stride, padding: [0; 4], dilation, ceil_mode: false };
@@ -152,7 +155,7 @@ impl Rewriter<'_> {
         let grid = Self::pictures(node, x)?;
         let areas = [0, 1].map(|axis| output[axis].unwrap_or(grid.size[axis]));
         if areas == grid.size {
-            return Ok(self.map(Node { op: Op::Identity, ..node.clone() }, &[x], grid));
+            return Ok(self.map(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x], grid));
         }
         if areas == [1, 1] {
             return self.whole(node, x, maximum);
@@ -183,15 +186,15 @@ impl Rewriter<'_> {
             ));
         }
         // Only a linear layer can take it from here.
-        let id = self.append(Node { op: Op::Identity, ..node.clone() }, &[x]);
+        let id = self.append(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x]);
         Ok(Computed { id, value: Value::Uneven { grid, areas, flat: false } })
     }
 }
 
 fn pool(window: Window, maximum: bool) -> Op {
     if maximum {
-        Op::MaxPool2d(window)
+        Op::MaxPool2d(ops::MaxPool2d(window))
     } else {
-        Op::AvgPool2d { window, count_include_pad: false, divisor_override: None }
+        Op::AvgPool2d(ops::AvgPool2d { window, count_include_pad: false, divisor_override: None })
     }
 }

@@ -33,7 +33,7 @@ pub fn find(graph: &Graph, shapes: &[Shape]) -> Squeezed {
     }
     while let Some(id) = pending.pop() {
         let node = &graph.nodes[id.0];
-        if matches!(node.op, Op::Input | Op::Constant) || !squeezed.nodes.insert(id) {
+        if matches!(node.op, Op::Input(_) | Op::Constant(_)) || !squeezed.nodes.insert(id) {
             continue;
         }
         let reduces = node.inputs.iter().any(|&input| area(input).is_some_and(|area| area > 1));

@@ -1,3 +1,4 @@
+use crate::graph::ops;
 use crate::graph::{Graph, Node, Op};
 use crate::tensor::Activation;
 
@@ -17,14 +18,14 @@ pub fn drop_identity(graph: &Graph) -> Graph {
 fn changes_nothing(node: &Node) -> bool {
     match &node.op {
         // A scalar flattened at 0 gets a dimension.
-        Op::Flatten { start, end } => start == end && *start > 0,
-        Op::Permute { dims } => dims.iter().enumerate().all(|(i, &d)| i == d),
-        Op::Roll { shifts } => shifts.iter().all(|&(_, shift)| shift == 0),
-        Op::Concat { .. } => node.inputs.len() == 1,
-        Op::Identity
+        Op::Flatten(ops::Flatten { start, end }) => start == end && *start > 0,
+        Op::Permute(ops::Permute { dims }) => dims.iter().enumerate().all(|(i, &d)| i == d),
+        Op::Roll(ops::Roll { shifts }) => shifts.iter().all(|&(_, shift)| shift == 0),
+        Op::Concat(_) => node.inputs.len() == 1,
+        Op::Identity(_)
         | Op::Activation(Activation::Identity)
-        | Op::Slice { start: None | Some(0), stop: None, step: 1, .. } => true,
-        Op::Pad { pads, .. } => pads.iter().all(|pad| *pad == [0, 0]),
+        | Op::Slice(ops::Slice { start: None | Some(0), stop: None, step: 1, .. }) => true,
+        Op::Pad(ops::Pad { pads, .. }) => pads.iter().all(|pad| *pad == [0, 0]),
         _ => false,
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::graph::ops::BatchNorm;
 use crate::graph::{Affine, Graph, Node, Op};
 use crate::tensor::Activation;
 
@@ -18,12 +19,12 @@ pub fn fold_batch_norm(graph: &Graph) -> Graph {
     let ranks = ranks(graph);
     let mut new = Rewrite::new(graph);
     for node in &graph.nodes {
-        if let Op::BatchNorm { eps } = node.op {
+        if let Op::BatchNorm(BatchNorm { eps }) = node.op {
             let x = node.inputs[0];
             let sum = &mut new.nodes[new.now[x.0].0];
             let takes = match sum.op {
                 Op::Conv2d(_) => true,
-                Op::Linear => ranks[x.0] == Some(2),
+                Op::Linear(_) => ranks[x.0] == Some(2),
                 _ => false,
             };
             if takes && uses[x.0] == 1 && !sum.fused.residual && sum.fused.activation == Activation::Identity

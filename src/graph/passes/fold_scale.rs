@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use crate::graph::{Affine, Binary, Graph, Node, Op};
+use crate::graph::ops::Binary;
+use crate::graph::{Affine, Graph, Node, Op};
+use crate::tensor::BinaryOp;
 
 use super::{Rewrite, Sum, ranks};
 
@@ -20,7 +22,7 @@ pub fn fold_scale(graph: &Graph) -> Graph {
             Some((node.inputs[b], sum, values))
         };
         let found = match node.op {
-            Op::Binary(Binary::Mul) => factor(0, 1).or_else(|| factor(1, 0)),
+            Op::Binary(Binary { op: BinaryOp::Mul, .. }) => factor(0, 1).or_else(|| factor(1, 0)),
             _ => None,
         };
         let Some((value, sum, values)) = found else {
@@ -38,7 +40,7 @@ pub fn fold_scale(graph: &Graph) -> Graph {
 /// The values of a constant that has one for each of a layer's channels and is broadcast along all
 /// other dimensions of its value, whose rank is given if it is known.
 fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) -> Option<Vec<f32>> {
-    let (Op::Constant, Some(param)) = (&constant.op, constant.param(0)) else { return None };
+    let (Op::Constant(_), Some(param)) = (&constant.op, constant.param(0)) else { return None };
     let layer = &graph.nodes[sum.layer.0];
     let is_conv = matches!(layer.op, Op::Conv2d(_));
     // How far from the last dimension the channels are; without a permutation a linear layer's rank

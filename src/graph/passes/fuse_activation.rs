@@ -1,3 +1,4 @@
+use crate::graph::ops::operation::Fusible;
 use crate::graph::{Graph, Op};
 use crate::tensor::Activation;
 
@@ -14,7 +15,7 @@ pub fn fuse_activation(graph: &Graph) -> Graph {
         if let Op::Activation(activation) = node.op {
             let x = node.inputs[0];
             let before = &mut new.nodes[new.now[x.0].0];
-            if before.op.takes_activation()
+            if before.op.rules().fusible() != Fusible::Nothing
                 && uses[x.0] == 1
                 && before.fused.activation == Activation::Identity
             {

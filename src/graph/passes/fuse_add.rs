@@ -1,4 +1,7 @@
-use crate::graph::{Binary, Graph, Node, NodeId, Op};
+use crate::graph::node::SumShape;
+use crate::graph::ops::{self, Binary};
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::tensor::BinaryOp;
 
 use super::{Rewrite, Sum, ranks};
 
@@ -18,7 +21,10 @@ pub fn fuse_add(graph: &Graph) -> Graph {
     let ranks = ranks(graph);
     // For each sum: the layer that takes it over, and the other operand.
     let choose = |node: &Node| -> Option<(Sum, NodeId)> {
-        let (Op::Binary(Binary::Add), [a, b]) = (&node.op, node.inputs.as_slice()) else { return None };
+        let (Op::Binary(Binary { op: BinaryOp::Add, .. }), [a, b]) = (&node.op, node.inputs.as_slice())
+        else {
+            return None;
+        };
         let (later, earlier) = if a > b { (*a, *b) } else { (*b, *a) };
         [(later, earlier), (earlier, later)].into_iter().find_map(|(value, other)| {
             let sum = Sum::behind(graph, &uses, value)?;
@@ -50,6 +56,11 @@ pub fn fuse_add(graph: &Graph) -> Graph {
         };
         let mut layer = graph.nodes[sum.layer.0].clone();
         layer.fused.residual = true;
+        layer.fused.sum_shape = match node.op {
+            Op::Binary(Binary { in_place: false, .. }) => SumShape::Broadcast,
+            _ if node.inputs[0] == other => SumShape::Residual,
+            _ => SumShape::Layer,
+        };
         layer.absorb(node);
         let (Some(permute), Some(dims)) = (sum.permute, sum.dims(graph)) else {
             layer.inputs.push(other);
@@ -59,7 +70,8 @@ pub fn fuse_add(graph: &Graph) -> Graph {
         let mut permute = graph.nodes[permute.0].clone();
         let inverse = (0..dims.len()).filter_map(|d| dims.iter().position(|&old| old == d)).collect();
         let name = format!("{} of {}", permute.name, node.name);
-        let residual = new.append(Node::new(name, Op::Permute { dims: inverse }, vec![other], Vec::new()));
+        let residual =
+            new.append(Node::new(name, Op::Permute(ops::Permute { dims: inverse }), vec![other], Vec::new()));
         layer.inputs = layer.inputs.iter().map(|&id| new.now(id)).chain([residual]).collect();
         permute.inputs = vec![new.append_raw(layer)];
         let value = new.append_raw(permute);

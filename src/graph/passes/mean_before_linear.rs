@@ -1,4 +1,5 @@
-use crate::graph::{Conv2d, ConvPadding, Graph, Node, NodeId, Op};
+use crate::graph::ops::{self, Conv2d, ConvPadding};
+use crate::graph::{Graph, Node, NodeId, Op};
 use crate::tensor::Activation;
 
 use super::{Rewrite, ranks};
@@ -26,8 +27,8 @@ fn move_once(graph: &Graph) -> Option<Graph> {
         let layer = *node.inputs.first()?;
         let mean = match &graph.nodes[layer.0].op {
             Op::Conv2d(conv) => Mean::behind_conv(conv, &graph.nodes[layer.0], &node.op)?,
-            Op::BatchNorm { .. } => Mean::behind_batch_norm(&node.op)?,
-            Op::Linear => Mean::behind_linear(ranks[layer.0]?, &node.op)?,
+            Op::BatchNorm(_) => Mean::behind_batch_norm(&node.op)?,
+            Op::Linear(_) => Mean::behind_linear(ranks[layer.0]?, &node.op)?,
             _ => return None,
         };
         let fused = &graph.nodes[layer.0].fused;
@@ -57,7 +58,7 @@ fn move_once(graph: &Graph) -> Option<Graph> {
         layer.inputs = vec![first];
         if mean.flatten {
             let conv = new.append_raw(layer);
-            let flatten = Op::Flatten { start: 1, end: 3 };
+            let flatten = Op::Flatten(ops::Flatten { start: 1, end: 3 });
             let value = new.append_raw(Node::new(&node.name, flatten, vec![conv], Vec::new()));
             new.now.push(value);
         } else {
@@ -85,14 +86,14 @@ impl Mean {
             && matches!(conv.padding, ConvPadding::Explicit([0, 0, 0, 0]) | ConvPadding::SameUpper);
         let pictures = |dims: &[usize]| !dims.is_empty() && dims.iter().all(|&d| d == 2 || d == 3);
         match op {
-            Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] } if pointwise => {
+            Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }) if pointwise => {
                 Some(Self { op: op.clone(), flatten: false })
             }
-            Op::Mean { dims, keepdim: true } if pointwise && pictures(dims) => {
+            Op::Mean(ops::Mean { dims, keepdim: true }) if pointwise && pictures(dims) => {
                 Some(Self { op: op.clone(), flatten: false })
             }
-            Op::Mean { dims, keepdim: false } if pointwise && **dims == [2, 3] => {
-                Some(Self { op: Op::Mean { dims: dims.clone(), keepdim: true }, flatten: true })
+            Op::Mean(ops::Mean { dims, keepdim: false }) if pointwise && **dims == [2, 3] => {
+                Some(Self { op: Op::Mean(ops::Mean { dims: dims.clone(), keepdim: true }), flatten: true })
             }
             _ => None,
         }
@@ -101,8 +102,8 @@ impl Mean {
     /// Channels must stay the second dimension.
     fn behind_batch_norm(op: &Op) -> Option<Self> {
         let passes = match op {
-            Op::AdaptiveAvgPool2d { output: [Some(1), Some(1)] } => true,
-            Op::Mean { dims, keepdim } => {
+            Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] }) => true,
+            Op::Mean(ops::Mean { dims, keepdim }) => {
                 !dims.is_empty() && !dims.contains(&1) && (*keepdim || !dims.contains(&0))
             }
             _ => false,
@@ -112,7 +113,7 @@ impl Mean {
 
     fn behind_linear(rank: usize, op: &Op) -> Option<Self> {
         match op {
-            Op::Mean { dims, .. } if !dims.is_empty() && dims.iter().all(|&d| d + 1 < rank) => {
+            Op::Mean(ops::Mean { dims, .. }) if !dims.is_empty() && dims.iter().all(|&d| d + 1 < rank) => {
                 Some(Self { op: op.clone(), flatten: false })
             }
             _ => None,

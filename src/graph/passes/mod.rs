@@ -21,6 +21,7 @@ pub use fuse_add::fuse_add;
 pub use mean_before_linear::mean_before_linear;
 pub use split_residual::split_broadcast_residuals;
 
+use super::ops::operation::Fusible;
 use super::{Graph, Node, NodeId, Op};
 use crate::tensor::Activation;
 
@@ -127,13 +128,13 @@ impl Sum {
     fn behind(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Self> {
         let is_free = |id: NodeId| {
             let node = &graph.nodes[id.0];
-            matches!(node.op, Op::Conv2d(_) | Op::Linear)
+            node.op.rules().fusible() == Fusible::Epilogue
                 && uses[id.0] == 1
                 && !node.fused.residual
                 && node.fused.activation == Activation::Identity
         };
         let node = &graph.nodes[id.0];
-        let permuted = matches!(node.op, Op::Permute { .. }) && uses[id.0] == 1;
+        let permuted = matches!(node.op, Op::Permute(_)) && uses[id.0] == 1;
         if is_free(id) {
             Some(Self { layer: id, permute: None })
         } else if permuted && is_free(node.inputs[0]) {
@@ -146,7 +147,7 @@ impl Sum {
     /// The order of the dimensions behind the layer, if it is another one.
     fn dims(self, graph: &Graph) -> Option<&[usize]> {
         match &graph.nodes[self.permute?.0].op {
-            Op::Permute { dims } => Some(dims),
+            Op::Permute(permute) => Some(&permute.dims),
             _ => None,
         }
     }
@@ -156,41 +157,8 @@ impl Sum {
 fn ranks(graph: &Graph) -> Vec<Option<usize>> {
     let mut ranks: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
-        let of = |index: usize| ranks[node.inputs[index].0];
-        let rank = match &node.op {
-            Op::Input => None,
-            Op::Conv2d(_)
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d { .. }
-            | Op::AdaptiveAvgPool2d { .. }
-            | Op::AdaptiveMaxPool2d { .. }
-            | Op::LocalResponseNorm { .. } => Some(4),
-            Op::Constant => node.param(0).map(|value| value.shape().rank()),
-            Op::Unflatten { sizes, .. } => of(0).map(|rank| rank - 1 + sizes.len()),
-            Op::Expand { sizes, .. } => Some(sizes.len()),
-            Op::ExpandAs => of(1),
-            Op::Reshape { dims } => Some(dims.len()),
-            Op::Permute { dims } => Some(dims.len()),
-            Op::Pad { pads, .. } => Some(pads.len()),
-            Op::Flatten { start, end } => of(0).map(|rank| (rank + start).saturating_sub(*end).max(1)),
-            Op::Mean { dims, keepdim: false } => of(0).map(|rank| rank.saturating_sub(dims.len())),
-            Op::Binary(_) | Op::MatMul => of(0).zip(of(1)).map(|(a, b)| a.max(b)),
-            Op::Mean { keepdim: true, .. }
-            | Op::Linear
-            | Op::BatchNorm { .. }
-            | Op::LayerNorm { .. }
-            | Op::Normalize { .. }
-            | Op::Attention { .. }
-            | Op::Roll { .. }
-            | Op::Activation(_)
-            | Op::PRelu
-            | Op::Softmax { .. }
-            | Op::BinaryScalar { .. }
-            | Op::Slice { .. }
-            | Op::Concat { .. }
-            | Op::Identity => of(0),
-        };
-        ranks.push(rank);
+        let inputs: Vec<_> = node.inputs.iter().map(|id| ranks[id.0]).collect();
+        ranks.push(node.op.rules().rank(&node.context(), &inputs));
     }
     ranks
 }

@@ -1,9 +1,10 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::graph::infer::{infer_shapes, node_shape};
-use crate::graph::{Binary, Fused, Graph, Node, Op};
-use crate::tensor::{Activation, Shape};
+use crate::graph::infer::infer_shapes;
+use crate::graph::ops::Binary;
+use crate::graph::{Fused, Graph, Node, Op};
+use crate::tensor::{Activation, BinaryOp, Shape};
 
 use super::Rewrite;
 
@@ -18,7 +19,7 @@ pub fn split_broadcast_residuals<'g>(graph: &'g Graph, inputs: &[Shape]) -> Resu
     let mut split = vec![false; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.fused.residual) {
         let read: Vec<_> = node.inputs.iter().map(|id| shapes[id.0]).collect();
-        let sum = node_shape(&without_residual(node), &read[..1])?;
+        let sum = without_residual(node).shape(&read[..1])?;
         split[index] = sum != read[1];
     }
     if !split.contains(&true) {
@@ -44,8 +45,12 @@ pub fn split_broadcast_residuals<'g>(graph: &'g Graph, inputs: &[Shape]) -> Resu
 
         let other = new.now(node.inputs[1]);
         let layer = new.append(layer);
-        let mut value =
-            new.append_raw(Node::new(sum_name, Op::Binary(Binary::Add), vec![layer, other], Vec::new()));
+        let mut value = new.append_raw(Node::new(
+            sum_name,
+            Op::Binary(Binary::new(BinaryOp::Add)),
+            vec![layer, other],
+            Vec::new(),
+        ));
         if let Some((name, activation)) = activation {
             value = new.append_raw(Node::new(name, Op::Activation(activation), vec![value], Vec::new()));
         }

@@ -1,0 +1,58 @@
+//! The list of operations.
+
+use super::operation::{Operand, Operation};
+use super::{
+    AdaptiveAvgPool2d, AdaptiveMaxPool2d, Attention, AvgPool2d, BatchNorm, Binary, BinaryScalar, Concat,
+    Constant, Conv2d, Expand, ExpandAs, Flatten, Identity, Input, LayerNorm, Linear, LocalResponseNorm,
+    MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reshape, Roll, Slice, Softmax, Unflatten,
+};
+use crate::tensor::{Activation, Order, Shape};
+
+/// Makes the enum of operations, and its way to each operation's file, from one list.
+macro_rules! operations {
+    ($($operation:ident),* $(,)?) => {
+        /// What a node computes: attributes only, no sizes. Torch's names and definitions.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "the operations' own pages say what they are")]
+        pub enum Op {
+            $($operation($operation),)*
+        }
+
+        impl Op {
+            /// All operations, by the names of the variants.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($operation)),*];
+
+            /// Torch's name where torch has it: `conv2d`, `max_pool2d`, `relu`.
+            pub fn name(&self) -> &'static str {
+                self.rules().name()
+            }
+
+            /// In which order the value's dimensions lie best.
+            pub fn order(&self, inputs: &[Operand], output: Shape) -> Order {
+                self.rules().order(inputs, output)
+            }
+
+            /// The operation's rules.
+            pub(in crate::graph) fn rules(&self) -> &dyn Operation {
+                match self {
+                    $(Self::$operation(operation) => operation,)*
+                }
+            }
+        }
+
+        $(impl From<$operation> for Op {
+            fn from(operation: $operation) -> Self {
+                Self::$operation(operation)
+            }
+        })*
+    };
+}
+
+operations! {
+    Input, Constant, Identity,
+    Conv2d, Linear, MatMul, Attention,
+    BatchNorm, LayerNorm, LocalResponseNorm, Normalize,
+    Activation, PRelu, Softmax, Binary, BinaryScalar,
+    MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Mean,
+    Reshape, Flatten, Unflatten, Permute, Expand, ExpandAs, Slice, Concat, Pad, Roll,
+}
