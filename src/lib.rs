@@ -1,7 +1,7 @@
-//! rvision runs image networks on a CPU: torchvision's models and PyTorch's weight files,
-//! through a graph, a plan and hand-written kernels, with no PyTorch anywhere.
+//! rvision runs image networks on a CPU: torchvision's models and PyTorch's weight files, executed
+//! through a graph, a plan and hand-written kernels, without PyTorch.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! Python   nn.Module tree ── trace ──▶ GraphBuilder          once per tree, rank and channels
@@ -12,24 +12,31 @@
 //! Kernel   isa.dispatch(body) ▶ one generic body over a SIMD token ▶ epilogue ▶ store
 //! ```
 //!
-//! # Who may know whom
+//! # Modules and their dependencies
+//!
+//! Each module may use the modules listed after it:
 //!
 //! ```text
-//! error ◀ boxes
-//! error ◀ tensor ◀ formats
-//!         tensor ◀ simd ◀ kernels
-//!         tensor ◀ graph                  (descriptors, no kernels)
-//!         panics ◀ threads
-//!         graph, kernels, threads ◀ plan
-//!         plan, graph, formats, tensor, boxes, panics ◀ python
+//! error     tensor (its Shape, for messages)
+//! panics
+//! boxes     error
+//! tensor    error
+//! formats   error, tensor
+//! simd      error
+//! threads   error, panics
+//! kernels   error, tensor, simd
+//! graph     error, tensor             (descriptors, no kernels)
+//! plan      error, tensor, simd, threads, kernels, graph
+//! python    every module but kernels
 //! ```
 //!
-//! A test (`tests/rooms.rs`) reads the `use` lines and holds the crate to this picture.
+//! A test (`tests/rooms.rs`) parses the `use` lines and checks the crate against this table.
 //!
 //! # Unsafe
 //!
-//! `unsafe` lives in [`simd`], [`kernels`], [`tensor`]'s buffers, [`threads`] and the executor's
-//! one call site. A SIMD token proves that its processor features are there.
+//! `unsafe` is confined to [`simd`], [`kernels`], [`threads`], the buffers of [`tensor`] and their
+//! memory, and one call site in the executor of [`plan`]. A SIMD token proves that the processor
+//! has the features it needs.
 
 pub mod boxes;
 pub mod error;
