@@ -1,4 +1,4 @@
-//! How many threads this process may really use.
+//! How many threads this process may use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ pub(super) const VARIABLE: &str = "RVISION_NUM_THREADS";
 
 const OPENMP: &str = "OMP_NUM_THREADS";
 
-/// More would be a mistake, and rayon's own limit is not far.
+/// The largest number of threads. More would be a mistake, and rayon's own limit is not far above.
 const MOST: usize = 1024;
 
-/// What the user has set; 0 is nothing. It outlives a fork on purpose.
+/// What the user has set; 0 if nothing. It survives a fork on purpose.
 static SET: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) fn set(threads: usize) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn set(threads: usize) -> Result<()> {
     Ok(())
 }
 
-/// The number that is set, else the environment's, else the default.
+/// The number that has been set, else the environment's, else the default.
 pub(super) fn wanted() -> Result<usize> {
     match SET.load(Ordering::Relaxed) {
         0 => Ok(ours()?.or_else(openmp).unwrap_or_else(default_count)),
@@ -35,9 +35,9 @@ pub(super) fn wanted() -> Result<usize> {
     }
 }
 
-/// `RVISION_NUM_THREADS`. A wrong value is an error: whoever sets it means rvision.
+/// `RVISION_NUM_THREADS`. A wrong value is an error, because the variable is for rvision only.
 fn ours() -> Result<Option<usize>> {
-    // What is no text is a wrong value too, not a missing one.
+    // A value that is not valid Unicode is a wrong value, not a missing one.
     let Some(value) = std::env::var_os(VARIABLE) else { return Ok(None) };
     let value = value.to_string_lossy().into_owned();
     match value.trim().parse() {
@@ -55,23 +55,23 @@ fn openmp() -> Option<usize> {
     first_level(&std::env::var(OPENMP).ok()?)
 }
 
-/// The number of a list as `OMP_NUM_THREADS` has it: one for each level of nesting, of which there is only the
-/// first here. What is no such list is nobody's wish, as in OpenMP itself.
+/// The first number of a list in the format of `OMP_NUM_THREADS`: one number for each level of
+/// nesting, of which there is only one here. Anything else is ignored, as in OpenMP itself.
 fn first_level(list: &str) -> Option<usize> {
     let mut numbers = list.split(',').map(|number| number.trim().parse::<usize>());
     let first = numbers.next()?.ok().filter(|&n| n > 0)?;
     numbers.all(|number| number.is_ok_and(|n| n > 0)).then_some(first.min(MOST))
 }
 
-/// Physical cores within the affinity mask, then the cgroup's quota rounded down, at least one.
-/// Two hardware threads of one core share its multipliers, so the second gains nothing here.
+/// The physical cores within the affinity mask, at most the cgroup's quota rounded down, at least
+/// one. Two hardware threads of one core share its multipliers, so the second one gains nothing.
 fn default_count() -> usize {
-    // Affinity and the quotas of cgroup v1 and v2 are the standard library's business.
+    // The standard library reads the affinity and the quotas of cgroup v1 and v2.
     let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     physical_cores().map_or(allowed, |cores| cores.min(allowed)).clamp(1, MOST)
 }
 
-/// Distinct cores among the processors that this thread may run on.
+/// The number of distinct cores among the processors that this thread may run on.
 #[cfg(target_os = "linux")]
 fn physical_cores() -> Option<usize> {
     // SAFETY: an all-zero cpu_set_t is the empty set.

@@ -1,9 +1,9 @@
-//! Use after `fork`: a child has one thread and a copy of every lock as it was.
+//! Use after `fork`: a child has one thread and a copy of every lock in its current state.
 //!
-//! The pool's threads are gone in the child, so it makes its own. Locks must not be copied while
-//! another thread holds them: everything that takes one (making a plan, taking a workspace) does
-//! so inside [`hold_fork`], and `fork` waits until nobody is inside. No Python code runs inside,
-//! so the wait ends.
+//! The pool's threads do not exist in the child, so it starts its own. Locks must not be copied
+//! while another thread holds them. Everything that takes a lock (making a plan, taking a
+//! workspace) therefore does so inside [`hold_fork`], and `fork` waits until no thread is inside.
+//! No Python code runs inside, so the wait ends.
 
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 static FORKING: AtomicBool = AtomicBool::new(false);
 
-/// Keeps `fork` waiting while it lives.
+/// Makes `fork` wait while it lives.
 pub struct ForkGuard(PhantomData<*const ()>);
 
 /// Enter a section in which the process must not fork. Sections may nest.
@@ -57,7 +57,7 @@ pub(super) fn install_handlers() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         #[cfg(unix)]
-        // SAFETY: the handlers touch atomics only, and live as long as the program.
+        // SAFETY: the handlers use atomics only, and live as long as the program.
         unsafe {
             libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         }

@@ -1,4 +1,4 @@
-//! One job: phases of chunks, run by whichever workers are free.
+//! One job: phases of chunks, run by the workers that are free.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +8,16 @@ use super::placement::{self, Placement};
 use crate::error::{Error, Result};
 use crate::panics;
 
-/// How long the caller works or waits between two looks for signals.
+/// How long the caller works or waits between two checks for signals.
 pub(super) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
-/// Turns of the waiting loop that only spin: some tens of microseconds, the usual time between two
-/// phases.
+/// Iterations of a spin loop: some tens of microseconds, the usual time between two phases.
 const SPINS: u32 = 2_000;
-/// How often a worker who waits for longer looks for one that is held up, and spins again: some hundred
-/// microseconds in all. Spinning on collapses as soon as another process wants a core.
+/// How often a worker that waits longer checks for a preempted worker and spins again: some
+/// hundred microseconds in all. Endless spinning collapses as soon as another process wants a
+/// core.
 const LOOKS: u32 = 8;
-/// Turns after that which give the processor to somebody else, before the worker sleeps. They are late
-/// and few because Linux takes a yield for the rest of a thread's share.
+/// How often the worker then yields before it sleeps. Yields are late and few because after a
+/// yield Linux may take away the rest of the thread's time slice.
 const YIELDS: u32 = 8;
 const SLEEP: Duration = Duration::from_micros(50);
 
@@ -25,24 +25,25 @@ const SLEEP: Duration = Duration::from_micros(50);
 pub trait Work: Sync {
     /// Compute one chunk of one phase on worker number `worker`.
     fn chunk(&self, phase: usize, chunk: usize, worker: usize);
-    /// All chunks of a phase are done: called once, in the order of the phases, by the worker that did
-    /// the last one, before the next phase opens. It must not panic.
+    /// All chunks of a phase are done. Called once per phase, in the order of the phases, by the
+    /// worker that finished the last chunk, before the next phase starts. It must not panic.
     fn ended(&self, _phase: usize) {}
-    /// What a phase is called in an error.
+    /// The name of a phase for error messages.
     fn name(&self, phase: usize) -> String;
 }
 
-/// How many of a worker's own chunks have been taken, on cache lines of its own.
+/// How many chunks of a worker's share have been taken. It has cache lines of its own.
 #[repr(align(128))]
 #[derive(Debug, Default)]
 struct Taken(AtomicUsize);
 
 /// A phase's counters.
 ///
-/// Every worker has a share of the chunks of its own, the same part of the whole in every phase, and
-/// takes from the others' only when that is done. Kernels number their chunks in the order of the
-/// output's rows (or channels), so a worker mostly finds what it wrote in the last phase in its own
-/// cache. On two cores that share a cache this measured the same as one common counter.
+/// Every worker has its own share of the chunks, the same part of the whole in every phase, and
+/// takes chunks from other shares only when its own is used up. Kernels number their chunks in the
+/// order of the output's rows (or channels), so a worker mostly finds what it wrote in the last
+/// phase in its own cache. On two cores that share a cache, this measured the same as one common
+/// counter.
 #[derive(Debug)]
 pub struct Phase {
     chunks: usize,
@@ -51,18 +52,19 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// A phase of so many chunks for so many workers.
+    /// A phase of `chunks` chunks for `workers` workers.
     pub fn new(chunks: usize, workers: usize) -> Self {
         Self { chunks, taken: (0..workers).map(|_| Taken::default()).collect(), done: Taken::default() }
     }
 
-    /// The next chunk for a worker: of its own share, else of the next worker's that has any left.
+    /// The next chunk for a worker: from its own share, else from the share of the next worker
+    /// that has any left.
     fn claim(&self, worker: usize) -> Option<usize> {
         let workers = self.taken.len();
         (0..workers).map(|k| (worker + k) % workers).find_map(|owner| {
             let (first, end) = (owner * self.chunks / workers, (owner + 1) * self.chunks / workers);
             let taken = &self.taken[owner].0;
-            // Looking first keeps the line shared once the share is used up.
+            // Reading first keeps the cache line in the shared state once the share is used up.
             if taken.load(Ordering::Relaxed) >= end - first {
                 return None;
             }
@@ -72,18 +74,18 @@ impl Phase {
     }
 }
 
-/// What others see of a worker, on a cache line of its own.
+/// What other workers see of a worker. It has a cache line of its own.
 #[repr(align(128))]
 #[derive(Debug, Default)]
 struct Seat {
-    /// The processor it began its chunk on, plus one; 0 between chunks.
+    /// The processor on which it began its chunk, plus one; 0 between chunks.
     at_work: AtomicUsize,
-    /// The processor time at which somebody last made room for it, in nanoseconds.
+    /// Its CPU time in nanoseconds when another worker last made room for it.
     helped: AtomicU64,
 }
 
 /// What the workers share. The pointers are valid while the caller is in [`run`]; a worker that
-/// comes later finds `closed` and touches neither.
+/// arrives later sees `closed` and uses neither.
 struct Job {
     work: *const dyn Work,
     phases: *const [Phase],
@@ -96,12 +98,12 @@ struct Job {
     panic: Mutex<Option<(usize, String)>>,
 }
 
-/// What a worker asks between two chunks and while it waits: whether to give the job up.
+/// What a worker checks between two chunks and while it waits: whether to abort the job.
 trait Watch {
     fn interrupted(&mut self) -> bool;
 }
 
-/// Every worker but the caller: signals are no business of theirs.
+/// For workers other than the caller: they do not check for signals.
 struct Blind;
 
 impl Watch for Blind {
@@ -110,7 +112,7 @@ impl Watch for Blind {
     }
 }
 
-/// The caller, who looks for signals now and then.
+/// For the caller, which checks for signals from time to time.
 struct Caller<'a> {
     ask: &'a mut dyn FnMut() -> bool,
     last: Instant,
@@ -147,7 +149,7 @@ impl Job {
                 self.take_part(work, phases, worker, &mut Blind)
             };
             self.inside.fetch_sub(1, Ordering::SeqCst);
-            // Outside, so that the caller need not wait for one who waits.
+            // Outside, so that the caller does not wait for a waiting worker.
             let Some(at) = idle else { break };
             self.rest(at, worker, &mut Blind);
         }
@@ -155,8 +157,8 @@ impl Job {
         self.placement.seen(worker);
     }
 
-    /// Work until the job is done, or until a phase (which is returned) has nothing left to begin and
-    /// takes its time to end.
+    /// Work until the job is done, or until a phase has no chunks left to start and does not end
+    /// soon. Returns that phase.
     fn take_part(
         &self,
         work: &dyn Work,
@@ -184,8 +186,8 @@ impl Job {
                     break;
                 }
                 seat.store(0, Ordering::Relaxed);
-                // The last chunk's worker opens the next phase; AcqRel carries every chunk's
-                // writes to it, and the release of `current` carries them on.
+                // The worker of the last chunk starts the next phase. AcqRel makes every chunk's
+                // writes visible to it, and the release of `current` to the others.
                 if phase.done.0.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
                     work.ended(at);
                     self.current.store(at + 1, Ordering::Release);
@@ -199,14 +201,14 @@ impl Job {
         None
     }
 
-    /// Whether there is something else to do than to wait for the end of phase `at`.
+    /// Whether there is no reason to wait for the end of phase `at` any longer.
     fn beyond(&self, at: usize) -> bool {
         self.current.load(Ordering::Acquire) > at
             || self.stop.load(Ordering::Relaxed)
             || self.closed.load(Ordering::Relaxed)
     }
 
-    /// Wait for the end of phase `at`: help whoever is held up, and spin, then yield, then sleep.
+    /// Wait for the end of phase `at`: help a preempted worker, and spin, then yield, then sleep.
     fn rest(&self, at: usize, worker: usize, watch: &mut impl Watch) {
         let mut turns = 0;
         while !self.beyond(at) {
@@ -228,8 +230,8 @@ impl Job {
         }
     }
 
-    /// A worker that is at a chunk and on no processor, because another process is: its number and
-    /// the processor it was on. Every worker is named once until it has run again.
+    /// A worker that has been preempted in the middle of a chunk: its number and its last
+    /// processor. Each worker is returned only once until it has run again.
     fn held_up(&self, worker: usize) -> Option<(usize, usize)> {
         self.seats.iter().enumerate().filter(|&(other, _)| other != worker).find_map(|(other, seat)| {
             let processor = seat.at_work.load(Ordering::Relaxed).checked_sub(1)?;
@@ -238,8 +240,8 @@ impl Job {
         })
     }
 
-    /// The job is done, and this worker is about to sleep: if the caller, who has waited, waits for a
-    /// processor, it gets this one.
+    /// Called when the job is done and this worker is about to sleep: if the caller is waiting for
+    /// a processor, it gets this one.
     fn let_the_caller_end(&self) {
         if !spin_until(|| self.closed.load(Ordering::Relaxed)) && self.placement.stands_at(0).is_some() {
             self.placement.make_room(0);
@@ -247,8 +249,8 @@ impl Job {
     }
 }
 
-/// Spin until something is so, or for about the time between two phases of a balanced layer: whether
-/// it came to be so.
+/// Spin until `so` returns true, or for about the time between two phases of a balanced layer.
+/// Returns whether it became true.
 fn spin_until(mut so: impl FnMut() -> bool) -> bool {
     for _ in 0..SPINS {
         if so() {
@@ -259,7 +261,7 @@ fn spin_until(mut so: impl FnMut() -> bool) -> bool {
     so()
 }
 
-/// Sets `closed` and waits for the workers inside, on every way out of [`run`].
+/// Sets `closed` and waits for the workers inside, however [`run`] is left.
 struct Close<'a>(&'a Job);
 
 impl Drop for Close<'_> {
@@ -271,11 +273,11 @@ impl Drop for Close<'_> {
     }
 }
 
-/// Run a job: the calling thread is worker 0, the threads of `others` are those behind it.
+/// Run a job: the calling thread is worker 0, the threads of `others` are the workers after it.
 ///
-/// The caller works too because it is awake: a job on workers that all have to be woken begins
-/// later, and the system may wake two of them on one core, where a short job ends before they are
-/// moved apart.
+/// The caller works too because it is already awake. If all workers had to be woken, a job would
+/// begin later, and the system may wake two of them on one core, where a short job ends before
+/// they are moved apart.
 pub(super) fn run(
     others: Option<&rayon::ThreadPool>,
     placement: &Arc<Placement>,
@@ -291,8 +293,8 @@ pub(super) fn run(
     }
     let workers = 1 + others.map_or(0, rayon::ThreadPool::current_num_threads);
     #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen a lifetime")]
-    // SAFETY: only the lifetime is erased: `Close` keeps this call from returning while a worker
-    // uses the pointer, and a worker that comes after it does not use it.
+    // SAFETY: only the lifetime is erased. `Close` keeps this call from returning while a worker
+    // uses the pointer, and a worker that arrives later does not use it.
     let erased: *const (dyn Work + 'static) = unsafe { std::mem::transmute(std::ptr::from_ref(work)) };
     let job = Arc::new(Job {
         work: erased,

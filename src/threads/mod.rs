@@ -1,12 +1,12 @@
 //! The worker pool: how many threads, and how one job runs on them.
 //!
 //! A run is **one** job for all its layers: entering a thread pool costs about ten microseconds,
-//! passing from one phase to the next inside a job less than one. Every worker takes the chunks of its
-//! own share of the current phase, then those that others have not come to; the phase ends when its
-//! *chunks* are done, not when every worker has arrived, so a worker that another process holds up
-//! delays nobody, and joins whatever phase is current when it comes; one that is held up in the middle of
-//! a chunk changes places with one that waits for it. The calling thread is one of the
-//! workers, and looks for signals now and then. Callers take turns.
+//! going from one phase to the next inside a job less than one. Every worker takes the chunks of
+//! its own share of the current phase, then chunks that other workers have not started. The phase
+//! ends when its *chunks* are done, not when every worker has arrived, so a preempted worker does
+//! not stall the others. It joins the current phase when it runs again. If a worker is preempted
+//! in the middle of a chunk, a waiting worker changes places with it. The calling thread is one
+//! of the workers, and checks for signals from time to time. Callers take turns.
 
 mod count;
 mod fork;
@@ -25,9 +25,9 @@ pub use job::{Phase, Work};
 use placement::Placement;
 use turns::Turns;
 
-/// The workers of this process: its own threads, and whoever calls.
+/// The workers of this process: the pool's own threads, and the calling thread.
 pub struct Pool {
-    /// None for a pool of one thread, which is the caller.
+    /// None for a pool of one thread, which is the caller's.
     others: Option<rayon::ThreadPool>,
     threads: usize,
     turns: Turns,
@@ -47,7 +47,7 @@ impl Pool {
                     placement.join(index + 1);
                 }
             });
-        // Zero would mean as many as there are cores.
+        // To rayon, zero means one thread per core.
         let others = if threads > 1 { Some(others.build()) } else { None };
         let others = others.transpose().map_err(|error| crate::Error::Attribute {
             node: "threads".into(),
@@ -58,14 +58,14 @@ impl Pool {
         Ok(Self { others, threads, turns: Turns::default(), placement })
     }
 
-    /// How many workers.
+    /// The number of workers.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Run `work` to its end on the workers, of which this thread is the first, when the jobs of
-    /// earlier callers are done. `interrupted` is asked about every 50 ms on this thread; when it
-    /// says yes, the workers stop after the chunks they are at.
+    /// Run `work` to its end on the workers, of which this thread is the first, after the jobs of
+    /// earlier callers. `interrupted` is called about every 50 ms on this thread; if it returns
+    /// true, the workers stop after their current chunks.
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`], or [`crate::Error::WorkerPanic`] if a chunk panicked; the
@@ -86,15 +86,15 @@ impl Pool {
 type Slot = Mutex<Option<Arc<Pool>>>;
 
 /// The one mutable global. It is a pointer so that a child process can abandon its parent's slot,
-/// whose lock some thread that no longer exists may hold. The slots are never freed: there is one
-/// per fork.
+/// whose lock may be held by a thread that does not exist in the child. Slots are never freed:
+/// there is one per fork.
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
 fn slot() -> &'static Slot {
     fork::install_handlers();
     let current = SLOT.load(Ordering::Acquire);
     if !current.is_null() {
-        // SAFETY: slots are leaked boxes, valid for ever.
+        // SAFETY: slots are leaked boxes and stay valid.
         return unsafe { &*current };
     }
     let fresh = Box::into_raw(Box::new(Slot::default()));
@@ -102,9 +102,9 @@ fn slot() -> &'static Slot {
         // SAFETY: the box was just leaked into the static.
         Ok(_) => unsafe { &*fresh },
         Err(other) => {
-            // SAFETY: nobody else has seen `fresh`.
+            // SAFETY: `fresh` was not published.
             drop(unsafe { Box::from_raw(fresh) });
-            // SAFETY: slots are leaked boxes, valid for ever.
+            // SAFETY: slots are leaked boxes and stay valid.
             unsafe { &*other }
         }
     }
@@ -115,11 +115,11 @@ fn abandon_pool() {
     SLOT.store(std::ptr::null_mut(), Ordering::Release);
 }
 
-/// The pool, started at the first call. Its size is that of [`set_num_threads`], else of
-/// `RVISION_NUM_THREADS`, else of `OMP_NUM_THREADS`, else what the process may use.
+/// The pool, started at the first call. Its size is set by [`set_num_threads`], else by
+/// `RVISION_NUM_THREADS`, else by `OMP_NUM_THREADS`, else by what the process may use.
 ///
 /// # Errors
-/// If the environment variable is no number, or the threads cannot be started.
+/// If the environment variable is not a number, or the threads cannot be started.
 pub fn pool() -> Result<Arc<Pool>> {
     let mut slot = slot().lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = &*slot {
@@ -130,32 +130,34 @@ pub fn pool() -> Result<Arc<Pool>> {
     Ok(pool)
 }
 
-/// Set the number of threads of all later runs; runs under way keep theirs.
+/// Set the number of threads of all later runs; current runs keep theirs.
 ///
 /// # Errors
-/// If `threads` is 0 or more than there can be.
+/// If `threads` is 0 or above the limit.
 pub fn set_num_threads(threads: usize) -> Result<()> {
     let mut slot = slot().lock().unwrap_or_else(PoisonError::into_inner);
-    // With the lock in hand, so that no pool of the old size is started in between.
+    // While the lock is held, so that no pool of the old size is started in between.
     count::set(threads)?;
     let old = slot.take_if(|pool| pool.threads() != threads);
     drop(slot);
-    // A pool that nobody uses ends here, and not under the lock.
+    // If nobody uses the old pool, it ends here, after the lock has been released.
     drop(old);
     Ok(())
 }
 
-/// The number of threads that runs use: the pool's, or that of the pool which the first run will start.
+/// The number of threads that runs use: the pool's, or that of the pool that the first run will
+/// start.
 ///
 /// # Errors
-/// If `RVISION_NUM_THREADS` is no number.
+/// If `RVISION_NUM_THREADS` is not a number.
 pub fn num_threads() -> Result<usize> {
     let slot = slot().lock().unwrap_or_else(PoisonError::into_inner);
     slot.as_ref().map_or_else(count::wanted, |pool| Ok(pool.threads()))
 }
 
-/// While it lives, denormal numbers count as zero on this thread: they slow arithmetic down a
-/// hundredfold, and carry nothing a network's output shows. The caller's mode comes back after its run.
+/// While it lives, denormal numbers are treated as zero on this thread. They slow arithmetic down
+/// a hundredfold and do not affect a network's output. The caller's mode is restored after its
+/// run.
 struct FlushDenormals {
     #[cfg(target_arch = "x86_64")]
     before: u32,
@@ -174,8 +176,8 @@ impl FlushDenormals {
     }
 
     fn set(mode: u32) {
-        // SAFETY: loads MXCSR with a mode that was stored, or with two mode bits added that are
-        // defined on every x86-64.
+        // SAFETY: loads MXCSR with a mode that was stored before, or with two additional mode
+        // bits that are defined on every x86-64.
         unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mode, options(nostack)) };
     }
 }

@@ -106,7 +106,7 @@ fn an_interrupt_stops_soon() {
     let start = Instant::now();
     let error = pool.run(&work, &work.phases(2), &mut || true).unwrap_err();
     assert!(matches!(error, Error::Interrupted));
-    // All of it would take five seconds.
+    // The whole job would take five seconds.
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
@@ -157,7 +157,8 @@ fn a_caller_who_was_moved_keeps_its_processors() {
     }
     let before = processors();
     let pool = Pool::new(3).unwrap();
-    // Who sleeps in a chunk stands, and the others have nothing to do: they change places all the time.
+    // A worker that sleeps in a chunk is not running, and the others have nothing to do, so they
+    // change places with it all the time.
     let mut work = Ordered::new(&[1, 2, 1, 3, 1].repeat(20));
     work.pause = Duration::from_millis(1);
     pool.run(&work, &work.phases(3), &mut || false).unwrap();

@@ -1,4 +1,4 @@
-//! Callers take turns: one job has all workers at a time.
+//! Callers take turns: one job at a time has all workers.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The callers in the order they came; the first one's job runs.
+/// The callers in the order in which they arrived; the job of the first one runs.
 ///
-/// Jobs side by side would only take the cores and the caches from each other.
+/// Concurrent jobs would only compete for the cores and the caches.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     queue: Mutex<VecDeque<ThreadId>>,
     next: Condvar,
 }
 
-/// A caller's place in the queue; leaving it lets the next one in.
+/// A caller's place in the queue. Dropping it lets the next caller run.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    /// A handler of signals may run a network while its thread's own job waits for it to return:
-    /// that call has its thread's turn already.
+    /// A signal handler may run a network while the job of its own thread waits for it to return.
+    /// That call already has its thread's turn.
     nested: bool,
 }
 
 impl Turns {
-    /// Wait for this thread's turn. `interrupted` is asked every `interval`.
+    /// Wait for this thread's turn. `interrupted` is called every `interval`.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
@@ -42,7 +42,7 @@ impl Turns {
                 self.next.wait_timeout(queue, interval).unwrap_or_else(PoisonError::into_inner);
             queue = guard;
             if timeout.timed_out() && queue.front() != Some(&me) {
-                // Not under the lock: a handler of signals may come here again.
+                // Without the lock: a signal handler may call this function again.
                 drop(queue);
                 if interrupted() {
                     return Err(Error::Interrupted);

@@ -1,4 +1,4 @@
-//! Other systems: nothing is known of who is where, and nobody is moved.
+//! Other systems: the processors of threads are not known, and no thread is moved.
 
 pub(super) fn here() -> Option<usize> {
     None

@@ -1,4 +1,4 @@
-//! Linux: affinity masks and the threads' own clocks.
+//! Linux: affinity masks and per-thread CPU clocks.
 
 use std::mem::zeroed;
 use std::sync::mpsc::{Sender, channel};
@@ -20,16 +20,16 @@ pub(super) fn allowed(thread: libc::pid_t) -> Option<libc::cpu_set_t> {
     (unsafe { libc::sched_getaffinity(thread, SIZE, &raw mut set) } == 0).then_some(set)
 }
 
-/// Whether the thread may use these processors only, from now on. One that is not running is moved
-/// by this, the calling one too.
+/// Restrict a thread to these processors, and return whether this succeeded. A thread that is not
+/// running is moved by this, and so is the calling one.
 pub(super) fn allow(thread: libc::pid_t, set: &libc::cpu_set_t) -> bool {
     // SAFETY: the set outlives the call.
     unsafe { libc::sched_setaffinity(thread, SIZE, set) == 0 }
 }
 
 pub(super) fn only(processor: usize) -> libc::cpu_set_t {
-    // SAFETY: an all-zero cpu_set_t is the empty set, and all processors that are asked for are
-    // below CPU_SETSIZE, see `here`.
+    // SAFETY: an all-zero cpu_set_t is the empty set, and all processors passed in are below
+    // CPU_SETSIZE, see `here`.
     unsafe {
         let mut set = zeroed();
         libc::CPU_SET(processor, &mut set);
@@ -40,23 +40,24 @@ pub(super) fn only(processor: usize) -> libc::cpu_set_t {
 /// These processors without this one.
 fn without(set: &libc::cpu_set_t, processor: usize) -> libc::cpu_set_t {
     let mut others = *set;
-    // SAFETY: `processor` is below CPU_SETSIZE, see `here`; the set is one.
+    // SAFETY: `processor` is below CPU_SETSIZE, see `here`; the set is initialised.
     unsafe { libc::CPU_CLR(processor, &mut others) };
     others
 }
 
 fn has(set: &libc::cpu_set_t, processor: usize) -> bool {
-    // SAFETY: the set is one.
+    // SAFETY: the set is initialised.
     processor < libc::CPU_SETSIZE as usize && unsafe { libc::CPU_ISSET(processor, set) }
 }
 
 fn same(a: &libc::cpu_set_t, b: &libc::cpu_set_t) -> bool {
-    // SAFETY: both sets are.
+    // SAFETY: both sets are initialised.
     unsafe { libc::CPU_EQUAL(a, b) }
 }
 
-/// A thread that sleeps as long as this lives, and whose mask is nobody's but the user's: what all threads of
-/// the process have been given since (`taskset -ap`, a cgroup's cpuset) shows there, whatever became of the others'.
+/// A thread that sleeps as long as this lives, and whose mask is never changed here. If the user
+/// gives all threads of the process a new mask (`taskset -ap`, a cgroup's cpuset), the keeper has
+/// it, whatever happened to the masks of the others.
 #[derive(Debug)]
 struct Keeper {
     thread: libc::pid_t,
@@ -65,7 +66,7 @@ struct Keeper {
 
 impl Keeper {
     fn new() -> Option<Self> {
-        /// It has nothing to do.
+        /// The thread does nothing, so a small stack is enough.
         const STACK: usize = 64 << 10;
         let (alive, over) = channel::<()>();
         let (tell, told) = channel();
@@ -81,27 +82,27 @@ impl Keeper {
     }
 }
 
-/// A mask that was changed for a moment.
+/// A mask that has been changed temporarily.
 #[derive(Clone, Copy)]
 struct Moved {
     thread: libc::pid_t,
     set: libc::cpu_set_t,
-    /// What it was before, and the keeper's at that time.
+    /// The mask before, and the keeper's mask at that time.
     found: libc::cpu_set_t,
     kept: libc::cpu_set_t,
 }
 
 struct Worker {
     thread: libc::pid_t,
-    /// Of its processor time.
+    /// The clock of its CPU time.
     clock: libc::clockid_t,
-    /// The caller is, during its job.
+    /// False for the caller when it runs no job.
     present: bool,
-    /// Where it was last seen.
+    /// The processor on which it was last seen.
     last: Option<usize>,
-    /// What is to be undone when it has arrived.
+    /// The change to undo when it has arrived.
     moved: Option<Moved>,
-    /// What its mask was when it was last read or changed back, and the keeper's at that time.
+    /// Its mask when it was last read or restored, and the keeper's mask at that time.
     settled: Option<(libc::cpu_set_t, libc::cpu_set_t)>,
 }
 
@@ -114,12 +115,14 @@ impl Worker {
     }
 }
 
-/// Masks are the user's, who may set them at any time, also while one is narrowed here for a moment. The kernel
-/// cannot set a mask only if it is what it was. So each change is undone as soon as it has served, only if it
-/// still stands, and to what the keeper has if that was changed meanwhile; and then the keeper is looked at once
-/// more. A change of all threads, in the order in which they were made as `taskset -ap` does it, reaches the
-/// keeper before any worker, and therefore stays. The caller is older than the keeper: where the user's change
-/// of it was undone in the microseconds between two of these calls, its next run finds that and makes it good.
+/// Masks belong to the user, who may set them at any time, also while one is narrowed here
+/// temporarily. The kernel has no compare-and-set for masks. Therefore each change is undone as
+/// soon as it has had its effect, and only if the mask is still the narrowed one. If the keeper's
+/// mask has changed in the meantime, the thread gets the keeper's mask. The keeper is then checked
+/// once more. `taskset -ap` changes all threads in the order of their creation, so its change
+/// reaches the keeper before any worker, and is therefore kept. The caller is older than the
+/// keeper. If the user's change of the caller's mask was undone in the microseconds between two of
+/// these calls, its next run detects this and applies the change.
 #[derive(Default)]
 pub(super) struct State {
     workers: Vec<Option<Worker>>,
@@ -136,8 +139,8 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// To be made before the workers, so that it is before them in the process's list of threads. Without a
-    /// keeper nobody is moved.
+    /// Must be created before the workers, so that the keeper is before them in the process's list
+    /// of threads. Without a keeper no thread is moved.
     pub(super) fn with_keeper() -> Self {
         Self { keeper: Keeper::new(), ..Self::default() }
     }
@@ -181,7 +184,7 @@ impl State {
         });
     }
 
-    /// The job is over: nobody is the caller any more, and no mask is other than it was found.
+    /// The job is over: no thread is the caller any more, and all masks are restored.
     pub(super) fn leave(&mut self) {
         (0..self.workers.len()).for_each(|worker| self.restore(worker));
         if let Some(caller) = &mut self.workers[CALLER] {
@@ -189,7 +192,7 @@ impl State {
         }
     }
 
-    /// A worker has begun with a job, or ended it.
+    /// A worker has started or ended a job.
     pub(super) fn seen(&mut self, worker: usize) {
         self.restore(worker);
         if let Some(worker) = self.workers.get_mut(worker).and_then(Option::as_mut) {
@@ -197,7 +200,8 @@ impl State {
         }
     }
 
-    /// Keep the workers that were last on the calling thread's processor off it until they have woken.
+    /// Keep the workers that last ran on the calling thread's processor off it until they have
+    /// woken up.
     pub(super) fn make_way(&mut self) {
         let (Some(kept), Some(here)) = (self.kept(), here()) else { return };
         if self.last_kept.replace(kept).is_none_or(|last| !same(&last, &kept)) {
@@ -205,16 +209,16 @@ impl State {
         }
         for number in 1..self.workers.len() {
             let Some(worker) = self.worker(number) else { continue };
-            // Linux wakes a thread where it was last, if it can. So in run after run nobody has to be moved, and
-            // a mask costs two microseconds.
+            // Linux wakes a thread on its last processor if it can. So in most runs no thread has
+            // to be moved, and setting a mask costs two microseconds.
             if worker.last.is_some_and(|last| last != here) {
                 continue;
             }
             let thread = worker.thread;
             let Some(found) = self.found(number, &kept) else { continue };
             let set = without(&found, here);
-            // A worker with nowhere else to go stays. So does one that has ended, or whose
-            // processors were taken away meanwhile: then this fails, and nothing depends on it.
+            // A worker that has no other processor stays. If it has ended, or its processors were
+            // taken away in the meantime, `allow` fails, and nothing depends on that.
             if has(&found, here) && allow(thread, &set) {
                 self.set_moved(number, &Moved { thread, set, found, kept });
             }
@@ -227,15 +231,15 @@ impl State {
         }
     }
 
-    /// A worker's mask, where the keeper has `kept`.
+    /// A worker's mask, when the keeper's mask is `kept`.
     ///
-    /// If it is what it was before all threads were given other processors, then that change of it was undone
-    /// here, or is about to come: it is made.
+    /// If the worker still has its mask from before all threads were given other processors, then
+    /// that change was undone here or is about to be made: it is made now.
     fn found(&mut self, worker: usize, kept: &libc::cpu_set_t) -> Option<libc::cpu_set_t> {
         self.restore(worker);
         let worker = self.workers.get_mut(worker)?.as_mut().filter(|worker| worker.present)?;
         let mut now = allowed(worker.thread)?;
-        // One that the user has given processors of its own keeps them.
+        // A worker that the user has given a mask of its own keeps it.
         let late = worker
             .settled
             .is_some_and(|(set, then)| same(&now, &set) && same(&set, &then) && !same(&then, kept));
@@ -246,7 +250,7 @@ impl State {
         Some(now)
     }
 
-    /// Undo what was done to a worker's mask.
+    /// Undo the change to a worker's mask.
     fn restore(&mut self, worker: usize) {
         let moved = self.workers.get_mut(worker).and_then(Option::as_mut).and_then(|w| w.moved.take());
         if let Some(moved) = moved {
@@ -272,7 +276,8 @@ impl State {
 
     pub(super) fn stands_at(&self, worker: usize) -> Option<u64> {
         let worker = self.worker(worker)?;
-        // Between the two calls a running thread's clock goes on by some hundred nanoseconds.
+        // Between the two calls, the clock of a running thread advances by some hundred
+        // nanoseconds.
         worker.time().filter(|time| worker.time() == Some(*time))
     }
 
@@ -282,7 +287,7 @@ impl State {
             .is_some_and(|allowed| has(&allowed, processor))
     }
 
-    /// How a worker's mask is to change, to bring it to a processor that it may use.
+    /// The change of a worker's mask that moves it to a processor that it may use.
     fn towards(&mut self, worker: usize, processor: usize) -> Option<Moved> {
         let kept = self.kept()?;
         let thread = self.worker(worker)?.thread;
@@ -290,7 +295,7 @@ impl State {
         Some(Moved { thread, set: only(processor), found, kept })
     }
 
-    /// Put a worker on a processor.
+    /// Move a worker to a processor.
     pub(super) fn put(&mut self, worker: usize, processor: usize) -> bool {
         let Some(moved) = self.towards(worker, processor) else { return false };
         let done = allow(moved.thread, &moved.set);
@@ -298,7 +303,7 @@ impl State {
         done
     }
 
-    /// How the calling thread, who is this worker, goes to a processor.
+    /// The move of the calling thread, which is this worker, to a processor.
     pub(super) fn going(&mut self, worker: usize, processor: usize) -> Going {
         let moved = self.towards(worker, processor);
         if let Some(moved) = &moved {
@@ -307,9 +312,9 @@ impl State {
         Going { moved }
     }
 
-    /// The calling thread, who is this worker, is there.
+    /// The calling thread, which is this worker, has arrived.
     pub(super) fn gone(&mut self, worker: usize, going: &Going) {
-        // Whoever came first has undone it; but not if it was not done yet.
+        // Another thread may have undone the change before it was made; then it is undone here.
         self.restore(worker);
         if let Some(moved) = &going.moved {
             self.undo(worker, moved);

@@ -1,15 +1,17 @@
-//! Workers and the caller on different processors.
+//! Keeps the workers and the caller on different processors.
 //!
-//! A worker that the caller wakes may be put on the caller's own processor although another one is
-//! idle: Linux looks for idle ones only while its estimate of the load says that it pays, and
-//! with two or a few processors that rounds down to never. The worker then waits until the next
-//! balancing, four to eight milliseconds later, when a small network has long been computed by one
-//! thread. So workers that were last on the processor that the caller is on are kept off it until they have woken.
+//! Linux may place a worker that the caller wakes on the caller's own processor although another
+//! one is idle: it searches for idle processors only while its load estimate says that this pays
+//! off, and with two or a few processors the estimate rounds down to never. The worker then waits
+//! until the next load balancing, four to eight milliseconds later, when one thread has long
+//! finished a small network. Therefore workers that last ran on the caller's processor are kept
+//! off it until they have woken up.
 //!
-//! A worker that another process takes the processor from, in the middle of a chunk, holds up all
-//! others, who soon have nothing left to do: for four milliseconds with the usual clock of Linux, when
-//! a layer takes half of one. So one of those who wait changes places with it: it goes on at once,
-//! and what stands in the other process's queue is a worker that nobody waits for.
+//! A worker that is preempted in the middle of a chunk stalls all others, because they soon have
+//! nothing left to do. With the usual tick of Linux this lasts four milliseconds, whereas a layer
+//! takes half of one. Therefore a waiting worker changes places with it. The preempted worker
+//! continues at once, and the worker that is now in the other process's queue is one that nobody
+//! waits for.
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
@@ -17,12 +19,14 @@ mod system;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Which processors the caller (worker 0) and the other workers may use and are on.
+/// The processors that the caller (worker 0) and the other workers may use, and those that they
+/// run on.
 #[derive(Debug)]
 pub(super) struct Placement(Mutex<system::State>);
 
 impl Placement {
-    /// For a caller and others, or for a caller alone. To be made before the others' threads.
+    /// For a caller with other workers, or for a caller alone. Must be created before the threads
+    /// of the others.
     pub(super) fn new(others: bool) -> Self {
         Self(Mutex::new(if others { system::State::with_keeper() } else { system::State::default() }))
     }
@@ -36,13 +40,13 @@ impl Placement {
         self.lock().join(worker);
     }
 
-    /// The calling thread, which is this worker, has begun with a job, or ends it.
+    /// The calling thread, which is this worker, has started a job or is about to end it.
     pub(super) fn seen(&self, worker: usize) {
         self.lock().seen(worker);
     }
 
-    /// The calling thread is the caller of the next job until it drops what this returns: keep the workers
-    /// off the processor it is on until they have begun.
+    /// The calling thread is the caller of the next job until it drops the return value. Keeps the
+    /// workers off its processor until they have started.
     pub(super) fn make_way(&self) -> Presence<'_> {
         let mut state = self.lock();
         state.join(CALLER);
@@ -50,18 +54,18 @@ impl Placement {
         Presence(self)
     }
 
-    /// The processor time of a worker in nanoseconds, if it is not running just now.
+    /// The CPU time of a worker in nanoseconds, if it is not running at the moment.
     pub(super) fn stands_at(&self, worker: usize) -> Option<u64> {
         self.lock().stands_at(worker)
     }
 
-    /// Put a worker that stands on the calling thread's processor.
+    /// Move a worker that is not running to the calling thread's processor.
     pub(super) fn make_room(&self, worker: usize) -> bool {
         here().is_some_and(|here| self.lock().put(worker, here))
     }
 
-    /// Put `worker`, which stands, on the processor of the calling thread, who is worker `me` and goes
-    /// to `processor`: whether both may be there and are.
+    /// Move `worker`, which is not running, to the processor of the calling thread, which is worker
+    /// `me` and moves to `processor`. Returns whether both moves were allowed and made.
     pub(super) fn change_places(&self, me: usize, worker: usize, processor: usize) -> bool {
         let mut state = self.lock();
         let Some(here) = here().filter(|&here| here != processor && state.may_use(me, processor)) else {
@@ -71,7 +75,7 @@ impl Placement {
             return false;
         }
         let going = state.going(me, processor);
-        // It may be a while until this thread runs again, so not with the lock in hand.
+        // It may take a while until this thread runs again, so the lock is released first.
         drop(state);
         going.go();
         self.lock().gone(me, &going);
@@ -79,8 +83,8 @@ impl Placement {
     }
 }
 
-/// The caller is at a job. Behind this every mask is the user's again, before a thread or a process of the
-/// user's can inherit it.
+/// The caller is running a job. Dropping this restores every mask to the user's, before one of the
+/// user's threads or processes can inherit a changed one.
 pub(super) struct Presence<'a>(&'a Placement);
 
 impl Drop for Presence<'_> {
@@ -89,7 +93,7 @@ impl Drop for Presence<'_> {
     }
 }
 
-/// The processor that the calling thread is on, where the system tells.
+/// The processor that the calling thread runs on, if the system tells.
 pub(super) fn here() -> Option<usize> {
     system::here()
 }
@@ -105,7 +109,8 @@ mod tests {
     use super::system::{allow, allowed, only};
     use super::{CALLER, Placement, here};
 
-    /// Call `act` beside a worker that has joined and sleeps; the processors that the worker may use then.
+    /// Call `act` beside a worker that has joined and sleeps. Returns the processors that the
+    /// worker may use afterwards.
     fn with_a_worker(placement: &Placement, act: impl FnOnce(libc::pid_t)) -> Vec<usize> {
         let thread = std::sync::atomic::AtomicI32::new(0);
         let (joined, over) = (Barrier::new(2), Barrier::new(2));
@@ -132,7 +137,7 @@ mod tests {
         of(0)
     }
 
-    /// Stay on the processor that this thread is on: its number.
+    /// Pin this thread to its current processor and return its number.
     fn stay() -> usize {
         let mut here = here().unwrap();
         while !allow(0, &only(here)) || super::here() != Some(here) {
@@ -144,7 +149,7 @@ mod tests {
     /// The processors that a thread may use.
     fn of(thread: libc::pid_t) -> Vec<usize> {
         let set = allowed(thread).unwrap();
-        // SAFETY: the set is one, and the numbers are below CPU_SETSIZE.
+        // SAFETY: the set is initialised, and the numbers are below CPU_SETSIZE.
         (0..libc::CPU_SETSIZE as usize).filter(|&p| unsafe { libc::CPU_ISSET(p, &set) }).collect()
     }
 
@@ -169,12 +174,12 @@ mod tests {
         let after = with_a_worker(&placement, |worker| {
             let caller = stay();
             placement.lock().last_seen_here(1);
-            // The worker alone, to what it is not narrowed to.
+            // The user sets the mask of the worker alone, to another than the narrowed one.
             let present = placement.make_way();
             assert!(allow(worker, &only(caller)));
             drop(present);
             assert_eq!(of(worker), [caller]);
-            // It has processors of its own now, and nothing takes them from it.
+            // The worker now has a mask of its own, and nothing takes it away.
             drop(placement.make_way());
             placement.make_room(1);
             assert_eq!(of(worker), [caller]);
@@ -211,14 +216,14 @@ mod tests {
             placement.join(CALLER);
             let whole = allowed(0).unwrap();
             from = stay();
-            // To where it is, or where it may not be, it does not go.
+            // It does not move to its own processor or to one that it may not use.
             assert!(!placement.change_places(CALLER, 1, from));
             assert!(!placement.change_places(CALLER, 1, libc::CPU_SETSIZE as usize - 1));
             if let Some(&to) = all.iter().find(|&&p| p != from) {
-                // The user's mask counts as it is now: one that is pinned stays.
+                // The user's current mask applies: a pinned caller stays.
                 assert!(!placement.change_places(CALLER, 1, to));
                 assert!(allow(0, &whole));
-                // The system may have moved it there meanwhile.
+                // The system may have moved it there in the meantime.
                 assert!(placement.change_places(CALLER, 1, to) || here() == Some(to));
                 assert_eq!(processors(), all);
             }
@@ -250,7 +255,7 @@ mod tests {
                 }
             });
             joined.wait();
-            // Another process may hold it up, but not always.
+            // Another process may preempt it, but not all the time.
             while placement.stands_at(1).is_some() {
                 std::thread::yield_now();
             }
