@@ -29,8 +29,8 @@ fn with_avx2<V: Vectorized>(token: Avx2, work: V) -> V::Output {
     work.run(token)
 }
 
-/// The same as a function of its own. Rust 1.95 forgets `inline(never)` where it stands beside
-/// `target_feature`; the tiles of all sizes then became one function with its accumulators in memory.
+/// The same as a separate function. Rust 1.95 ignores `inline(never)` beside `target_feature`;
+/// without this, the tiles of all sizes became one function with its accumulators in memory.
 #[inline(never)]
 fn apart<V: Vectorized>(token: Avx2, work: V) -> V::Output {
     // SAFETY: the token proves the features.
@@ -43,15 +43,15 @@ static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 #[inline(always)]
 fn mask(n: usize) -> __m256i {
     debug_assert!(n <= 8);
-    // SAFETY: 8 - n <= 8, so eight lanes from there are inside the sixteen; AVX is proved by the
-    // callers' token.
+    // SAFETY: 8 - n <= 8, so eight lanes from there are within the sixteen; the callers' token
+    // proves AVX.
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
 }
 
-/// [`Simd::transpose8`] in three rounds of shuffles: of neighbours, of pairs, of halves.
+/// [`Simd::transpose8`] in three rounds of shuffles: of neighbours, of pairs and of halves.
 ///
 /// # Safety
-/// That of the method; the processor must have AVX.
+/// As the method; the processor must have AVX.
 #[inline(always)]
 pub(super) unsafe fn transpose8(from: *const f32, to: *mut f32, [from_step, to_step]: [usize; 2]) {
     // SAFETY: the caller's contract.
@@ -83,8 +83,8 @@ pub(super) unsafe fn transpose8(from: *const f32, to: *mut f32, [from_step, to_s
     }
 }
 
-// SAFETY: the only constructor detects the features. Each intrinsic below without a
-// pointer is sound with them; those with a pointer have the trait method's contract.
+// SAFETY: the only constructor detects the features. Each intrinsic below without a pointer is
+// sound with them; those with a pointer have the trait method's contract.
 unsafe impl Simd for Avx2 {
     type F32 = __m256;
     const LANES: usize = 8;
@@ -159,7 +159,7 @@ unsafe impl Simd for Avx2 {
     fn pow2n(self, n: __m256) -> __m256 {
         // SAFETY: the token proves AVX2.
         unsafe {
-            // The sum's lowest bits are the exponent, the others are shifted out.
+            // The lowest bits of the sum are the exponent; the others are shifted out.
             let exponent = _mm256_add_ps(n, _mm256_set1_ps(super::BIASED));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(exponent)))
         }
@@ -239,7 +239,7 @@ unsafe impl Simd for Avx2 {
     }
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {
-        // SAFETY: a prefetch of any address is no access.
+        // SAFETY: a prefetch does not access memory, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(ptr.cast()) }
     }
     #[inline(always)]
@@ -249,7 +249,7 @@ unsafe impl Simd for Avx2 {
     }
     #[inline(always)]
     fn prefetch_write(self, ptr: *mut f32) {
-        // SAFETY: as above; processors without the instruction take it as one without effect.
+        // SAFETY: as above; processors without the instruction execute it as a no-op.
         unsafe { asm!("prefetchw [{}]", in(reg) ptr, options(nostack, preserves_flags)) }
     }
 }

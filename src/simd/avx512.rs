@@ -32,8 +32,8 @@ fn with_avx512<V: Vectorized>(token: Avx512, work: V) -> V::Output {
     work.run(token)
 }
 
-/// The same as a function of its own. Rust 1.95 forgets `inline(never)` where it stands beside
-/// `target_feature`; the tiles of all sizes then became one function with its accumulators in memory.
+/// The same as a separate function. Rust 1.95 ignores `inline(never)` beside `target_feature`;
+/// without this, the tiles of all sizes became one function with its accumulators in memory.
 #[inline(never)]
 fn apart<V: Vectorized>(token: Avx512, work: V) -> V::Output {
     // SAFETY: the token proves the features.
@@ -46,8 +46,8 @@ fn mask(n: usize) -> __mmask16 {
     ((1_u32 << n) - 1) as __mmask16
 }
 
-// SAFETY: the only constructor detects the features. Each intrinsic below without a
-// pointer is sound with them; those with a pointer have the trait method's contract.
+// SAFETY: the only constructor detects the features. Each intrinsic below without a pointer is
+// sound with them; those with a pointer have the trait method's contract.
 unsafe impl Simd for Avx512 {
     type F32 = __m512;
     const LANES: usize = 16;
@@ -122,7 +122,7 @@ unsafe impl Simd for Avx512 {
     fn pow2n(self, n: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512.
         unsafe {
-            // The sum's lowest bits are the exponent, the others are shifted out.
+            // The lowest bits of the sum are the exponent; the others are shifted out.
             let exponent = _mm512_add_ps(n, _mm512_set1_ps(super::BIASED));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(exponent)))
         }
@@ -208,7 +208,7 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {
-        // SAFETY: a prefetch of any address is no access.
+        // SAFETY: a prefetch does not access memory, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(ptr.cast()) }
     }
     #[inline(always)]
@@ -218,7 +218,7 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     fn prefetch_write(self, ptr: *mut f32) {
-        // SAFETY: as above; processors without the instruction take it as one without effect.
+        // SAFETY: as above; processors without the instruction execute it as a no-op.
         unsafe { asm!("prefetchw [{}]", in(reg) ptr, options(nostack, preserves_flags)) }
     }
 }

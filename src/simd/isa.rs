@@ -1,4 +1,4 @@
-//! Which instruction sets there are, which this machine has, and how one is chosen.
+//! The instruction sets, which of them this machine has, and how one is chosen.
 
 use std::sync::OnceLock;
 
@@ -8,16 +8,16 @@ use crate::error::{Error, Result};
 /// Limits the instruction set: `portable`, `portable16`, `avx2` or `avx512`.
 const ISA_VARIABLE: &str = "RVISION_ISA";
 /// Makes a missing instruction set an error instead of a fallback, so that a test run cannot
-/// silently leave out what it is there for.
+/// silently skip what it is meant to test.
 const REQUIRE_VARIABLE: &str = "RVISION_REQUIRE_ISA";
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// Plain Rust, eight lanes: what the compiler makes of it for the baseline processor.
+    /// Plain Rust, eight lanes, as the compiler vectorises it for the baseline processor.
     Portable,
-    /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine. Only the crate's own
-    /// tests have it: it would double the time to compile everything else.
+    /// Plain Rust, sixteen lanes: runs the tile code of AVX-512 on any machine. It exists in the
+    /// crate's own tests only, because it would double the compile time of everything else.
     Portable16,
     /// AVX2, FMA and F16C.
     Avx2,
@@ -26,7 +26,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All of them, from the plainest to the widest.
+    /// All instruction sets, from the simplest to the widest.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Portable16, Self::Avx2, Self::Avx512];
 
     /// The name used in kernels' names and in the environment variables.
@@ -61,15 +61,17 @@ impl Isa {
         }
     }
 
-    /// Those this processor has.
+    /// The instruction sets that this processor has.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available())
     }
 
-    /// The instruction set that plans use: the best this processor has, limited by `RVISION_ISA`.
+    /// The instruction set that plans use: the best one of this processor, limited by
+    /// `RVISION_ISA`.
     ///
     /// # Errors
-    /// [`Error::Environment`] if a variable's value is unknown or asks for what is missing.
+    /// [`Error::Environment`] if a variable's value is unknown, or if the required instruction set
+    /// is not in use.
     pub fn current() -> Result<Self> {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         if let Some(&isa) = CURRENT.get() {
@@ -79,7 +81,8 @@ impl Isa {
         let required = Self::from_variable(REQUIRE_VARIABLE)?;
         let chosen = match limit {
             Some(isa) if isa.is_available() => isa,
-            // A limit is an upper bound: `avx512` on a machine without it means the best there is.
+            // A limit is an upper bound: on a machine without AVX-512, `avx512` selects the best
+            // one available.
             Some(Self::Avx512) if Self::Avx2.is_available() => Self::Avx2,
             Some(_) => Self::Portable,
             None => Self::default_choice(),
@@ -96,8 +99,9 @@ impl Isa {
         Ok(*CURRENT.get_or_init(|| chosen))
     }
 
-    /// The widest this processor has. AVX-512 gained 10 to 30 % over AVX2 on Zen 4, where both
-    /// multiply equally fast: twice the registers leave Winograd's transforms without spills.
+    /// The widest instruction set of this processor. AVX-512 gained 10 to 30 % over AVX2 on Zen 4,
+    /// where both multiply equally fast: with twice the registers, Winograd's transforms do not
+    /// spill.
     fn default_choice() -> Self {
         [Self::Avx512, Self::Avx2].into_iter().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
@@ -137,7 +141,7 @@ impl Isa {
     }
 }
 
-/// Lanes and instruction set agree between token and enum.
+/// The token and the enum agree on the number of lanes.
 const _: () = {
     assert!(<Portable<8> as Simd>::LANES == Isa::Portable.lanes());
     assert!(<Portable<16> as Simd>::LANES == Isa::Portable16.lanes());

@@ -1,14 +1,14 @@
-//! Vectors of `f32` behind a token that proves the processor has them.
+//! Vectors of `f32` behind a token that proves that the processor has them.
 //!
-//! An algorithm is written once, as the [`Vectorized::run`] of a struct of its arguments, generic
-//! over a [`Simd`] token and `#[inline(always)]` down to the intrinsics. [`Isa::dispatch`] runs it
-//! inside the one `#[target_feature]` function of an instruction set, so the whole body is compiled
-//! with that instruction set's registers. Dispatch happens once per chunk of work, never inside a
-//! loop.
+//! An algorithm is written once, as the [`Vectorized::run`] of a struct that holds its arguments.
+//! It is generic over a [`Simd`] token and `#[inline(always)]` down to the intrinsics.
+//! [`Isa::dispatch`] runs it inside the one `#[target_feature]` function of an instruction set, so
+//! the whole body is compiled with that instruction set's registers. Dispatch happens once per
+//! chunk of work, never inside a loop.
 //!
-//! The language forces this shape: `#[target_feature]` is neither allowed on trait methods nor
-//! together with `#[inline(always)]`, so features enter through one outer function and everything
-//! below is inlined into it.
+//! The language requires this structure: `#[target_feature]` is allowed neither on trait methods
+//! nor together with `#[inline(always)]`. So one outer function enables the features, and
+//! everything below is inlined into it.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -28,12 +28,13 @@ pub use portable::Portable;
 
 use half::f16;
 
-/// 1.5 * 2^23, to which a whole number can be added that its lowest bits hold, and a float's bias.
+/// 1.5 * 2^23, plus the exponent bias of a float. If an integer is added to the former, the lowest
+/// bits of the sum hold the integer.
 #[cfg(target_arch = "x86_64")]
 const BIASED: f32 = 12_582_912.0 + 127.0;
 
-/// Work written once over a token. `run` must be `#[inline(always)]`, and so must everything that
-/// it calls with the token.
+/// Work written once for all tokens. `run` must be `#[inline(always)]`, and so must everything
+/// that it calls with the token.
 pub trait Vectorized {
     /// What the work returns.
     type Output;
@@ -52,18 +53,18 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
 
     /// Floats in a vector; a multiple of 4.
     const LANES: usize;
-    /// Architectural vector registers: what a tile may use before it spills.
+    /// Architectural vector registers: how many a tile may use before it spills.
     const REGISTERS: usize;
-    /// Which instruction set this is.
+    /// The token's instruction set.
     const ISA: Isa;
 
-    /// Run `work` as a function of its own that is compiled for this instruction set. Inside a
-    /// larger body, this keeps a hot loop's registers apart from everything around it.
+    /// Run `work` as a separate function that is compiled for this instruction set. In a larger
+    /// body, this gives a hot loop its own register allocation.
     fn call<V: Vectorized>(self, work: V) -> V::Output;
 
-    /// All lanes `x`.
+    /// A vector with `x` in all lanes.
     fn splat(self, x: f32) -> Self::F32;
-    /// All lanes zero.
+    /// A vector of zeros.
     #[inline(always)]
     fn zero(self) -> Self::F32 {
         self.splat(0.0)
@@ -76,9 +77,9 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a / b`
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// `a * b + c`, rounded once where the instruction set has it (every one but the portable).
+    /// `a * b + c`, rounded once if the instruction set has it (all but the portable one).
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
-    /// The larger one; **`b` where either is NaN**, so `max(zero, x)` passes a NaN in `x` on.
+    /// The larger one; **`b` where either is NaN**, so `max(zero, x)` propagates a NaN in `x`.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The smaller one; **`b` where either is NaN**.
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
@@ -92,31 +93,32 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn round(self, a: Self::F32) -> Self::F32;
     /// `2^n` for integral `n` in -126..=127; zero for -127 and infinity for 128.
     fn pow2n(self, n: Self::F32) -> Self::F32;
-    /// Lane `I` of every aligned group of four lanes, copied over its group.
+    /// Lane `I` of every aligned group of four lanes, broadcast to its group.
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;
-    /// Lane `i < 8` of every aligned group of eight lanes, copied over its group.
+    /// Lane `i < 8` of every aligned group of eight lanes, broadcast to its group.
     fn broadcast_in_octets(self, a: Self::F32, i: usize) -> Self::F32;
     /// Sum over the lanes, in a fixed order.
     fn reduce_add(self, a: Self::F32) -> f32;
     /// Largest lane; NaN if any lane is NaN.
     fn reduce_max(self, a: Self::F32) -> f32;
 
-    /// Load a vector; no alignment is needed.
+    /// Load a vector; no alignment is required.
     ///
     /// # Safety
     /// `ptr` must be valid for reading [`Self::LANES`] floats.
     unsafe fn load(self, ptr: *const f32) -> Self::F32;
-    /// Load a vector of float16 values and widen them, subnormal ones too; no alignment is needed.
+    /// Load a vector of float16 values, subnormals included, and widen them; no alignment is
+    /// required.
     ///
     /// # Safety
     /// `ptr` must be valid for reading [`Self::LANES`] of them.
     unsafe fn load_f16(self, ptr: *const f16) -> Self::F32;
-    /// Store a vector; no alignment is needed.
+    /// Store a vector; no alignment is required.
     ///
     /// # Safety
     /// `ptr` must be valid for writing [`Self::LANES`] floats.
     unsafe fn store(self, ptr: *mut f32, v: Self::F32);
-    /// Load `n <= LANES` floats, the other lanes zero.
+    /// Load `n <= LANES` floats; the other lanes are zero.
     ///
     /// # Safety
     /// `ptr` must be valid for reading `n` floats.
@@ -126,13 +128,12 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `ptr` must be valid for writing `n` floats.
     unsafe fn store_partial(self, ptr: *mut f32, v: Self::F32, n: usize);
-    /// All lanes `*ptr`.
+    /// A vector with `*ptr` in all lanes.
     ///
     /// # Safety
     /// `ptr` must be valid for reading one float.
     unsafe fn broadcast(self, ptr: *const f32) -> Self::F32;
-    /// Copy an 8x8 block so that its rows become columns; `steps` are from a row to the next, of
-    /// `from` and of `to`.
+    /// Transpose an 8x8 block; `steps` are the row strides of `from` and of `to`.
     ///
     /// # Safety
     /// Eight rows of eight floats must be valid for reading at `from`, and for writing at `to`.
@@ -145,20 +146,20 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
             }
         }
     }
-    /// Ask for the cache line at `ptr`, which may be any address, into the second-level cache: for what
-    /// comes after other work.
+    /// Prefetch the cache line at `ptr`, which may be any address, into the second-level cache:
+    /// for data that is used after other work.
     #[inline(always)]
     fn prefetch(self, ptr: *const f32) {
         let _ = ptr;
     }
-    /// Ask for the cache line at `ptr`, which may be any address, into the first-level cache: for what is
-    /// read next.
+    /// Prefetch the cache line at `ptr`, which may be any address, into the first-level cache: for
+    /// data that is read next.
     #[inline(always)]
     fn prefetch_near(self, ptr: *const f32) {
         let _ = ptr;
     }
-    /// Ask for the cache line at `ptr`, which may be any address, to be written next: a store to a line that
-    /// another core or the memory holds would wait for it.
+    /// Prefetch the cache line at `ptr`, which may be any address, for writing. A store to a line
+    /// that is in memory or in another core's cache would wait for it.
     #[inline(always)]
     fn prefetch_write(self, ptr: *mut f32) {
         let _ = ptr;

@@ -1,4 +1,4 @@
-//! Plain Rust vectors: the reference for the intrinsics, and the path of other processors.
+//! Vectors in plain Rust: the reference for the intrinsics, and the path for other processors.
 
 use half::f16;
 
@@ -93,7 +93,7 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     }
     #[inline(always)]
     fn reduce_add(self, a: Self::F32) -> f32 {
-        // Halves, as the intrinsics do, so that the sums agree.
+        // Adds halves, as the intrinsics do, so that the sums agree.
         let mut v = a;
         let mut width = N / 2;
         while width > 0 {
@@ -128,7 +128,7 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     unsafe fn load_partial(self, ptr: *const f32, n: usize) -> Self::F32 {
         debug_assert!(n <= N);
         let mut v = [0.0; N];
-        // A call, not N branches: those took the compiler minutes over all kernels.
+        // A call instead of N branches, which increased compile time by minutes over all kernels.
         // SAFETY: n floats are valid by contract, and n <= N.
         unsafe { std::ptr::copy_nonoverlapping(ptr, v.as_mut_ptr(), n) };
         v

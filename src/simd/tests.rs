@@ -1,4 +1,4 @@
-//! Every token against plain arithmetic, on every instruction set the machine has.
+//! Compares every token with scalar arithmetic, on every instruction set of the machine.
 
 use half::f16;
 
@@ -79,7 +79,7 @@ impl Vectorized for Everything {
             let stored: Vec<f32> = (0..n).map(|i| if i < part { a[i] } else { 9.0 }).collect();
             assert_eq!(out, stored);
         }
-        // From a place that is not aligned, the smallest subnormal number and an infinity among them.
+        // From an unaligned address, including the smallest subnormal number and an infinity.
         let halves: Vec<f16> = (0..=n).map(|i| f16::from_f32(0.1 * i as f32 - 0.33)).collect();
         for special in [f16::from_bits(1), f16::MIN_POSITIVE, f16::MAX, f16::NEG_INFINITY] {
             let mut halves = halves.clone();
