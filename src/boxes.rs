@@ -1,27 +1,27 @@
-//! Boxes on pictures: which of many detections of the same things to keep.
+//! Boxes: which of several overlapping detections to keep.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 
-/// Boxes compared at a time, before looking whether one of them was a match. Longer blocks pipeline
-/// better, shorter ones stop earlier.
+/// Boxes compared before checking whether one of them matched. Longer blocks pipeline better,
+/// shorter ones stop earlier.
 const BLOCK: usize = 32;
 
-/// Blocks compared between two looks at `interrupted`: about 50 ms.
+/// Blocks compared between two calls of `interrupted`: about 50 ms.
 const BLOCKS_BETWEEN_LOOKS: usize = 1 << 20;
 
 /// Non-maximum suppression: the boxes to keep, best first.
 ///
-/// The box with the highest score is kept, those that overlap it by more than `iou_threshold` are not, and so
-/// on with the rest. Of equal scores the first comes first. With `classes`, one for each box, only boxes of the
-/// same class suppress each other.
+/// The box with the highest score is kept, boxes that overlap it by more than `iou_threshold` are
+/// dropped, and so on with the rest. Boxes with equal scores keep their order. With `classes`, one
+/// for each box, only boxes of the same class suppress each other.
 ///
-/// Boxes are (x0, y0, x1, y1). Every number is rounded as in torchvision's `nms` on float32: areas and
-/// overlaps are f32, the comparison with the threshold is exact. A box without area suppresses none and is
-/// suppressed by none where its union with the other is empty too (0 / 0 is above no threshold).
+/// Boxes are (x0, y0, x1, y1). Every number is rounded as in torchvision's `nms` on float32: areas
+/// and overlaps are f32, and the comparison with the threshold is exact. Two boxes without area
+/// whose union is empty do not suppress each other (0 / 0 is above no threshold).
 ///
-/// `interrupted` is asked about every 50 ms.
+/// `interrupted` is called about every 50 ms.
 ///
 /// # Errors
 /// If the lengths differ, a box, a score or the threshold is NaN, or the caller was interrupted.
@@ -37,7 +37,7 @@ pub fn nms(
     let mut order = room(boxes.len())?;
     order.extend(0..boxes.len());
     // No score is NaN, so this is a total order.
-    // By the place too, so that it is the order of a stable sort, without that one's memory.
+    // Sorting by index too gives the order of a stable sort without its memory.
     order.sort_unstable_by(|&a, &b| {
         let by_score = scores[b].partial_cmp(&scores[a]).unwrap_or(std::cmp::Ordering::Equal);
         by_score.then(a.cmp(&b))
@@ -45,8 +45,9 @@ pub fn nms(
 
     let mut kept: HashMap<i64, Kept> = HashMap::new();
     let mut work = 0;
-    // Instead of flags on what a kept box suppresses, each box looks for one that suppresses it: the same
-    // boxes are compared, a class has only its own to look at, and the first match ends the search.
+    // Instead of flagging the boxes that a kept box suppresses, each box searches for one that
+    // suppresses it. The same boxes are compared, a class has to search only its own boxes, and
+    // the first match ends the search.
     let mut result = Vec::new();
     for i in order {
         let class = classes.map_or(0, |classes| classes[i]);
@@ -114,7 +115,8 @@ fn check(boxes: &[[f32; 4]], scores: &[f32], classes: Option<&[i64]>, iou_thresh
     Ok(())
 }
 
-/// The largest f32 that is no larger than `value`: a f32 is above the one exactly if above the other.
+/// The largest f32 that is not larger than `value`: an f32 is above it exactly if it is above
+/// `value`.
 fn largest_f32_up_to(value: f64) -> f32 {
     let rounded = value as f32;
     if f64::from(rounded) > value { rounded.next_down() } else { rounded }
@@ -128,7 +130,8 @@ struct Kept {
     len: usize,
 }
 
-/// Corners and areas side by side. Unused places are NaN, whose overlap with anything is above no threshold.
+/// Corners and areas side by side. Unused entries are NaN, whose overlap with anything is above no
+/// threshold.
 struct Block {
     x0: [f32; BLOCK],
     y0: [f32; BLOCK],
@@ -156,7 +159,8 @@ impl Kept {
         Ok(())
     }
 
-    /// Whether one of them overlaps this box by more than `threshold`, and how many blocks were looked at.
+    /// Whether one of them overlaps this box by more than `threshold`, and how many blocks were
+    /// compared.
     fn suppress(&self, corners: [f32; 4], threshold: f32) -> (bool, usize) {
         for (number, block) in self.blocks.iter().enumerate() {
             if block.suppress(corners, threshold) {
@@ -176,7 +180,7 @@ impl Block {
             let height = larger(0.0, smaller(self.y1[at], y1) - larger(self.y0[at], y0));
             let intersection = width * height;
             let union = self.area[at] + own - intersection;
-            // No early way out: the loop becomes vector instructions.
+            // Without an early exit, the compiler vectorises the loop.
             found |= intersection / union > threshold;
         }
         found
@@ -187,7 +191,8 @@ fn area([x0, y0, x1, y1]: [f32; 4]) -> f32 {
     (x1 - x0) * (y1 - y0)
 }
 
-/// C++'s `std::max`: one instruction, unlike `f32::max`, and the first where the second is NaN.
+/// C++'s `std::max`: unlike `f32::max` it is one instruction. It returns the first argument if the
+/// second is NaN.
 fn larger(a: f32, b: f32) -> f32 {
     if a < b { b } else { a }
 }
@@ -251,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_overlap_is_compared_with_the_threshold_as_it_is() {
-        // Their overlap is a third, which f32 rounds upwards.
+        // Their overlap is a third, which f32 rounds up.
         let boxes = [[0., 0., 1., 2.], [0., 1., 1., 3.]];
         let third = 1.0 / 3.0;
         assert_eq!(run(&boxes, &[1.0, 0.5], None, third), [0]);
@@ -294,7 +299,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-        // Few different corners, so that boxes coincide, touch, have no area or are turned inside out.
+        // Few distinct coordinates, so that boxes coincide, touch, have no area or are inverted.
         #[test]
         fn keeps_what_the_definition_keeps(
             boxes in prop::collection::vec((0..12i8, 0..12i8, 0..16i8, 0..16i8), 0..200),

@@ -1,4 +1,4 @@
-//! Panics that become errors: caught with their message and the place in the source.
+//! Panics that become errors, with their message and source location.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -6,19 +6,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// How many calls of [`caught`] this thread is in.
+    /// The number of nested calls of [`caught`] on this thread.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
-    /// Where the panic that is on its way to [`caught`] began.
+    /// The source location of the panic that is unwinding to [`caught`].
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Do `job`; if it panics, the error is the panic's message, with its place if [`keep_quiet`] was called.
+/// Run `job`. If it panics, return the panic's message as an error, with the source location if
+/// [`keep_quiet`] was called.
 ///
 /// # Errors
-/// A panic. What `job` has changed half may look like anything: the caller gives it up, or sees to it that
-/// this does not matter.
+/// If `job` panics. Data that `job` was changing may be in an inconsistent state: the caller must
+/// discard it or ensure that this does not matter.
 pub fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
-    /// Counts down on every way out.
+    /// Decrements the count, however `caught` is left.
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -36,9 +37,10 @@ pub fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// From now on a panic on its way to [`caught`] is not printed: its message and its place are in the error,
-/// and what the standard library prints, with advice on backtraces of Rust, is nothing to a user of Python. All
-/// others are printed as before, among them a second one on the way, after which the process aborts.
+/// Do not print panics that [`caught`] catches. Their message and location are in the error, and
+/// the standard library's output, with its advice on Rust backtraces, is of no use to a Python
+/// user. All other panics are printed as before, including a second panic during unwinding, after
+/// which the process aborts.
 pub fn keep_quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -72,7 +74,7 @@ mod tests {
             let found = caught(|| -> u8 { panic!("of {}", "all") }).unwrap_err();
             assert!(found.starts_with("of all (src/panics.rs:"), "{found}");
         }
-        // Inside of another one, and on other threads.
+        // Inside another one, and on other threads.
         let nested = caught(|| caught(|| -> u8 { panic!("inner") }).unwrap_err());
         assert!(nested.unwrap().starts_with("inner (src/panics.rs:"));
         let thread = std::thread::spawn(|| caught(|| -> u8 { std::panic::panic_any(7_u8) }));
