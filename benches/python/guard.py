@@ -11,7 +11,7 @@ rounds only.
     python benches/python/guard.py --update    # write this machine's ratios as the new baseline
 
 A loss is measured again before it counts. A processor without a baseline is measured, and nothing fails.
-What one thread can not show, such as badly cut work, is not guarded.
+What one thread cannot show, such as badly cut work, is not guarded.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def evaluate(
     batch_size : int
         Pictures a run. The result does not depend on it.
     skip_unreadable : bool
-        Leave out pictures that can not be read, and list them in the result.
+        Leave out pictures that cannot be read, and list them in the result.
     orient : bool
         Turn pictures of files as their EXIF orientation says. torchvision's evaluations do not.
     progress : bool
@@ -158,7 +158,7 @@ def evaluate(
     FileNotFoundError
         If there is no such folder.
     PictureError
-        If a picture can not be read, unless `skip_unreadable`.
+        If a picture cannot be read, unless `skip_unreadable`.
     TypeError
         If `transforms` is missing where it is needed.
 

@@ -42,7 +42,7 @@ _ENDINGS = {
 
 
 class PictureError(RVisionError, OSError):
-    """A picture that can not be read."""
+    """A picture that cannot be read."""
 
 
 def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

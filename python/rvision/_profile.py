@@ -181,7 +181,7 @@ def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False,
     ArgumentError
         If `model` is no network, or `runs` no number from 1.
     ShapeError
-        If a layer can not take the shape that reaches it.
+        If a layer cannot take the shape that reaches it.
     TypeError
         If an input is not an array of floats.
 

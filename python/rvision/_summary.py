@@ -112,7 +112,7 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) 
     ArgumentError
         If `input_size` is something else.
     ShapeError
-        If a layer can not take the shape that reaches it.
+        If a layer cannot take the shape that reaches it.
 
     Examples
     --------

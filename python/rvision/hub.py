@@ -87,7 +87,7 @@ def local_file(
     Raises
     ------
     DownloadError
-        If the file can not be had, or the one that is there is another. The message says what to do. What is
+        If the file cannot be had, or the one that is there is another. The message says what to do. What is
         there is never deleted.
     """
     from rvision.weights import _cache
@@ -124,7 +124,7 @@ def _fetch(url: str, path: Path, expected: str | None, progress: bool) -> None:
         raise
     except OSError as error:
         raise DownloadError(
-            f"{path.parent} can not be written ({error.strerror or error}); set TORCH_HOME to a folder that "
+            f"{path.parent} cannot be written ({error.strerror or error}); set TORCH_HOME to a folder that "
             "can, or pass the path of a file you have as weights="
         ) from error
 
@@ -149,7 +149,7 @@ def download_url_to_file(
     Raises
     ------
     DownloadError
-        If it can not be had; what was at `dst` is then still there.
+        If it cannot be had; what was at `dst` is then still there.
     """
     from rvision.weights import _download
 
@@ -186,7 +186,7 @@ def load_state_dict_from_url(
     Raises
     ------
     DownloadError
-        If the file can not be had.
+        If the file cannot be had.
     WeightFileError
         If it is not a weight file.
     UnsupportedError

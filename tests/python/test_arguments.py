@@ -32,7 +32,7 @@ WITHOUT_EFFECT = {
     ("nn.module.Module.forward", "args"): "raises",
     ("nn.module.Module.forward", "kwargs"): "raises",
     ("nn.module.Module.cuda", "device"): "raises",
-    ("nn.parameter.Constant.__new__", "requires_grad"): "torch's default is True, so it can not be refused",
+    ("nn.parameter.Constant.__new__", "requires_grad"): "torch's default is True, so it cannot be refused",
     ("nn.shaping.Identity", "args"): "torch's Identity takes anything, to take another layer's place",
     ("nn.shaping.Identity", "kwargs"): "torch's Identity takes anything, to take another layer's place",
 }

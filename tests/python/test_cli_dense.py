@@ -375,7 +375,7 @@ def test_detect_says_that_nothing_was_found(run, picture, weights, tmp_path):
         (["--scales", "1.0,-0.5"], "--scales: expected factors above 0, got '1.0,-0.5'"),
         (["--scales", "half"], "--scales: expected numbers"),
         (["--scales", "0.1"], "7 x 9 pixels is smaller than .* 32 x 32"),
-        (["--out", "heat.unknown"], r"--out heat.unknown: Pillow can not write such a picture"),
+        (["--out", "heat.unknown"], r"--out heat.unknown: Pillow cannot write such a picture"),
         (["--out", "/no/such/folder/heat.png"], "there is no folder /no/such/folder"),
         (["--window", "0"], "--window"),
         (["--padding", "none"], "--padding"),

@@ -358,7 +358,7 @@ def test_retries_are_bounded_and_wait(site, monkeypatch):
 def test_nobody_listens(home):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 can not be reached .*tried 4 times"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 cannot be reached .*tried 4 times"):
         hub.local_file(f"http://127.0.0.1:{port}/{NAME}", progress=False)
     assert_nothing_left(home)
 
@@ -412,7 +412,7 @@ def test_a_disk_that_fills_up(site, home):
 def test_a_folder_that_can_not_be_written(site, tmp_path):
     (tmp_path / "file").write_text("")
     url = site.page(f"/{NAME}", lambda handler, nth: send(handler))
-    with pytest.raises(DownloadError, match=r"can not be written .*TORCH_HOME"):
+    with pytest.raises(DownloadError, match=r"cannot be written .*TORCH_HOME"):
         hub.local_file(url, tmp_path / "file" / "folder", progress=False)
 
 

@@ -252,7 +252,7 @@ def test_programs_traced_at_one_size_are_torchs_at_others(seed):
             try:
                 expected = program(torch.from_numpy(x), theirs).numpy()
             except (RuntimeError, IndexError, ValueError):
-                # torch can not; neither may a trace that was made at another size.
+                # torch cannot; neither may a trace that was made at another size.
                 with pytest.raises(
                     (rvision.ShapeError, rvision.ArgumentError, IndexError, ZeroDivisionError)
                 ):

@@ -134,7 +134,7 @@ def test_grids_have_torchvisions_pixels(torch, shape, dtype, arguments):
 
     levels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     values = levels if dtype == np.uint8 else levels / np.float32(255)
-    # torchvision can not normalise uint8 in place.
+    # torchvision cannot normalise uint8 in place.
     theirs = values / np.float32(255) if arguments.get("normalize") and dtype == np.uint8 else values
     expected = make_grid(torch.from_numpy(np.array(theirs)), **arguments)
     if expected.is_floating_point():

@@ -79,7 +79,7 @@ def _targets(args: Any, files: Sequence[Path]) -> list[Path | None]:
     Raises
     ------
     ArgumentError
-        If it can not be, or would take the place of a picture that is to be looked at.
+        If it cannot be, or would take the place of a picture that is to be looked at.
     """
     if args.out is None:
         return [None] * len(files)

@@ -89,5 +89,5 @@ def _print_body(report: dict[str, Any]) -> None:
 
 
 def _visible(text: str) -> str:
-    """Return text of a file so that it can not steer a terminal."""
+    """Return text of a file so that it cannot steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -87,7 +87,7 @@ def network(args: Any) -> Network:
     ArgumentError
         If there is no such network or weights, or none at hand where none was named.
     OSError, StateDictError, WeightFileError
-        If the weights can not be had, or do not fit.
+        If the weights cannot be had, or do not fit.
     """
     if args.threads is not None:
         from rvision import set_num_threads

@@ -54,7 +54,7 @@ def _classify(commands: Any) -> None:
         "classify",
         help="say what is on pictures",
         description="Say what is on pictures: for each its file, then its most likely classes as "
-        "'#rank (logit) class'. Probabilities are in --json. A picture that can not be read is reported on "
+        "'#rank (logit) class'. Probabilities are in --json. A picture that cannot be read is reported on "
         "stderr, the others are classified, and the exit status is 2.",
     )
     command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")
@@ -138,7 +138,7 @@ def _detect(commands: Any) -> None:
         help="find things on pictures",
         description="Look at every window of a picture at several scales, and print for each class the best "
         "of those that overlap: the picture's file, then '#rank (probability) class at left,top to "
-        "right,bottom'. A box is a window of the network, not a thing's outline. A picture that can not be "
+        "right,bottom'. A box is a window of the network, not a thing's outline. A picture that cannot be "
         "read is reported on stderr, the others are looked at, and the exit status is 2.",
     )
     command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")

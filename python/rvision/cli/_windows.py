@@ -42,7 +42,7 @@ def picture_of(path: str | os.PathLike[str], orient: bool = False) -> Image:
 
 
 def check_out(path: str | None) -> None:
-    """Refuse a file that can not be written before anything is computed.
+    """Refuse a file that cannot be written before anything is computed.
 
     Raises
     ------
@@ -58,9 +58,7 @@ def check_out(path: str | None) -> None:
         raise ArgumentError(f"--out {path}: there is no folder {file.parent}")
     Image.init()
     if Image.EXTENSION.get(file.suffix.lower()) not in Image.SAVE:
-        raise ArgumentError(
-            f"--out {path}: Pillow can not write such a picture; try a name that ends in .png"
-        )
+        raise ArgumentError(f"--out {path}: Pillow cannot write such a picture; try a name that ends in .png")
 
 
 def scales_of(args: Any, chosen: Network, picture: Image) -> list[float]:

@@ -22,7 +22,7 @@ __all__ = ["Convolutionized", "Size", "convolutionize", "receptive_field", "stri
 
 Size = int | Sequence[int]
 
-# Where the search for a stride begins that a network can have, if it can not have its own.
+# Where the search for a stride begins that a network can have, if it cannot have its own.
 _FINEST = 65
 
 
@@ -94,7 +94,7 @@ def convolutionize(
     ArgumentError
         If an argument lies outside its range, or `input_size` is not known.
     ShapeError
-        If a layer can not take the shape that reaches it.
+        If a layer cannot take the shape that reaches it.
 
     Notes
     -----

@@ -139,7 +139,7 @@ class SlidingWindowDetector:
             "pad": self.pad,
             "progress": self.progress,
         }
-        # A prepared array can not be scaled, and need not be.
+        # A prepared array cannot be scaled, and need not be.
         if self.scales == (1.0,):
             return [predict(self.model, image, self.stride, **arguments)]
         return predict(self.model, image, self.stride, scales=self.scales, **arguments)

@@ -120,7 +120,7 @@ def _single(array: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _check_levels(picture: Image | NDArray[Any], where: str) -> None:
-    """Raise if floats that a preset is to normalise can not be a picture's, as those that it made can not."""
+    """Raise if floats that a preset is to normalise cannot be a picture's, as those that it made cannot."""
     if not isinstance(picture, np.ndarray) or picture.dtype.kind != "f" or picture.size == 0:
         return
     low, high = float(picture.min()), float(picture.max())

@@ -450,7 +450,7 @@ ValueError
 StateDictError
     If the weights do not fit the network.
 OSError
-    If the file can not be downloaded or read.
+    If the file cannot be downloaded or read.
 """
 
 

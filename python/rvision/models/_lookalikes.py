@@ -30,7 +30,7 @@ class Lookalike:
     difference : str
         In what they differ.
     config : dict or None
-        What to tell the builder here so that it makes this network; None if it can not.
+        What to tell the builder here so that it makes this network; None if it cannot.
     preset : ImageClassification or None
         How pictures are prepared for its published weights, if other than for the ones here.
     """
@@ -84,7 +84,7 @@ def settled_by(ours: str, origin: Origin, path: str) -> Lookalike | None:
     Raises
     ------
     StateDictError
-        If it can not.
+        If it cannot.
     """
     found = lookalike_of(ours, origin)
     if found is not None and found.config is None:

@@ -64,7 +64,7 @@ class HighwayConv2d(nn.Module):
 class HighwayNet(nn.Module):
     """A convolutional highway network: (N, 3, H, W), usually of 32x32, to (N, num_classes).
 
-    A plain 3x3 convolution wherever the number of channels changes, which a highway layer can not change, and
+    A plain 3x3 convolution wherever the number of channels changes, which a highway layer cannot change, and
     highway layers elsewhere. A 2x2 max pool between the stages, one over the whole map at the end, and a
     hidden layer.
 

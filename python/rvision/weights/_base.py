@@ -110,7 +110,7 @@ class WeightsEnum(Enum):
         Raises
         ------
         rvision.hub.DownloadError
-            If the file can not be had; an `OSError` whose message says why and what to do.
+            If the file cannot be had; an `OSError` whose message says why and what to do.
         """
         from rvision import hub
 

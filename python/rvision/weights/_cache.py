@@ -151,7 +151,7 @@ def remember(path: Path, digest: str) -> None:
     record = _record()
     notes = {name: note for name, note in _remembered().items() if Path(name).exists()}
     notes[str(path.resolve())] = [*_mark(stat), digest]
-    # Where it can not be written down, the file is compared again next time.
+    # Where it cannot be written down, the file is compared again next time.
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
         draft = record.with_name(f"{record.name}.{os.getpid()}.{threading.get_ident()}")

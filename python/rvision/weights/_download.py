@@ -110,7 +110,7 @@ def download(url: str, target: Path, expected: str | None, *, progress: bool) ->
     Raises
     ------
     DownloadError
-        If it can not be had from any address. Nothing is left behind, at an interrupt neither.
+        If it cannot be had from any address. Nothing is left behind, at an interrupt neither.
     """
     with _temporary(target) as file:
         transfer = _Transfer(target, file, expected, progress)
@@ -326,7 +326,7 @@ def _unreachable(url: str, reason: Any, timeout: float) -> Exception:
         return _Transient(f"{host} does not answer within {timeout:g} seconds")
     if isinstance(reason, FileNotFoundError | PermissionError | IsADirectoryError):
         return DownloadError(f"{url}: {reason.strerror}")
-    return _Transient(f"{host} can not be reached ({getattr(reason, 'strerror', None) or reason})")
+    return _Transient(f"{host} cannot be reached ({getattr(reason, 'strerror', None) or reason})")
 
 
 def _disk_error(error: OSError, target: Path) -> DownloadError:
@@ -336,6 +336,6 @@ def _disk_error(error: OSError, target: Path) -> DownloadError:
             "on another disk"
         )
     return DownloadError(
-        f"{target} can not be written ({error.strerror or error}); set TORCH_HOME to a folder that can, or "
+        f"{target} cannot be written ({error.strerror or error}); set TORCH_HOME to a folder that can, or "
         "pass the path of a file you have as weights="
     )

@@ -67,7 +67,7 @@ def identify(path: str | os.PathLike[str]) -> WeightsEnum | None:
     Raises
     ------
     OSError
-        If the file can not be read.
+        If the file cannot be read.
 
     Warns
     -----
