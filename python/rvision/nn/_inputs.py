@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision import _rvision
 from rvision._frames import has_other_frames
 from rvision._trace import Symbol, tracer_of
 from rvision.errors import ArgumentError
 
-__all__ = ["as_array", "as_floats", "as_input", "is_array", "is_ready", "ready", "refused"]
+__all__ = ["as_array", "as_floats", "as_input", "is_array", "is_ready", "prepared", "ready", "refused"]
 
 _TO_TENSOR = (
     "use rvision.transforms.ToTensor() (which scales 0..255 to 0..1) or the weights' transforms(), "
@@ -57,6 +58,14 @@ def ready(array: NDArray[np.floating]) -> NDArray[np.float32]:
 def is_ready(array: NDArray[np.floating]) -> bool:
     """Tell whether :func:`ready` copies nothing."""
     return array.dtype == np.float32 and array.flags.c_contiguous
+
+
+def prepared(graph: _rvision.Graph, arrays: list[NDArray[np.floating]]) -> list[NDArray[np.float32]]:
+    """Return arrays as a graph reads them. Shapes that do not fit are told before any is copied."""
+    if all(is_ready(array) for array in arrays):
+        return arrays
+    graph.memory([array.shape for array in arrays])
+    return [ready(array) for array in arrays]
 
 
 def as_floats(value: Any, where: str) -> NDArray[np.floating]:

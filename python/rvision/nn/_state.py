@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from rvision.errors import StateDictError
+from rvision.nn._tree import Tree
 from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
 
-if TYPE_CHECKING:
-    from rvision.nn.module import Module
-
 __all__ = ["IncompatibleKeys", "load", "save", "undrawn"]
+
+M = TypeVar("M", bound=Tree[Any])
 
 
 class IncompatibleKeys(NamedTuple):
@@ -36,7 +36,7 @@ class IncompatibleKeys(NamedTuple):
 class _Entry(NamedTuple):
     """A place in the tree that has a value in the state dict."""
 
-    module: Module
+    module: Tree[Any]
     registry: str
     name: str
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class Match(NamedTuple):
     filled: frozenset[str]  # in `state` by default only: older files lack them
 
 
-def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]:
+def save(module: Tree[Any], prefix: str, destination: Any) -> OrderedDict[str, Any]:
     """Return `module`'s state dict, in `destination` if that is given."""
     state = destination
     if state is None:
@@ -73,7 +73,7 @@ def save(module: Module, prefix: str, destination: Any) -> OrderedDict[str, Any]
 
 
 def load(
-    module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool = False
+    module: Tree[Any], state_dict: Mapping[str, Any], strict: bool, assign: bool = False
 ) -> IncompatibleKeys:
     """Load `state_dict` into `module`: all of it, or nothing if it does not fit."""
     if not isinstance(state_dict, Mapping):
@@ -101,12 +101,12 @@ def load(
     return IncompatibleKeys(missing, unexpected)
 
 
-def compare(module: Module, state_dict: Mapping[str, Any]) -> Match:
+def compare(module: Tree[Any], state_dict: Mapping[str, Any]) -> Match:
     """Compare a state dict with a module by names and shapes; values are neither made nor looked at."""
     metadata = getattr(state_dict, "_metadata", None) or {}
     state = dict(state_dict)
     entries: dict[str, _Entry] = {}
-    modules: list[tuple[str, Module]] = []
+    modules: list[tuple[str, Tree[Any]]] = []
     # An upgrade may replace a module's children, so they are looked for after it.
     for path, child in module.named_modules(remove_duplicate=False):
         modules.append((path, child))
@@ -134,7 +134,7 @@ def compare(module: Module, state_dict: Mapping[str, Any]) -> Match:
     )
 
 
-def _persistent(module: Module, registry: str) -> list[str]:
+def _persistent(module: Tree[Any], registry: str) -> list[str]:
     return [
         name
         for name, value in module.__dict__[registry].items()
@@ -142,7 +142,7 @@ def _persistent(module: Module, registry: str) -> list[str]:
     ]
 
 
-def _entries(module: Module) -> Iterator[_Entry]:
+def _entries(module: Tree[Any]) -> Iterator[_Entry]:
     for registry in ("_parameters", "_buffers"):
         for name in _persistent(module, registry):
             yield _Entry(module, registry, name, tuple(module.__dict__[registry][name].shape))
@@ -169,7 +169,7 @@ def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
         raise StateDictError(f"{key}: {error}") from error
 
 
-def _diagnosis(module: Module, match: Match, strict: bool) -> str:
+def _diagnosis(module: Tree[Any], match: Match, strict: bool) -> str:
     from rvision.nn._diagnose import diagnose_state_dict
 
     given = {key: value for key, value in match.state.items() if key not in match.filled}
@@ -193,7 +193,7 @@ def _is_module(value: Any) -> bool:
     return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
-def undrawn(module: Module) -> Module:
+def undrawn(module: M) -> M:
     """Return a copy in which values that nobody has looked at yet are zeros that take no memory.
 
     For whoever wants to know shapes: initialising a large network takes seconds and gigabytes.

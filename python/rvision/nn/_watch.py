@@ -20,15 +20,13 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rvision.errors import UnsupportedError
+from rvision.nn._tree import Tree
 from rvision.nn.parameter import Constant
-
-if TYPE_CHECKING:
-    from rvision.nn.module import Module
 
 __all__ = ["Watch", "watch"]
 
@@ -66,17 +64,17 @@ def _is_opaque(name: str | None) -> bool:
     return package in _OPAQUE or (package in sys.stdlib_module_names and package != "__main__")
 
 
-def is_own(module: Module) -> bool:
+def is_own(module: Tree[Any]) -> bool:
     """Return whether a module is rvision's, with no `forward` of its own."""
     return _package(type(module).__module__) == "rvision" and "forward" not in module.__dict__
 
 
-def watch(root: Module, constants: Iterable[Any]) -> Watch | None:
+def watch(root: Tree[Any], constants: Iterable[Any]) -> Watch | None:
     """Return what to compare for a trace of `root`, before it is made; None if there is nothing.
 
     Parameters
     ----------
-    root : Module
+    root : Tree[Any]
         What is called.
     constants : iterable
         The arguments that are no arrays.
@@ -116,7 +114,7 @@ class Watch:
         Arguments that may change.
     """
 
-    def __init__(self, tree: list[Module], others: list[Any]) -> None:
+    def __init__(self, tree: list[Tree[Any]], others: list[Any]) -> None:
         # What globals, classes and objects had under a name: `get`, the name, the value.
         self.names: list[tuple[Callable[..., Any], str, Any]] = []
         self.held: list[tuple[Callable[..., Any], str, Any]] = []
@@ -221,7 +219,7 @@ class _Space:
 class _Search:
     """Finds what a :class:`Watch` compares."""
 
-    def __init__(self, found: Watch, tree: list[Module], others: list[Any]) -> None:
+    def __init__(self, found: Watch, tree: list[Tree[Any]], others: list[Any]) -> None:
         self._found = found
         self._names: set[str] = set()
         self._everything = False
@@ -241,7 +239,7 @@ class _Search:
         self._follow()
         found.mentioned = frozenset(self._names)
 
-    def _module(self, module: Module) -> None:
+    def _module(self, module: Tree[Any]) -> None:
         """Look into a module: its class, and its own attributes by name."""
         forward = module.__dict__.get("forward")
         if forward is not None:

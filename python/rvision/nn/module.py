@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rvision import _sizes, _trace
 from rvision._frames import hide_frames
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import _run, _state
+from rvision.nn._links import Links
+from rvision.nn._tree import REGISTRIES, Tree
 from rvision.nn._watch import is_own
 from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
 
@@ -27,10 +28,8 @@ __all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
 
-_REGISTRIES = ("_parameters", "_buffers", "_modules")
 
-
-class Module:
+class Module(Tree["Module"]):
     """Base class of layers and networks; the same as `torch.nn.Module` for inference.
 
     A subclass calls ``super().__init__()``, assigns its parts to attributes and defines `forward`, which is
@@ -59,25 +58,11 @@ class Module:
     changed in place; assign an array to them (``conv.weight = conv.weight * 2``).
     """
 
-    _version: int = 1
-    """Counts changes of the names in the state dict; kept in its metadata."""
-
     _spatial: bool = False
     """Whether the layer or network is one for pictures, (N, C, H, W), so that an input (C, H, W) is one."""
 
     input_size: tuple[int, int, int] | None = None
     """(C, H, W) of the pictures that a network is made for, where that is known."""
-
-    training: bool
-
-    def __init__(self) -> None:
-        attributes = self.__dict__
-        attributes["training"] = False
-        attributes["_parameters"] = {}
-        attributes["_buffers"] = {}
-        attributes["_modules"] = {}
-        attributes["_transient"] = set()
-        attributes["_links"] = _run.Links()
 
     # ---- running ----
 
@@ -171,13 +156,7 @@ class Module:
         self._put(registry, name, value)
 
     def _elsewhere(self, registry: str, name: str) -> bool:
-        return any(name in self.__dict__[other] for other in _REGISTRIES if other != registry)
-
-    def _put(self, registry: str, name: str, value: Any) -> None:
-        self.__dict__[registry][name] = value
-        if isinstance(value, Module):
-            value._links.add_parent(self)
-        self._links.changed()
+        return any(name in self.__dict__[other] for other in REGISTRIES if other != registry)
 
     def __setattr__(self, name: str, value: Any) -> None:
         attributes = self.__dict__
@@ -188,7 +167,7 @@ class Module:
                     f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}"
                 )
             attributes.pop(name, None)
-            for other in _REGISTRIES:
+            for other in REGISTRIES:
                 if other != registry:
                     attributes[other].pop(name, None)
             self._put(registry, name, value)
@@ -199,7 +178,7 @@ class Module:
                 "since forward is traced and not run on each call; return it from forward"
             )
         if "_links" in attributes:
-            for registry in _REGISTRIES:
+            for registry in REGISTRIES:
                 if name in attributes[registry]:
                     self._put(registry, name, self._replacement(registry, name, value))
                     return
@@ -228,7 +207,7 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         # Only called for what is not a plain attribute.
         attributes = self.__dict__
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             found = attributes.get(registry)
             if found is not None and name in found:
                 value = found[name]
@@ -236,7 +215,7 @@ class Module:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
                 self._transient.discard(name)
@@ -248,156 +227,6 @@ class Module:
     def __dir__(self) -> list[str]:
         names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
         return sorted(name for name in names if not name[0].isdigit())
-
-    def _made(self, registry: str, name: str, drawn: Drawn) -> Constant:
-        """Make a constant that has only been described so far."""
-        kind = Parameter if registry == "_parameters" else Buffer
-        value = kind(drawn.make(self._full_name(name)))._as(drawn.dtype)
-        # Another thread may have been faster, and packed forms should be shared.
-        entries = self.__dict__[registry]
-        if entries.get(name) is drawn:
-            entries[name] = value
-        return entries[name]
-
-    def _full_name(self, name: str) -> str:
-        """Return an entry's name in the tree that this module stands in."""
-        parts = [name]
-        module: Module = self
-        seen = {id(module)}
-        while True:
-            for parent in module._links.parents():
-                key = next((key for key, child in parent._modules.items() if child is module), None)
-                if key is not None and id(parent) not in seen:
-                    break
-            else:
-                return ".".join(reversed(parts))
-            parts.append(key)
-            module = parent
-            seen.add(id(module))
-
-    # ---- looking through the tree ----
-
-    def named_modules(
-        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
-        """Yield this module (under `prefix`) and all below it with their names, parents first."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                below = f"{prefix}.{name}" if prefix else name
-                yield from module.named_modules(memo, below, remove_duplicate)
-
-    def modules(self) -> Iterator[Module]:
-        """Yield this module and all below it, each once."""
-        for _, module in self.named_modules():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the modules directly below this one with their names, each once."""
-        seen: set[Module] = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def children(self) -> Iterator[Module]:
-        """Yield the modules directly below this one, each once."""
-        for _, module in self.named_children():
-            yield module
-
-    def _named(
-        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
-    ) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        modules = (
-            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
-            if recurse
-            else [(prefix, self)]
-        )
-        for path, module in modules:
-            for name in list(module.__dict__[registry]):
-                value = getattr(module, name)
-                if value is None or id(value) in seen:
-                    continue
-                if remove_duplicate:
-                    seen.add(id(value))
-                yield f"{path}.{name}" if path else name, value
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Yield parameters with their names, of this module and (with `recurse`) all below it."""
-        return self._named("_parameters", prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Yield parameters of this module and (with `recurse`) all below it."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Yield buffers with their names, of this module and (with `recurse`) all below it."""
-        return self._named("_buffers", prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[NDArray[Any]]:
-        """Yield buffers of this module and (with `recurse`) all below it."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def get_submodule(self, target: str) -> Module:
-        """Return the module with a dotted name, such as ``layer1.0.conv2``; the empty name is this one.
-
-        Raises
-        ------
-        AttributeError
-            If there is none; the message says where the name leads off the tree.
-        """
-        module: Module = self
-        for depth, part in enumerate(target.split(".") if target else []):
-            below = module._modules.get(part)
-            if below is None:
-                path = ".".join(target.split(".")[:depth]) or type(self).__name__
-                names = ", ".join(module._modules) or "none"
-                raise AttributeError(
-                    f"{path} has no submodule {part!r} (looking for {target!r}); it has: {names}"
-                )
-            module = below
-        return module
-
-    def _get(self, registry: str, what: str, target: str) -> Any:
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        if module.__dict__[registry].get(name) is None:
-            raise AttributeError(f"{path or type(self).__name__} has no {what} {name!r}")
-        return getattr(module, name)
-
-    def get_parameter(self, target: str) -> Parameter:
-        """Return the parameter with a dotted name."""
-        return self._get("_parameters", "parameter", target)
-
-    def get_buffer(self, target: str) -> NDArray[Any]:
-        """Return the buffer with a dotted name."""
-        return self._get("_buffers", "buffer", target)
-
-    def set_submodule(self, target: str, module: Module) -> None:
-        """Replace the module with a dotted name."""
-        path, _, name = target.rpartition(".")
-        if not name:
-            raise ValueError("set_submodule: the name is empty")
-        setattr(self.get_submodule(path), name, module)
-
-    def apply(self: M, fn: Callable[[Module], Any]) -> M:
-        """Call `fn` with every module of the tree, children first, and return this module."""
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
-        return self
 
     # ---- the state dict ----
 
@@ -442,23 +271,6 @@ class Module:
         except Exception as error:
             hide_frames(error)
             raise
-
-    def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
-        """Adapt older names; called by `load_state_dict` for each module, parents first.
-
-        Parameters
-        ----------
-        state : dict
-            All entries by full name, to be changed in place.
-        prefix : str
-            What this module's names begin with, such as ``layer1.0.``.
-        metadata : mapping
-            The file's word on this module; ``metadata.get("version")`` may be missing.
-        """
-
-    def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Return entries of this module that files of older versions lack, by name; `metadata` as above."""
-        return {}
 
     # ---- modes, devices and types: one mode, one device, two types of weights ----
 
@@ -580,7 +392,7 @@ class Module:
         state = self.__dict__.copy()
         del state["_links"]
         # A shallow copy gets its own registry.
-        for registry in (*_REGISTRIES, "_transient"):
+        for registry in (*REGISTRIES, "_transient"):
             state[registry] = state[registry].copy()
         # A copy has the same random numbers wherever it stands.
         for name, value in self._parameters.items():
@@ -590,7 +402,7 @@ class Module:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__["_links"] = _run.Links()
+        self.__dict__["_links"] = Links()
         for value in self._buffers.values():
             # A deep copy of an array can be written to.
             if type(value) is np.ndarray:
