@@ -175,10 +175,10 @@ def test_ones_own_weights():
 
 
 def test_state_dict_arguments_reach_the_download(monkeypatch):
-    from rvision import hub
+    from rvision.weights import _fetch
 
     calls = []
-    monkeypatch.setattr(hub, "load_state_dict_from_url", lambda *a, **k: calls.append((a, k)) or {})
+    monkeypatch.setattr(_fetch, "load_state_dict_from_url", lambda *a, **k: calls.append((a, k)) or {})
     member = ResNet50_Weights.DEFAULT
     member.get_state_dict()
     member.get_state_dict(progress=False, check_hash=False)
@@ -241,7 +241,7 @@ def registry(monkeypatch):
 @pytest.fixture
 def downloads(monkeypatch):
     """Answer downloads with the address asked for, and keep count of the arguments."""
-    from rvision import hub
+    from rvision.weights import _fetch
 
     calls = []
 
@@ -249,7 +249,7 @@ def downloads(monkeypatch):
         calls.append(options)
         return {"url": url}
 
-    monkeypatch.setattr(hub, "load_state_dict_from_url", answer)
+    monkeypatch.setattr(_fetch, "load_state_dict_from_url", answer)
     return calls
 
 

@@ -7,6 +7,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rvision.weights import _fetch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -112,18 +114,14 @@ class WeightsEnum(Enum):
         rvision.hub.DownloadError
             If the file cannot be had; an `OSError` whose message says why and what to do.
         """
-        from rvision import hub
-
         # The third positional argument after the URL is torch's `progress`, the fourth `check_hash`.
         if len(args) < 4:
             kwargs.setdefault("check_hash", True)
-        return hub.load_state_dict_from_url(self.url, *args, **kwargs)
+        return _fetch.load_state_dict_from_url(self.url, *args, **kwargs)
 
     def cached_file(self) -> Path | None:
         """Return the weights' file if it is on this machine, without asking the network; else None."""
-        from rvision import hub
-
-        return hub.cached_file(self.url)
+        return _fetch.cached_file(self.url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
