@@ -8,8 +8,8 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use super::epilogue::activate_cheap;
-use super::math::{StoredRows, activate_rows, maximum, minimum};
+use super::activation::{StoredRows, activate_cheap, activate_rows};
+use super::math::{maximum, minimum};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;

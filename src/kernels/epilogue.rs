@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::activation::{StoredRows, activate_rows};
+use super::gemm::Columns;
 use super::gemm::tile::Tile;
-use super::math::{StoredRows, activate_rows};
 use crate::error::Result;
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
@@ -123,15 +124,6 @@ impl Epilogue {
     }
 }
 
-/// Which channels a tile's columns are.
-#[derive(Clone, Copy, Debug)]
-pub struct Columns {
-    /// The first.
-    pub channel: usize,
-    /// How many there are; columns behind them are not stored.
-    pub channels: usize,
-}
-
 /// The vectors from channel `c` on of a padded per-channel buffer, or without one `neutral`.
 ///
 /// # Safety
@@ -158,19 +150,4 @@ fn channels<S: Simd>(s: S, buf: &AlignedBuf, c: usize) -> S::F32 {
     debug_assert!(c + S::LANES <= buf.len());
     // SAFETY: the buffers are padded beyond the last channel's vector.
     unsafe { s.load(buf.as_ptr().add(c)) }
-}
-
-/// The cheap activations (see [`Activation::is_cheap`]) on a vector; the others are left to
-/// `kernels::math`, over a finished tile.
-#[inline(always)]
-pub fn activate_cheap<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F32 {
-    let hard = |x| s.min(s.splat(6.0), s.max(s.zero(), s.add(x, s.splat(3.0))));
-    match activation {
-        Activation::Relu => s.max(s.zero(), x),
-        Activation::Clamp { lo, hi } => s.min(s.splat(hi), s.max(s.splat(lo), x)),
-        Activation::LeakyRelu { slope } => s.select_gt(x, s.zero(), x, s.mul(x, s.splat(slope))),
-        Activation::Hardsigmoid => s.mul(hard(x), s.splat(1.0 / 6.0)),
-        Activation::Hardswish => s.mul(s.mul(x, hard(x)), s.splat(1.0 / 6.0)),
-        _ => x,
-    }
 }

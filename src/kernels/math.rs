@@ -1,13 +1,11 @@
-//! Functions of vectors: exp, tanh, sigmoid, `SiLU`, GELU, and activations over finished rows.
+//! Functions of vectors: exp, tanh, sigmoid, `SiLU`, GELU.
 //!
 //! Accuracy against f64, over the whole range: `exp`, `tanh` and `sigmoid` are within 3 units in
 //! the last place (denormal results within one step, where the processor does not flush them),
 //! infinities are the limits and NaN stays NaN. `silu` is within 5 units down to -87. `gelu` is within
 //! 4e-7 of `|x|`, and on its negative side also relative to its value until that is below 1e-6.
 
-use super::epilogue::activate_cheap;
-use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::Activation;
+use crate::simd::{Isa, Simd};
 
 /// `c[0] + c[1] x + c[2] x^2 + ...` by Horner's rule.
 #[inline(always)]
@@ -163,130 +161,6 @@ pub fn gelu_tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const FACTOR: f32 = 1.595_769;
     let cubic = s.fma(s.mul(s.mul(x, x), s.splat(0.044_715)), x, x);
     times_sigmoid(s, x, s.mul(cubic, s.splat(FACTOR)))
-}
-
-/// Any activation on a vector. Inside a loop the activation should be a constant, see
-/// [`activate_rows`].
-#[inline(always)]
-pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F32 {
-    match activation {
-        Activation::Tanh => tanh(s, x),
-        Activation::Sigmoid => sigmoid(s, x),
-        Activation::Silu => silu(s, x),
-        Activation::Gelu => gelu(s, x),
-        Activation::GeluTanh => gelu_tanh(s, x),
-        cheap => activate_cheap(s, cheap, x),
-    }
-}
-
-/// Rows of floats in memory.
-#[derive(Clone, Copy, Debug)]
-pub enum StoredRows<'a> {
-    /// At these addresses, `skip` floats further on.
-    At {
-        /// Of the pixels.
-        addresses: &'a [*mut f32],
-        /// To the first channel.
-        skip: usize,
-    },
-    /// At equal distances.
-    Every {
-        /// The first row.
-        first: *mut f32,
-        /// Floats from row to row.
-        stride: usize,
-        /// Rows.
-        count: usize,
-    },
-}
-
-impl StoredRows<'_> {
-    #[inline(always)]
-    fn count(&self) -> usize {
-        match *self {
-            Self::At { addresses, .. } => addresses.len(),
-            Self::Every { count, .. } => count,
-        }
-    }
-
-    #[inline(always)]
-    fn row(&self, i: usize) -> *mut f32 {
-        match *self {
-            Self::At { addresses, skip } => addresses[i].wrapping_add(skip),
-            Self::Every { first, stride, .. } => first.wrapping_add(i * stride),
-        }
-    }
-}
-
-/// Any activation in place over rows of `len` floats, such as a finished tile's. A value's result
-/// does not depend on its place.
-///
-/// This enters the instruction set anew, which costs as much as some vectors do, so that its dozen
-/// loops are compiled once for all kernels and not once in each: give it many rows at once. Beside
-/// each other their long chains of instructions also hide each other's latency.
-///
-/// # Safety
-/// The rows must be valid for reading and writing `len` floats.
-#[inline]
-pub unsafe fn activate_rows(isa: Isa, rows: StoredRows<'_>, len: usize, activation: Activation) {
-    if activation != Activation::Identity {
-        isa.dispatch(ActivateRows { rows, len, activation });
-    }
-}
-
-/// The arguments of [`activate_rows`], under its contract.
-struct ActivateRows<'a> {
-    rows: StoredRows<'a>,
-    len: usize,
-    activation: Activation,
-}
-
-impl Vectorized for ActivateRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { rows, len, activation } = self;
-        // One loop each, in which the activation is known.
-        // SAFETY: the contract of `activate_rows`.
-        unsafe {
-            match activation {
-                Activation::Identity => {}
-                Activation::Relu => map_rows(s, rows, len, Activation::Relu),
-                Activation::Clamp { lo, hi } => map_rows(s, rows, len, Activation::Clamp { lo, hi }),
-                Activation::LeakyRelu { slope } => map_rows(s, rows, len, Activation::LeakyRelu { slope }),
-                Activation::Hardswish => map_rows(s, rows, len, Activation::Hardswish),
-                Activation::Hardsigmoid => map_rows(s, rows, len, Activation::Hardsigmoid),
-                Activation::Tanh => map_rows(s, rows, len, Activation::Tanh),
-                Activation::Sigmoid => map_rows(s, rows, len, Activation::Sigmoid),
-                Activation::Silu => map_rows(s, rows, len, Activation::Silu),
-                Activation::Gelu => map_rows(s, rows, len, Activation::Gelu),
-                Activation::GeluTanh => map_rows(s, rows, len, Activation::GeluTanh),
-            }
-        }
-    }
-}
-
-/// # Safety
-/// The rows must be valid for reading and writing `len` floats.
-#[inline(always)]
-unsafe fn map_rows<S: Simd>(s: S, rows: StoredRows<'_>, len: usize, activation: Activation) {
-    for i in 0..rows.count() {
-        let row = rows.row(i);
-        let mut at = 0;
-        while at < len {
-            let n = S::LANES.min(len - at);
-            // SAFETY: n floats are left from here on. One body serves full vectors and the rest:
-            // its arithmetic is long, the two loads and stores are not.
-            unsafe {
-                let to = row.add(at);
-                let x = if n == S::LANES { s.load(to) } else { s.load_partial(to, n) };
-                let y = apply_activation(s, activation, x);
-                if n == S::LANES { s.store(to, y) } else { s.store_partial(to, y, n) }
-            }
-            at += n;
-        }
-    }
 }
 
 #[cfg(test)]

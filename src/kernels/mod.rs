@@ -7,6 +7,7 @@
 //! every sum may not**: it depends on the layer's shape alone, not on the batch, the picture's
 //! place in it, or the threads.
 
+pub mod activation;
 pub mod attention;
 pub mod conv;
 pub mod copy;

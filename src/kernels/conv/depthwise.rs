@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::finish::Finish;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::math::StoredRows;
+use crate::kernels::activation::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::Epilogue;
-use crate::kernels::math::{StoredRows, activate_rows};
+use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 

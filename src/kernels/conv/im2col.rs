@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::runs::Pixel;
 use super::{Candidate, ConvDesc};
 use crate::error::Result;
-use crate::kernels::epilogue::Columns;
+use crate::kernels::gemm::Columns;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::Isa;
 use crate::tensor::{AlignedBuf, Form, Packed};

@@ -9,7 +9,7 @@ pub mod panels;
 pub mod tile;
 pub mod weight;
 
-pub use panels::{Panel, Panels};
+pub use panels::{Columns, Panel, Panels};
 pub use weight::{Weight, widen};
 
 /// Products that are summed in one chain before the chain's sum is added to the total: no slower

@@ -1,7 +1,6 @@
 //! Weights as the tile reads them: panels of output channels, one row of a panel per product.
 
 use crate::error::Result;
-use crate::kernels::epilogue::Columns;
 use crate::tensor::{AlignedBuf, Element};
 
 /// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
@@ -35,6 +34,15 @@ pub struct Panel {
     pub channels: usize,
     /// Its width in vectors.
     pub vectors: usize,
+}
+
+/// Which channels a tile's columns are.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// The first.
+    pub channel: usize,
+    /// How many there are; columns behind them are not stored.
+    pub channels: usize,
 }
 
 impl Panel {

@@ -1,10 +1,9 @@
 //! A register tile of a 1x1 convolution whose pixels follow each other in rows.
 
 use crate::kernels::Epilogue;
-use crate::kernels::epilogue::Columns;
 use crate::kernels::gemm::tile::{self, Next, TileWork, with_rows};
 use crate::kernels::gemm::weight::widen;
-use crate::kernels::gemm::{Panel, Panels};
+use crate::kernels::gemm::{Columns, Panel, Panels};
 use crate::simd::{Simd, Vectorized};
 use crate::tensor::Packed;
 

@@ -1,9 +1,8 @@
 //! The register tile over planes: neighbouring output pixels by a panel one or two vectors wide.
 
 use crate::kernels::Epilogue;
-use crate::kernels::epilogue::Columns;
-use crate::kernels::gemm::DEPTH_CHUNK;
 use crate::kernels::gemm::tile::{Tile, zeros};
+use crate::kernels::gemm::{Columns, DEPTH_CHUNK};
 use crate::simd::{Isa, Simd, Vectorized};
 
 /// Pixels of the tiles for a panel of that many vectors, the tallest first: a row is cut into those, and what
