@@ -9,8 +9,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::desc::{Candidate, ConvDesc, pack_f32};
 use super::finish::Finish;
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
@@ -31,7 +31,7 @@ const fn candidate<const I: usize>() -> Candidate {
         accepts,
         prefers: |_| true,
         form: form::<I>,
-        pack: |desc, weights| super::pack_f32(desc, weights, pack::<I>),
+        pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
     }
 }

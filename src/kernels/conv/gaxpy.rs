@@ -12,9 +12,9 @@ mod nonzero;
 
 use half::f16;
 
+use super::desc::{Candidate, ConvDesc, weight_names};
 use super::igemm;
 use super::runs::Runs;
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::gemm::tile::LINE;
 use crate::kernels::gemm::{Columns, Panel, Panels, Weight};
@@ -43,7 +43,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-super::weight_names!("gaxpy");
+weight_names!("gaxpy");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

@@ -9,9 +9,9 @@
 
 use std::array::from_fn;
 
+use super::desc::{Candidate, ConvDesc, weight_names};
 use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{LINE, Tile, zeros};
 use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
@@ -42,7 +42,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-super::weight_names!("gemv");
+weight_names!("gemv");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

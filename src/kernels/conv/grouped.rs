@@ -14,8 +14,8 @@ mod tile;
 
 use std::sync::Arc;
 
+use super::desc::{Candidate, ConvDesc, pack_f32};
 use super::finish::Finish;
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
@@ -42,7 +42,7 @@ const fn candidate<const I: usize>() -> Candidate {
         accepts,
         prefers: prefers::<I>,
         form: form::<I>,
-        pack: |desc, weights| super::pack_f32(desc, weights, pack::<I>),
+        pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
     }
 }

@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
+use super::desc::{Candidate, ConvDesc, weight_names};
 use super::prologue::{self, Change, Prologue};
 use super::runs::{Pixel, Runs};
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{self, Next, TileWork, most_rows, with_rows};
 use crate::kernels::gemm::{Panel, Panels, Weight, widen};
@@ -52,7 +52,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-super::weight_names!("igemm");
+weight_names!("igemm");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

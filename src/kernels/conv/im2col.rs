@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::desc::{Candidate, ConvDesc, pack_f32};
 use super::runs::Pixel;
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::gemm::Columns;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
@@ -24,7 +24,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     accepts: |_| true,
     prefers: |_| true,
     form: |_| Form { name: "plain", params: [0; 4] },
-    pack: |desc, weights| super::pack_f32(desc, weights, pack),
+    pack: |desc, weights| pack_f32(desc, weights, pack),
     prepare,
 }];
 

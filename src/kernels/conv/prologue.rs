@@ -6,9 +6,9 @@
 //! product's tiles read it there. Each value is rounded as in the two kernels one after the other, so
 //! the results are theirs, to the bit.
 
+use super::desc::{Candidate, ConvDesc};
 use super::igemm::{self, Igemm};
 use super::runs::Pixel;
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::{Isa, Simd, Vectorized};

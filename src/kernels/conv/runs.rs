@@ -1,6 +1,6 @@
 //! Where a convolution's sums find their inputs: for each output pixel some contiguous runs.
 
-use crate::kernels::conv::ConvDesc;
+use crate::kernels::conv::desc::ConvDesc;
 
 /// An output pixel's sum as runs of contiguous input floats, in the order of the packed weights.
 ///

@@ -9,8 +9,8 @@
 
 use std::ops::Range;
 
+use super::desc::{Candidate, ConvDesc, Padding, weight_names};
 use super::igemm::{Igemm, form, pack};
-use super::{Candidate, ConvDesc, Padding};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::Simd;
@@ -28,7 +28,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-super::weight_names!("stem");
+weight_names!("stem");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

@@ -16,7 +16,8 @@ use std::ops::Range;
 
 use self::pair::{Pair, Pointers};
 use super::depthwise::Bands;
-use super::{Candidate, ConvDesc, depthwise, igemm};
+use super::desc::{Candidate, ConvDesc};
+use super::{depthwise, igemm};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};

@@ -10,8 +10,8 @@ mod tile;
 
 use std::ops::Range;
 
+use super::desc::{Candidate, ConvDesc, weight_names};
 use super::igemm::{form, pack, panels};
-use super::{Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::kernels::gemm::{Panel, Panels, widen};
@@ -46,7 +46,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-super::weight_names!("planes");
+weight_names!("planes");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {

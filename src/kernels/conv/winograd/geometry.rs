@@ -1,6 +1,6 @@
 //! Where tiles lie in the maps, and where their transforms lie in scratch memory.
 
-use super::super::ConvDesc;
+use crate::kernels::conv::desc::ConvDesc;
 
 /// The output map cut into tiles of `size` pixels, those of all pictures in one row.
 ///

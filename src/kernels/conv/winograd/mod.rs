@@ -33,7 +33,7 @@ mod stages;
 mod tests;
 mod transforms;
 
-use super::{Candidate, ConvDesc};
+use super::desc::{Candidate, ConvDesc, pack_f32};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 #[cfg(target_arch = "x86_64")]
@@ -205,7 +205,7 @@ const fn candidate<
         form: |_| Form { name: "winograd", params: [LANES, AV, AH, MV * MH] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
-        pack: |desc, weights| super::pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, LANES>),
+        pack: |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, LANES>),
         prepare: prepare::<S, V, H, AV, MV, AH, MH>,
     }
 }

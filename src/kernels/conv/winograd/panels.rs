@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::transforms::{Algorithm, MAX_TAPS, taps, weights_2d};
 use crate::error::Result;
-use crate::kernels::conv::ConvDesc;
+use crate::kernels::conv::desc::ConvDesc;
 use crate::kernels::gemm::{Panel, Panels};
 use crate::tensor::{AlignedBuf, Packed};
 

@@ -7,7 +7,7 @@ use super::block::Needs;
 use super::geometry::{Planes, Tile, Tiling};
 use super::panels::TransformedWeights;
 use super::transforms::{Algorithm, input_2d, output_columns, output_run};
-use crate::kernels::conv::ConvDesc;
+use crate::kernels::conv::desc::ConvDesc;
 use crate::kernels::gemm::tile::{LINE, Next, Runs, TileWork, max_rows, product, with_rows};
 use crate::kernels::gemm::{Columns, Panels};
 use crate::kernels::math::maximum;

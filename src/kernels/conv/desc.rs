@@ -1,0 +1,164 @@
+//! What a convolution is, and what one way to compute it says of itself.
+
+use crate::error::Result;
+use crate::kernels::{Epilogue, Kernel};
+use crate::simd::Isa;
+use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Param, Shape, Values};
+
+/// Zero pixels around a picture, which need not be the same on all sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns before.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns behind.
+    pub right: usize,
+}
+
+/// A convolution (torch's cross-correlation) of one input map into one output map.
+///
+/// Output pixel (y, x) sees the input rows `y * stride - padding.top + kh * dilation`, and columns
+/// alike; what lies outside the picture is zero. `padding.bottom` and `.right` follow from the
+/// output's size, which counts. The output's channels lie densely; its pixel stride may be larger
+/// than its channels (a branch of a concat), and so may the input's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvDesc {
+    /// What is read. Channels are dense except at a network's input (NCHW arrays).
+    pub input: FeatureMap,
+    /// What is written.
+    pub output: FeatureMap,
+    /// A map of the output's size that is added before the activation; its pointer is the second
+    /// of [`crate::kernels::Io::inputs`]. It may be the output itself (same pointer, same layout).
+    pub residual: Option<FeatureMap>,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Vertical and horizontal dilation; 1 is none.
+    pub dilation: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Input and output channels are cut into this many groups.
+    pub groups: usize,
+    /// Of the epilogue.
+    pub activation: Activation,
+}
+
+impl ConvDesc {
+    /// Input channels that one output channel sees.
+    pub fn group_inputs(&self) -> usize {
+        self.input.channels / self.groups
+    }
+
+    /// Output channels of a group.
+    pub fn group_outputs(&self) -> usize {
+        self.output.channels / self.groups
+    }
+
+    /// The sizes of the weights: `[oc, ic / groups, kh, kw]`.
+    pub fn weight_shape(&self) -> Shape {
+        Shape::new(&[self.output.channels, self.group_inputs(), self.kernel[0], self.kernel[1]])
+    }
+
+    /// Products in one output value: the length of its sum.
+    pub fn depth(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.group_inputs()
+    }
+
+    /// Multiply-adds of the whole convolution.
+    pub fn macs(&self) -> usize {
+        self.output.pixels().saturating_mul(self.output.channels).saturating_mul(self.depth())
+    }
+
+    /// Input values that the windows see: with a stride larger than the kernel, not all of them.
+    pub fn input_read(&self) -> usize {
+        let seen = |axis: usize, input: usize, output: usize| input.min(output * self.kernel[axis]);
+        let rows = seen(0, self.input.height, self.output.height);
+        let columns = seen(1, self.input.width, self.output.width);
+        self.input.batch * rows * columns * self.input.channels
+    }
+
+    /// Whether the kernel reaches outside the input, vertically (0) or horizontally (1).
+    pub fn is_padded(&self, axis: usize) -> bool {
+        let (before, input, output) = match axis {
+            0 => (self.padding.top, self.input.height, self.output.height),
+            _ => (self.padding.left, self.input.width, self.output.width),
+        };
+        let last =
+            output.saturating_sub(1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis];
+        before > 0 || last >= input
+    }
+
+    /// A kernel of one pixel without stride, dilation or padding.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == Padding::default()
+    }
+}
+
+/// Makes a kernel from a descriptor, packed weights, an epilogue and the number of threads.
+pub type Prepare = fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
+
+/// One way to compute convolutions, on one instruction set.
+pub struct Candidate {
+    /// The kernel's one name for float32 weights. `f32_f16w_` instead of `f32_` is its name where it
+    /// reads weights in float16.
+    pub name: &'static str,
+    /// What the processor must have.
+    pub isa: Isa,
+    /// Whether this candidate can compute that convolution.
+    pub accepts: fn(&ConvDesc) -> bool,
+    /// Whether it is a good choice for one that it accepts; may depend on the layer's shape alone, not on
+    /// the batch, so that a picture's bits do not either.
+    pub prefers: fn(&ConvDesc) -> bool,
+    /// Which packed form of the weights it reads; with their shape it says all that `pack` depends on.
+    pub form: fn(&ConvDesc) -> Form,
+    /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
+    /// in float32.
+    pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
+    /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
+    pub prepare: Prepare,
+}
+
+impl Candidate {
+    /// The weights of a convolution in the form that this candidate reads; packed once.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn packed(&self, desc: &ConvDesc, weight: &Param) -> Result<Packed> {
+        weight.form((self.form)(desc), desc.weight_shape(), |values| (self.pack)(desc, values))
+    }
+}
+
+/// `names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
+macro_rules! weight_names {
+    ($kernel:literal) => {
+        const fn names(isa: $crate::simd::Isa) -> [&'static str; 2] {
+            use $crate::simd::Isa;
+            match isa {
+                Isa::Avx2 => [concat!("f32_", $kernel, "_avx2"), concat!("f32_f16w_", $kernel, "_avx2")],
+                Isa::Avx512 => {
+                    [concat!("f32_", $kernel, "_avx512"), concat!("f32_f16w_", $kernel, "_avx512")]
+                }
+                Isa::Portable => {
+                    [concat!("f32_", $kernel, "_portable"), concat!("f32_f16w_", $kernel, "_portable")]
+                }
+                Isa::Portable16 => {
+                    [concat!("f32_", $kernel, "_portable16"), concat!("f32_f16w_", $kernel, "_portable16")]
+                }
+            }
+        }
+    };
+}
+pub(super) use weight_names;
+
+/// A form that is packed in float32 whatever the weights are stored in.
+pub(super) fn pack_f32(
+    desc: &ConvDesc,
+    weights: Values<'_>,
+    pack: fn(&ConvDesc, &[f32]) -> Result<AlignedBuf>,
+) -> Result<Packed> {
+    Ok(pack(desc, &weights.to_f32()?)?.into())
+}
