@@ -98,6 +98,43 @@ impl ConvDesc {
     }
 }
 
+/// Floats of the widest vector.
+const WIDEST: usize = 16;
+
+/// What is done to a map before it is convolved.
+pub enum Prologue {
+    /// `scale[c] * x + shift[c]`, and its ReLU.
+    Affine {
+        /// Per channel, filled up with zeros by a vector.
+        scale: AlignedBuf,
+        /// Likewise.
+        shift: AlignedBuf,
+        /// Whether ReLU follows.
+        relu: bool,
+    },
+    /// `x * gate[n][c]`: a value for each picture and channel. Its pointer is the last of
+    /// [`crate::kernels::Io::inputs`].
+    Gate {
+        /// From a picture's values to the next one's; a picture's own lie densely.
+        image_stride: usize,
+    },
+}
+
+impl Prologue {
+    /// A batch norm.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn affine(scale: &[f32], shift: &[f32], relu: bool) -> Result<Self> {
+        let padded = |values: &[f32]| -> Result<AlignedBuf> {
+            let mut padded = AlignedBuf::resident(values.len() + WIDEST, "a prologue")?;
+            padded[..values.len()].copy_from_slice(values);
+            Ok(padded)
+        };
+        Ok(Self::Affine { scale: padded(scale)?, shift: padded(shift)?, relu })
+    }
+}
+
 /// Makes a kernel from a descriptor, packed weights, an epilogue and the number of threads.
 pub type Prepare = fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 

@@ -21,7 +21,7 @@ use crate::kernels::activation::StoredRows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
-use tile::{Outputs, Tile};
+use tile::{FEW_PIXELS, MOST_INPUTS, MOST_PIXELS, Outputs, Tile};
 
 pub(super) const CANDIDATES: &[Candidate] =
     &[candidate::<3>(), candidate::<2>(), candidate::<1>(), candidate::<0>()];
@@ -183,13 +183,6 @@ const CACHED_WEIGHTS: usize = 64 << 10;
 
 /// Products whose sum is one chain; the chains' sums are added.
 const CHAIN: usize = 512;
-
-/// Of any tile: the widths of maps are often multiples of it (56, 28, 14, 7).
-const MOST_PIXELS: usize = 7;
-/// Of the tile for what remains at a row's end.
-const FEW_PIXELS: usize = 4;
-/// Input pixels of a line, at most: those of a tile at stride 2.
-const MOST_INPUTS: usize = (MOST_PIXELS - 1) * 2 + 3;
 
 struct Grouped {
     name: &'static str,

@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, weight_names};
-use super::prologue::{self, Change, Prologue};
+use super::desc::{Candidate, ConvDesc, Prologue, weight_names};
+use super::prologue::change::{self, Change};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{self, Next, TileWork, most_rows, with_rows};
@@ -190,7 +190,7 @@ impl Igemm {
             let across = self.panels.count().min(threads);
             ([threads.div_ceil(across).min(tiles), across], 1)
         };
-        let block = (COPIED_LIMIT / (self.rows * prologue::floats(&self.desc.input))).max(1);
+        let block = (COPIED_LIMIT / (self.rows * change::floats(&self.desc.input))).max(1);
         Self {
             prologue: Some(prologue),
             parts,
@@ -231,7 +231,7 @@ impl Igemm {
     /// Floats of a block's changed pixels.
     fn copied_floats(&self) -> usize {
         let pixels = self.tiles * self.rows;
-        self.prologue.as_ref().map_or(0, |_| pixels * prologue::floats(&self.desc.input))
+        self.prologue.as_ref().map_or(0, |_| pixels * change::floats(&self.desc.input))
     }
 
     /// Addresses of one tile in the table: its runs, its outputs, its residuals.
@@ -306,7 +306,7 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
                     if let Some(prologue) = &kernel.prologue {
                         let map = &kernel.desc.input;
                         s.call(Change { prologue, map, first, rows, table, gate: self.gate, to: copied });
-                        copied = copied.add(rows * prologue::floats(map));
+                        copied = copied.add(rows * change::floats(map));
                     }
                     table = table.add(kernel.addresses());
                 }

@@ -21,9 +21,9 @@ mod stem;
 mod winograd;
 
 pub use choice::{candidates, choose, is_forced};
-pub use desc::{Candidate, ConvDesc, Padding, Prepare};
+pub use desc::{Candidate, ConvDesc, Padding, Prepare, Prologue};
 pub use expand_depthwise::{ExpandDepthwiseDesc, ProjectDesc};
-pub use prologue::{Prologue, PrologueDesc};
+pub use prologue::PrologueDesc;
 pub use winograd::ConvPoolDesc;
 
 #[cfg(test)]

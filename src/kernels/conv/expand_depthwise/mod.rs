@@ -71,7 +71,7 @@ impl ExpandDepthwiseDesc {
         threads: usize,
     ) -> Result<Box<dyn Kernel>> {
         let bands = Bands::new(&self.depthwise, pair::panels(&self.expand, isa).width(), BAND);
-        let pair = Pair::new(self, packed, epilogues, bands, isa, threads)?;
+        let pair = Pair::new([&self.expand, &self.depthwise], packed, epilogues, bands, isa, threads)?;
         let items = self.depthwise.output.batch * bands.count * pair.count();
         Ok(Box::new(ExpandDepthwise { pair, items, chunks: [chunks_for(items, threads)], isa }))
     }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::ExpandDepthwiseDesc;
 use super::tile::{self, Pixels, Tile};
 use crate::error::Result;
 use crate::kernels::activation::{StoredRows, activate_rows};
@@ -48,8 +47,8 @@ pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
 
 impl Pair {
     pub(super) fn new(
-        desc: &ExpandDepthwiseDesc,
-        [expand, depthwise]: [Packed; 2],
+        [expand, depthwise]: [&ConvDesc; 2],
+        [expand_packed, depthwise_packed]: [Packed; 2],
         [inner, outer]: [Epilogue; 2],
         bands: Bands,
         isa: Isa,
@@ -57,11 +56,11 @@ impl Pair {
     ) -> Result<Self> {
         let way = Way::Bands(bands);
         Ok(Self {
-            expand: desc.expand,
-            panels: panels(&desc.expand, isa),
-            packed: expand,
+            expand: *expand,
+            panels: panels(expand, isa),
+            packed: expand_packed,
             epilogue: inner,
-            depthwise: Depthwise::new(&desc.depthwise, depthwise.into_f32(), &outer, way, isa, threads)?,
+            depthwise: Depthwise::new(depthwise, depthwise_packed.into_f32(), &outer, way, isa, threads)?,
             bands,
         })
     }

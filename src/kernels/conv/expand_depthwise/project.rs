@@ -130,9 +130,8 @@ impl ProjectDesc {
         let mut next = || parts.next().expect("weights and an epilogue for each convolution");
         let front = if let Some(expand) = self.expand {
             let ((inner_packed, inner), (outer_packed, outer)) = (next(), next());
-            let desc = ExpandDepthwiseDesc { expand, depthwise };
-            let packed = [inner_packed, outer_packed];
-            Front::Pair(Box::new(Pair::new(&desc, packed, [inner, outer], bands, isa, threads)?))
+            let (descs, packed) = ([&expand, &depthwise], [inner_packed, outer_packed]);
+            Front::Pair(Box::new(Pair::new(descs, packed, [inner, outer], bands, isa, threads)?))
         } else {
             let (packed, epilogue) = next();
             let way = Way::rows(&depthwise, 1);

@@ -2,9 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-use super::{MOST_INPUTS, MOST_PIXELS};
 use crate::kernels::conv::finish::Finish;
 use crate::simd::{Simd, Vectorized};
+
+/// Of any tile: the widths of maps are often multiples of it (56, 28, 14, 7).
+pub(super) const MOST_PIXELS: usize = 7;
+/// Of the tile for what remains at a row's end.
+pub(super) const FEW_PIXELS: usize = 4;
+/// Input pixels of a line, at most: those of a tile at stride 2.
+pub(super) const MOST_INPUTS: usize = (MOST_PIXELS - 1) * 2 + 3;
 
 /// Where a tile's pixels go: side by side in a row.
 #[derive(Clone, Copy)]

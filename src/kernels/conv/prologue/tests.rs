@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::{Prologue, PrologueDesc};
+use super::PrologueDesc;
+use crate::kernels::conv::Prologue;
 use crate::kernels::conv::{ConvDesc, Padding};
 use crate::kernels::elementwise::{self, BinaryDesc, BinaryOp, ChannelDesc, Operand};
 use crate::kernels::reference::{Expected, conv_f64};
