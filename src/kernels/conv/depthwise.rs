@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, pack_f32};
+use super::desc::{BlockPart, Candidate, ConvDesc, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
@@ -33,6 +33,9 @@ const fn candidate<const I: usize>() -> Candidate {
         form: form::<I>,
         pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: Some(BlockPart::Depthwise),
     }
 }
 

@@ -135,10 +135,67 @@ impl Prologue {
     }
 }
 
+/// A convolution and the largest of 2x2 pixels of its output, which are stored instead of the pixels: a
+/// quarter of the writes, and no pass that reads them again (VGG's pools).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvPoolDesc {
+    /// The convolution; its output lies nowhere.
+    pub conv: ConvDesc,
+    /// Where the maxima of windows of 2x2 pixels, two apart, go. A last row or column that fills no window
+    /// is left out.
+    pub output: FeatureMap,
+}
+
+impl ConvPoolDesc {
+    /// Whether there is a kernel for both where `part` is the one for the convolution.
+    pub fn accepts(&self, part: &Candidate) -> bool {
+        let Self { conv, output } = self;
+        let halves = output.height == conv.output.height / 2 && output.width == conv.output.width / 2;
+        let ordered =
+            matches!(conv.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. });
+        let plain = conv.residual.is_none() && conv.dilation == [1, 1];
+        halves && ordered && plain && part.with_pool.is_some()
+    }
+
+    /// The kernel, of `part`'s packed weights.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If [`Self::accepts`] does not hold for `part`.
+    pub fn prepare(
+        &self,
+        part: &Candidate,
+        weights: Packed,
+        epilogue: Epilogue,
+        threads: usize,
+    ) -> Result<Box<dyn Kernel>> {
+        let prepare = part.with_pool.unwrap_or_else(|| panic!("{} has no kernel with a pool", part.name));
+        prepare(self, weights, epilogue, threads)
+    }
+}
+
 /// Makes a kernel from a descriptor, packed weights, an epilogue and the number of threads.
 pub type Prepare = fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 
+/// As [`Prepare`], of a convolution and the pool behind it.
+pub type PrepareWithPool = fn(&ConvPoolDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
+
+/// As [`Prepare`], of a 1x1 convolution in one group and the prologue in front of it.
+pub type PrepareWithPrologue = fn(&ConvDesc, Prologue, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
+
+/// The convolutions of an inverted residual that is computed by one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockPart {
+    /// The 1x1 convolutions: expansion and projection.
+    Pointwise,
+    /// The depthwise convolution between them.
+    Depthwise,
+}
+
 /// One way to compute convolutions, on one instruction set.
+#[derive(Clone, Copy)]
 pub struct Candidate {
     /// The kernel's one name for float32 weights. `f32_f16w_` instead of `f32_` is its name where it
     /// reads weights in float16.
@@ -157,6 +214,13 @@ pub struct Candidate {
     pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
     /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
     pub prepare: Prepare,
+    /// Makes the kernel that is fused with a 2x2 max pool, from the same packed weights, if there is one.
+    pub with_pool: Option<PrepareWithPool>,
+    /// Makes the kernel that is fused with a prologue, from the same packed weights, if there is one.
+    pub with_prologue: Option<PrepareWithPrologue>,
+    /// The convolution that it may be in the fused kernels of [`super::expand_depthwise`], which read its
+    /// packed weights and sum in its order.
+    pub block_part: Option<BlockPart>,
 }
 
 impl Candidate {
@@ -169,10 +233,10 @@ impl Candidate {
     }
 }
 
-/// `names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
+/// `$names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
 macro_rules! weight_names {
-    ($kernel:literal) => {
-        const fn names(isa: $crate::simd::Isa) -> [&'static str; 2] {
+    ($names:ident, $kernel:literal) => {
+        const fn $names(isa: $crate::simd::Isa) -> [&'static str; 2] {
             use $crate::simd::Isa;
             match isa {
                 Isa::Avx2 => [concat!("f32_", $kernel, "_avx2"), concat!("f32_f16w_", $kernel, "_avx2")],

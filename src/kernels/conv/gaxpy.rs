@@ -43,7 +43,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-weight_names!("gaxpy");
+weight_names!(names, "gaxpy");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
@@ -54,6 +54,9 @@ const fn candidate<S: Simd>() -> Candidate {
         form: |desc| Form { name: "wide_panels", params: [S::LANES, 1, desc.kernel[0], desc.kernel[1]] },
         pack: pack::<S>,
         prepare: prepare::<S>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-weight_names!("gemv");
+weight_names!(names, "gemv");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
@@ -53,6 +53,9 @@ const fn candidate<S: Simd>() -> Candidate {
         form: form::<S>,
         pack: pack::<S>,
         prepare: prepare::<S>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
     }
 }
 

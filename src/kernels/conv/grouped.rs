@@ -44,6 +44,9 @@ const fn candidate<const I: usize>() -> Candidate {
         form: form::<I>,
         pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
         prepare: prepare::<I>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, Prologue, weight_names};
+use super::desc::{BlockPart, Candidate, ConvDesc, Prologue, weight_names};
 use super::prologue::change::{self, Change};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
@@ -52,7 +52,8 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-weight_names!("igemm");
+weight_names!(names, "igemm");
+weight_names!(prologue_names, "prologue_igemm");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
@@ -63,6 +64,9 @@ const fn candidate<S: Simd>() -> Candidate {
         form: form::<S>,
         pack: pack::<S>,
         prepare: prepare::<S>,
+        with_pool: None,
+        with_prologue: Some(prepare_behind::<S>),
+        block_part: Some(BlockPart::Pointwise),
     }
 }
 
@@ -97,6 +101,17 @@ fn prepare<S: Simd>(
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
     Ok(Box::new(Igemm::new(names(S::ISA), S::ISA, desc, packed, epilogue, threads)?))
+}
+
+fn prepare_behind<S: Simd>(
+    desc: &ConvDesc,
+    prologue: Prologue,
+    packed: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
+    let product = Igemm::new(prologue_names(S::ISA), S::ISA, desc, packed, epilogue, threads)?;
+    Ok(Box::new(product.behind(prologue, threads)))
 }
 
 /// A prepared implicit product.
@@ -177,7 +192,7 @@ impl Igemm {
 
     /// The same product of an input that is changed while a block's pixels are copied; only for 1x1
     /// convolutions, each of whose sums is one run.
-    pub(super) fn behind(self, prologue: Prologue, threads: usize) -> Self {
+    fn behind(self, prologue: Prologue, threads: usize) -> Self {
         debug_assert!(self.desc.is_pointwise() && self.desc.groups == 1);
         let pixels = self.desc.output.pixels();
         let tiles = pixels.div_ceil(self.rows);

@@ -26,6 +26,9 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     form: |_| Form { name: "plain", params: [0; 4] },
     pack: |desc, weights| pack_f32(desc, weights, pack),
     prepare,
+    with_pool: None,
+    with_prologue: None,
+    block_part: None,
 }];
 
 const NAME: &str = "f32_im2col_matrixmultiply";

@@ -21,10 +21,12 @@ mod stem;
 mod winograd;
 
 pub use choice::{candidates, choose, is_forced};
-pub use desc::{Candidate, ConvDesc, Padding, Prepare, Prologue};
+pub use desc::{
+    BlockPart, Candidate, ConvDesc, ConvPoolDesc, Padding, Prepare, PrepareWithPool, PrepareWithPrologue,
+    Prologue,
+};
 pub use expand_depthwise::{ExpandDepthwiseDesc, ProjectDesc};
 pub use prologue::PrologueDesc;
-pub use winograd::ConvPoolDesc;
 
 #[cfg(test)]
 mod tests;

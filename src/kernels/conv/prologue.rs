@@ -8,20 +8,12 @@
 
 pub(super) mod change;
 
+use super::choice::candidates;
 use super::desc::{Candidate, ConvDesc, Prologue};
-use super::igemm::{self, Igemm};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::Isa;
 use crate::tensor::Packed;
-
-/// With float32 and with float16 weights.
-const NAMES: [[&str; 2]; 4] = [
-    ["f32_prologue_igemm_portable", "f32_f16w_prologue_igemm_portable"],
-    ["f32_prologue_igemm_portable16", "f32_f16w_prologue_igemm_portable16"],
-    ["f32_prologue_igemm_avx2", "f32_f16w_prologue_igemm_avx2"],
-    ["f32_prologue_igemm_avx512", "f32_f16w_prologue_igemm_avx512"],
-];
 
 /// A 1x1 convolution and what is done to its input first.
 pub struct PrologueDesc {
@@ -35,13 +27,16 @@ impl PrologueDesc {
     /// The kernel whose packed weights this one reads, on `isa`, if it computes such a convolution there.
     pub fn part(conv: &ConvDesc, isa: Isa) -> Option<&'static Candidate> {
         let fits = conv.is_pointwise() && conv.groups == 1 && conv.output.pixels() > 0;
-        igemm::CANDIDATES.iter().find(|c| fits && c.isa == isa && (c.accepts)(conv))
+        candidates().find(|c| fits && c.isa == isa && c.with_prologue.is_some() && (c.accepts)(conv))
     }
 
     /// The kernel, on an instruction set that has its [`Self::part`], of its packed weights.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If there is no such part.
     pub fn prepare(
         self,
         packed: Packed,
@@ -49,8 +44,9 @@ impl PrologueDesc {
         isa: Isa,
         threads: usize,
     ) -> Result<Box<dyn Kernel>> {
-        let product = Igemm::new(NAMES[isa as usize], isa, &self.conv, packed, epilogue, threads)?;
-        Ok(Box::new(product.behind(self.prologue, threads)))
+        let part = Self::part(&self.conv, isa).and_then(|part| part.with_prologue);
+        let prepare = part.expect("an instruction set whose kernel takes a prologue");
+        prepare(&self.conv, self.prologue, packed, epilogue, threads)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-weight_names!("stem");
+weight_names!(names, "stem");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
@@ -39,6 +39,9 @@ const fn candidate<S: Simd>() -> Candidate {
         form: form::<S>,
         pack: pack::<S>,
         prepare: prepare::<S>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
     }
 }
 

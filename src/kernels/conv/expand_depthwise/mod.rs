@@ -15,9 +15,9 @@ mod tile;
 use std::ops::Range;
 
 use self::pair::{Pair, Pointers};
+use super::choice::candidates;
 use super::depthwise::Bands;
-use super::desc::{Candidate, ConvDesc};
-use super::{depthwise, igemm};
+use super::desc::{BlockPart, Candidate, ConvDesc};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -55,7 +55,7 @@ impl ExpandDepthwiseDesc {
             && [expand.residual, depthwise.residual].iter().all(Option::is_none)
             && depthwise.dilation == [1, 1]
             && depthwise.output.pixels() > 0;
-        let parts = [find(igemm::CANDIDATES, isa, expand)?, find(depthwise::CANDIDATES, isa, depthwise)?];
+        let parts = [find(BlockPart::Pointwise, isa, expand)?, find(BlockPart::Depthwise, isa, depthwise)?];
         fits.then_some(parts)
     }
 
@@ -77,9 +77,9 @@ impl ExpandDepthwiseDesc {
     }
 }
 
-/// The candidate on `isa`, if it accepts a convolution.
-fn find(list: &'static [Candidate], isa: Isa, desc: &ConvDesc) -> Option<&'static Candidate> {
-    list.iter().find(|c| c.isa == isa && (c.accepts)(desc))
+/// The candidate on `isa` that is this part, if it accepts a convolution.
+fn find(part: BlockPart, isa: Isa, desc: &ConvDesc) -> Option<&'static Candidate> {
+    candidates().find(|c| c.block_part == Some(part) && c.isa == isa && (c.accepts)(desc))
 }
 
 /// The prepared pair. An item is a panel of a band; the bands' panels follow each other, so that a

@@ -9,9 +9,8 @@ use super::tile::{self, Pixels, Tile};
 use crate::error::Result;
 use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::kernels::conv::choice::choose;
-use crate::kernels::conv::depthwise::{Bands, Depthwise, Way};
-use crate::kernels::conv::desc::{Candidate, ConvDesc};
-use crate::kernels::conv::{depthwise, igemm};
+use crate::kernels::conv::depthwise::{Bands, Depthwise, Way, reads_in_place};
+use crate::kernels::conv::desc::{BlockPart, Candidate, ConvDesc};
 use crate::kernels::gemm::Panels;
 use crate::kernels::gemm::tile::max_rows;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
@@ -100,12 +99,13 @@ impl ProjectDesc {
         let front = match self.front() {
             Some(front) => front.parts(isa)?.to_vec(),
             None if depthwise.residual.is_some() || depthwise.dilation != [1, 1] => return None,
-            None => vec![super::find(depthwise::CANDIDATES, isa, depthwise)?],
+            None => vec![super::find(BlockPart::Depthwise, isa, depthwise)?],
         };
-        let last = super::find(igemm::CANDIDATES, isa, project)?;
         // The sums are those of this kernel.
-        let chosen = choose(project, isa).is_ok_and(|chosen| chosen.name == last.name);
-        (fits && chosen).then(|| front.into_iter().chain([last]).collect())
+        let chosen = choose(project, isa).ok()?;
+        let last =
+            (chosen.isa == isa && chosen.block_part == Some(BlockPart::Pointwise)).then_some(chosen)?;
+        fits.then(|| front.into_iter().chain([last]).collect())
     }
 
     /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights and with
@@ -165,7 +165,7 @@ impl ProjectDesc {
             return false;
         }
         let Some(expand) = &self.expand else {
-            return pixels >= PIXELS_IN_PLACE && depthwise::reads_in_place(desc);
+            return pixels >= PIXELS_IN_PLACE && reads_in_place(desc);
         };
         // Alone, a thread's bands have fewer neighbours, but the gain is less, too.
         let bands = self.bands(&between(desc), isa, threads.max(2)).count;

@@ -46,7 +46,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     candidate::<crate::simd::Portable<16>>(),
 ];
 
-weight_names!("planes");
+weight_names!(names, "planes");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
@@ -57,6 +57,9 @@ const fn candidate<S: Simd>() -> Candidate {
         form: form::<S>,
         pack: pack::<S>,
         prepare: prepare::<S>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
     }
 }
 

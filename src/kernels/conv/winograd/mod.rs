@@ -33,13 +33,13 @@ mod stages;
 mod tests;
 mod transforms;
 
-use super::desc::{Candidate, ConvDesc, pack_f32};
+use super::desc::{Candidate, ConvDesc, ConvPoolDesc, pack_f32};
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
+use crate::simd::Simd;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
-use crate::simd::{Isa, Simd};
-use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed};
+use crate::tensor::{AlignedBuf, Form, Packed};
 
 use geometry::Tiling;
 use kernel::Winograd;
@@ -183,6 +183,22 @@ const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usiz
     }
 }
 
+const F4_POOL_NAMES: Names = names!("f4_3x3_max_pool");
+const F2_POOL_NAMES: Names = names!("f2_3x3_max_pool");
+const F2_STRIDE_2_POOL_NAMES: Names = names!("f2_3x3s2_max_pool");
+const F4_OF_5_POOL_NAMES: Names = names!("f4_5x5_max_pool");
+
+/// The names of the same with a pool behind.
+const fn pool_names<const A: usize, const M: usize>() -> &'static Names {
+    match (A, M) {
+        (6, 4) => &F4_POOL_NAMES,
+        (4, 2) => &F2_POOL_NAMES,
+        (5, 2) => &F2_STRIDE_2_POOL_NAMES,
+        (8, 4) => &F4_OF_5_POOL_NAMES,
+        _ => panic!("no algorithm with a pool has such tiles"),
+    }
+}
+
 /// The algorithm `V` over columns and `H` over rows with `S`'s vectors, `LANES` floats each.
 const fn candidate<
     S: Simd,
@@ -207,16 +223,29 @@ const fn candidate<
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
         pack: |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, LANES>),
         prepare: prepare::<S, V, H, AV, MV, AH, MH>,
+        with_pool: None,
+        with_prologue: None,
+        block_part: None,
+    }
+}
+
+/// The algorithm `T` over both, whose tiles have windows of 2x2 pixels for a pool.
+const fn square<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usize>(
+    prefers: fn(&ConvDesc) -> bool,
+) -> Candidate {
+    Candidate {
+        with_pool: Some(prepare_with_pool::<S, T, A, M>),
+        ..candidate::<S, T, T, A, M, A, M, LANES>(prefers)
     }
 }
 
 /// All algorithms with `S`'s vectors; F4 before F2.
 const fn algorithms<S: Simd, const LANES: usize>() -> [Candidate; 8] {
     [
-        candidate::<S, F4, F4, 6, 4, 6, 4, LANES>(prefers_f4),
-        candidate::<S, F2, F2, 4, 2, 4, 2, LANES>(prefers_f2),
-        candidate::<S, F2Stride2, F2Stride2, 5, 2, 5, 2, LANES>(prefers_f2_stride_2),
-        candidate::<S, F4Of5, F4Of5, 8, 4, 8, 4, LANES>(prefers_f4_of_5),
+        square::<S, F4, 6, 4, LANES>(prefers_f4),
+        square::<S, F2, 4, 2, LANES>(prefers_f2),
+        square::<S, F2Stride2, 5, 2, LANES>(prefers_f2_stride_2),
+        square::<S, F4Of5, 8, 4, LANES>(prefers_f4_of_5),
         candidate::<S, Identity, F4, 1, 1, 6, 4, LANES>(prefers_row),
         candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column),
         candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row),
@@ -271,68 +300,16 @@ fn convolution<const AV: usize, const MV: usize, const AH: usize, const MH: usiz
     })
 }
 
-/// A convolution and the largest of 2x2 pixels of its output, which are stored instead of the pixels: a
-/// quarter of the writes, and no pass that reads them again (VGG's pools).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ConvPoolDesc {
-    /// The convolution; its output lies nowhere.
-    pub conv: ConvDesc,
-    /// Where the maxima of windows of 2x2 pixels, two apart, go. A last row or column that fills no window
-    /// is left out.
-    pub output: FeatureMap,
-}
-
-/// [`ConvPoolDesc::prepare`] with one algorithm.
-type PreparePool = fn(&ConvPoolDesc, &'static str, Isa, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
-
-impl ConvPoolDesc {
-    /// Whether there is a kernel for both where `part` is the one for the convolution.
-    pub fn accepts(&self, part: &Candidate) -> bool {
-        let Self { conv, output } = self;
-        let halves = output.height == conv.output.height / 2 && output.width == conv.output.width / 2;
-        let ordered =
-            matches!(conv.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. });
-        let plain = conv.residual.is_none() && conv.dilation == [1, 1];
-        let names = [F4_NAMES, F2_NAMES, F2_STRIDE_2_NAMES, F4_OF_5_NAMES];
-        halves && ordered && plain && names.as_flattened().contains(&part.name)
-    }
-
-    /// The kernel, of `part`'s packed weights.
-    ///
-    /// # Errors
-    /// [`crate::Error::OutOfMemory`].
-    pub fn prepare(
-        &self,
-        part: &Candidate,
-        weights: Packed,
-        epilogue: Epilogue,
-        threads: usize,
-    ) -> Result<Box<dyn Kernel>> {
-        let is = |names: &Names| names.contains(&part.name);
-        let (prepare, names): (PreparePool, Names) = if is(&F4_NAMES) {
-            (Self::prepare_as::<F4, 6, 4>, names!("f4_3x3_max_pool"))
-        } else if is(&F2_NAMES) {
-            (Self::prepare_as::<F2, 4, 2>, names!("f2_3x3_max_pool"))
-        } else if is(&F2_STRIDE_2_NAMES) {
-            (Self::prepare_as::<F2Stride2, 5, 2>, names!("f2_3x3s2_max_pool"))
-        } else {
-            (Self::prepare_as::<F4Of5, 8, 4>, names!("f4_5x5_max_pool"))
-        };
-        prepare(self, names[part.isa as usize], part.isa, weights, epilogue, threads)
-    }
-
-    fn prepare_as<T: Algorithm<A, M>, const A: usize, const M: usize>(
-        &self,
-        name: &'static str,
-        isa: Isa,
-        weights: Packed,
-        epilogue: Epilogue,
-        threads: usize,
-    ) -> Result<Box<dyn Kernel>> {
-        let activation = Epilogue { activation: epilogue.activation, ..Epilogue::default() };
-        let pool = Some(Pool { output: self.output, epilogue: activation });
-        let convolution = convolution::<A, M, A, M>(&self.conv, weights, epilogue, isa.lanes())?;
-        let convolution = Convolution { pool, ..convolution };
-        Ok(Box::new(Winograd::<T, T, A, M, A, M>::new(name, isa, convolution, threads)))
-    }
+fn prepare_with_pool<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
+    desc: &ConvPoolDesc,
+    weights: Packed,
+    epilogue: Epilogue,
+    threads: usize,
+) -> Result<Box<dyn Kernel>> {
+    let activation = Epilogue { activation: epilogue.activation, ..Epilogue::default() };
+    let pool = Some(Pool { output: desc.output, epilogue: activation });
+    let convolution = convolution::<A, M, A, M>(&desc.conv, weights, epilogue, S::LANES)?;
+    let convolution = Convolution { pool, ..convolution };
+    let name = pool_names::<A, M>()[S::ISA as usize];
+    Ok(Box::new(Winograd::<T, T, A, M, A, M>::new(name, S::ISA, convolution, threads)))
 }

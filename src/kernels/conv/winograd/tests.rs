@@ -7,7 +7,7 @@ use super::transforms::{Algorithm, MAX_TAPS, input_2d, output_columns, weights_2
 use super::*;
 use crate::kernels::conv::Padding;
 use crate::kernels::testing::{ConvProblem, ConvRanges, filled, for_problems, uniform};
-use crate::simd::Vectorized;
+use crate::simd::{Isa, Vectorized};
 use crate::tensor::{Activation, FeatureMap};
 
 /// `Bᵀ`, `G` and `Aᵀ` as in the paper.
@@ -448,6 +448,36 @@ fn a_pool_is_for_tiles_of_two_dimensions() {
         let desc = ConvPoolDesc { conv, output: FeatureMap::nhwc(1, 4, 4, 10) };
         assert!(CANDIDATES.iter().any(|candidate| (candidate.accepts)(&conv)));
         assert!(!runnable(&conv).any(|candidate| desc.accepts(candidate)), "{kernel:?}");
+    }
+}
+
+/// Which kernel is fused with a pool is the candidate's own word: one that does not give it is never taken for
+/// another one, whatever its name is.
+#[test]
+fn only_a_candidate_that_says_so_is_fused_with_a_pool() {
+    let conv = plain(1, 20, 10, 8);
+    let desc = ConvPoolDesc { conv, output: FeatureMap::nhwc(1, 4, 4, 10) };
+    for candidate in runnable(&conv) {
+        assert!(desc.accepts(candidate), "{}", candidate.name);
+        let silent = Candidate { with_pool: None, ..*candidate };
+        assert!(!desc.accepts(&silent), "{}", candidate.name);
+    }
+}
+
+/// A candidate's kernel with a pool computes the candidate's own algorithm.
+#[test]
+fn a_pool_keeps_the_algorithm() {
+    for candidate in CANDIDATES.iter().filter(|c| c.with_pool.is_some() && c.isa.is_available()) {
+        let size: usize = if candidate.name.contains("5x5") { 5 } else { 3 };
+        let conv = narrow(&plain(1, 20, 10, 8), [size; 2]);
+        let conv = if candidate.name.contains("3x3s2") { halved(&conv) } else { conv };
+        let output = FeatureMap::nhwc(1, conv.output.height / 2, conv.output.width / 2, 10);
+        let problem = ConvProblem::of(&conv);
+        let desc = ConvPoolDesc { conv, output };
+        let kernel = desc.prepare(candidate, problem.pack(candidate), problem.epilogue(), 1).unwrap();
+        let isa = format!("_{}", candidate.isa.name());
+        let expected = candidate.name.replace(&isa, &format!("_max_pool{isa}"));
+        assert_eq!(kernel.name(), expected);
     }
 }
 
