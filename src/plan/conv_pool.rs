@@ -1,7 +1,7 @@
 //! Convolutions that are computed with the maximum of 2x2 pixels that reads them.
 
-use super::compile::{Compiler, Place};
-use super::lower::Geometry;
+use super::geometry::Geometry;
+use super::values::{Compiler, Place};
 use super::{Cost, weights};
 use crate::error::Result;
 use crate::graph::ops::{self, Conv2d, Window};

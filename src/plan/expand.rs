@@ -1,8 +1,8 @@
 //! Convolutions that are computed together: a 1x1 convolution with the depthwise one that reads it, and
 //! that with the 1x1 convolution behind it.
 
-use super::compile::{Compiler, Place};
-use super::lower::Geometry;
+use super::geometry::Geometry;
+use super::values::{Compiler, Place};
 use super::{Cost, weights};
 use crate::error::Result;
 use crate::graph::ops::Conv2d;

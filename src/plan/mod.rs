@@ -2,18 +2,20 @@
 //! kernels.
 //!
 //! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
-//! infers shapes, lowers every node to a prepared kernel ([`lower`], [`rows`]) or two or
-//! three to one ([`expand`], [`conv_pool`], [`prologue`]), decides in which order values lie ([`layout`]), and
-//! which values are
-//! views of others ([`compile`]) and gives every value its place in one arena ([`memory`]).
-//! Running one resolves pointers and hands the phases to the worker pool ([`exec`]), which [`profile`]
-//! times; [`peaks`] is what the machine can do at most.
+//! ([`compile`]) infers shapes, decides in which order values lie ([`layout`]) and which nodes are
+//! computed together ([`expand`], [`prologue`], [`conv_pool`]), and lowers every node to a view or to
+//! prepared kernels ([`lower`]). Where values lie is the state of that ([`values`]), with rules about
+//! what a kernel can write ([`writes`]) or read as rows ([`row_views`]) and the descriptors of
+//! convolutions ([`geometry`]). At the end every value gets its place in one arena ([`memory`]).
+//! Running a plan resolves pointers and hands the phases to the worker pool ([`exec`]), which
+//! [`profile`] times; [`peaks`] is what the machine can do at most.
 
 mod compile;
 mod conv_pool;
 mod describe;
 mod exec;
 mod expand;
+mod geometry;
 mod layout;
 mod lower;
 mod memory;
@@ -21,8 +23,10 @@ mod network;
 mod peaks;
 mod profile;
 mod prologue;
-mod rows;
+mod row_views;
+mod values;
 mod weights;
+mod writes;
 
 pub use network::{Network, Workspaces};
 pub use peaks::{multiply_adds_per_second, read_bytes_per_second};

@@ -1,7 +1,7 @@
 //! 1x1 convolutions that are computed with the batch norm or the factors in front of them.
 
-use super::compile::{Compiler, Place};
-use super::lower::Geometry;
+use super::geometry::Geometry;
+use super::values::{Compiler, Place};
 use super::{Cost, weights};
 use crate::error::Result;
 use crate::graph::ops::{self, Conv2d};

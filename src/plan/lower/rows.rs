@@ -1,74 +1,13 @@
-//! Lowering of what works on rows of features: linear layers, layer norm, attention, products.
-//!
-//! A kernel of rows sees a value as a map whose pixels are the rows. Up to three runs of leading
-//! dimensions that lie evenly are its pictures, rows and columns, so that slices and permutations of
-//! tokens are read and written where they are.
+//! Lowering of what works on rows of features: linear layers, layer norm, attention, products,
+//! softmax.
 
-use super::compile::{Compiler, Place, Value};
-use super::lower::Geometry;
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::{attention, copy, matmul, norm};
-use crate::tensor::{FeatureMap, MAX_RANK, Order, Shape, View};
-
-/// How many elements the runs of leading dimensions have, outermost first.
-type Runs = [usize; 3];
-
-/// The leading dimensions of views of the same leading sizes as at most three runs that lie evenly
-/// in all of them; `trailing` dimensions are a row.
-fn runs(views: &[View], trailing: usize) -> Option<Runs> {
-    let shape = views[0].shape;
-    let mut sizes: Vec<usize> = Vec::with_capacity(MAX_RANK);
-    let mut last: Option<usize> = None;
-    for d in (0..shape.rank() - trailing).filter(|&d| shape[d] != 1) {
-        let continues = |view: &View, last: usize| view.strides[last] == shape[d] * view.strides[d];
-        match (last, sizes.last_mut()) {
-            (Some(last), Some(size)) if views.iter().all(|view| continues(view, last)) => *size *= shape[d],
-            _ => sizes.push(shape[d]),
-        }
-        last = Some(d);
-    }
-    match *sizes {
-        [] => Some([1, 1, 1]),
-        [rows] => Some([rows, 1, 1]),
-        [pictures, columns] => Some([pictures, 1, columns]),
-        [pictures, rows, columns] => Some([pictures, rows, columns]),
-        _ => None,
-    }
-}
-
-/// Whether the last `trailing` dimensions lie densely.
-fn is_dense(view: &View, trailing: usize) -> bool {
-    let (mut step, rank) = (1, view.shape.rank());
-    (rank - trailing..rank).rev().all(|d| {
-        let dense = view.shape[d] == 1 || view.strides[d] == step;
-        step *= view.shape[d];
-        dense
-    })
-}
-
-/// Whether a kernel of rows can write to a view.
-pub(super) fn are_rows(view: &View, trailing: usize) -> bool {
-    is_dense(view, trailing) && runs(&[*view], trailing).is_some()
-}
-
-/// The rows as pixels of a map.
-///
-/// # Panics
-/// If the view does not lie like this, which the caller has seen to.
-fn map(view: &View, runs: Runs, trailing: usize) -> FeatureMap {
-    let leads = view.shape.rank() - trailing;
-    let features = view.shape[leads..].iter().product();
-    let [pictures, rows, columns] = runs;
-    let view = view.reshape(Shape::new(&[pictures, rows, columns, features])).expect("even runs");
-    view.permute(&[0, 3, 1, 2]).feature_map()
-}
-
-/// The view with a dimension as its last.
-pub(super) fn with_last(view: &View, dim: usize) -> View {
-    let dims: Vec<_> = (0..view.shape.rank()).filter(|&d| d != dim).chain([dim]).collect();
-    view.permute(&dims)
-}
+use crate::kernels::{attention, matmul, norm, softmax};
+use crate::plan::geometry::Geometry;
+use crate::plan::row_views::{is_dense, map, pixels, runs, with_last};
+use crate::plan::values::{Compiler, Place, Value};
+use crate::tensor::{FeatureMap, Order, View};
 
 impl Compiler<'_> {
     /// A linear layer is a convolution of 1x1 maps; behind a flattened feature map, it is one whose
@@ -161,6 +100,16 @@ impl Compiler<'_> {
         to
     }
 
+    pub fn softmax(&mut self, id: NodeId, dim: usize, logarithm: bool) -> Place {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let layout = self.pointwise_layout(id, from.view);
+        let to = self.target(id, layout);
+        let desc = softmax::SoftmaxDesc { input: from.view, output: to.view, dim, logarithm };
+        self.step(&node.name, softmax::prepare(&desc, self.isa, self.threads), &[from], to);
+        to
+    }
+
     pub fn attention(&mut self, id: NodeId, scale: Option<f32>) -> Place {
         let node = self.node(id);
         let [query, key, value] = [0, 1, 2].map(|i| self.place(node.inputs[i]));
@@ -208,34 +157,4 @@ impl Compiler<'_> {
         );
         to
     }
-
-    /// Copies of the pieces between which the dimensions are cut.
-    pub fn roll(&mut self, id: NodeId, shifts: &[(usize, i64)]) -> Place {
-        let node = self.node(id);
-        let from = self.place(node.inputs[0]);
-        let to = self.target(id, self.layout(id));
-        let mut pieces = vec![(from.view, to.view)];
-        for &(dim, shift) in shifts {
-            let size = from.view.shape[dim];
-            let front = shift.rem_euclid(size as i64) as usize;
-            let mut cut = Vec::with_capacity(2 * pieces.len());
-            for (from, to) in pieces {
-                cut.push((from.slice(dim, 0, size - front, 1), to.slice(dim, front, size - front, 1)));
-                if front > 0 {
-                    cut.push((from.slice(dim, size - front, front, 1), to.slice(dim, 0, front, 1)));
-                }
-            }
-            pieces = cut;
-        }
-        for (input, output) in pieces {
-            let kernel = copy::prepare(&copy::CopyDesc { input, output }, self.threads);
-            self.step(&node.name, kernel, &[from.with(input)], to.with(output));
-        }
-        to
-    }
-}
-
-/// The same rows as a view of four dimensions.
-fn pixels(view: &View, runs: Runs) -> View {
-    View { offset: view.offset, ..map(view, runs, 1).view() }
 }

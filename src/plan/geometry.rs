@@ -1,0 +1,72 @@
+//! Convolutions between maps: the descriptors of their kernels.
+
+use super::values::Compiler;
+use crate::graph::ops::{self, Conv2d};
+use crate::graph::{Node, NodeId, Op};
+use crate::kernels::conv::{ConvDesc, Padding};
+use crate::tensor::{Activation, FeatureMap, Shape, View};
+
+/// The geometry of a convolution between two maps.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: Padding,
+    groups: usize,
+}
+
+impl Geometry {
+    /// Of a convolution of a map.
+    pub fn of(op: &Conv2d, node: &Node, input: &View) -> Self {
+        let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
+        let kernel = [weight[2], weight[3]];
+        let ([top, left, bottom, right], _) =
+            ops::conv_geometry(op, kernel, [input.shape[2], input.shape[3]]).expect("shapes are inferred");
+        Self {
+            kernel,
+            stride: op.stride,
+            dilation: op.dilation,
+            padding: Padding { top, left, bottom, right },
+            groups: op.groups,
+        }
+    }
+
+    /// The convolution between these maps.
+    pub fn desc(
+        &self,
+        input: FeatureMap,
+        output: FeatureMap,
+        residual: Option<FeatureMap>,
+        activation: Activation,
+    ) -> ConvDesc {
+        let Self { kernel, stride, dilation, padding, groups } = *self;
+        ConvDesc { input, output, residual, kernel, stride, dilation, padding, groups, activation }
+    }
+
+    /// A kernel that covers a map of this size once.
+    pub fn whole(kernel: [usize; 2]) -> Self {
+        Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
+    }
+}
+
+impl Compiler<'_> {
+    /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
+    /// Kernels of linear layers take the same sums for any number of rows and need no such choice.
+    pub fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {
+        let node = self.node(id);
+        let [input, output] = [node.inputs[0], id].map(|id| self.chosen_shape(id));
+        let Op::Conv2d(_) = node.op else { return *desc };
+        if [input, output] == [self.shape(node.inputs[0]), self.shape(id)] {
+            return *desc;
+        }
+        ConvDesc { input: resized(desc.input, input), output: resized(desc.output, output), ..*desc }
+    }
+}
+
+/// A map of the same layout with the pictures of another shape.
+fn resized(map: FeatureMap, shape: Shape) -> FeatureMap {
+    let gap = map.row_stride.saturating_sub(map.width * map.pixel_stride);
+    let (height, width) = (shape[2], shape[3]);
+    FeatureMap { batch: shape[0], height, width, row_stride: width * map.pixel_stride + gap, ..map }
+}
