@@ -1,4 +1,4 @@
-//! Pointwise functions: vocabulary that graphs and kernels share.
+//! Pointwise functions, named for graphs and kernels alike.
 
 use std::fmt;
 

@@ -9,10 +9,10 @@ use half::f16;
 use super::memory::Memory;
 use crate::error::{Error, Result};
 
-/// What a buffer may hold.
+/// An element type of buffers.
 ///
 /// # Safety
-/// All bits zero must be a value, and the type no larger than a cache line.
+/// All bits zero must be a valid value, and the type must not be larger than a cache line.
 pub unsafe trait Element: Copy + Send + Sync + 'static {
     /// torch's name of the type.
     const NAME: &'static str;
@@ -28,11 +28,11 @@ unsafe impl Element for f16 {
     const NAME: &'static str = "float16";
 }
 
-/// An owned, zero-initialised, 64-byte aligned slice of `f32`, or of half as large `f16`.
+/// An owned, zero-initialised, 64-byte aligned slice of `f32` or `f16`.
 pub struct AlignedBuf<T: Element = f32> {
     ptr: NonNull<T>,
     len: usize,
-    /// What it lies in.
+    /// The memory that contains it.
     _memory: Arc<Memory>,
 }
 
@@ -42,7 +42,7 @@ unsafe impl<T: Element> Send for AlignedBuf<T> {}
 unsafe impl<T: Element> Sync for AlignedBuf<T> {}
 
 impl<T: Element> AlignedBuf<T> {
-    /// `len` zeros. The system hands out large ones as they are first written or read.
+    /// `len` zeros. The system allocates the pages of a large buffer on first access.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], naming `what` the buffer is for.
@@ -50,8 +50,8 @@ impl<T: Element> AlignedBuf<T> {
         Self::on(len, what, Memory::alone)
     }
 
-    /// The same for what stays as long as a network does, as its packed weights: small ones lie side by
-    /// side in huge pages, in the order in which they are asked for.
+    /// The same for buffers that live as long as a network, such as its packed weights. Small ones
+    /// are placed side by side in huge pages, in the order of allocation.
     ///
     /// # Errors
     /// As [`Self::zeroed`].
@@ -82,10 +82,11 @@ impl<T: Element> AlignedBuf<T> {
     }
 }
 
-/// An empty vector with room for `len` elements: for tables whose length follows a picture's sizes.
+/// An empty vector with capacity for `len` elements: for tables whose length depends on the size
+/// of a picture.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], naming `what` they are for.
+/// [`Error::OutOfMemory`], naming `what` the elements are for.
 pub fn reserved<T>(len: usize, what: &'static str) -> Result<Vec<T>> {
     let mut vector = Vec::new();
     let bytes = len.saturating_mul(size_of::<T>());

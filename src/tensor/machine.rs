@@ -1,18 +1,18 @@
-//! How much memory there can be at most.
+//! How much memory the process can have at most.
 //!
-//! Linux promises nearly any memory and ends the process that writes more of it than there is. So what is
-//! large is compared before it is written.
+//! Linux overcommits: it grants nearly any allocation, and kills the process that writes to more
+//! memory than exists. Large sizes are therefore checked before the memory is written.
 
 use crate::error::{Error, Result};
 
-/// Smaller requests are not looked at.
+/// Smaller requests are not checked.
 const LARGE: usize = 1 << 30;
 
-/// An error if so many bytes are more than this process can ever have: the machine's memory and swap, and the
-/// limits of its control groups. What others use meanwhile is not counted.
+/// Returns an error if `bytes` exceeds what this process can ever have: the machine's memory and
+/// swap, and the limits of its control groups. Memory that other processes use is not considered.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], naming `what` they are for.
+/// [`Error::OutOfMemory`], naming `what` the bytes are for.
 pub fn check_room(bytes: usize, what: &'static str) -> Result<()> {
     if bytes >= LARGE && most().is_some_and(|most| bytes > most) {
         return Err(Error::OutOfMemory { bytes, what });
@@ -20,7 +20,7 @@ pub fn check_room(bytes: usize, what: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// The most bytes that this process can have, if the system says.
+/// The largest number of bytes that this process can have, if the system tells.
 fn most() -> Option<usize> {
     let read = |path: String| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo".into()).and_then(|text| of_machine(&text));
@@ -38,8 +38,9 @@ fn of_machine(meminfo: &str) -> Option<usize> {
     Some(bytes("MemTotal:")? + bytes("SwapTotal:").unwrap_or(0))
 }
 
-/// Where the limits of a process's control groups are told, from the text of `/proc/self/cgroup`: version 2
-/// (the word `max` for none) and version 1. In a container its own group is the root.
+/// The files with the limits of a process's control groups, from the text of `/proc/self/cgroup`:
+/// version 2 (the word `max` means no limit) and version 1. In a container, its own group is the
+/// root.
 fn limit_files(groups: &str) -> Vec<String> {
     let own = groups.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);

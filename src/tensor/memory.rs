@@ -1,42 +1,45 @@
-//! Where buffers lie: alone, or side by side, and in huge pages where they pay.
+//! Memory of buffers: allocations of their own, or slabs that several share, in huge pages where
+//! these pay off.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
-/// One cache line, and the width of the widest vector.
+/// A cache line, and the width of the widest vector.
 const ALIGNMENT: usize = 64;
-/// A huge page. Memory in them misses the TLB less: 3 to 10 % of a network's time for weights and large
-/// maps, and again 2 to 4 % for the weights of small layers, which are side by side for that.
+/// A huge page. Memory in huge pages misses the TLB less often: this saves 3 to 10 % of a network's
+/// time for weights and large maps, and another 2 to 4 % for the weights of small layers, which
+/// share slabs for this reason.
 const HUGE_PAGE: usize = 2 << 20;
-/// Bytes for buffers side by side. The system hands out what is written only.
+/// Bytes of a slab. The system allocates only pages that are written.
 const SLAB: usize = 32 << 20;
-/// Larger buffers lie alone.
+/// Larger buffers get an allocation of their own.
 const MOST_BESIDE: usize = SLAB / 4;
 
-/// Zeroed memory of the system's, given back when the last buffer in it goes.
+/// Zeroed memory from the system. It is returned when the last buffer in it is dropped.
 pub(super) struct Memory {
     base: NonNull<u8>,
     layout: Layout,
 }
 
-// SAFETY: the memory itself is touched by the buffers only, each its own part.
+// SAFETY: only the buffers access the memory itself, each its own part.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// So many zeros, and where they begin.
+    /// An allocation of `bytes` zeros, and its start.
     pub(super) fn alone(bytes: usize) -> Option<(NonNull<u8>, Arc<Self>)> {
         let unit = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        // Not by the layout's alignment: the standard library then writes the zeros itself, which takes
-        // time and memory, and pages that have been written before the advice stay small.
+        // The alignment is not requested through the layout: the standard library would then write
+        // the zeros itself. This takes time and memory, and pages that are written before the
+        // advice stay small.
         let layout = Layout::from_size_align(bytes.checked_add(unit)?, 1).ok()?;
         // SAFETY: the layout's size is not zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         let memory = Arc::new(Self { base, layout });
-        // SAFETY: the offset is below `unit`, so that `bytes` are left behind it.
+        // SAFETY: the offset is below `unit`, so `bytes` bytes remain after it.
         let start = unsafe { base.add(base.align_offset(unit)) };
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
@@ -46,7 +49,7 @@ impl Memory {
         Some((start, memory))
     }
 
-    /// The same, side by side with what this thread last asked for in this way.
+    /// The same, in the slab of this thread's last call.
     pub(super) fn beside(bytes: usize) -> Option<(NonNull<u8>, Arc<Self>)> {
         if !cfg!(target_os = "linux") || bytes > MOST_BESIDE {
             return Self::alone(bytes);
@@ -69,7 +72,8 @@ impl Drop for Memory {
     }
 }
 
-/// Memory that is being divided. It holds nothing alive: when the buffers in it have gone, so has the memory.
+/// A slab with free space. It does not keep its memory alive: the memory is freed with the last
+/// buffer in it.
 struct Slab {
     memory: Weak<Memory>,
     next: NonNull<u8>,
@@ -82,7 +86,7 @@ impl Slab {
         let bytes = bytes.next_multiple_of(ALIGNMENT);
         self.left = self.left.checked_sub(bytes)?;
         let start = self.next;
-        // SAFETY: so much was left of the memory.
+        // SAFETY: the slab had at least `bytes` bytes left.
         self.next = unsafe { start.add(bytes) };
         Some((start, memory))
     }
@@ -107,7 +111,7 @@ mod tests {
         let (large, other) = Memory::beside(MOST_BESIDE + 1).unwrap();
         assert!(!Arc::ptr_eq(&memory, &other));
         assert_eq!(large.as_ptr() as usize % HUGE_PAGE, 0);
-        // As many as fit, then others.
+        // The first buffers fit into the slab, the others need a new one.
         let rest: Vec<_> = (0..5).map(|_| Memory::beside(MOST_BESIDE).unwrap().1).collect();
         assert!(Arc::ptr_eq(&memory, &rest[2]) && !Arc::ptr_eq(&memory, &rest[3]));
         assert!(Arc::ptr_eq(&rest[3], &rest[4]));

@@ -1,4 +1,4 @@
-//! Shapes, strided views and aligned buffers: the vocabulary of every other room.
+//! Shapes, strided views, aligned buffers and parameters: the basic types of all other modules.
 
 mod activation;
 mod binary;

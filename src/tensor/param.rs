@@ -1,4 +1,4 @@
-//! Parameters: a model's constants, and the packed forms that kernels made of them.
+//! Parameters: a model's constants, and the packed forms that kernels have made of them.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,32 +9,33 @@ use half::slice::HalfFloatSliceExt;
 use super::{AlignedBuf, Element, Shape, reserved};
 use crate::error::Result;
 
-/// Which packing of a parameter: a kernel family's name, the numbers that its layout depends on (such as
-/// the panel width), and the sizes that the parameter is packed with.
+/// A packing of a parameter: the name of a kernel family, the numbers that its layout depends on
+/// (such as the panel width), and the sizes that the parameter is packed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// The packing's name, such as `panels`.
     pub name: &'static str,
-    /// What the layout depends on besides the sizes.
+    /// The numbers that the layout depends on besides the sizes.
     pub params: [usize; 4],
 }
 
-/// A packed value's key: its form, and the sizes of what was packed. The same values under another
-/// shape are another matrix, so that a form's name alone says too little. The type of the elements
-/// belongs to the memory that holds the forms.
+/// The key of a packed value: its form and the sizes it was packed with. The same values in another
+/// shape are a different matrix, so the name of a form alone is not enough. The element type is a
+/// property of the memory that holds the forms.
 type Key = (Form, Shape);
 
-/// The form of a float16 parameter that is read as it is by steps that know float32 only.
+/// The float32 form of a float16 parameter, for steps that read parameters unpacked and know
+/// float32 only.
 const WIDENED: Form = Form { name: "float32", params: [0; 4] };
 
 /// A parameter's values, or a packed form of them, shared by every plan that uses them.
 ///
-/// float16 is a type for storage: whoever computes widens, which is exact.
+/// float16 is a storage type: kernels widen it, which is exact.
 #[derive(Clone, Debug)]
 pub enum Packed {
-    /// As they are.
+    /// float32 values.
     F32(Arc<AlignedBuf>),
-    /// Rounded, in half the memory.
+    /// Values rounded to float16, in half the memory.
     F16(Arc<AlignedBuf<f16>>),
 }
 
@@ -47,7 +48,7 @@ impl Packed {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -60,9 +61,9 @@ impl Packed {
         }
     }
 
-    /// Whether none is infinite or NaN.
+    /// Whether all values are finite.
     pub fn is_finite(&self) -> bool {
-        // In parts without a way out, which compilers make vectors of.
+        // In chunks without an early exit, which compilers can vectorise.
         fn all<T: Copy>(values: &[T], is_finite: impl Fn(T) -> bool) -> bool {
             values.chunks(4096).all(|part| part.iter().fold(true, |all, &value| all & is_finite(value)))
         }
@@ -80,7 +81,7 @@ impl Packed {
         }
     }
 
-    /// The values to look at.
+    /// A view of the values.
     pub fn values(&self) -> Values<'_> {
         match self {
             Self::F32(values) => Values::F32(values),
@@ -88,10 +89,10 @@ impl Packed {
         }
     }
 
-    /// A form that is always packed in float32.
+    /// The values of a form that is always packed in float32.
     ///
     /// # Panics
-    /// If this is another one.
+    /// If this is float16.
     pub fn into_f32(self) -> Arc<AlignedBuf> {
         match self {
             Self::F32(values) => values,
@@ -115,14 +116,14 @@ impl From<AlignedBuf<f16>> for Packed {
 /// The values of a parameter in C order.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
-    /// A float32 parameter's.
+    /// Values of a float32 parameter.
     F32(&'a [f32]),
-    /// A float16 parameter's.
+    /// Values of a float16 parameter.
     F16(&'a [f16]),
 }
 
 impl<'a> Values<'a> {
-    /// In float32: as they are, or a widened copy.
+    /// The values in float32: borrowed, or a widened copy.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -139,17 +140,17 @@ impl<'a> Values<'a> {
     }
 }
 
-/// An immutable parameter in torch's order with the packed forms it has been asked for.
+/// An immutable parameter in torch's order, with the packed forms that have been requested.
 ///
-/// A parameter never changes: assigning a new value to a layer makes a new `Param`, so identity
-/// serves as version, and forms can never be stale.
+/// A parameter never changes: assigning a new value to a layer creates a new `Param`. Identity
+/// therefore serves as the version, and forms can never be stale.
 #[derive(Clone)]
 pub struct Param {
     shape: Shape,
     memory: Arc<Memory>,
 }
 
-/// What every shape of a parameter shares.
+/// What a parameter and its reshaped versions share.
 struct Memory {
     data: Packed,
     forms: Mutex<Vec<(Key, Packed)>>,
@@ -186,8 +187,8 @@ impl Param {
         Ok(Self::with(shape, AlignedBuf::from_slice(data, "a parameter")?))
     }
 
-    /// A float32 parameter of zeros. Their memory is the system's to give when somebody reads it, so that
-    /// even a large network's parameters can be described for nothing.
+    /// A float32 parameter of zeros. The system allocates its pages on first access, so describing
+    /// even a large network's parameters costs nothing.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -199,7 +200,7 @@ impl Param {
         Self { shape, memory: Arc::new(Memory { data: data.into(), forms: Mutex::default() }) }
     }
 
-    /// The values rounded to float16, to the nearest and halves to even; what is beyond 65504 becomes
+    /// The values rounded to float16, to the nearest and ties to even; values beyond 65504 become
     /// infinite. A float16 parameter is returned with its forms.
     ///
     /// # Errors
@@ -220,8 +221,9 @@ impl Param {
         Ok(Self::with(self.shape, widened(data)?))
     }
 
-    /// The same values under another shape; memory is shared, and so are the forms that both pack with the
-    /// same sizes. So a linear layer's weight is that of a convolution whose kernel is the map in front of it.
+    /// The same values in another shape. The memory is shared, and so are forms that both pack with
+    /// the same sizes. With this, the weight of a linear layer becomes that of a convolution whose
+    /// kernel is the map in front of the layer.
     ///
     /// # Panics
     /// If the numbers of elements differ.
@@ -246,16 +248,16 @@ impl Param {
         self.memory.data.values()
     }
 
-    /// The values in C order in float32: as they are, or a widened copy. For small parameters; what is
-    /// large is packed.
+    /// The values in C order in float32: borrowed, or a widened copy. For small parameters; large
+    /// ones are packed.
     ///
     /// # Panics
-    /// If there is no memory for as many float32 values.
+    /// If there is not enough memory for the copy.
     pub fn data(&self) -> Cow<'_, [f32]> {
         self.values().to_f32().expect("memory for a few values")
     }
 
-    /// The values in C order in float32, shared: as they are, or a form of their own.
+    /// The values in C order in float32, shared: the values themselves, or a widened form.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -263,17 +265,17 @@ impl Param {
         match &self.memory.data {
             Packed::F32(data) => Ok(Arc::clone(data)),
             Packed::F16(data) => {
-                // In C order, so that the shape does not matter.
+                // The values are in C order, so the shape does not matter.
                 let flat = Shape::new(&[data.len()]);
                 Ok(self.form(WIDENED, flat, |_| Ok(widened(data)?.into()))?.into_f32())
             }
         }
     }
 
-    /// The packed form for `form` of a matrix or of kernels of the sizes `packed_as`, made by `pack` the
-    /// first time it is asked for. `packed_as` has as many elements as the parameter, and may be another
-    /// shape than its own: a linear layer packs its matrix as kernels. With `form` it is all that `pack`
-    /// may depend on.
+    /// The packed form `form` of a matrix or of kernels of the sizes `packed_as`, made by `pack` on
+    /// the first request. `packed_as` has as many elements as the parameter, but may be a different
+    /// shape: a linear layer packs its matrix as kernels. `pack` may depend on `form` and
+    /// `packed_as` only.
     ///
     /// # Errors
     /// What `pack` returns.
@@ -285,7 +287,7 @@ impl Param {
     ) -> Result<Packed> {
         debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
         let key = (form, packed_as);
-        // Held while packing, so that two threads do not pack the same form twice.
+        // The lock is held while packing, so that two threads do not pack the same form.
         let mut forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, packed)) = forms.iter().find(|(known, _)| *known == key) {
             return Ok(packed.clone());
@@ -295,7 +297,7 @@ impl Param {
         Ok(packed)
     }
 
-    /// The forms that exist, with their sizes in elements.
+    /// The existing forms, with their sizes in elements.
     pub fn forms(&self) -> Vec<(Form, usize)> {
         let forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
         forms.iter().map(|((form, _), packed)| (*form, packed.len())).collect()
@@ -318,7 +320,7 @@ impl std::fmt::Debug for Param {
 mod tests {
     use super::*;
 
-    /// A form whose values are those of the shape that it is asked for with.
+    /// A form whose values are the sizes that it is requested with.
     fn rows(param: &Param, form: Form, shape: &[usize]) -> Vec<f32> {
         let shape = Shape::new(shape);
         let pack = |values: Values<'_>| {
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(rows(&param, form, &[3, 2]), [1.0, 5.0, 9.0]);
         let other = param.reshaped(Shape::new(&[2, 3]));
         assert_eq!(rows(&other, form, &[2, 3]), [3.0, 12.0]);
-        // Both forms are there, in the memory that they share.
+        // Both forms exist, in the shared memory.
         assert_eq!(param.forms(), [(form, 3), (form, 2)]);
         assert_eq!(rows(&other, form, &[3, 2]), [1.0, 5.0, 9.0]);
         assert_eq!(param.forms().len(), 2);

@@ -1,4 +1,4 @@
-//! Logical shapes, in torch's order (NCHW for pictures).
+//! Logical shapes in torch's order (NCHW for pictures).
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -6,8 +6,9 @@ use std::ops::{Deref, DerefMut};
 /// The largest rank a value can have: Swin's window partition needs six.
 pub const MAX_RANK: usize = 6;
 
-/// The largest value in bytes: as much as the processors that we know can address. What is made of sizes
-/// within it (copies with zeros around them, sums over the values of a network) stays far from what overflows.
+/// The largest size of a value in bytes: as much as current processors can address. Quantities
+/// that are derived from such sizes (padded copies, sums over the values of a network) are far from
+/// overflowing.
 const MOST_BYTES: usize = 1 << 48;
 
 /// The sizes of a value's logical dimensions, outermost first. Derefs to a slice.
@@ -21,7 +22,7 @@ impl Shape {
     /// A shape of these sizes.
     ///
     /// # Panics
-    /// If there are more than [`MAX_RANK`]; use [`Shape::try_new`] for sizes from outside.
+    /// If there are more than [`MAX_RANK`]; use [`Shape::try_new`] for sizes from the user.
     pub fn new(dims: &[usize]) -> Self {
         Self::try_new(dims).expect("rank of a shape")
     }
@@ -32,7 +33,7 @@ impl Shape {
         if dims.len() > MAX_RANK {
             return None;
         }
-        // Zero sizes must not hide an overflow in the other ones.
+        // A zero size must not hide an overflow of the others.
         dims.iter()
             .try_fold(size_of::<f32>(), |n, &d| n.checked_mul(d.max(1)))
             .filter(|&bytes| bytes <= MOST_BYTES)?;

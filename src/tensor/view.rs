@@ -1,22 +1,23 @@
-//! Strided views: where a value's elements lie inside a buffer.
+//! Strided views: the positions of a value's elements in a buffer.
 
 use super::{MAX_RANK, Shape};
 
-/// A value's logical shape and where its elements lie, in elements from the start of its buffer.
+/// A value's logical shape and the positions of its elements, counted in elements from the start of
+/// its buffer.
 /// `permute`, `slice` and the branches of a concat are views of another value's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// Logical sizes.
     pub shape: Shape,
-    /// Elements between neighbours along each logical dimension.
+    /// Distance in elements between neighbours along each logical dimension.
     pub strides: [usize; MAX_RANK],
     /// Elements before the first one.
     pub offset: usize,
 }
 
-/// Rows that lie so many floats apart, or a multiple of them, share one or two sets of the nearest
-/// cache, which have room for eight lines each: too few for the twelve rows of a tile, of which a
-/// convolution with a stride of two sees every second one.
+/// Rows whose distance is a multiple of this many floats share one or two sets of the first-level
+/// cache, with eight lines each. This is too few for the twelve rows of a tile, of which a
+/// convolution with a stride of two reads every second one.
 const ALIASED: usize = 512;
 
 /// Floats of a cache line.
@@ -28,12 +29,12 @@ impl View {
         Self { shape, strides: shape.physical_strides(), offset: 0 }
     }
 
-    /// A dense value in logical order, as numpy's C-contiguous arrays.
+    /// A dense value in logical order, like numpy's C-contiguous arrays.
     pub fn contiguous(shape: Shape) -> Self {
         Self { shape, strides: shape.contiguous_strides(), offset: 0 }
     }
 
-    /// The strides that count, one per dimension.
+    /// The strides in use, one per dimension.
     pub fn strides(&self) -> &[usize] {
         &self.strides[..self.shape.rank()]
     }
@@ -47,28 +48,29 @@ impl View {
         self.offset + last + 1
     }
 
-    /// Elements of the buffer that the view shows: of a broadcast dimension one, since its stride is 0.
+    /// The number of distinct buffer elements in the view. A broadcast dimension counts as one,
+    /// because its stride is 0.
     pub fn distinct(&self) -> usize {
         let sizes = self.shape.iter().zip(self.strides());
         sizes.map(|(&n, &stride)| if stride == 0 { n.min(1) } else { n }).product()
     }
 
-    /// Whether the elements lie in logical order without gaps.
+    /// Whether the elements are in logical order without gaps.
     pub fn is_contiguous(&self) -> bool {
         let dense = self.shape.contiguous_strides();
         self.shape.iter().zip(self.strides()).zip(&dense).all(|((&n, &s), &d)| n <= 1 || s == d)
     }
 
-    /// The same elements under another shape of as many, if that needs no copy: each run of
-    /// dimensions that is cut differently must lie evenly spaced.
+    /// The same elements in another shape, if that needs no copy: each run of dimensions that is
+    /// divided differently must be evenly spaced.
     pub fn reshape(&self, shape: Shape) -> Option<Self> {
         debug_assert_eq!(self.shape.numel(), shape.numel(), "reshape {} to {shape}", self.shape);
         if shape.numel() == 0 {
             return Some(Self { offset: self.offset, ..Self::contiguous(shape) });
         }
         let mut strides = [0; MAX_RANK];
-        // From the innermost dimension on, `space` is a run of old dimensions that lie evenly, cut
-        // into new ones.
+        // From the innermost dimension on, `space` is a run of evenly spaced old dimensions, which
+        // is divided into new ones.
         let mut old = self.shape.rank();
         let (mut space, mut step) = (1, 1);
         for new in (0..shape.rank()).rev() {
@@ -98,10 +100,10 @@ impl View {
         Some(Self { shape, strides, offset: self.offset })
     }
 
-    /// Dimensions in a new order: `dims[i]` is the old place of new dimension `i`.
+    /// The dimensions in a new order: `dims[i]` is the old index of new dimension `i`.
     ///
     /// # Panics
-    /// If `dims` is no permutation of the dimensions' numbers.
+    /// If `dims` is not a permutation of the dimensions.
     #[must_use]
     pub fn permute(&self, dims: &[usize]) -> Self {
         assert_eq!(dims.len(), self.shape.rank(), "a permutation of all dimensions");
@@ -113,7 +115,7 @@ impl View {
         out
     }
 
-    /// Every `step`-th index of dimension `dim` from `start` on, `len` of them.
+    /// `len` indices of dimension `dim`, from `start` on in steps of `step`.
     ///
     /// # Panics
     /// If that reaches beyond the dimension.
@@ -122,15 +124,15 @@ impl View {
         assert!(len == 0 || start + (len - 1) * step < self.shape[dim], "slice of {}", self.shape);
         let mut out = *self;
         out.shape[dim] = len;
-        // A start behind an empty slice must not move the view out of its buffer.
+        // The start of an empty slice must not move the view out of its buffer.
         out.offset += if len == 0 { 0 } else { start * self.strides[dim] };
-        // Of one index the step does not matter, and need not fit anything.
+        // For a single index the step does not matter and may be any number.
         out.strides[dim] *= if len > 1 { step } else { 1 };
         out
     }
 
-    /// The same elements under a larger shape, to which this one broadcasts by torch's rules: along
-    /// a dimension of size one, or in front of all, the stride becomes 0.
+    /// The same elements in a larger shape, to which this one broadcasts by torch's rules. The
+    /// stride of an expanded or new leading dimension becomes 0.
     ///
     /// # Panics
     /// If it does not broadcast.
@@ -147,7 +149,7 @@ impl View {
         Self { shape, strides, offset: self.offset }
     }
 
-    /// Whether the elements lie without gaps in some order of the dimensions.
+    /// Whether the elements are without gaps in some order of the dimensions.
     pub fn is_dense(&self) -> bool {
         let mut dims: Vec<_> =
             self.shape.iter().zip(self.strides()).filter(|&(&n, _)| n != 1).map(|(&n, &s)| (s, n)).collect();
@@ -160,8 +162,9 @@ impl View {
         })
     }
 
-    /// This dense value with a cache line between rows that would meet in one or two sets of the nearest
-    /// cache: a row is what lies innermost, up to [`ALIASED`] floats or a multiple of them.
+    /// This dense value with an additional cache line between rows that would otherwise share one
+    /// or two sets of the first-level cache. A row consists of the innermost dimensions, up to a
+    /// multiple of [`ALIASED`] floats.
     #[must_use]
     pub fn spread(&self) -> Self {
         debug_assert!(self.is_dense());
@@ -175,7 +178,7 @@ impl View {
         view
     }
 
-    /// Whether both lay the same elements out alike; strides of single elements do not count.
+    /// Whether both have the same layout; the strides of dimensions of size one do not matter.
     pub fn same_layout(&self, other: &Self) -> bool {
         self.shape == other.shape
             && self
@@ -185,7 +188,7 @@ impl View {
                 .all(|(&n, (a, b))| n <= 1 || a == b)
     }
 
-    /// This view as pictures.
+    /// This view as a feature map.
     ///
     /// # Panics
     /// If the rank is not 4.
@@ -206,9 +209,9 @@ impl View {
     }
 }
 
-/// A rank-4 view as convolutions and pools see it: pictures of `height` x `width` pixels with
-/// `channels` values each. Strides are in elements; the first element's address comes with the
-/// pointer. Channels are dense (`channel_stride == 1`) everywhere but at a network's input.
+/// A rank-4 view for convolutions and pools: pictures of `height` x `width` pixels with `channels`
+/// values each. Strides are in elements; the address of the first element is passed separately.
+/// Channels are dense (`channel_stride == 1`) except at a network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FeatureMap {
     /// N
@@ -235,12 +238,12 @@ impl FeatureMap {
         View::physical(Shape::new(&[batch, channels, height, width])).feature_map()
     }
 
-    /// Whether one pixel's channels are neighbours in memory.
+    /// Whether the channels of a pixel are adjacent in memory.
     pub fn channels_last(&self) -> bool {
         self.channel_stride == 1 || self.channels <= 1
     }
 
-    /// Pixels of all pictures.
+    /// The number of pixels of all pictures.
     pub fn pixels(&self) -> usize {
         self.batch * self.height * self.width
     }
@@ -251,8 +254,8 @@ impl FeatureMap {
         n * self.image_stride + y * self.row_stride + x * self.pixel_stride
     }
 
-    /// Whether all pixels of all pictures lie at one constant distance, so that the map is a
-    /// matrix of `pixels()` rows with stride `pixel_stride`.
+    /// Whether all pixels of all pictures are evenly spaced, so that the map is a matrix of
+    /// `pixels()` rows with stride `pixel_stride`.
     pub fn is_matrix(&self) -> bool {
         (self.height <= 1 || self.row_stride == self.width * self.pixel_stride)
             && (self.batch <= 1 || self.image_stride == self.height * self.width * self.pixel_stride)
