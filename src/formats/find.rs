@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Checkpoint;
 use super::modules::{Modules, place};
 use super::value::{Dict, Dtype, Id, Value};
+use super::{Checkpoint, STATE_DICT_ADVICE};
 use crate::error::{Error, Result};
 
 /// Names that training programs keep the state dict under, the likeliest first.
@@ -57,8 +57,6 @@ const DENSE_AND_REAL: &str =
     "rvision reads dense tensors of real numbers: convert it with PyTorch and save it again";
 
 const CHOOSE: &str = "choose one with key=";
-
-pub(super) const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
 
 impl Checkpoint {
     /// Finds the state dict: the object at `key` (dots separate nested keys) or, without it, the file's
@@ -314,14 +312,6 @@ impl Checkpoint {
         }
         let more = if dict.items.len() > SHOWN { ", ..." } else { "" };
         format!(" (it has {}{more})", keys.join(", "))
-    }
-
-    pub(super) fn no_state_dict(&self, found: String, advice: &'static str) -> Error {
-        Error::NoStateDict { path: self.path().to_owned(), found, advice }
-    }
-
-    pub(super) fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
-        Error::RefusedGlobal { path: self.path().to_owned(), place, global: global.to_owned(), advice }
     }
 }
 

@@ -70,6 +70,9 @@ impl Format {
     }
 }
 
+/// What to do about a file without a state dict.
+const STATE_DICT_ADVICE: &str = "save the model's state_dict() with torch.save";
+
 /// An open weight file.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -162,6 +165,14 @@ impl Checkpoint {
     /// The free text of a safetensors header.
     pub fn header(&self) -> &BTreeMap<String, String> {
         &self.header
+    }
+
+    fn no_state_dict(&self, found: String, advice: &'static str) -> Error {
+        Error::NoStateDict { path: self.path().to_owned(), found, advice }
+    }
+
+    fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
+        Error::RefusedGlobal { path: self.path().to_owned(), place, global: global.to_owned(), advice }
     }
 
     /// The functions and classes that the file names and rvision does not know, and did not call.

@@ -6,9 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Checkpoint;
-use super::find::STATE_DICT_ADVICE;
 use super::value::{Dict, Graph, Id, Value};
+use super::{Checkpoint, STATE_DICT_ADVICE};
 use crate::error::{Error, Result};
 
 /// Modules in modules. Transformers have about ten.
