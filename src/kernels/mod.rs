@@ -16,6 +16,7 @@ pub mod epilogue;
 pub mod gemm;
 pub mod math;
 pub mod matmul;
+mod names;
 mod nest;
 pub mod norm;
 pub mod peak;

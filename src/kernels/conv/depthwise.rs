@@ -9,30 +9,29 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, pack_f32};
+use super::desc::{BlockPart, Candidate, ConvDesc, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
+use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
 
-pub(super) const CANDIDATES: &[Candidate] =
-    &[candidate::<3>(), candidate::<2>(), candidate::<1>(), candidate::<0>()];
+/// This kernel on every instruction set.
+pub(super) const CANDIDATES: &[Candidate] = &on_all!(candidate);
 
-const NAMES: [&str; 4] =
-    ["f32_depthwise_portable", "f32_depthwise_portable16", "f32_depthwise_avx2", "f32_depthwise_avx512"];
+const NAMES: Names<1> = names!("depthwise");
 
-/// The candidate of the `I`-th instruction set.
-const fn candidate<const I: usize>() -> Candidate {
+const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: NAMES[I],
-        isa: Isa::ALL[I],
+        name: NAMES.on(S::ISA),
+        isa: S::ISA,
         accepts,
         prefers: |_| true,
-        form: form::<I>,
-        pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
-        prepare: prepare::<I>,
+        form: form::<S>,
+        pack: |desc, weights| pack_f32(desc, weights, pack::<S>),
+        prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,
         block_part: Some(BlockPart::Depthwise),
@@ -48,13 +47,13 @@ fn accepts(desc: &ConvDesc) -> bool {
         && desc.residual.is_none_or(|map| map.channels_last())
 }
 
-fn form<const I: usize>(_: &ConvDesc) -> Form {
-    Form { name: "depthwise", params: [Isa::ALL[I].lanes(), 0, 0, 0] }
+fn form<S: Simd>(_: &ConvDesc) -> Form {
+    Form { name: "depthwise", params: [S::LANES, 0, 0, 0] }
 }
 
 /// `[channels / LANES][kh * kw][LANES]`, the last block padded with zeros.
-fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
-    let (lanes, taps) = (Isa::ALL[I].lanes(), desc.depth());
+fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
+    let (lanes, taps) = (S::LANES, desc.depth());
     let mut packed = AlignedBuf::resident(desc.groups.next_multiple_of(lanes) * taps, "depthwise weights")?;
     for (c, kernel) in weights.chunks_exact(taps).enumerate() {
         for (tap, &weight) in kernel.iter().enumerate() {
@@ -64,13 +63,13 @@ fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> 
     Ok(packed)
 }
 
-fn prepare<const I: usize>(
+fn prepare<S: Simd>(
     desc: &ConvDesc,
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    let isa = Isa::ALL[I];
+    let isa = S::ISA;
     let way = if reads_in_place(desc) {
         Way::rows(desc, desc.groups.div_ceil(isa.lanes()))
     } else {
@@ -317,7 +316,7 @@ struct Place {
 
 impl Kernel for Depthwise {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize]
+        NAMES.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

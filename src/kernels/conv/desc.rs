@@ -233,27 +233,37 @@ impl Candidate {
     }
 }
 
-/// `$names` of a kernel that reads panels: its names on an instruction set with float32 and with float16 weights.
-macro_rules! weight_names {
-    ($names:ident, $kernel:literal) => {
-        const fn $names(isa: $crate::simd::Isa) -> [&'static str; 2] {
-            use $crate::simd::Isa;
-            match isa {
-                Isa::Avx2 => [concat!("f32_", $kernel, "_avx2"), concat!("f32_f16w_", $kernel, "_avx2")],
-                Isa::Avx512 => {
-                    [concat!("f32_", $kernel, "_avx512"), concat!("f32_f16w_", $kernel, "_avx512")]
-                }
-                Isa::Portable => {
-                    [concat!("f32_", $kernel, "_portable"), concat!("f32_f16w_", $kernel, "_portable")]
-                }
-                Isa::Portable16 => {
-                    [concat!("f32_", $kernel, "_portable16"), concat!("f32_f16w_", $kernel, "_portable16")]
-                }
-            }
-        }
+/// What `$make` gives for the vectors of each instruction set that has some; the sixteen portable lanes are for
+/// tests.
+macro_rules! on_vectors {
+    ($make:ident) => {
+        [
+            #[cfg(target_arch = "x86_64")]
+            $make::<$crate::simd::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            $make::<$crate::simd::Avx2>(),
+            #[cfg(test)]
+            $make::<$crate::simd::Portable<16>>(),
+        ]
     };
 }
-pub(super) use weight_names;
+pub(super) use on_vectors;
+
+/// As [`on_vectors`], and for the portable eight lanes.
+macro_rules! on_all {
+    ($make:ident) => {
+        [
+            #[cfg(target_arch = "x86_64")]
+            $make::<$crate::simd::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            $make::<$crate::simd::Avx2>(),
+            #[cfg(test)]
+            $make::<$crate::simd::Portable<16>>(),
+            $make::<$crate::simd::Portable<8>>(),
+        ]
+    };
+}
+pub(super) use on_all;
 
 /// A form that is packed in float32 whatever the weights are stored in.
 pub(super) fn pack_f32(

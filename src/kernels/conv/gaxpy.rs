@@ -12,12 +12,13 @@ mod nonzero;
 
 use half::f16;
 
-use super::desc::{Candidate, ConvDesc, weight_names};
+use super::desc::{Candidate, ConvDesc, on_vectors};
 use super::igemm;
 use super::runs::Runs;
 use crate::error::Result;
 use crate::kernels::gemm::tile::LINE;
 use crate::kernels::gemm::{Columns, Panel, Panels, Weight};
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{Form, Packed, Values};
@@ -35,19 +36,13 @@ const WIDTH: usize = 4096;
 const INPUTS: usize = 8;
 
 /// This kernel on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx2>(),
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx512>(),
-    candidate::<crate::simd::Portable<16>>(),
-];
+pub(super) const CANDIDATES: &[Candidate] = &on_vectors!(candidate);
 
-weight_names!(names, "gaxpy");
+const NAMES: WeightNames = names!(weights: "gaxpy");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: names(S::ISA)[0],
+        name: NAMES.on(S::ISA),
         isa: S::ISA,
         accepts,
         prefers: |desc| desc.output.channels * desc.depth() > CACHED,
@@ -91,7 +86,7 @@ fn prepare<S: Simd>(
     // Whole panels where they go round evenly, since a part of one is less than a page at a time.
     let chunks = panels.count().next_multiple_of(threads).min(panels.group_outputs.div_ceil(S::LANES));
     Ok(Box::new(Gaxpy {
-        name: names(S::ISA)[usize::from(half)],
+        name: NAMES.with(S::ISA, &packed),
         isa: S::ISA,
         desc: *desc,
         runs: Runs::of(desc),

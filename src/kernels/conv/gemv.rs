@@ -9,12 +9,13 @@
 
 use std::array::from_fn;
 
-use super::desc::{Candidate, ConvDesc, weight_names};
+use super::desc::{Candidate, ConvDesc, on_vectors};
 use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{LINE, Tile, zeros};
 use crate::kernels::gemm::{DEPTH_CHUNK, Panels, Weight};
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
@@ -34,19 +35,13 @@ const CACHED: usize = 8 << 20;
 const FEW: usize = 4;
 
 /// This kernel on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx2>(),
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx512>(),
-    candidate::<crate::simd::Portable<16>>(),
-];
+pub(super) const CANDIDATES: &[Candidate] = &on_vectors!(candidate);
 
-weight_names!(names, "gemv");
+const NAMES: WeightNames = names!(weights: "gemv");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: names(S::ISA)[0],
+        name: NAMES.on(S::ISA),
         isa: S::ISA,
         accepts,
         prefers: |_| true,
@@ -80,7 +75,7 @@ fn prepare<S: Simd>(
     let few = threads > 1 && panels.count() <= FEW * threads;
     let step = if few { 1 } else { most_panels(1, bytes) };
     let chunks = [chunks_for(panels.count().div_ceil(step), threads)];
-    let name = names(S::ISA)[usize::from(matches!(packed, Packed::F16(_)))];
+    let name = NAMES.with(S::ISA, &packed);
     Ok(Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks }))
 }
 

@@ -14,36 +14,35 @@ mod tile;
 
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, pack_f32};
+use super::desc::{Candidate, ConvDesc, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
+use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
 use tile::{FEW_PIXELS, MOST_INPUTS, MOST_PIXELS, Outputs, Tile};
 
-pub(super) const CANDIDATES: &[Candidate] =
-    &[candidate::<3>(), candidate::<2>(), candidate::<1>(), candidate::<0>()];
+/// This kernel on every instruction set.
+pub(super) const CANDIDATES: &[Candidate] = &on_all!(candidate);
 
-const NAMES: [&str; 4] =
-    ["f32_grouped_portable", "f32_grouped_portable16", "f32_grouped_avx2", "f32_grouped_avx512"];
+const NAMES: Names<1> = names!("grouped");
 
 /// Groups of this many channels share vectors.
 const QUAD: usize = 4;
 /// Groups of this many channels share vectors of sixteen lanes.
 const OCTET: usize = 8;
 
-/// The candidate of the `I`-th instruction set.
-const fn candidate<const I: usize>() -> Candidate {
+const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: NAMES[I],
-        isa: Isa::ALL[I],
+        name: NAMES.on(S::ISA),
+        isa: S::ISA,
         accepts,
-        prefers: prefers::<I>,
-        form: form::<I>,
-        pack: |desc, weights| pack_f32(desc, weights, pack::<I>),
-        prepare: prepare::<I>,
+        prefers: prefers::<S>,
+        form: form::<S>,
+        pack: |desc, weights| pack_f32(desc, weights, pack::<S>),
+        prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,
         block_part: None,
@@ -66,8 +65,8 @@ fn accepts(desc: &ConvDesc) -> bool {
 /// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, of 512 channels at 28x28
 /// 0.9 times the time with one thread, 1.1 with two; of 24 at 14x14 80 and 71 %, with eight lanes 80 and 82 %,
 /// at stride 2 up to 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
-fn prefers<const I: usize>(desc: &ConvDesc) -> bool {
-    match (desc.group_inputs(), Isa::ALL[I]) {
+fn prefers<S: Simd>(desc: &ConvDesc) -> bool {
+    match (desc.group_inputs(), S::ISA) {
         // The portable vectors have no implicit product.
         (..=OCTET, _) | (_, Isa::Portable) => true,
         (24, isa) => isa.lanes() == 16 && desc.stride[1] == 1,
@@ -117,15 +116,15 @@ impl Cut {
     }
 }
 
-fn form<const I: usize>(desc: &ConvDesc) -> Form {
-    let cut = Cut::new(desc, Isa::ALL[I]);
+fn form<S: Simd>(desc: &ConvDesc) -> Form {
+    let cut = Cut::new(desc, S::ISA);
     Form { name: "grouped", params: [cut.isa.lanes(), cut.taps, cut.unit, desc.groups] }
 }
 
 /// Per unit, blocks of the vectors of a tile (the last may have fewer, and its last one be padded with
 /// zeros), each `[lines][inputs of a group][taps of a line][vectors][LANES]`.
-fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
-    let cut = Cut::new(desc, Isa::ALL[I]);
+fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
+    let cut = Cut::new(desc, S::ISA);
     let lanes = cut.isa.lanes();
     let (width, taps) = (desc.group_inputs(), desc.kernel[0] * desc.kernel[1]);
     let padded = cut.unit.next_multiple_of(lanes);
@@ -149,13 +148,13 @@ fn pack<const I: usize>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> 
     Ok(packed)
 }
 
-fn prepare<const I: usize>(
+fn prepare<S: Simd>(
     desc: &ConvDesc,
     weights: Packed,
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    let cut = Cut::new(desc, Isa::ALL[I]);
+    let cut = Cut::new(desc, S::ISA);
     let units = desc.output.channels / cut.unit;
     let unit_bytes = cut.unit * desc.depth() * size_of::<f32>();
     let blocks = units.div_ceil((CACHED_WEIGHTS / unit_bytes).max(1));
@@ -165,7 +164,7 @@ fn prepare<const I: usize>(
     let zeros = AlignedBuf::zeroed(desc.input.channels, "the zeros that a convolution's padding reads")?;
     let finish = Finish::new(&epilogue, desc.output.channels)?;
     Ok(Box::new(Grouped {
-        name: NAMES[I],
+        name: NAMES.on(S::ISA),
         desc: *desc,
         weights: weights.into_f32(),
         finish,

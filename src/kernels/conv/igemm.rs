@@ -8,12 +8,13 @@
 
 use std::ops::Range;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, Prologue, weight_names};
+use super::desc::{BlockPart, Candidate, ConvDesc, Prologue, on_vectors};
 use super::prologue::change::{self, Change};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
 use crate::kernels::gemm::tile::{self, Next, TileWork, most_rows, with_rows};
 use crate::kernels::gemm::{Panel, Panels, Weight, widen};
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed, Values};
@@ -43,21 +44,14 @@ const PIXELS_TO_SPLIT: usize = 28 * 28;
 const SHARED_WEIGHTS: usize = 128 << 10;
 
 /// This kernel on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx2>(),
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx512>(),
-    #[cfg(test)]
-    candidate::<crate::simd::Portable<16>>(),
-];
+pub(super) const CANDIDATES: &[Candidate] = &on_vectors!(candidate);
 
-weight_names!(names, "igemm");
-weight_names!(prologue_names, "prologue_igemm");
+const NAMES: WeightNames = names!(weights: "igemm");
+const PROLOGUE_NAMES: WeightNames = names!(weights: "prologue_igemm");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: names(S::ISA)[0],
+        name: NAMES.on(S::ISA),
         isa: S::ISA,
         accepts,
         prefers: |_| true,
@@ -100,7 +94,7 @@ fn prepare<S: Simd>(
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    Ok(Box::new(Igemm::new(names(S::ISA), S::ISA, desc, packed, epilogue, threads)?))
+    Ok(Box::new(Igemm::new(&NAMES, S::ISA, desc, packed, epilogue, threads)?))
 }
 
 fn prepare_behind<S: Simd>(
@@ -110,7 +104,7 @@ fn prepare_behind<S: Simd>(
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    let product = Igemm::new(prologue_names(S::ISA), S::ISA, desc, packed, epilogue, threads)?;
+    let product = Igemm::new(&PROLOGUE_NAMES, S::ISA, desc, packed, epilogue, threads)?;
     Ok(Box::new(product.behind(prologue, threads)))
 }
 
@@ -140,12 +134,12 @@ pub(super) struct Igemm {
 }
 
 impl Igemm {
-    /// A kernel with these names for float32 and float16 weights.
+    /// A kernel with these names.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub(super) fn new(
-        names: [&'static str; 2],
+        names: &WeightNames,
         isa: Isa,
         desc: &ConvDesc,
         packed: Packed,
@@ -172,7 +166,7 @@ impl Igemm {
         let panel = panels.width() * panels.depth;
         let widened = if half && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
         Ok(Self {
-            name: names[usize::from(half)],
+            name: names.with(isa, &packed),
             isa,
             desc: *desc,
             runs,

@@ -7,6 +7,7 @@ use super::desc::{Candidate, ConvDesc, pack_f32};
 use super::runs::Pixel;
 use crate::error::Result;
 use crate::kernels::gemm::Columns;
+use crate::kernels::names::names;
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::Isa;
 use crate::tensor::{AlignedBuf, Form, Packed};
@@ -31,7 +32,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     block_part: None,
 }];
 
-const NAME: &str = "f32_im2col_matrixmultiply";
+const NAME: &str = names!(any: "im2col", "matrixmultiply");
 
 /// The weights as they are: `matrixmultiply` takes strides.
 fn pack(_desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {

@@ -9,9 +9,10 @@
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, Padding, weight_names};
+use super::desc::{Candidate, ConvDesc, Padding, on_vectors};
 use super::igemm::{Igemm, form, pack};
 use crate::error::Result;
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::Simd;
 use crate::tensor::{FeatureMap, Packed};
@@ -20,19 +21,13 @@ use crate::tensor::{FeatureMap, Packed};
 const FEW_CHANNELS: usize = 4;
 
 /// This kernel on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx2>(),
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx512>(),
-    candidate::<crate::simd::Portable<16>>(),
-];
+pub(super) const CANDIDATES: &[Candidate] = &on_vectors!(candidate);
 
-weight_names!(names, "stem");
+const NAMES: WeightNames = names!(weights: "stem");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: names(S::ISA)[0],
+        name: NAMES.on(S::ISA),
         isa: S::ISA,
         accepts,
         prefers: |_| true,
@@ -64,7 +59,7 @@ fn prepare<S: Simd>(
     let width = seen(1, desc.output.width);
     let copy = FeatureMap::nhwc(desc.input.batch, height, width, desc.input.channels);
     let over_copy = ConvDesc { input: copy, padding: Padding::default(), ..*desc };
-    let product = Igemm::new(names(S::ISA), S::ISA, &over_copy, packed, epilogue, threads)?;
+    let product = Igemm::new(&NAMES, S::ISA, &over_copy, packed, epilogue, threads)?;
     let phases = [chunks_for(copy.batch * copy.height, threads), product.phases()[0]];
     Ok(Box::new(Stem { input: desc.input, padding: desc.padding, copy, product, phases }))
 }

@@ -19,19 +19,15 @@ use super::choice::candidates;
 use super::depthwise::Bands;
 use super::desc::{BlockPart, Candidate, ConvDesc};
 use crate::error::Result;
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
 
 pub use project::ProjectDesc;
 
-/// With float32 weights of the 1x1 convolution, and with float16 ones.
-const NAMES: [[&str; 2]; 4] = [
-    ["f32_expand_depthwise_portable", "f32_f16w_expand_depthwise_portable"],
-    ["f32_expand_depthwise_portable16", "f32_f16w_expand_depthwise_portable16"],
-    ["f32_expand_depthwise_avx2", "f32_f16w_expand_depthwise_avx2"],
-    ["f32_expand_depthwise_avx512", "f32_f16w_expand_depthwise_avx512"],
-];
+/// By the weights of the 1x1 convolution.
+const NAMES: WeightNames = names!(weights: "expand_depthwise");
 
 /// Bytes of a band of a panel's channels.
 const BAND: usize = 256 << 10;
@@ -93,7 +89,7 @@ struct ExpandDepthwise {
 
 impl Kernel for ExpandDepthwise {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize][usize::from(self.pair.is_half())]
+        NAMES.with(self.isa, self.pair.packed())
     }
 
     fn phases(&self) -> &[usize] {

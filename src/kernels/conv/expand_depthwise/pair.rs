@@ -75,9 +75,9 @@ impl Pair {
         self.bands.count
     }
 
-    /// Whether the expansion's weights are float16.
-    pub(super) fn is_half(&self) -> bool {
-        matches!(self.packed, Packed::F16(_))
+    /// The expansion's weights.
+    pub(super) fn packed(&self) -> &Packed {
+        &self.packed
     }
 
     /// Floats of a band.

@@ -13,29 +13,15 @@ use crate::kernels::conv::depthwise::{Bands, Depthwise, Way, reads_in_place};
 use crate::kernels::conv::desc::{BlockPart, Candidate, ConvDesc};
 use crate::kernels::gemm::Panels;
 use crate::kernels::gemm::tile::max_rows;
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{FeatureMap, Packed};
 
-/// With an expansion and without; each with float32 weights of the projection, and with float16 ones.
-const NAMES: [[[&str; 2]; 2]; 4] = [
-    [
-        ["f32_expand_depthwise_project_portable", "f32_f16w_expand_depthwise_project_portable"],
-        ["f32_depthwise_project_portable", "f32_f16w_depthwise_project_portable"],
-    ],
-    [
-        ["f32_expand_depthwise_project_portable16", "f32_f16w_expand_depthwise_project_portable16"],
-        ["f32_depthwise_project_portable16", "f32_f16w_depthwise_project_portable16"],
-    ],
-    [
-        ["f32_expand_depthwise_project_avx2", "f32_f16w_expand_depthwise_project_avx2"],
-        ["f32_depthwise_project_avx2", "f32_f16w_depthwise_project_avx2"],
-    ],
-    [
-        ["f32_expand_depthwise_project_avx512", "f32_f16w_expand_depthwise_project_avx512"],
-        ["f32_depthwise_project_avx512", "f32_f16w_depthwise_project_avx512"],
-    ],
-];
+/// With an expansion, by the weights of the projection.
+const NAMES: WeightNames = names!(weights: "expand_depthwise_project");
+/// Without one.
+const NAMES_IN_PLACE: WeightNames = names!(weights: "depthwise_project");
 
 /// Bytes of a band: the depthwise convolution's result, and what it sees of a panel. Of a second-level
 /// cache of 1 MiB, what the weights and the input's rows leave: bands of 512 KiB took up to 5 % longer,
@@ -248,9 +234,10 @@ impl Block {
 
 impl Kernel for Block {
     fn name(&self) -> &'static str {
-        let alone = matches!(self.front, Front::InPlace(_));
-        let half = matches!(self.packed, Packed::F16(_));
-        NAMES[self.isa as usize][usize::from(alone)][usize::from(half)]
+        match self.front {
+            Front::Pair(_) => NAMES.with(self.isa, &self.packed),
+            Front::InPlace(_) => NAMES_IN_PLACE.with(self.isa, &self.packed),
+        }
     }
 
     fn phases(&self) -> &[usize] {

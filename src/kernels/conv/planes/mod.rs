@@ -10,11 +10,12 @@ mod tile;
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, weight_names};
+use super::desc::{Candidate, ConvDesc, on_vectors};
 use super::igemm::{form, pack, panels};
 use crate::error::Result;
 use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::kernels::gemm::{Panel, Panels, widen};
+use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{FeatureMap, Packed, reserved};
@@ -38,19 +39,13 @@ const STEPS: [usize; 3] = [1, 2, 4];
 const LINE: usize = 16;
 
 /// This kernel on every instruction set.
-pub(super) const CANDIDATES: &[Candidate] = &[
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx2>(),
-    #[cfg(target_arch = "x86_64")]
-    candidate::<crate::simd::Avx512>(),
-    candidate::<crate::simd::Portable<16>>(),
-];
+pub(super) const CANDIDATES: &[Candidate] = &on_vectors!(candidate);
 
-weight_names!(names, "planes");
+const NAMES: WeightNames = names!(weights: "planes");
 
 const fn candidate<S: Simd>() -> Candidate {
     Candidate {
-        name: names(S::ISA)[0],
+        name: NAMES.on(S::ISA),
         isa: S::ISA,
         accepts,
         prefers,
@@ -103,7 +98,7 @@ fn prepare<S: Simd>(
     }
     let half = matches!(packed, Packed::F16(_));
     Ok(Box::new(Planes {
-        name: names(S::ISA)[usize::from(half)],
+        name: NAMES.with(S::ISA, &packed),
         isa: S::ISA,
         desc: *desc,
         panels,

@@ -33,13 +33,12 @@ mod stages;
 mod tests;
 mod transforms;
 
-use super::desc::{Candidate, ConvDesc, ConvPoolDesc, pack_f32};
+use super::desc::{Candidate, ConvDesc, ConvPoolDesc, on_vectors, pack_f32};
 use crate::error::Result;
+use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::Simd;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512};
-use crate::tensor::{AlignedBuf, Form, Packed};
+use crate::tensor::{AlignedBuf, Form, Packed, Values};
 
 use geometry::Tiling;
 use kernel::Winograd;
@@ -144,32 +143,17 @@ fn prefers_column(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [row_of(desc.kernel[0]), 1]))
 }
 
-/// The names of an algorithm's kernels on each instruction set.
-type Names = [&'static str; 4];
-
-/// Those of what is called so.
-macro_rules! names {
-    ($algorithm:literal) => {
-        [
-            concat!("f32_winograd_", $algorithm, "_portable"),
-            concat!("f32_winograd_", $algorithm, "_portable16"),
-            concat!("f32_winograd_", $algorithm, "_avx2"),
-            concat!("f32_winograd_", $algorithm, "_avx512"),
-        ]
-    };
-}
-
-const F4_NAMES: Names = names!("f4_3x3");
-const F2_NAMES: Names = names!("f2_3x3");
-const F2_STRIDE_2_NAMES: Names = names!("f2_3x3s2");
-const F4_OF_5_NAMES: Names = names!("f4_5x5");
-const F4_ROW_NAMES: Names = names!("f4_1x3");
-const F4_COLUMN_NAMES: Names = names!("f4_3x1");
-const F2_OF_7_ROW_NAMES: Names = names!("f2_1x7");
-const F2_OF_7_COLUMN_NAMES: Names = names!("f2_7x1");
+const F4_NAMES: Names<1> = names!("winograd", "f4_3x3");
+const F2_NAMES: Names<1> = names!("winograd", "f2_3x3");
+const F2_STRIDE_2_NAMES: Names<1> = names!("winograd", "f2_3x3s2");
+const F4_OF_5_NAMES: Names<1> = names!("winograd", "f4_5x5");
+const F4_ROW_NAMES: Names<1> = names!("winograd", "f4_1x3");
+const F4_COLUMN_NAMES: Names<1> = names!("winograd", "f4_3x1");
+const F2_OF_7_ROW_NAMES: Names<1> = names!("winograd", "f2_1x7");
+const F2_OF_7_COLUMN_NAMES: Names<1> = names!("winograd", "f2_7x1");
 
 /// The names of the algorithm with tiles of `AV` x `AH` inputs and `MV` x `MH` outputs.
-const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usize>() -> &'static Names {
+const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usize>() -> &'static Names<1> {
     match [(AV, MV), (AH, MH)] {
         [(6, 4), (6, 4)] => &F4_NAMES,
         [(4, 2), (4, 2)] => &F2_NAMES,
@@ -183,13 +167,13 @@ const fn names<const AV: usize, const MV: usize, const AH: usize, const MH: usiz
     }
 }
 
-const F4_POOL_NAMES: Names = names!("f4_3x3_max_pool");
-const F2_POOL_NAMES: Names = names!("f2_3x3_max_pool");
-const F2_STRIDE_2_POOL_NAMES: Names = names!("f2_3x3s2_max_pool");
-const F4_OF_5_POOL_NAMES: Names = names!("f4_5x5_max_pool");
+const F4_POOL_NAMES: Names<1> = names!("winograd", "f4_3x3_max_pool");
+const F2_POOL_NAMES: Names<1> = names!("winograd", "f2_3x3_max_pool");
+const F2_STRIDE_2_POOL_NAMES: Names<1> = names!("winograd", "f2_3x3s2_max_pool");
+const F4_OF_5_POOL_NAMES: Names<1> = names!("winograd", "f4_5x5_max_pool");
 
 /// The names of the same with a pool behind.
-const fn pool_names<const A: usize, const M: usize>() -> &'static Names {
+const fn pool_names<const A: usize, const M: usize>() -> &'static Names<1> {
     match (A, M) {
         (6, 4) => &F4_POOL_NAMES,
         (4, 2) => &F2_POOL_NAMES,
@@ -199,7 +183,7 @@ const fn pool_names<const A: usize, const M: usize>() -> &'static Names {
     }
 }
 
-/// The algorithm `V` over columns and `H` over rows with `S`'s vectors, `LANES` floats each.
+/// The algorithm `V` over columns and `H` over rows with `S`'s vectors.
 const fn candidate<
     S: Simd,
     V: Algorithm<AV, MV>,
@@ -208,20 +192,18 @@ const fn candidate<
     const MV: usize,
     const AH: usize,
     const MH: usize,
-    const LANES: usize,
 >(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
-    assert!(S::LANES == LANES);
     Candidate {
-        name: names::<AV, MV, AH, MH>()[S::ISA as usize],
+        name: names::<AV, MV, AH, MH>().on(S::ISA),
         isa: S::ISA,
         accepts: accepts::<V, H, AV, MV, AH, MH>,
         prefers,
-        form: |_| Form { name: "winograd", params: [LANES, AV, AH, MV * MH] },
+        form: |_| Form { name: "winograd", params: [S::LANES, AV, AH, MV * MH] },
         // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
         // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
-        pack: |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, LANES>),
+        pack: packing::<S, V, H, AV, MV, AH, MH>(),
         prepare: prepare::<S, V, H, AV, MV, AH, MH>,
         with_pool: None,
         with_prologue: None,
@@ -229,38 +211,48 @@ const fn candidate<
     }
 }
 
+/// What packs the weights for `S`'s vectors.
+const fn packing<
+    S: Simd,
+    V: Algorithm<AV, MV>,
+    H: Algorithm<AH, MH>,
+    const AV: usize,
+    const MV: usize,
+    const AH: usize,
+    const MH: usize,
+>() -> fn(&ConvDesc, Values<'_>) -> Result<Packed> {
+    match S::LANES {
+        8 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 8>),
+        16 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 16>),
+        _ => panic!("no weights are packed for vectors of so many lanes"),
+    }
+}
+
 /// The algorithm `T` over both, whose tiles have windows of 2x2 pixels for a pool.
-const fn square<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize, const LANES: usize>(
+const fn square<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {
     Candidate {
         with_pool: Some(prepare_with_pool::<S, T, A, M>),
-        ..candidate::<S, T, T, A, M, A, M, LANES>(prefers)
+        ..candidate::<S, T, T, A, M, A, M>(prefers)
     }
 }
 
 /// All algorithms with `S`'s vectors; F4 before F2.
-const fn algorithms<S: Simd, const LANES: usize>() -> [Candidate; 8] {
+const fn algorithms<S: Simd>() -> [Candidate; 8] {
     [
-        square::<S, F4, 6, 4, LANES>(prefers_f4),
-        square::<S, F2, 4, 2, LANES>(prefers_f2),
-        square::<S, F2Stride2, 5, 2, LANES>(prefers_f2_stride_2),
-        square::<S, F4Of5, 8, 4, LANES>(prefers_f4_of_5),
-        candidate::<S, Identity, F4, 1, 1, 6, 4, LANES>(prefers_row),
-        candidate::<S, F4, Identity, 6, 4, 1, 1, LANES>(prefers_column),
-        candidate::<S, Identity, F2Of7, 1, 1, 8, 2, LANES>(prefers_row),
-        candidate::<S, F2Of7, Identity, 8, 2, 1, 1, LANES>(prefers_column),
+        square::<S, F4, 6, 4>(prefers_f4),
+        square::<S, F2, 4, 2>(prefers_f2),
+        square::<S, F2Stride2, 5, 2>(prefers_f2_stride_2),
+        square::<S, F4Of5, 8, 4>(prefers_f4_of_5),
+        candidate::<S, Identity, F4, 1, 1, 6, 4>(prefers_row),
+        candidate::<S, F4, Identity, 6, 4, 1, 1>(prefers_column),
+        candidate::<S, Identity, F2Of7, 1, 1, 8, 2>(prefers_row),
+        candidate::<S, F2Of7, Identity, 8, 2, 1, 1>(prefers_column),
     ]
 }
 
-const OF_TOKENS: &[[Candidate; 8]] = &[
-    #[cfg(target_arch = "x86_64")]
-    algorithms::<Avx512, 16>(),
-    #[cfg(target_arch = "x86_64")]
-    algorithms::<Avx2, 8>(),
-    #[cfg(test)]
-    algorithms::<crate::simd::Portable<16>, 16>(),
-];
+const OF_TOKENS: &[[Candidate; 8]] = &on_vectors!(algorithms);
 
 /// On every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = OF_TOKENS.as_flattened();
@@ -280,7 +272,7 @@ fn prepare<
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
     let convolution = convolution::<AV, MV, AH, MH>(desc, weights, epilogue, S::LANES)?;
-    let name = names::<AV, MV, AH, MH>()[S::ISA as usize];
+    let name = names::<AV, MV, AH, MH>().on(S::ISA);
     Ok(Box::new(Winograd::<V, H, AV, MV, AH, MH>::new(name, S::ISA, convolution, threads)))
 }
 
@@ -310,6 +302,6 @@ fn prepare_with_pool<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize
     let pool = Some(Pool { output: desc.output, epilogue: activation });
     let convolution = convolution::<A, M, A, M>(&desc.conv, weights, epilogue, S::LANES)?;
     let convolution = Convolution { pool, ..convolution };
-    let name = pool_names::<A, M>()[S::ISA as usize];
+    let name = pool_names::<A, M>().on(S::ISA);
     Ok(Box::new(Winograd::<T, T, A, M, A, M>::new(name, S::ISA, convolution, threads)))
 }

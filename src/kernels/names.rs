@@ -1,0 +1,65 @@
+//! The kernels' names, all made here: `<types>_<operation>_<algorithm>_<instruction set>`.
+//!
+//! The types are those of the values, and of the weights where these have another one. `f32_f16w_igemm_avx2`
+//! computes in float32 with weights in float16.
+
+use crate::simd::Isa;
+use crate::tensor::Packed;
+
+/// The names of one kernel: on each instruction set one for each of `TYPES` types of weights, float32 first.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<const TYPES: usize>([[&'static str; TYPES]; Isa::ALL.len()]);
+
+/// Of a kernel that reads weights in float32 and in float16.
+pub type WeightNames = Names<2>;
+
+impl<const TYPES: usize> Names<TYPES> {
+    /// In the order of [`Isa::ALL`]; for [`names`].
+    pub const fn new(names: [[&'static str; TYPES]; Isa::ALL.len()]) -> Self {
+        Self(names)
+    }
+
+    /// With float32 weights, or without weights.
+    pub const fn on(&self, isa: Isa) -> &'static str {
+        self.0[isa as usize][0]
+    }
+}
+
+impl WeightNames {
+    /// With weights of that type.
+    pub const fn with(&self, isa: Isa, weights: &Packed) -> &'static str {
+        self.0[isa as usize][match weights {
+            Packed::F32(_) => 0,
+            Packed::F16(_) => 1,
+        }]
+    }
+}
+
+/// [`Names`] from a kernel's operation and, if it has several, its algorithm: `names!("winograd", "f4_3x3")`.
+/// `names!(weights: "igemm")` are [`WeightNames`], and `names!(any: "copy")` is the one name of a kernel without
+/// vectors.
+macro_rules! names {
+    ($($part:literal),+) => { $crate::kernels::names::names!(@types ["f32"] ($($part)+)) };
+    (weights: $($part:literal),+) => {
+        $crate::kernels::names::names!(@types ["f32" "f32_f16w"] ($($part)+))
+    };
+    (any: $($part:literal),+) => { concat!("f32", $("_", $part),+) };
+    (@types $types:tt $parts:tt) => {
+        $crate::kernels::names::Names::new([
+            $crate::kernels::names::names!(@isa "portable" $types $parts),
+            $crate::kernels::names::names!(@isa "portable16" $types $parts),
+            $crate::kernels::names::names!(@isa "avx2" $types $parts),
+            $crate::kernels::names::names!(@isa "avx512" $types $parts),
+        ])
+    };
+    (@isa $isa:literal [$($types:literal)+] $parts:tt) => {
+        [$($crate::kernels::names::names!(@name $types $parts $isa)),+]
+    };
+    (@name $types:literal ($($part:literal)+) $isa:literal) => {
+        concat!($types, $("_", $part,)+ "_", $isa)
+    };
+}
+pub(crate) use names;
+
+#[cfg(test)]
+mod tests;
