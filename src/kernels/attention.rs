@@ -11,6 +11,7 @@ use super::gemm::Panels;
 use super::gemm::block::{Block, Steps, Summands, pack};
 use super::gemm::tile::most_rows;
 use super::math::exp_of_negative;
+use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -168,12 +169,11 @@ impl Attention {
     }
 }
 
-const NAMES: [&str; 4] =
-    ["f32_attention_portable", "f32_attention_portable16", "f32_attention_avx2", "f32_attention_avx512"];
+const NAMES: Names<1> = names!("attention");
 
 impl Kernel for Attention {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize]
+        NAMES.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

@@ -1,6 +1,7 @@
 //! Moving values: between orders (NCHW arrays at a network's edges, channels last inside), slices,
 //! the parts of a concat, permutations, and constant padding.
 
+use super::names::names;
 use super::nest::{Dim, Nest};
 use super::{Io, Kernel, Scratch, chunks_for, even_range};
 use crate::tensor::{MAX_RANK, View};
@@ -56,7 +57,7 @@ impl Copy {
 
 impl Kernel for Copy {
     fn name(&self) -> &'static str {
-        "f32_copy"
+        names!(any: "copy")
     }
 
     fn phases(&self) -> &[usize] {
@@ -202,7 +203,7 @@ struct Pad {
 
 impl Kernel for Pad {
     fn name(&self) -> &'static str {
-        "f32_pad"
+        names!(any: "pad")
     }
 
     fn phases(&self) -> &[usize] {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::activation::{StoredRows, activate_cheap, activate_rows};
 use super::math::{maximum, minimum};
+use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
@@ -220,7 +221,7 @@ impl Kernel for Elementwise {
             Op::Affine => &AFFINE,
             Op::Prelu => &PRELU,
         };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {
@@ -242,19 +243,15 @@ impl Kernel for Elementwise {
     }
 }
 
-const UNARY: [&str; 4] =
-    ["f32_activation_portable", "f32_activation_portable16", "f32_activation_avx2", "f32_activation_avx512"];
-const ADD: [&str; 4] = ["f32_add_portable", "f32_add_portable16", "f32_add_avx2", "f32_add_avx512"];
-const SUB: [&str; 4] = ["f32_sub_portable", "f32_sub_portable16", "f32_sub_avx2", "f32_sub_avx512"];
-const MUL: [&str; 4] = ["f32_mul_portable", "f32_mul_portable16", "f32_mul_avx2", "f32_mul_avx512"];
-const DIV: [&str; 4] = ["f32_div_portable", "f32_div_portable16", "f32_div_avx2", "f32_div_avx512"];
-const MAXIMUM: [&str; 4] =
-    ["f32_maximum_portable", "f32_maximum_portable16", "f32_maximum_avx2", "f32_maximum_avx512"];
-const MINIMUM: [&str; 4] =
-    ["f32_minimum_portable", "f32_minimum_portable16", "f32_minimum_avx2", "f32_minimum_avx512"];
-const AFFINE: [&str; 4] =
-    ["f32_affine_portable", "f32_affine_portable16", "f32_affine_avx2", "f32_affine_avx512"];
-const PRELU: [&str; 4] = ["f32_prelu_portable", "f32_prelu_portable16", "f32_prelu_avx2", "f32_prelu_avx512"];
+const UNARY: Names<1> = names!("activation");
+const ADD: Names<1> = names!("add");
+const SUB: Names<1> = names!("sub");
+const MUL: Names<1> = names!("mul");
+const DIV: Names<1> = names!("div");
+const MAXIMUM: Names<1> = names!("maximum");
+const MINIMUM: Names<1> = names!("minimum");
+const AFFINE: Names<1> = names!("affine");
+const PRELU: Names<1> = names!("prelu");
 
 /// One chunk's rows.
 struct Rows<'a> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::gemm::Panels;
 use super::gemm::block::{Block, Steps, pack};
 use super::gemm::tile::most_rows;
+use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -70,12 +71,11 @@ struct MatMul {
     isa: Isa,
 }
 
-const NAMES: [&str; 4] =
-    ["f32_matmul_portable", "f32_matmul_portable16", "f32_matmul_avx2", "f32_matmul_avx512"];
+const NAMES: Names<1> = names!("matmul");
 
 impl Kernel for MatMul {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize]
+        NAMES.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::names::{Names, names};
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
@@ -134,16 +135,9 @@ struct Norm {
     isa: Isa,
 }
 
-const LOCAL_RESPONSE: [&str; 4] = [
-    "f32_local_response_norm_portable",
-    "f32_local_response_norm_portable16",
-    "f32_local_response_norm_avx2",
-    "f32_local_response_norm_avx512",
-];
-const NORMALIZE: [&str; 4] =
-    ["f32_normalize_portable", "f32_normalize_portable16", "f32_normalize_avx2", "f32_normalize_avx512"];
-const LAYER: [&str; 4] =
-    ["f32_layer_norm_portable", "f32_layer_norm_portable16", "f32_layer_norm_avx2", "f32_layer_norm_avx512"];
+const LOCAL_RESPONSE: Names<1> = names!("local_response_norm");
+const NORMALIZE: Names<1> = names!("normalize");
+const LAYER: Names<1> = names!("layer_norm");
 
 impl Norm {
     fn new(input: FeatureMap, output: FeatureMap, rule: Rule, isa: Isa, threads: usize) -> Self {
@@ -162,7 +156,7 @@ impl Kernel for Norm {
             Rule::Layer { .. } => &LAYER,
             Rule::Length { .. } => &NORMALIZE,
         };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

@@ -9,6 +9,7 @@ mod separable;
 
 use super::conv::Padding;
 use super::math::maximum;
+use super::names::{Names, names};
 use super::{Io, Kernel, Scratch, chunks_for, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
@@ -148,15 +149,13 @@ struct Pool {
     isa: Isa,
 }
 
-const MAX: [&str; 4] =
-    ["f32_max_pool_portable", "f32_max_pool_portable16", "f32_max_pool_avx2", "f32_max_pool_avx512"];
-const AVERAGE: [&str; 4] =
-    ["f32_avg_pool_portable", "f32_avg_pool_portable16", "f32_avg_pool_avx2", "f32_avg_pool_avx512"];
+const MAX: Names<1> = names!("max_pool");
+const AVERAGE: Names<1> = names!("avg_pool");
 
 impl Kernel for Pool {
     fn name(&self) -> &'static str {
         let names = if self.desc.op == PoolOp::Max { &MAX } else { &AVERAGE };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

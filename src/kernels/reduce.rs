@@ -4,6 +4,7 @@
 //! depends on the shape and layout alone, and with a rounding error that hardly grows with the
 //! number of values.
 
+use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -71,13 +72,13 @@ struct Reduce {
     isa: Isa,
 }
 
-const SUM: [&str; 4] = ["f32_sum_portable", "f32_sum_portable16", "f32_sum_avx2", "f32_sum_avx512"];
-const MEAN: [&str; 4] = ["f32_mean_portable", "f32_mean_portable16", "f32_mean_avx2", "f32_mean_avx512"];
+const SUM: Names<1> = names!("sum");
+const MEAN: Names<1> = names!("mean");
 
 impl Kernel for Reduce {
     fn name(&self) -> &'static str {
         let names = if self.op == ReduceOp::Mean { &MEAN } else { &SUM };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

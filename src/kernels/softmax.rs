@@ -1,6 +1,7 @@
 //! Softmax and its logarithm over one dimension.
 
 use super::math::{exp, maximum};
+use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -49,19 +50,13 @@ struct Softmax {
     isa: Isa,
 }
 
-const SOFTMAX: [&str; 4] =
-    ["f32_softmax_portable", "f32_softmax_portable16", "f32_softmax_avx2", "f32_softmax_avx512"];
-const LOG_SOFTMAX: [&str; 4] = [
-    "f32_log_softmax_portable",
-    "f32_log_softmax_portable16",
-    "f32_log_softmax_avx2",
-    "f32_log_softmax_avx512",
-];
+const SOFTMAX: Names<1> = names!("softmax");
+const LOG_SOFTMAX: Names<1> = names!("log_softmax");
 
 impl Kernel for Softmax {
     fn name(&self) -> &'static str {
         let names = if self.logarithm { &LOG_SOFTMAX } else { &SOFTMAX };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

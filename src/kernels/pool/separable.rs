@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::{Axis, PoolDesc, PoolOp, PoolWindow, Window};
 use crate::error::Result;
+use crate::kernels::names::{Names, names};
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::reserved;
@@ -75,23 +76,13 @@ impl Separable {
     }
 }
 
-const MAX: [&str; 4] = [
-    "f32_max_pool_separable_portable",
-    "f32_max_pool_separable_portable16",
-    "f32_max_pool_separable_avx2",
-    "f32_max_pool_separable_avx512",
-];
-const AVERAGE: [&str; 4] = [
-    "f32_avg_pool_separable_portable",
-    "f32_avg_pool_separable_portable16",
-    "f32_avg_pool_separable_avx2",
-    "f32_avg_pool_separable_avx512",
-];
+const MAX: Names<1> = names!("max_pool_separable");
+const AVERAGE: Names<1> = names!("avg_pool_separable");
 
 impl Kernel for Separable {
     fn name(&self) -> &'static str {
         let names = if self.desc.op == PoolOp::Max { &MAX } else { &AVERAGE };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {
