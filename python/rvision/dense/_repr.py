@@ -9,7 +9,7 @@ from typing import Any
 
 from rvision import nn
 from rvision.nn import Module
-from rvision.nn.functional import pair
+from rvision.nn._operation import pair
 
 __all__ = ["as_it_runs"]
 

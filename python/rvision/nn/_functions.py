@@ -16,7 +16,8 @@ from rvision._frames import ends_at_caller
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError
 from rvision.nn import _run
-from rvision.nn.functional import check_writable, relu, relu_, sigmoid, softmax, tanh
+from rvision.nn._operation import check_writable
+from rvision.nn.functional import relu, relu_, sigmoid, softmax, tanh
 
 __all__ = [
     "add",

@@ -11,6 +11,7 @@ from rvision._numbers import MOST, integer
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import functional as F
+from rvision.nn._attend import additive_mask
 from rvision.nn.conv import Linear
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
@@ -176,7 +177,7 @@ class MultiheadAttention(Module):
             if not isinstance(mask, Symbol):
                 mask = np.asarray(mask)
                 # Here True takes a key away, where the function has it the other way round.
-                mask = F.additive_mask(~mask if mask.dtype == bool else mask)
+                mask = additive_mask(~mask if mask.dtype == bool else mask)
             if keys_only:
                 mask = mask[:, None, None] if batched else mask[None, None, None]
             elif mask.ndim == 3:

@@ -8,6 +8,7 @@ from typing import Any
 from rvision._numbers import MOST, integer
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import functional as F
+from rvision.nn._operation import pair
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
 
@@ -70,10 +71,10 @@ class Conv2d(Module):
             raise UnsupportedError(f"{name}: padding_mode {padding_mode!r} is not supported, only 'zeros'")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = F.pair(kernel_size, f"{name}: kernel_size", 1)
-        self.stride = F.pair(stride, f"{name}: stride", 1)
-        self.padding = padding if isinstance(padding, str) else F.pair(padding, f"{name}: padding")
-        self.dilation = F.pair(dilation, f"{name}: dilation", 1)
+        self.kernel_size = pair(kernel_size, f"{name}: kernel_size", 1)
+        self.stride = pair(stride, f"{name}: stride", 1)
+        self.padding = padding if isinstance(padding, str) else pair(padding, f"{name}: padding")
+        self.dilation = pair(dilation, f"{name}: dilation", 1)
         self.groups = groups
         self.padding_mode = padding_mode
         self._check_padding()
@@ -136,7 +137,7 @@ class Conv2dSame(Conv2d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        if padding != "same" and F.pair(padding, "Conv2dSame: padding") != (0, 0):
+        if padding != "same" and pair(padding, "Conv2dSame: padding") != (0, 0):
             raise ArgumentError(
                 f"Conv2dSame: padding: follows the input, got {padding!r}; leave it out, or take Conv2d"
             )

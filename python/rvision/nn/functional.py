@@ -16,22 +16,25 @@ inputs that are not floats, :class:`~rvision.UnsupportedError` for what only tra
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from rvision import _alias, _rvision
-from rvision._frames import hide_frames, warn
+from rvision._frames import warn
 from rvision._numbers import MOST, integer, integers, real
-from rvision._sizes import Flag, broadcast_flags, resized
+from rvision._sizes import resized
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
-from rvision.nn import _run
-from rvision.nn.parameter import Constant, to_float32
+from rvision.nn._attend import scaled_dot_product_attention
+from rvision.nn._operation import Pair, handle_of, operation, pair, replaced, resized_pictures, with_fixed
+from rvision.nn._windows import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    local_response_norm,
+    max_pool2d,
+)
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -66,137 +69,11 @@ __all__ = [
     "tanh",
 ]
 
-Pair = int | Sequence[int]
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _operation(spatial: bool = False) -> Callable[[F], F]:
-    """Let a function of a symbol also take an array, by way of a graph of its own."""
-
-    def decorate(function: F) -> F:
-        names = list(inspect.signature(function).parameters)
-        place = names.index("inplace") - 1 if "inplace" in names else None
-
-        @functools.wraps(function)
-        def either(input: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(input, Symbol):
-                batch = _batch_of_one(input) if spatial else None
-                if batch is None:
-                    return function(input, *args, **kwargs)
-                result = function(batch, *args, **kwargs)
-                return _as_node(result, "flatten", "getitem", 0, 1, fixed=result.fixed[1:])
-            inplace = False
-            if place is not None:
-                inplace = args[place] if len(args) > place else kwargs.get("inplace", False)
-            try:
-                if inplace:
-                    check_writable(input, function.__name__)
-                output = _run.call_function(
-                    lambda symbol: function(symbol, *args, **kwargs), [input], spatial
-                )
-            except Exception as error:
-                hide_frames(error)
-                raise
-            if not inplace:
-                return output
-            np.copyto(input, output)
-            return input
-
-        return either  # type: ignore[return-value]
-
-    return decorate
-
-
-def check_writable(array: Any, name: str) -> None:
-    """Raise UnsupportedError unless an operation in place can write its result into `array`."""
-    if not isinstance(array, np.ndarray):
-        found = type(array).__name__
-    elif array.dtype != np.float32:
-        found = f"an array of {array.dtype}"
-    elif not array.flags.writeable:
-        found = f"a {type(array).__name__}" if isinstance(array, Constant) else "an array"
-        found += " that cannot be written to"
-    else:
-        return
-    raise UnsupportedError(
-        f"{name}: expected a writable float32 NumPy array, into which the result is written in place, got "
-        f"{found}; leave `inplace` out and use the result"
-    )
-
-
-def _replaced(input: Symbol, result: Symbol, inplace: bool, name: str) -> Symbol:
-    """Return a function's result; in place the input stands for it."""
-    return input.become(result, name) if inplace else result
-
-
-def _batch_of_one(input: Symbol) -> Symbol | None:
-    """Return a value (C, H, W) with the batch dimension that the engine's layers for pictures need.
-
-    None says that `input` has one, or has got one: it is the network's own input, and all of the network
-    then sees a batch.
-    """
-    input.tracer.takes_picture(input)
-    if input.ndim != 3:
-        return None
-    return _as_node(input, "unflatten", "unsqueeze", 0, [1, -1], fixed=(True, *input.fixed))
-
-
-def _as_node(symbol: Symbol, method: str, label: str, *attributes: Any, fixed: Sequence[Flag]) -> Symbol:
-    """Add a node that is a part of a layer, beside the one that has the layer's name."""
-    tracer = symbol.tracer
-    add = getattr(tracer.builder, method)
-    value = add(tracer.side_name(label), symbol.value_of(tracer), *attributes)
-    return Symbol(tracer, value, tuple(fixed), _alias.joined((symbol,)))
-
-
-def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
-    """Return one number for height and width, or one for each, as two.
-
-    Raises
-    ------
-    ArgumentError
-        If that is not what `value` is, or a number is below `least` or above what any picture has.
-    """
-    if isinstance(value, int | np.integer):
-        both = (value, value)
-    else:
-        both = tuple(value) if hasattr(value, "__iter__") else ()
-    if len(both) == 1:
-        both *= 2
-    if len(both) != 2 or any(
-        not isinstance(v, int | np.integer) or isinstance(v, bool) or v < least for v in both
-    ):
-        raise ArgumentError(f"{where} must be an integer of at least {least} or two of them, got {value!r}")
-    if max(both) > MOST:
-        raise ArgumentError(f"{where} must be at most {MOST}, got {value!r}")
-    return int(both[0]), int(both[1])
-
-
-def _handle(value: ArrayLike | None, symbol: Symbol, what: str) -> _rvision.Parameter | None:
-    """Return the engine's handle of a weight; a new one unless the array belongs to a parameter."""
-    if value is None:
-        return None
-    if isinstance(value, Constant) and value._handle is not None:
-        return value._handle
-    if isinstance(value, Symbol):
-        raise UnsupportedError(
-            f"{symbol.tracer.where}: {what} is computed from the network's inputs, which is not supported; "
-            "weights must be parameters or arrays"
-        )
-    return _rvision.Parameter(to_float32(value))
-
-
-def _with_fixed(symbol: Symbol, axis: int) -> list[Flag]:
-    fixed = list(symbol.fixed)
-    if fixed:
-        fixed[axis] = True
-    return fixed
-
 
 # ---- layers with weights ----
 
 
-@_operation(spatial=True)
+@operation(spatial=True)
 def conv2d(
     input: Any,
     weight: ArrayLike,
@@ -231,7 +108,7 @@ def conv2d(
         ``H' = (H + padding - dilation * (kH - 1) - 1) // stride + 1``.
     """
     where = f"{input.tracer.where}: conv2d"
-    handle = _handle(weight, input, "the weight of conv2d")
+    handle = handle_of(weight, input, "the weight of conv2d")
     if handle is None or len(handle.shape) != 4:
         shape = None if handle is None else tuple(handle.shape)
         raise ShapeError(f"{where}: the weight must have shape (C', C / groups, kH, kW), got {shape}")
@@ -242,23 +119,18 @@ def conv2d(
     same = steps == (1, 1) and (
         around == "same_upper" or [around[0] + around[2], around[1] + around[3]] == reach
     )
-    fixed = _with_fixed(input, min(1, input.ndim - 1))
+    fixed = with_fixed(input, min(1, input.ndim - 1))
     return input.emit(
         "conv2d",
         "conv2d",
         handle,
-        _handle(bias, input, "the bias of conv2d"),
+        handle_of(bias, input, "the bias of conv2d"),
         steps,
         around,
         spread,
         integer(groups, f"{where}: groups", 1, MOST),
-        fixed=fixed if same else _resized_pictures(fixed),
+        fixed=fixed if same else resized_pictures(fixed),
     )
-
-
-def _resized_pictures(flags: Sequence[Flag]) -> list[Flag]:
-    """Return the flags of pictures (N, C, H, W) after their height and width have changed."""
-    return [*flags[:2], *(resized(flag) for flag in flags[2:])]
 
 
 def _around(
@@ -284,19 +156,19 @@ def _around(
     return height // 2, width // 2, height - height // 2, width - width // 2
 
 
-@_operation()
+@operation()
 def linear(input: Any, weight: ArrayLike, bias: ArrayLike | None = None) -> Any:
     """Return ``input @ weight.T + bias``: (..., in) with a weight (out, in) to (..., out)."""
     return input.emit(
         "linear",
         "linear",
-        _handle(weight, input, "the weight of linear"),
-        _handle(bias, input, "the bias of linear"),
-        fixed=_with_fixed(input, -1),
+        handle_of(weight, input, "the weight of linear"),
+        handle_of(bias, input, "the bias of linear"),
+        fixed=with_fixed(input, -1),
     )
 
 
-@_operation()
+@operation()
 def batch_norm(
     input: Any,
     running_mean: ArrayLike | None,
@@ -320,10 +192,10 @@ def batch_norm(
     return input.emit(
         "batch_norm",
         "batch_norm",
-        _handle(weight, input, "the weight of batch_norm"),
-        _handle(bias, input, "the bias of batch_norm"),
-        _handle(running_mean, input, "running_mean"),
-        _handle(running_var, input, "running_var"),
+        handle_of(weight, input, "the weight of batch_norm"),
+        handle_of(bias, input, "the bias of batch_norm"),
+        handle_of(running_mean, input, "running_mean"),
+        handle_of(running_var, input, "running_var"),
         real(eps, f"{input.tracer.where}: batch_norm: eps"),
     )
 
@@ -331,31 +203,31 @@ def batch_norm(
 # ---- pointwise functions ----
 
 
-@_operation()
+@operation()
 def relu(input: Any, inplace: bool = False) -> Any:
     """Return ``max(x, 0)``."""
-    return _replaced(input, input.activation("relu", "relu"), inplace, "relu")
+    return replaced(input, input.activation("relu", "relu"), inplace, "relu")
 
 
-@_operation()
+@operation()
 def relu6(input: Any, inplace: bool = False) -> Any:
     """Return ``min(max(x, 0), 6)``."""
-    return _replaced(input, input.activation("relu6", "clamp", 0.0, 6.0), inplace, "relu6")
+    return replaced(input, input.activation("relu6", "clamp", 0.0, 6.0), inplace, "relu6")
 
 
-@_operation()
+@operation()
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Return x where it is positive, and ``negative_slope * x`` elsewhere."""
     result = input.activation("leaky_relu", "leaky_relu", negative_slope)
-    return _replaced(input, result, inplace, "leaky_relu")
+    return replaced(input, result, inplace, "leaky_relu")
 
 
-@_operation()
+@operation()
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """Limit values to `min_val` .. `max_val`."""
     if min_val > max_val:
         raise ArgumentError(f"{input.tracer.where}: hardtanh: min_val {min_val} is above max_val {max_val}")
-    return _replaced(input, input.activation("hardtanh", "clamp", min_val, max_val), inplace, "hardtanh")
+    return replaced(input, input.activation("hardtanh", "clamp", min_val, max_val), inplace, "hardtanh")
 
 
 def relu_(input: Any) -> Any:
@@ -373,43 +245,43 @@ def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     return hardtanh(input, min_val, max_val, inplace=True)
 
 
-@_operation()
+@operation()
 def prelu(input: Any, weight: ArrayLike) -> Any:
     """Return x where it is positive, and ``weight * x`` elsewhere; one weight, or one per channel."""
-    return input.emit("prelu", "prelu", _handle(weight, input, "the weight of prelu"))
+    return input.emit("prelu", "prelu", handle_of(weight, input, "the weight of prelu"))
 
 
-@_operation()
+@operation()
 def tanh(input: Any) -> Any:
     """Return the hyperbolic tangent."""
     return input.activation("tanh", "tanh")
 
 
-@_operation()
+@operation()
 def sigmoid(input: Any) -> Any:
     """Return ``1 / (1 + exp(-x))``."""
     return input.activation("sigmoid", "sigmoid")
 
 
-@_operation()
+@operation()
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """Return ``x * relu6(x + 3) / 6`` ("Searching for MobileNetV3", arXiv:1905.02244)."""
-    return _replaced(input, input.activation("hardswish", "hardswish"), inplace, "hardswish")
+    return replaced(input, input.activation("hardswish", "hardswish"), inplace, "hardswish")
 
 
-@_operation()
+@operation()
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """Return ``relu6(x + 3) / 6``."""
-    return _replaced(input, input.activation("hardsigmoid", "hardsigmoid"), inplace, "hardsigmoid")
+    return replaced(input, input.activation("hardsigmoid", "hardsigmoid"), inplace, "hardsigmoid")
 
 
-@_operation()
+@operation()
 def silu(input: Any, inplace: bool = False) -> Any:
     """Return ``x * sigmoid(x)``."""
-    return _replaced(input, input.activation("silu", "silu"), inplace, "silu")
+    return replaced(input, input.activation("silu", "silu"), inplace, "silu")
 
 
-@_operation()
+@operation()
 def gelu(input: Any, approximate: str = "none") -> Any:
     """Return x times the normal distribution's share below x; `approximate` is "none" or "tanh"."""
     kinds = {"none": "gelu", "tanh": "gelu_tanh"}
@@ -420,7 +292,7 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     return input.activation("gelu", kinds[approximate])
 
 
-@_operation()
+@operation()
 def layer_norm(
     input: Any,
     normalized_shape: Sequence[int],
@@ -446,13 +318,13 @@ def layer_norm(
         "layer_norm",
         "layer_norm",
         integers(normalized_shape, f"{where}: normalized_shape", 0),
-        _handle(weight, input, "the weight of layer_norm"),
-        _handle(bias, input, "the bias of layer_norm"),
+        handle_of(weight, input, "the weight of layer_norm"),
+        handle_of(bias, input, "the bias of layer_norm"),
         real(eps, f"{where}: eps"),
     )
 
 
-@_operation()
+@operation()
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Divide by the Euclidean length along `dim`, but by nothing less than `eps`. `p` can only be 2."""
     if p != 2:
@@ -460,90 +332,6 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     return input.emit(
         "normalize", "normalize", input.axis(dim), real(eps, f"{input.tracer.where}: normalize: eps")
     )
-
-
-def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-) -> Any:
-    """Attend: ``softmax(scale * query @ key.T + mask) @ value`` (Vaswani et al. 2017).
-
-    Parameters
-    ----------
-    query : array_like, (..., L, E)
-        Queries; the leading dimensions, such as batch and heads, broadcast.
-    key : array_like, (..., S, E)
-        Keys.
-    value : array_like, (..., S, F)
-        Values.
-    attn_mask : array_like, optional
-        Floats that are added to the scores, or bools of which False takes a key away from a query; anything
-        that broadcasts to (..., L, S), and is not repeated in memory for that.
-    dropout_p : float
-        Only 0.
-    is_causal : bool
-        Whether a query sees the keys up to its own place only. Reads L and S.
-    scale : float, optional
-        Factor of the scores; ``1 / sqrt(E)`` by default.
-
-    Returns
-    -------
-    ndarray, (..., L, F)
-        A query that sees no key gets zeros.
-    """
-    if dropout_p:
-        raise UnsupportedError(
-            f"scaled_dot_product_attention: dropout_p={dropout_p} draws random numbers; rvision is for "
-            "inference only, pass 0.0"
-        )
-    mask = additive_mask(attn_mask)
-
-    def attend(query: Any, key: Any, value: Any, *masks: Any) -> Symbol:
-        return _attention(query, key, value, masks[0] if masks else None, is_causal, scale)
-
-    operands = [query, key, value] if mask is None else [query, key, value, mask]
-    if any(isinstance(operand, Symbol) for operand in operands):
-        return attend(*operands)
-    return _run.call_function(attend, operands, spatial=False)
-
-
-def additive_mask(mask: Any) -> Any:
-    """Return a mask as a summand of scores: of bools False becomes negative infinity."""
-    if mask is None or isinstance(mask, Symbol):
-        return mask
-    array = np.asarray(mask)
-    return np.where(array, np.float32(0), np.float32(-np.inf)) if array.dtype == bool else mask
-
-
-def _attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float | None) -> Symbol:
-    symbols = [query, key, value] if mask is None else [query, key, value, mask]
-    tracer = next(value.tracer for value in symbols if isinstance(value, Symbol))
-    symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in symbols]
-    query, key, value = symbols[:3]
-    if is_causal:
-        if mask is not None:
-            raise ArgumentError(f"{tracer.where}: attn_mask and is_causal=True exclude each other")
-        size = query.shape[-2], key.shape[-2]
-        symbols.append(tracer.constant(additive_mask(np.tri(*size, dtype=bool))))
-    values = [symbol.value_of(tracer) for symbol in symbols]
-    name = tracer.name("scaled_dot_product_attention")
-    result = tracer.builder.attention(
-        name,
-        *values[:3],
-        values[3] if len(values) > 3 else None,
-        None if scale is None else real(scale, f"{tracer.where}: scale"),
-    )
-    leads: list[tuple[int, Flag]] = []
-    for symbol in symbols[:3]:
-        own = list(zip(symbol.traced_shape[:-2], symbol.fixed[:-2], strict=True))
-        sizes = np.broadcast_shapes([size for size, _ in leads], [size for size, _ in own])
-        leads = list(zip(sizes, broadcast_flags(leads, own), strict=True))
-    return Symbol(tracer, result, (*(flag for _, flag in leads), query.fixed[-2], value.fixed[-1]))
 
 
 def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:
@@ -554,179 +342,16 @@ def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:
     return input.emit("softmax", label, input.axis(dim), log)
 
 
-@_operation()
+@operation()
 def softmax(input: Any, dim: int | None = None) -> Any:
     """Return ``exp(x)`` divided by its sum along `dim`."""
     return _softmax(input, dim, log=False)
 
 
-@_operation()
+@operation()
 def log_softmax(input: Any, dim: int | None = None) -> Any:
     """Return the logarithm of :func:`softmax`."""
     return _softmax(input, dim, log=True)
-
-
-# ---- pooling and neighbours ----
-
-
-@_operation(spatial=True)
-def max_pool2d(
-    input: Any,
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-    dilation: Pair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """Return the largest value of each window.
-
-    Parameters
-    ----------
-    input : array_like, (N, C, H, W)
-        Pictures.
-    kernel_size : int or two of them
-        Height and width of the window.
-    stride : int or two of them, optional
-        Steps of the window; None is `kernel_size`.
-    padding : int or two of them
-        On each side, at most half of the kernel; never the largest.
-    dilation : int or two of them
-        Distance between the values of a window.
-    ceil_mode : bool
-        Whether a last window may hang over the edge.
-    return_indices : bool
-        Only False.
-    """
-    if return_indices:
-        raise UnsupportedError(f"{input.tracer.where}: max_pool2d does not return indices")
-    window = _window(input, "max_pool2d", kernel_size, stride, padding)
-    return input.emit(
-        "max_pool2d",
-        "max_pool2d",
-        *window,
-        pair(dilation, f"{input.tracer.where}: max_pool2d: dilation", 1),
-        bool(ceil_mode),
-        fixed=_resized_pictures(input.fixed),
-    )
-
-
-@_operation(spatial=True)
-def avg_pool2d(
-    input: Any,
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Any:
-    """Return the average of each window.
-
-    Parameters
-    ----------
-    input : array_like, (N, C, H, W)
-        Pictures.
-    kernel_size, stride, padding, ceil_mode
-        As for :func:`max_pool2d`.
-    count_include_pad : bool
-        Whether padding zeros count in the divisor.
-    divisor_override : int, optional
-        A divisor instead of the number of values.
-    """
-    if divisor_override is not None:
-        where = f"{input.tracer.where}: avg_pool2d: divisor_override"
-        if integer(divisor_override, where) == 0:
-            raise ArgumentError(f"{where} must not be 0")
-    return input.emit(
-        "avg_pool2d",
-        "avg_pool2d",
-        *_window(input, "avg_pool2d", kernel_size, stride, padding),
-        bool(ceil_mode),
-        bool(count_include_pad),
-        divisor_override,
-        fixed=_resized_pictures(input.fixed),
-    )
-
-
-def _window(
-    input: Symbol, name: str, kernel_size: Pair, stride: Pair | None, padding: Pair
-) -> tuple[Any, Any, Any]:
-    where = f"{input.tracer.where}: {name}"
-    kernel = pair(kernel_size, f"{where}: kernel_size", 1)
-    steps = (
-        kernel
-        if stride is None or (isinstance(stride, tuple) and not stride)
-        else pair(stride, f"{where}: stride", 1)
-    )
-    vertical, horizontal = pair(padding, f"{where}: padding")
-    if 2 * vertical > kernel[0] or 2 * horizontal > kernel[1]:
-        raise ArgumentError(f"{where}: padding must be at most half of the kernel {kernel}, got {padding}")
-    return kernel, steps, (vertical, horizontal, vertical, horizontal)
-
-
-def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] | None) -> Symbol:
-    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
-    if len(sizes) != 2 or not all(size is None or _is_count(size) for size in sizes):
-        raise ArgumentError(
-            f"{input.tracer.where}: {name}: output_size must be a positive integer, None, or two of these, "
-            f"got {output_size!r}"
-        )
-    for size in sizes:
-        if size is not None:
-            integer(size, f"{input.tracer.where}: {name}: output_size", 1, MOST)
-    fixed = list(input.fixed)
-    if input.ndim == 4:
-        fixed[2:] = [f if size is None else True for f, size in zip(fixed[2:], sizes, strict=True)]
-    return input.emit(name, name, sizes, fixed=fixed)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
-
-
-@_operation(spatial=True)
-def adaptive_avg_pool2d(input: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return averages of areas that cover a picture: (N, C, H, W) to (N, C, *output_size), larger or smaller.
-
-    None in `output_size` keeps the input's.
-    """
-    return _adaptive(input, "adaptive_avg_pool2d", output_size)
-
-
-@_operation(spatial=True)
-def adaptive_max_pool2d(
-    input: Any, output_size: int | Sequence[int | None] | None, return_indices: bool = False
-) -> Any:
-    """Return the largest values of areas that cover a picture: (N, C, H, W) to (N, C, *output_size).
-
-    None in `output_size` keeps the input's. `return_indices` can only be False.
-    """
-    if return_indices:
-        raise UnsupportedError(f"{input.tracer.where}: adaptive_max_pool2d does not return indices")
-    return _adaptive(input, "adaptive_max_pool2d", output_size)
-
-
-@_operation()
-def local_response_norm(
-    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Any:
-    """Divide by ``(k + alpha * mean of x^2 over size neighbouring channels) ** beta`` (AlexNet's).
-
-    `input` is (N, C, H, W), or (N, C, L): three dimensions are not one picture here, as in torch.
-    """
-    rows = input.ndim == 3
-    if rows:
-        input = _as_node(input, "unflatten", "unsqueeze", 2, [-1, 1], fixed=(*input.fixed, True))
-    where = f"{input.tracer.where}: local_response_norm"
-    attributes = (
-        integer(size, f"{where}: size", 1, MOST),
-        real(alpha, f"{where}: alpha"),
-        real(beta, f"{where}: beta"),
-        real(k, f"{where}: k"),
-    )
-    result = input.emit("local_response_norm", "local_response_norm", *attributes)
-    return _as_node(result, "flatten", "getitem", 2, 3, fixed=result.fixed[:3]) if rows else result
 
 
 # ---- the rest ----
@@ -749,19 +374,19 @@ def check_probability(p: float, where: str) -> None:
         raise ArgumentError(f"{where}: the probability must be between 0 and 1, got {p}")
 
 
-@_operation()
+@operation()
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Return `input`: dropout does nothing at inference. `training` must be given as False."""
     return _dropout(input, "dropout", p, training)
 
 
-@_operation()
+@operation()
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Return `input`: dropout does nothing at inference. `training` must be given as False."""
     return _dropout(input, "dropout2d", p, training)
 
 
-@_operation()
+@operation()
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Put constants around an array.
 

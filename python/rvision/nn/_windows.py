@@ -1,0 +1,181 @@
+"""Functions of windows: pools, and the norm over neighbouring channels; users find them in `functional`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rvision._numbers import MOST, integer, real
+from rvision._trace import Symbol
+from rvision.errors import ArgumentError, UnsupportedError
+from rvision.nn._operation import Pair, as_node, operation, pair, resized_pictures
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "local_response_norm",
+    "max_pool2d",
+]
+
+
+@operation(spatial=True)
+def max_pool2d(
+    input: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Return the largest value of each window.
+
+    Parameters
+    ----------
+    input : array_like, (N, C, H, W)
+        Pictures.
+    kernel_size : int or two of them
+        Height and width of the window.
+    stride : int or two of them, optional
+        Steps of the window; None is `kernel_size`.
+    padding : int or two of them
+        On each side, at most half of the kernel; never the largest.
+    dilation : int or two of them
+        Distance between the values of a window.
+    ceil_mode : bool
+        Whether a last window may hang over the edge.
+    return_indices : bool
+        Only False.
+    """
+    if return_indices:
+        raise UnsupportedError(f"{input.tracer.where}: max_pool2d does not return indices")
+    window = _window(input, "max_pool2d", kernel_size, stride, padding)
+    return input.emit(
+        "max_pool2d",
+        "max_pool2d",
+        *window,
+        pair(dilation, f"{input.tracer.where}: max_pool2d: dilation", 1),
+        bool(ceil_mode),
+        fixed=resized_pictures(input.fixed),
+    )
+
+
+@operation(spatial=True)
+def avg_pool2d(
+    input: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """Return the average of each window.
+
+    Parameters
+    ----------
+    input : array_like, (N, C, H, W)
+        Pictures.
+    kernel_size, stride, padding, ceil_mode
+        As for :func:`max_pool2d`.
+    count_include_pad : bool
+        Whether padding zeros count in the divisor.
+    divisor_override : int, optional
+        A divisor instead of the number of values.
+    """
+    if divisor_override is not None:
+        where = f"{input.tracer.where}: avg_pool2d: divisor_override"
+        if integer(divisor_override, where) == 0:
+            raise ArgumentError(f"{where} must not be 0")
+    return input.emit(
+        "avg_pool2d",
+        "avg_pool2d",
+        *_window(input, "avg_pool2d", kernel_size, stride, padding),
+        bool(ceil_mode),
+        bool(count_include_pad),
+        divisor_override,
+        fixed=resized_pictures(input.fixed),
+    )
+
+
+def _window(
+    input: Symbol, name: str, kernel_size: Pair, stride: Pair | None, padding: Pair
+) -> tuple[Any, Any, Any]:
+    where = f"{input.tracer.where}: {name}"
+    kernel = pair(kernel_size, f"{where}: kernel_size", 1)
+    steps = (
+        kernel
+        if stride is None or (isinstance(stride, tuple) and not stride)
+        else pair(stride, f"{where}: stride", 1)
+    )
+    vertical, horizontal = pair(padding, f"{where}: padding")
+    if 2 * vertical > kernel[0] or 2 * horizontal > kernel[1]:
+        raise ArgumentError(f"{where}: padding must be at most half of the kernel {kernel}, got {padding}")
+    return kernel, steps, (vertical, horizontal, vertical, horizontal)
+
+
+def _adaptive(input: Symbol, name: str, output_size: int | Sequence[int | None] | None) -> Symbol:
+    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
+    if len(sizes) != 2 or not all(size is None or _is_count(size) for size in sizes):
+        raise ArgumentError(
+            f"{input.tracer.where}: {name}: output_size must be a positive integer, None, or two of these, "
+            f"got {output_size!r}"
+        )
+    for size in sizes:
+        if size is not None:
+            integer(size, f"{input.tracer.where}: {name}: output_size", 1, MOST)
+    fixed = list(input.fixed)
+    if input.ndim == 4:
+        fixed[2:] = [f if size is None else True for f, size in zip(fixed[2:], sizes, strict=True)]
+    return input.emit(name, name, sizes, fixed=fixed)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+
+
+@operation(spatial=True)
+def adaptive_avg_pool2d(input: Any, output_size: int | Sequence[int | None] | None) -> Any:
+    """Return averages of areas that cover a picture: (N, C, H, W) to (N, C, *output_size), larger or smaller.
+
+    None in `output_size` keeps the input's.
+    """
+    return _adaptive(input, "adaptive_avg_pool2d", output_size)
+
+
+@operation(spatial=True)
+def adaptive_max_pool2d(
+    input: Any, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+) -> Any:
+    """Return the largest values of areas that cover a picture: (N, C, H, W) to (N, C, *output_size).
+
+    None in `output_size` keeps the input's. `return_indices` can only be False.
+    """
+    if return_indices:
+        raise UnsupportedError(f"{input.tracer.where}: adaptive_max_pool2d does not return indices")
+    return _adaptive(input, "adaptive_max_pool2d", output_size)
+
+
+@operation()
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """Divide by ``(k + alpha * mean of x^2 over size neighbouring channels) ** beta`` (AlexNet's).
+
+    `input` is (N, C, H, W), or (N, C, L): three dimensions are not one picture here, as in torch.
+    """
+    rows = input.ndim == 3
+    if rows:
+        input = as_node(input, "unflatten", "unsqueeze", 2, [-1, 1], fixed=(*input.fixed, True))
+    where = f"{input.tracer.where}: local_response_norm"
+    attributes = (
+        integer(size, f"{where}: size", 1, MOST),
+        real(alpha, f"{where}: alpha"),
+        real(beta, f"{where}: beta"),
+        real(k, f"{where}: k"),
+    )
+    result = input.emit("local_response_norm", "local_response_norm", *attributes)
+    return as_node(result, "flatten", "getitem", 2, 3, fixed=result.fixed[:3]) if rows else result
