@@ -60,8 +60,9 @@ impl Display for Line<'_> {
             write!(f, " | + {}", read[own..].join(" + "))?;
         }
         if node.fused.activation != Activation::Identity {
-            write!(f, " | {}", node.fused.activation.name())?;
-            node.fused.activation.write_attributes(f)?;
+            let mut text = node.fused.activation.name().to_owned();
+            node.fused.activation.write_attributes(&mut text)?;
+            write!(f, " | {text}")?;
         }
         if !node.covers.is_empty() {
             write!(f, "  (covers {})", node.covers.join(", "))?;

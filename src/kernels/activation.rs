@@ -1,6 +1,6 @@
 //! Activations: on a vector in registers, and in place over finished rows.
 
-use super::math::{gelu, gelu_tanh, sigmoid, silu, tanh};
+use super::math::{abs, exp, gelu, gelu_tanh, sigmoid, silu, tanh, transcendental};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Activation;
 
@@ -19,6 +19,9 @@ pub fn activate_cheap<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F3
     }
 }
 
+/// The factors of [`transcendental::elu`] that make `SELU` (Klambauer et al. 2017).
+const SELU: [f32; 3] = [1.050_701, 1.758_099_3, 1.0];
+
 /// Any activation on a vector. Inside a loop the activation should be a constant, see
 /// [`activate_rows`].
 #[inline(always)]
@@ -29,6 +32,16 @@ pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::
         Activation::Silu => silu(s, x),
         Activation::Gelu => gelu(s, x),
         Activation::GeluTanh => gelu_tanh(s, x),
+        Activation::Elu { alpha } => transcendental::elu(s, x, [1.0, alpha, 1.0]),
+        Activation::Selu => transcendental::elu(s, x, SELU),
+        Activation::Celu { alpha } => transcendental::elu(s, x, [1.0, alpha, 1.0 / alpha]),
+        Activation::Mish => transcendental::mish(s, x),
+        Activation::Softplus { beta, threshold } => transcendental::softplus(s, x, beta, threshold),
+        Activation::Softsign => transcendental::softsign(s, x),
+        Activation::Exp => exp(s, x),
+        Activation::Log => transcendental::log(s, x),
+        Activation::Sqrt => s.sqrt(x),
+        Activation::Abs => abs(s, x),
         cheap => activate_cheap(s, cheap, x),
     }
 }
@@ -116,6 +129,18 @@ impl Vectorized for ActivateRows<'_> {
                 Activation::Silu => map_rows(s, rows, len, Activation::Silu),
                 Activation::Gelu => map_rows(s, rows, len, Activation::Gelu),
                 Activation::GeluTanh => map_rows(s, rows, len, Activation::GeluTanh),
+                Activation::Elu { alpha } => map_rows(s, rows, len, Activation::Elu { alpha }),
+                Activation::Selu => map_rows(s, rows, len, Activation::Selu),
+                Activation::Celu { alpha } => map_rows(s, rows, len, Activation::Celu { alpha }),
+                Activation::Mish => map_rows(s, rows, len, Activation::Mish),
+                Activation::Softplus { beta, threshold } => {
+                    map_rows(s, rows, len, Activation::Softplus { beta, threshold });
+                }
+                Activation::Softsign => map_rows(s, rows, len, Activation::Softsign),
+                Activation::Exp => map_rows(s, rows, len, Activation::Exp),
+                Activation::Log => map_rows(s, rows, len, Activation::Log),
+                Activation::Sqrt => map_rows(s, rows, len, Activation::Sqrt),
+                Activation::Abs => map_rows(s, rows, len, Activation::Abs),
             }
         }
     }

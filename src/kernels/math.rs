@@ -1,9 +1,11 @@
-//! Functions of vectors: exp, tanh, sigmoid, `SiLU`, GELU.
+//! Functions of vectors: exp, tanh, sigmoid, `SiLU`, GELU, and those of [`transcendental`].
 //!
 //! Accuracy against f64, over the whole range: `exp`, `tanh` and `sigmoid` are within 3 units in
 //! the last place (denormal results within one step, where the processor does not flush them),
 //! infinities are the limits and NaN stays NaN. `silu` is within 5 units down to -87. `gelu` is within
 //! 4e-7 of `|x|`, and on its negative side also relative to its value until that is below 1e-6.
+
+pub mod transcendental;
 
 use crate::simd::{Isa, Simd};
 

@@ -29,6 +29,9 @@ pub(crate) fn activation_f64(activation: Activation, x: f64) -> f64 {
     // `f64::max` drops a NaN, torch does not.
     let clamp = |lo: f64, x: f64, hi: f64| if x.is_nan() { x } else { x.max(lo).min(hi) };
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let elu = |x: f64, positive: f64, negative: f64, inner: f64| {
+        if x > 0.0 { positive * x } else { negative * (inner * x).exp_m1() }
+    };
     match activation {
         Activation::Identity => x,
         Activation::Relu => clamp(0.0, x, f64::INFINITY),
@@ -50,6 +53,19 @@ pub(crate) fn activation_f64(activation: Activation, x: f64) -> f64 {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
             0.5 * x * (1.0 + inner.tanh())
         }
+        Activation::Elu { alpha } => elu(x, 1.0, f64::from(alpha), 1.0),
+        Activation::Selu => elu(x, 1.050_700_987_355_480_5, 1.758_099_340_847_376_6, 1.0),
+        Activation::Celu { alpha } => elu(x, 1.0, f64::from(alpha), 1.0 / f64::from(alpha)),
+        Activation::Mish => x * x.exp().ln_1p().tanh(),
+        Activation::Softplus { beta, threshold } => {
+            let (beta, threshold) = (f64::from(beta), f64::from(threshold));
+            if x * beta > threshold { x } else { (x * beta).exp().ln_1p() / beta }
+        }
+        Activation::Softsign => x / (1.0 + x.abs()),
+        Activation::Exp => x.exp(),
+        Activation::Log => x.ln(),
+        Activation::Sqrt => x.sqrt(),
+        Activation::Abs => x.abs(),
     }
 }
 

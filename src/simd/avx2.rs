@@ -165,6 +165,16 @@ unsafe impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn split(self, a: __m256) -> (__m256, __m256) {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let mantissa = _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x007F_FFFF)));
+            let exponent = _mm256_srli_epi32::<23>(_mm256_castps_si256(a));
+            let exponent = _mm256_sub_epi32(exponent, _mm256_set1_epi32(127));
+            (_mm256_or_ps(mantissa, _mm256_set1_ps(1.0)), _mm256_cvtepi32_ps(exponent))
+        }
+    }
+    #[inline(always)]
     fn broadcast_in_quads<const I: i32>(self, a: __m256) -> __m256 {
         // SAFETY: the token proves AVX. The immediates are I in each of the four fields.
         unsafe {

@@ -128,6 +128,11 @@ unsafe impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn split(self, a: __m512) -> (__m512, __m512) {
+        // SAFETY: the token proves AVX-512.
+        unsafe { (_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(a), _mm512_getexp_ps(a)) }
+    }
+    #[inline(always)]
     fn broadcast_in_quads<const I: i32>(self, a: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512. The immediates are I in each of the four fields.
         unsafe {

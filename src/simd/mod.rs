@@ -93,6 +93,8 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn round(self, a: Self::F32) -> Self::F32;
     /// `2^n` for integral `n` in -126..=127; zero for -127 and infinity for 128.
     fn pow2n(self, n: Self::F32) -> Self::F32;
+    /// `(m, e)` with `a = m * 2^e` and m in 1..2, for positive normal numbers.
+    fn split(self, a: Self::F32) -> (Self::F32, Self::F32);
     /// Lane `I` of every aligned group of four lanes, broadcast to its group.
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;
     /// Lane `i < 8` of every aligned group of eight lanes, broadcast to its group.

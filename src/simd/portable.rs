@@ -84,6 +84,11 @@ unsafe impl<const N: usize> Simd for Portable<N> {
         n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
     }
     #[inline(always)]
+    fn split(self, a: Self::F32) -> (Self::F32, Self::F32) {
+        let mantissa = a.map(|a| f32::from_bits(a.to_bits() & 0x007F_FFFF | 0x3F80_0000));
+        (mantissa, a.map(|a| ((a.to_bits() >> 23) as i32 - 127) as f32))
+    }
+    #[inline(always)]
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32 {
         std::array::from_fn(|i| a[i / 4 * 4 + I as usize])
     }

@@ -39,6 +39,11 @@ impl Vectorized for Everything {
         assert_eq!(get(s.select_nan(s.splat(f32::NAN), vb, va)), b);
         assert_eq!(get(s.round(va)), expect(&|a, _| a.round_ties_even()));
         assert_eq!(get(s.pow2n(s.round(va))), expect(&|a, _| a.round_ties_even().exp2()));
+        for x in [1.0, 1.999_999_9, 0.75, f32::MIN_POSITIVE, f32::MAX, 6.0] {
+            let (m, e) = s.split(s.splat(x));
+            let (m, e) = (get(m)[n - 1], get(e)[n - 1]);
+            assert!((1.0..2.0).contains(&m) && f64::from(m) * f64::from(e).exp2() == f64::from(x), "{x}");
+        }
         let quads = |k: usize| (0..n).map(|i| a[i / 4 * 4 + k]).collect::<Vec<_>>();
         assert_eq!(get(s.broadcast_in_quads::<0>(va)), quads(0));
         assert_eq!(get(s.broadcast_in_quads::<1>(va)), quads(1));
