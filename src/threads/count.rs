@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
+/// The caller's number among the workers.
+pub(super) const CALLER: usize = 0;
+
 pub(super) const VARIABLE: &str = "RVISION_NUM_THREADS";
 
 const OPENMP: &str = "OMP_NUM_THREADS";

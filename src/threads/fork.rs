@@ -6,11 +6,12 @@
 //! No Python code runs inside, so the wait ends.
 
 use std::marker::PhantomData;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 static FORKING: AtomicBool = AtomicBool::new(false);
+static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 
 /// Makes `fork` wait while it lives.
 pub struct ForkGuard(PhantomData<*const ()>);
@@ -49,11 +50,19 @@ extern "C" fn after_fork_in_parent() {
 
 #[cfg(unix)]
 extern "C" fn after_fork_in_child() {
-    super::abandon_pool();
+    if let Some(in_child) = IN_CHILD.get() {
+        in_child();
+    }
     FORKING.store(false, Ordering::SeqCst);
 }
 
-pub(super) fn install_handlers() {
+/// A forked child runs this before anything else; it may only touch atomics.
+pub(super) fn on_fork_in_child(in_child: fn()) {
+    IN_CHILD.get_or_init(|| in_child);
+    install_handlers();
+}
+
+fn install_handlers() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         #[cfg(unix)]

@@ -91,7 +91,7 @@ type Slot = Mutex<Option<Arc<Pool>>>;
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
 fn slot() -> &'static Slot {
-    fork::install_handlers();
+    fork::on_fork_in_child(abandon_pool);
     let current = SLOT.load(Ordering::Acquire);
     if !current.is_null() {
         // SAFETY: slots are leaked boxes and stay valid.

@@ -3,7 +3,7 @@
 use std::mem::zeroed;
 use std::sync::mpsc::{Sender, channel};
 
-use super::CALLER;
+use crate::threads::count::CALLER;
 
 const SIZE: usize = size_of::<libc::cpu_set_t>();
 

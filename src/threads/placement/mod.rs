@@ -19,8 +19,9 @@ mod system;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The processors that the caller (worker 0) and the other workers may use, and those that they
-/// run on.
+use super::count::CALLER;
+
+/// Which processors the caller (worker 0) and the other workers may use and are on.
 #[derive(Debug)]
 pub(super) struct Placement(Mutex<system::State>);
 
@@ -97,9 +98,6 @@ impl Drop for Presence<'_> {
 pub(super) fn here() -> Option<usize> {
     system::here()
 }
-
-/// The caller's number among the workers.
-const CALLER: usize = 0;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
