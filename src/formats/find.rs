@@ -1,4 +1,4 @@
-//! Where in a checkpoint the state dict is.
+//! Finds the state dict in a checkpoint.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::value::{Dict, Dtype, Id, Value};
 use super::{Checkpoint, STATE_DICT_ADVICE};
 use crate::error::{Error, Result};
 
-/// Names that training programs keep the state dict under, the likeliest first.
+/// The names under which training programs store the state dict, most likely first.
 const WRAPPERS: &[&str] = &[
     "state_dict",
     "model_state_dict",
@@ -29,24 +29,24 @@ const WRAPPERS: &[&str] = &[
     "params_ema",
 ];
 
-/// Wrappers in wrappers: `{"ema": {"module": {...}}}`.
+/// The depth of nested wrappers: `{"ema": {"module": {...}}}`.
 const MAX_WRAPPERS: usize = 4;
 
 /// A state dict in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateDict {
-    /// The keys that lead to it from the file's own object; empty if it is that object.
+    /// The keys that lead to it from the file's top-level object; empty if it is that object.
     pub path: Vec<String>,
-    /// Other state dicts beside it that could have been meant.
+    /// Other state dicts in the file that could have been meant.
     pub alternatives: Vec<String>,
     /// Names and values in order, each name once. Besides tensors there may be plain data (an
-    /// `_extra_state`), never anything opaque.
+    /// `_extra_state`), but no opaque values.
     pub entries: Vec<(String, Id)>,
     /// torch's `_metadata`: the version of each module.
     pub metadata: Option<Id>,
     /// The class of the pickled module whose weights these are; none for a state dict.
     pub module: Option<String>,
-    /// Whether that module has hooks that might give its weights other names; they were not run.
+    /// Whether that module has hooks that might rename its weights; they were not run.
     pub hooked: bool,
 }
 
@@ -59,13 +59,13 @@ const DENSE_AND_REAL: &str =
 const CHOOSE: &str = "choose one with key=";
 
 impl Checkpoint {
-    /// Finds the state dict: the object at `key` (dots separate nested keys) or, without it, the file's
-    /// object itself or what is kept in it under one of the usual names. Of a whole pickled module it is what
-    /// its `state_dict()` would give.
+    /// Finds the state dict: the object at `key` (dots separate nested keys). Without a `key`, it
+    /// is the file's top-level object or the entry under one of the usual names. For a whole
+    /// pickled module, it is what its `state_dict()` would return.
     ///
     /// # Errors
-    /// [`Error::RefusedGlobal`] if the state dict or a value in it is an object of a class that rvision does
-    /// not know, and no module; [`Error::NoStateDict`] if there is none or more than one;
+    /// [`Error::RefusedGlobal`] if the state dict or a value in it is an object of an unknown class
+    /// that is not a module; [`Error::NoStateDict`] if there is none or more than one;
     /// [`Error::UnsupportedFile`] for quantised and sparse tensors in it.
     pub fn state_dict(&self, key: Option<&str>) -> Result<StateDict> {
         let mut modules = Modules::new(self);
@@ -113,7 +113,7 @@ impl Checkpoint {
         })
     }
 
-    /// Follows a key with dots; a key that contains dots itself is found too.
+    /// Follows a dotted key; keys that contain dots themselves are found too.
     fn at(&self, key: &str) -> Result<(Vec<String>, Id)> {
         let mut path = Vec::new();
         let mut id = self.root();
@@ -121,7 +121,7 @@ impl Checkpoint {
         while !rest.is_empty() {
             let dict = self.members(id);
             let found = dict.and_then(|dict| {
-                // The longest part up to a dot that is a key.
+                // The longest prefix up to a dot that is a key.
                 let ends = rest.rmatch_indices('.').map(|(at, _)| at);
                 std::iter::once(rest.len())
                     .chain(ends)
@@ -171,8 +171,9 @@ impl Checkpoint {
         Ok((path, id, alternatives))
     }
 
-    /// Entries of a checkpoint that may be or hold a state dict: dicts of tensors by name and modules at
-    /// some depth, and other opaque objects under one of the usual names (to be refused by name).
+    /// Entries of a checkpoint that may be or contain a state dict: dicts of named tensors and
+    /// modules at some depth, and other opaque objects under one of the usual names (to be refused
+    /// by name).
     fn candidates(&self, dict: &Dict, modules: &mut Modules<'_>) -> Vec<(String, Id)> {
         let mut index = HashMap::<&str, usize>::new();
         let mut seen = HashMap::new();
@@ -193,8 +194,8 @@ impl Checkpoint {
         found
     }
 
-    /// `seen` keeps what is known of each object at each depth: objects may be shared, and a few of
-    /// them nest to any number of paths.
+    /// `seen` caches the result for each object at each depth: objects may be shared, so a few of
+    /// them can form any number of paths.
     fn holds_weights(
         &self,
         id: Id,
@@ -213,7 +214,7 @@ impl Checkpoint {
             modules.has_tensors(id)
         } else {
             let named = dict.items.iter().all(|&(key, _)| self.graph().text(key).is_some());
-            // Tensors that an object has as attributes may be anything.
+            // Tensors that are attributes of an object may be anything.
             let direct = self.graph().dict(id).is_some() && self.has_tensors(dict);
             named
                 && (direct
@@ -227,7 +228,7 @@ impl Checkpoint {
         holds
     }
 
-    /// Whether tensors lie in the dict directly, under names.
+    /// Whether the dict directly contains named tensors.
     fn has_tensors(&self, dict: &Dict) -> bool {
         dict.items.iter().any(|&(key, value)| {
             self.graph().text(key).is_some()
@@ -278,7 +279,7 @@ impl Checkpoint {
         Ok(entries)
     }
 
-    /// Whether the value of this name may stand among weights.
+    /// Whether the value of this name is allowed in a state dict.
     fn check(&self, path: &[String], name: &str, value: Id) -> Result<()> {
         if let Some(global) = self.graph().refused(value) {
             return Err(self.refuse(entry(path, name), global, STATE_DICT_ADVICE));
@@ -321,7 +322,7 @@ fn entry(path: &[String], name: &str) -> String {
     format!("entry `{}`", full.join("."))
 }
 
-/// A key as short as a message needs it.
+/// A key, shortened for messages.
 fn clip(key: &str) -> String {
     const LONGEST: usize = 60;
     if key.chars().count() <= LONGEST {

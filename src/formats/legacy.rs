@@ -14,14 +14,14 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// The protocol version torch has always written.
 const PROTOCOL: i64 = 1001;
 
-/// The size in front of each storage.
+/// The size field in front of each storage.
 const COUNT_BYTES: u64 = 8;
 
-/// What was found.
+/// The kind of file that was found.
 pub(super) enum Stream {
-    /// torch's stream, and where each storage of the graph lies.
+    /// torch's stream, and the position of each storage of the graph.
     Torch { root: Id, locations: Vec<Option<Location>> },
-    /// One pickle by itself, with no storages.
+    /// A bare pickle without storages.
     Pickle { root: Id },
 }
 
@@ -40,7 +40,7 @@ pub(super) fn read(source: &Source, graph: &mut Graph) -> Result<Stream> {
             "load it with PyTorch and save it again with torch.save",
         ));
     }
-    // The writer's byte order and type sizes; torch writes the data little-endian whatever they say.
+    // The writer's byte order and type sizes. torch always writes the data in little-endian order.
     machine.run(&mut input)?;
     let root = machine.run(&mut input)?;
     let keys = machine.run(&mut input)?;

@@ -8,10 +8,10 @@
 //!                             storages of the wanted tensors ─ read ─▶ Tensors
 //! ```
 //!
-//! Nothing in a file is trusted. No function that a pickle names is ever called; sizes are checked
-//! against the file before anything is allocated for them; references are numbers in an arena, so
-//! that no nesting can exhaust the stack. [`Checkpoint::open`] reads directories, headers and
-//! pickles; the data of a tensor are read when it is asked for, so an optimizer's state beside the
+//! Nothing in a file is trusted. No function that a pickle names is ever called. Sizes are checked
+//! against the file before memory is allocated for them. References are indices into an arena, so
+//! no nesting can exhaust the stack. [`Checkpoint::open`] reads directories, headers and pickles;
+//! the data of a tensor are read when the tensor is requested, so an optimizer's state beside the
 //! weights costs nothing.
 
 mod find;
@@ -45,7 +45,7 @@ use source::Source;
 use tensors::{Plan, Wanted};
 use torch_zip::Archive;
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `torch.save` since 1.6.
@@ -84,17 +84,17 @@ pub struct Checkpoint {
     records: Records,
 }
 
-/// Where the storages of the graph are.
+/// The positions of the graph's storages.
 #[derive(Debug)]
 enum Records {
-    /// By number.
+    /// By index.
     Known(Vec<Option<Location>>),
-    /// By name; the lock is for the position that the directory's reader has.
+    /// By name; the lock protects the position of the directory's reader.
     Zip(Mutex<Archive>),
 }
 
 impl Checkpoint {
-    /// Opens a file and reads everything but the tensors' data.
+    /// Opens a file and reads everything except the tensors' data.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::NotWeights`], [`Error::DamagedFile`], [`Error::FileLimit`],
@@ -103,7 +103,7 @@ impl Checkpoint {
         Self::from_source(Source::open(path.as_ref())?)
     }
 
-    /// The same for a file in memory; `name` stands for its path in messages.
+    /// The same for a file in memory; messages use `name` as its path.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
@@ -132,7 +132,7 @@ impl Checkpoint {
                     let locations = vec![None; graph.storages.len()];
                     (Format::Pickle, root, Records::Known(locations))
                 }
-                // It was no pickle to begin with.
+                // It was not a pickle in the first place.
                 Err(Error::DamagedFile { .. }) if !certain => {
                     return Err(sniff::unknown(&source, &source.head(16)?));
                 }
@@ -142,7 +142,7 @@ impl Checkpoint {
         Ok(Self { source, format, graph, root, header, records })
     }
 
-    /// The path or name the file was opened by.
+    /// The path or name with which the file was opened.
     pub fn path(&self) -> &str {
         self.source.name()
     }
@@ -180,12 +180,12 @@ impl Checkpoint {
         self.graph.globals.iter().filter(|global| !global.known).map(|global| global.name.as_str())
     }
 
-    /// Reads tensors, given with names for messages. Each storage is read once.
+    /// Reads tensors, which are given with names for messages. Each storage is read once.
     ///
     /// # Errors
-    /// [`Error::DamagedFile`] if a tensor reaches past its storage, a record is missing, overlaps another or has
-    /// the wrong size or checksum; [`Error::FileLimit`]; [`Error::UnsupportedFile`] for a
-    /// [`Dtype::Other`]; [`Error::OutOfMemory`]; [`Error::Io`].
+    /// [`Error::DamagedFile`] if a tensor reaches past its storage, or if a record is missing,
+    /// overlaps another one or has the wrong size or checksum; [`Error::FileLimit`];
+    /// [`Error::UnsupportedFile`] for a [`Dtype::Other`]; [`Error::OutOfMemory`]; [`Error::Io`].
     ///
     /// # Panics
     /// If an id is not this checkpoint's.
@@ -217,8 +217,8 @@ impl Checkpoint {
         }
     }
 
-    /// Finds the records of storages and sees to it that no two share bytes of the file: that is how
-    /// a small file would unpack to a large one.
+    /// Finds the records of storages and checks that no two share bytes of the file: in this way, a
+    /// small file could unpack to a large one.
     fn locate(
         &self,
         storages: impl Iterator<Item = StorageRef>,

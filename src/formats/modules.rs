@@ -1,8 +1,8 @@
-//! Whole pickled modules (`torch.save(model)`): their weights, as `state_dict()` names them.
+//! Whole pickled modules (`torch.save(model)`): their weights, named as by `state_dict()`.
 //!
-//! A pickled module is its class's name and its `__dict__`. Of that, `_parameters`, `_buffers`, `_modules` and
-//! `_non_persistent_buffers_set` are plain containers, and all that is needed; the class, where the architecture
-//! would be, is neither imported nor asked for.
+//! A pickled module consists of the name of its class and its `__dict__`. The entries
+//! `_parameters`, `_buffers`, `_modules` and `_non_persistent_buffers_set` are plain containers,
+//! and nothing else is needed. The class, which would define the architecture, is not imported.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,20 +10,21 @@ use super::value::{Dict, Graph, Id, Value};
 use super::{Checkpoint, STATE_DICT_ADVICE};
 use crate::error::{Error, Result};
 
-/// Modules in modules. Transformers have about ten.
+/// The depth of nested modules. Transformers have about ten levels.
 const MAX_DEPTH: usize = 100;
 
-/// Modules, parameters and buffers by name: modules that share others can spell a few objects in any number of
-/// ways.
+/// The number of named modules, parameters and buffers. Modules that share others can give a few
+/// objects any number of names.
 const MAX_NAMES: usize = 1 << 18;
 
-/// Bytes of all names.
+/// The total size of all names in bytes.
 const MAX_NAME_BYTES: usize = 64 << 20;
 
-/// The hook that `torch.nn.utils.spectral_norm` leaves: it adds a version to the metadata, and changes no name.
+/// The hook that `torch.nn.utils.spectral_norm` registers. It adds a version to the metadata and
+/// does not rename anything.
 const HARMLESS_HOOK: &str = "torch.nn.utils.spectral_norm.SpectralNormStateDictHook";
 
-/// What a module's `__dict__` has of use.
+/// The entries of a module's `__dict__` that are used.
 #[derive(Clone, Copy)]
 struct Parts {
     parameters: Id,
@@ -31,7 +32,7 @@ struct Parts {
     children: Id,
     /// Names of buffers that `state_dict()` leaves out.
     transient: Option<Id>,
-    /// Whether functions of the user's change what `state_dict()` gives.
+    /// Whether user-defined functions change what `state_dict()` returns.
     hooked: bool,
 }
 
@@ -39,14 +40,15 @@ struct Parts {
 pub(super) struct Weights {
     /// Names and values in the order of `state_dict()`.
     pub(super) entries: Vec<(String, Id)>,
-    /// Whether a module has hooks that might rename them, which were not run.
+    /// Whether a module has hooks that might rename them; they were not run.
     pub(super) hooked: bool,
 }
 
-/// The modules of a file. What was found out about an object is kept, since objects may share their content.
+/// The modules of a file. Results for an object are cached, because objects may share their
+/// content.
 pub(super) struct Modules<'a> {
     file: &'a Checkpoint,
-    /// By the `__dict__`.
+    /// Keyed by the `__dict__`.
     parts: HashMap<Id, Option<Parts>>,
 }
 
@@ -98,9 +100,9 @@ impl<'a> Modules<'a> {
         })
     }
 
-    /// Whether the module or one in it has a tensor.
+    /// Whether the module or one of its submodules has a tensor.
     pub(super) fn has_tensors(&mut self, module: Id) -> bool {
-        // Containers, each of which is looked through once, whatever shares it.
+        // Each container is searched once, even if several modules share it.
         let mut seen = HashSet::new();
         let mut waiting = vec![module];
         while let Some(parts) = waiting.pop().map(|module| self.parts(module)) {
@@ -123,16 +125,16 @@ impl<'a> Modules<'a> {
         self.graph().dict(dict).into_iter().flat_map(|dict| dict.items.iter().map(|&(_, value)| value))
     }
 
-    /// The weights of a module, as its `state_dict()` has them.
+    /// The weights of a module, as in its `state_dict()`.
     ///
     /// # Errors
-    /// [`Error::RefusedGlobal`] for an object among the modules that is none, [`Error::NoStateDict`] for anything
-    /// else there, [`Error::FileLimit`].
+    /// [`Error::RefusedGlobal`] for an object among the modules that is not a module,
+    /// [`Error::NoStateDict`] for any other value there, [`Error::FileLimit`].
     pub(super) fn weights(&mut self, path: &[String], module: Id) -> Result<Weights> {
         let mut weights = Weights { entries: Vec::new(), hooked: false };
         let mut count = 0;
         let mut bytes = 0;
-        // Names with their dots, and how deep; the first is taken last.
+        // A stack of dotted prefixes, modules and depths; children are pushed in reverse order.
         let mut waiting = vec![(String::new(), module, 0)];
         while let Some((prefix, module, depth)) = waiting.pop() {
             if depth > MAX_DEPTH {
@@ -175,7 +177,8 @@ impl<'a> Modules<'a> {
         Ok(weights)
     }
 
-    /// A container's names and values; of equal names the last counts, at the place of the first.
+    /// A container's names and values. If a name occurs twice, the last value is used at the
+    /// position of the first.
     fn items(&self, path: &[String], dict: Id) -> Result<Vec<(&'a str, Id)>> {
         let mut index = HashMap::new();
         let mut items: Vec<(&str, Id)> = Vec::new();
@@ -222,7 +225,7 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// Where in a file the object at the end of these keys is.
+/// The place in a file of the object that these keys lead to, for messages.
 pub(super) fn place(path: &[String]) -> String {
     if path.is_empty() { "the whole file".to_owned() } else { format!("entry `{}`", path.join(".")) }
 }

@@ -1,16 +1,16 @@
-//! Blocks of bytes in a file: where they lie, and reading them whole.
+//! Blocks of bytes in a file: their positions, and reading them.
 
 use super::source::Source;
 use crate::error::{Error, Result};
 
-/// Where a block lies in the file.
+/// The position of a block in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// As it is.
     Stored {
         start: u64,
         len: u64,
-        /// The checksum a zip has for it.
+        /// The checksum that a zip has for it.
         crc: Option<u32>,
     },
     /// Compressed, in a zip.
@@ -25,7 +25,7 @@ impl Location {
         }
     }
 
-    /// The bytes of the file that it takes: first, and one past the last.
+    /// The bytes that it occupies in the file: the first, and one past the last.
     pub(super) fn span(self) -> (u64, u64) {
         match self {
             Self::Stored { start, len, .. } => (start, start.saturating_add(len)),
@@ -34,22 +34,22 @@ impl Location {
     }
 }
 
-/// What a compressed file may unpack to, whatever its size.
+/// The size that a compressed file may always unpack to.
 const MAX_INFLATED: u64 = 64 << 20;
 
-/// And how many times its size. torch does not compress at all, and weights deflate by a tenth;
-/// only zeros go further.
+/// How many times its own size a compressed file may unpack to. torch does not compress at all, and
+/// weights deflate by a tenth; only zeros shrink more.
 const MAX_INFLATION: u64 = 16;
 
-/// Bytes that all records of a file together may unpack to.
+/// The size that all records of a file together may unpack to.
 pub(super) fn inflate_limit(source: &Source) -> u64 {
     source.len().saturating_mul(MAX_INFLATION).max(MAX_INFLATED)
 }
 
-/// Read and checksum in pieces that stay in the second-level cache.
+/// Data are read and checksummed in pieces that fit the second-level cache.
 const PIECE: usize = 256 << 10;
 
-/// An empty vector with room for `len` bytes.
+/// An empty vector with capacity for `len` bytes.
 pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
     let bytes = usize::try_from(len).unwrap_or(usize::MAX);
     let mut data = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
     Ok(data)
 }
 
-/// Reads a block that lies in the file as it is.
+/// Reads a block that is stored uncompressed.
 pub(super) fn read_stored(
     source: &Source,
     name: &str,
@@ -69,7 +69,7 @@ pub(super) fn read_stored(
         return Err(source.damaged(format!("record {name}"), "it reaches past the end of the file"));
     }
     let mut data = reserve(len)?;
-    // Reserving would have failed if it did not fit.
+    // `reserve` would have failed if `len` did not fit.
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let mut hasher = crc32fast::Hasher::new();
     while data.len() < len {

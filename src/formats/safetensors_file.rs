@@ -15,23 +15,23 @@ use super::source::Source;
 use super::value::{Dict, Dtype, Graph, Id, Storage, StorageRef, TensorSpec, Value};
 use crate::error::{Error, Result};
 
-/// The header's own size stands in front of it.
+/// The size field in front of the header.
 const LENGTH_BYTES: u64 = 8;
 
-/// The format's own bound.
+/// The format's own limit.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// The key of the header's free text.
 const METADATA_KEY: &str = "__metadata__";
 
-/// What a safetensors file holds besides its values.
+/// The contents of a safetensors file besides its values.
 pub(super) struct Contents {
     pub(super) root: Id,
     pub(super) header: BTreeMap<String, String>,
     pub(super) locations: Vec<Option<Location>>,
 }
 
-/// The header in the order it is written in; the crate's own type forgets it.
+/// The header in its written order, which the `safetensors` crate's own type does not keep.
 struct Header {
     metadata: Option<HashMap<String, String>>,
     tensors: Vec<(String, TensorInfo)>,
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// Reads the header; the tensors are found, not read.
+/// Reads the header. The tensors are located but not read.
 pub(super) fn read(source: &Source, graph: &mut Graph) -> Result<Contents> {
     let damaged = |what: String| source.damaged("the safetensors header", what);
     let mut length = [0; LENGTH_BYTES as usize];
@@ -88,7 +88,7 @@ pub(super) fn read(source: &Source, graph: &mut Graph) -> Result<Contents> {
     let header: Header = serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
     drop(json);
 
-    // The crate checks that shapes and offsets agree, without gaps or overlaps.
+    // The `safetensors` crate checks that shapes and offsets agree, without gaps or overlaps.
     let mut by_offset = header.tensors.clone();
     by_offset.sort_by_key(|(_, info)| info.data_offsets);
     let checked =
@@ -121,7 +121,7 @@ pub(super) fn read(source: &Source, graph: &mut Graph) -> Result<Contents> {
     Ok(Contents { root, header: header.metadata.unwrap_or_default().into_iter().collect(), locations })
 }
 
-/// Row-major strides. The product has been checked, zero sizes apart.
+/// Row-major strides. The product of the sizes has been checked, except where a size is zero.
 fn contiguous(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; shape.len()];
     let mut step = 1usize;
@@ -188,13 +188,13 @@ pub struct TensorData<'a> {
 
 /// Writes `tensors` to `path`, with `metadata` in the header.
 ///
-/// The file appears whole or not at all: it is written under another name beside `path`, brought
-/// to the disk, and renamed. The header lists the tensors in the order given; their data are ordered by
-/// the size of their elements, so that each is aligned.
+/// The file appears complete or not at all: it is written under another name beside `path`, synced
+/// to disk, and renamed. The header lists the tensors in the given order. Their data are ordered by
+/// element size, so that each tensor is aligned.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::UnsupportedFile`] for a type that the format or rvision does not know;
-/// [`Error::DamagedFile`] where a tensor's bytes do not fit its shape.
+/// [`Error::DamagedFile`] if a tensor's bytes do not match its shape.
 pub fn write_safetensors(
     path: &Path,
     tensors: &[TensorData<'_>],
@@ -217,7 +217,7 @@ pub fn write_safetensors(
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
-        // The write's error is the one to report.
+        // The error of the write is the one to report.
         let _ = fs::remove_file(&temporary);
         Error::Io { path: name, source }
     })
@@ -273,7 +273,7 @@ fn header(
     Ok(header)
 }
 
-/// A new file in the directory of `path`, with a name of its own and ordinary permissions.
+/// A new file in the directory of `path`, with a unique name and default permissions.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let file_name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;

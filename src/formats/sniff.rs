@@ -1,23 +1,23 @@
-//! What a file is, by its first bytes.
+//! Recognises the kind of a file by its first bytes.
 
 use super::source::Source;
 use crate::error::{Error, Result};
 
-/// A tar header's magic and where it stands.
+/// The magic of a tar header and its offset.
 const TAR_MAGIC: &[u8] = b"ustar";
 const TAR_OFFSET: usize = 257;
 
-/// The longest part of a file that is looked at.
+/// The number of bytes that are examined.
 const HEAD: usize = 512;
 
-/// The readers there are.
+/// The readers for weight files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Zip,
     Safetensors,
     /// A legacy stream or a bare pickle.
     Pickle {
-        /// Whether the file says so itself; protocols 0 and 1 begin like any text.
+        /// Whether the file has a magic number; protocols 0 and 1 begin like any text.
         certain: bool,
     },
 }
@@ -26,7 +26,7 @@ const FETCH: &str = "the download failed or was cut short: fetch it again";
 const UNPACK: &str = "unpack it first";
 const OTHER_PROGRAM: &str = "rvision reads PyTorch (.pth, .pt) and safetensors files";
 
-/// Magic bytes of what weight files are mistaken for.
+/// Magic bytes of files that are mistaken for weight files.
 const OTHERS: &[(&[u8], &str, &str)] = &[
     (
         b"version https://git-lfs",
@@ -48,11 +48,11 @@ const OTHERS: &[(&[u8], &str, &str)] = &[
     (b"\x7fELF", "a program", OTHER_PROGRAM),
 ];
 
-/// The kind of a file.
+/// Returns the kind of a file.
 ///
 /// # Errors
-/// [`Error::NotWeights`] says what the file is instead; [`Error::UnsupportedFile`] for the tar
-/// files of the first PyTorch versions.
+/// [`Error::NotWeights`], which says what the file is instead; [`Error::UnsupportedFile`] for the
+/// tar files of the first PyTorch versions.
 pub(super) fn kind(source: &Source) -> Result<Kind> {
     let head = source.head(HEAD)?;
     let not_weights = |found: String, advice| Error::NotWeights { path: source.name().into(), found, advice };
@@ -79,7 +79,7 @@ pub(super) fn kind(source: &Source) -> Result<Kind> {
         }
         return Err(not_weights("a tar archive".into(), UNPACK));
     }
-    // Before the text that a header may look like: eight bytes of length, then JSON.
+    // Checked before text, which such a header may resemble: eight bytes of length, then JSON.
     if head.get(8) == Some(&b'{') && head[4..8] == [0; 4] {
         return Ok(Kind::Safetensors);
     }
@@ -102,7 +102,7 @@ pub(super) fn kind(source: &Source) -> Result<Kind> {
     Err(unknown(source, &head))
 }
 
-/// The error for a file that nothing here reads.
+/// The error for a file that no reader accepts.
 pub(super) fn unknown(source: &Source, head: &[u8]) -> Error {
     let start = &head[..head.len().min(16)];
     let found = if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {

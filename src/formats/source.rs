@@ -1,4 +1,4 @@
-//! Where a weight file's bytes come from: a file read by position, or memory.
+//! The source of a weight file's bytes: a file that is read by position, or memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Bytes with a name for messages. Files are read, never mapped: a mapped file that shrinks kills
-/// the process.
+/// Bytes with a name for messages. Files are read, never memory-mapped: if a mapped file shrinks,
+/// the process is killed.
 #[derive(Debug)]
 pub(super) struct Source {
     name: String,
@@ -23,7 +23,7 @@ enum Backing {
 }
 
 impl Source {
-    /// Opens `path`; what is no regular file (a pipe) is read into memory.
+    /// Opens `path`; if it is not a regular file (a pipe), it is read into memory.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let io = |source| Error::Io { path: name.clone(), source };
@@ -53,7 +53,7 @@ impl Source {
         self.len
     }
 
-    /// Fills `buf` from `offset`, or fails.
+    /// Fills `buf` from `offset`, or returns an error.
     pub(super) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.try_read_at(offset, buf).map_err(|source| {
             if source.kind() == io::ErrorKind::UnexpectedEof {

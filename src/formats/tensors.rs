@@ -1,4 +1,4 @@
-//! From storages to tensors: each a row-major block of bytes.
+//! Converts storages to tensors, each of which is a row-major block of bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,32 +9,32 @@ use super::source::Source;
 use super::value::{Dtype, StorageRef, TensorSpec};
 use crate::error::Result;
 
-/// A tensor's elements lie row-major and little-endian in one of the buffers of [`Tensors`].
+/// A tensor whose elements are row-major and little-endian in one of the buffers of [`Tensors`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Element type. bfloat16 has been widened to float32, which holds every value of it.
+    /// Element type. bfloat16 has been widened to float32, which represents all its values.
     pub dtype: Dtype,
-    /// The type in the file.
+    /// The element type in the file.
     pub stored: Dtype,
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
-    /// Which buffer.
+    /// The index of the buffer.
     pub buffer: usize,
-    /// Which bytes of the buffer.
+    /// The range of bytes in the buffer.
     pub range: Range<usize>,
 }
 
 /// Tensors that have been read. Tensors that share a storage share a buffer.
 #[derive(Debug, Default)]
 pub struct Tensors {
-    /// In the order they were asked for.
+    /// In the order in which they were requested.
     pub tensors: Vec<Tensor>,
     /// Their bytes.
     pub buffers: Vec<Vec<u8>>,
 }
 
 impl Tensors {
-    /// The bytes of the tensor of this number.
+    /// The bytes of the tensor with this index.
     pub fn bytes(&self, index: usize) -> &[u8] {
         let tensor = &self.tensors[index];
         &self.buffers[tensor.buffer][tensor.range.clone()]
@@ -48,33 +48,33 @@ pub(super) struct Wanted<'a> {
     pub(super) spec: &'a TensorSpec,
 }
 
-/// Elements of a small tensor may be repeated to this many bytes by a stride of zero, ...
+/// With a stride of zero, the elements of a small tensor may be repeated to this many bytes.
 const MAX_COPIED: u64 = 64 << 20;
 
-/// ... and those of a large one to so many times the storages that are read. A view copies what it shares,
-/// and bfloat16 doubles.
+/// The tensors may take this many times the size of the storages that are read. A view copies what
+/// it shares, and bfloat16 doubles in size.
 const MAX_COPIES: u64 = 4;
 
-/// How a tensor lies in its storage.
+/// The layout of a tensor in its storage.
 struct Layout {
     /// Bytes of the storage from the first to the last element.
     span: Range<usize>,
     elements: usize,
     /// Row-major without gaps.
     row_major: bool,
-    /// The same, and of a type that needs no conversion.
+    /// The same, and the element type needs no conversion.
     as_is: bool,
 }
 
-/// What is to be read of which storage.
+/// What to read from each storage.
 pub(super) struct Plan<'a> {
     wanted: &'a [Wanted<'a>],
     layouts: Vec<Layout>,
-    /// Numbers of tensors by storage.
+    /// Indices of tensors by storage.
     groups: BTreeMap<u64, Vec<usize>>,
 }
 
-/// A key of [`Plan::groups`], and back.
+/// Converts a location to a key of [`Plan::groups`].
 fn group(storage: StorageRef) -> u64 {
     match storage {
         StorageRef::Record(index) => u64::from(index),
@@ -83,7 +83,7 @@ fn group(storage: StorageRef) -> u64 {
 }
 
 impl<'a> Plan<'a> {
-    /// Checks every tensor against its storage, of which `bytes_of` gives the size.
+    /// Checks every tensor against its storage, whose size `bytes_of` returns.
     pub(super) fn new(
         source: &Source,
         wanted: &'a [Wanted<'a>],
@@ -119,8 +119,8 @@ impl<'a> Plan<'a> {
         self.groups.values().map(|members| self.wanted[members[0]].spec.storage)
     }
 
-    /// Turns each storage that `read` gives into its tensors. One storage is held at a time, besides
-    /// the results.
+    /// Converts each storage that `read` returns to its tensors. Only one storage is held at a time
+    /// besides the results.
     pub(super) fn run(&self, mut read: impl FnMut(StorageRef) -> Result<Vec<u8>>) -> Result<Tensors> {
         let mut found: Vec<Option<Tensor>> = vec![None; self.wanted.len()];
         let mut buffers = Vec::new();
@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
                 buffers.push(storage);
             }
         }
-        // Every number is in one group.
+        // Every index is in exactly one group.
         Ok(Tensors { tensors: found.into_iter().flatten().collect(), buffers })
     }
 }
@@ -153,7 +153,7 @@ fn tensor(spec: &TensorSpec, buffer: usize, range: Range<usize>) -> Tensor {
     Tensor { dtype, stored: spec.dtype, shape: spec.shape.clone(), buffer, range }
 }
 
-/// A bool is one byte of 0 or 1, or else it has to be made so.
+/// Whether the bytes can be used unchanged: every bool must be a byte of 0 or 1.
 fn is_plain(spec: &TensorSpec, storage: &[u8]) -> bool {
     spec.dtype != Dtype::Bool || storage.iter().all(|&byte| byte < 2)
 }
@@ -167,7 +167,7 @@ fn layout(source: &Source, name: &str, spec: &TensorSpec, bytes: u64) -> Result<
         ));
     }
     let size = spec.dtype.size();
-    // Zero sizes must not hide an overflow that numpy would complain of later.
+    // A zero size must not hide an overflow that numpy would reject later.
     let addressable = spec.shape.iter().try_fold(size, |n, &d| n.checked_mul(d.max(1)));
     if addressable.is_none_or(|n| isize::try_from(n).is_err()) || spec.shape.len() != spec.strides.len() {
         return Err(damaged(format!("its shape {:?} is larger than any memory", spec.shape)));
@@ -201,7 +201,7 @@ fn layout(source: &Source, name: &str, spec: &TensorSpec, bytes: u64) -> Result<
     Ok(Layout { span: spec.offset * size..end, elements, row_major, as_is })
 }
 
-/// The elements in row-major order, of a type that numpy has.
+/// The elements in row-major order, converted to a type that numpy has.
 fn copy(spec: &TensorSpec, layout: &Layout, storage: &[u8]) -> Result<Vec<u8>> {
     let raw = if layout.row_major {
         Cow::Borrowed(&storage[layout.span.clone()])
@@ -220,9 +220,9 @@ fn copy(spec: &TensorSpec, layout: &Layout, storage: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// bfloat16 to float32: the value is the upper half.
+/// bfloat16 to float32: a bfloat16 value is the upper half of a float32.
 fn widen(raw: &[u8]) -> Result<Vec<u8>> {
-    /// In pieces that are in the cache when they are filled.
+    /// Converted in pieces that stay in the cache.
     const PIECE: usize = 32 << 10;
     let mut out = reserve(raw.len() as u64 * 2)?;
     for piece in raw.chunks(PIECE) {
@@ -237,7 +237,7 @@ fn widen(raw: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Elements of `SIZE` bytes, collected by their strides.
+/// Gathers elements of `SIZE` bytes by their strides.
 fn gather<const SIZE: usize>(spec: &TensorSpec, elements: usize, storage: &[u8]) -> Result<Vec<u8>> {
     let (items, _) = storage.as_chunks::<SIZE>();
     let mut out = reserve(elements as u64 * SIZE as u64)?;

@@ -13,16 +13,16 @@ use super::source::{Cursor, Source};
 use super::value::{Graph, Id};
 use crate::error::{Error, Result};
 
-/// A pickle larger than this is not read: it is held in memory beside the data.
+/// The largest pickle that is read, because it is held in memory beside the data.
 const MAX_PICKLE: u64 = 1 << 30;
 
-/// Deflate cannot expand further than this.
+/// The largest expansion of deflate.
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
-/// The place in messages about an archive as a whole.
+/// The place that messages about a whole archive name.
 const DIRECTORY: &str = "the directory at the end of the zip";
 
-/// The record that tells the archives of the first torch.export.
+/// The record that identifies archives of the first version of torch.export.
 const EXPORTED_PROGRAM: &str = "serialized_exported_program.json";
 
 /// An open archive.
@@ -30,7 +30,7 @@ const EXPORTED_PROGRAM: &str = "serialized_exported_program.json";
 pub(super) struct Archive {
     source: Arc<Source>,
     zip: ZipArchive<BufReader<Cursor>>,
-    /// What stands before `data.pkl`, with its slash.
+    /// The prefix of `data.pkl`, with its slash.
     prefix: String,
 }
 
@@ -38,12 +38,14 @@ impl Archive {
     /// Reads the directory of the archive.
     pub(super) fn open(source: Arc<Source>) -> Result<Self> {
         let reader = BufReader::new(Cursor::new(Arc::clone(&source)));
-        // The directory is where the file says, as torch's own reader has it. Guessing from its size would
-        // find the second header in place of the first where a name happens to be as long as torch's end records.
+        // The directory is where the file says it is, as in torch's own reader. Deriving it from
+        // its size would find the second header instead of the first if a name happens to be as
+        // long as torch's end records.
         let stated = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(stated, reader)
             .map_err(|error| source.damaged(DIRECTORY, format!("it cannot be read ({error})")))?;
-        // The crate tries end records further in front when the last one is no good: another file's.
+        // If the last end record is invalid, the `zip` crate tries earlier ones, which belong to
+        // another file.
         if directory(&source)?.is_some_and(|start| start != zip.central_directory_start()) {
             return Err(source.damaged(DIRECTORY, "it is not where the file says that it is"));
         }
@@ -107,7 +109,7 @@ impl Archive {
         format!("{}data/{key}", self.prefix)
     }
 
-    /// Where the record of this name lies.
+    /// The position of the record with this name.
     pub(super) fn locate(&mut self, name: &str) -> Result<Location> {
         let source = Arc::clone(&self.source);
         let index = self
@@ -164,7 +166,8 @@ impl Archive {
         let damaged = |what: String| source.damaged(format!("record {name}"), what);
         let mut data = super::records::reserve(len)?;
         let entry = self.zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
-        // One byte more than stated: to see the end, where the checksum is compared, and to see too much.
+        // One byte more than stated: this reaches the end, where the checksum is compared, and
+        // detects surplus data.
         entry
             .take(len.saturating_add(1))
             .read_to_end(&mut data)
@@ -176,7 +179,7 @@ impl Archive {
     }
 }
 
-/// Where the last end record of the file says that the directory begins.
+/// The start of the directory according to the last end record of the file.
 fn directory(source: &Source) -> Result<Option<u64>> {
     const END: usize = 22;
     const LONGEST_COMMENT: usize = u16::MAX as usize;
@@ -198,7 +201,7 @@ fn directory(source: &Source) -> Result<Option<u64>> {
     if offset != u32::MAX {
         return Ok(Some(offset.into()));
     }
-    // A zip64 end record has the number; its locator stands in front of the ordinary one.
+    // A zip64 end record has the number; its locator precedes the ordinary end record.
     let number = |at: u64| -> Result<Option<u64>> {
         let mut bytes = [0; 8];
         if at.checked_add(8).is_none_or(|end| end > len) {
@@ -212,7 +215,7 @@ fn directory(source: &Source) -> Result<Option<u64>> {
     number(record.saturating_add(48))
 }
 
-/// What a zip without `data.pkl` is.
+/// The error for a zip without `data.pkl`, which says what the file is instead.
 fn no_pickle(source: &Source, names: &[String]) -> Error {
     let not_weights =
         |found: &str, advice| Error::NotWeights { path: source.name().into(), found: found.into(), advice };

@@ -1,11 +1,12 @@
-//! What a weight file says, as plain data: an arena of values that refer to each other by number.
+//! The contents of a weight file as plain data: an arena of values that refer to each other by
+//! index.
 //!
-//! An arena, because the objects of a pickle share and may contain each other: references by
-//! number need no recursion to build, to walk or to drop, whatever a file nests.
+//! The objects of a pickle may be shared and may contain each other. With an arena, building,
+//! walking and dropping them needs no recursion, however deeply a file nests them.
 
 use std::fmt;
 
-/// The number of a value in its [`Graph`].
+/// The index of a value in its [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(pub(super) u32);
 
@@ -38,8 +39,8 @@ pub enum Dtype {
     U64,
     /// One byte, 0 or 1.
     Bool,
-    /// A type that rvision has no use for (complex, quantised, 8-bit float): its tensors are listed
-    /// but cannot be read.
+    /// A type that rvision does not support (complex, quantised, 8-bit float): its tensors are
+    /// listed but cannot be read.
     Other {
         /// torch's name for it.
         name: &'static str,
@@ -60,7 +61,7 @@ impl Dtype {
         }
     }
 
-    /// torch's name, which is numpy's as well where numpy has the type.
+    /// torch's name, which is also numpy's if numpy has the type.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -80,7 +81,7 @@ impl Dtype {
         }
     }
 
-    /// The type that [`Dtype::name`] names, if it can be read.
+    /// The type with this [`Dtype::name`], if it can be read.
     pub fn from_name(name: &str) -> Option<Self> {
         READABLE.into_iter().find(|dtype| dtype.name() == name)
     }
@@ -108,26 +109,26 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// A tensor as the file describes it: a strided view of a storage. Nothing is checked against the
-/// storage before the tensor is read.
+/// A tensor as the file describes it: a strided view of a storage. It is checked against the
+/// storage only when the tensor is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSpec {
     /// Element type.
     pub dtype: Dtype,
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
-    /// Steps in elements, one for each size.
+    /// Strides in elements, one for each size.
     pub strides: Vec<usize>,
     /// The first element's place in the storage, in elements.
     pub offset: usize,
-    /// Where the elements are.
+    /// The location of the elements.
     pub storage: StorageRef,
 }
 
-/// Where a tensor's elements are.
+/// The location of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StorageRef {
-    /// In the file, by number in [`Graph::storages`].
+    /// In the file, by index in [`Graph::storages`].
     Record(u32),
     /// In the pickle itself (numpy arrays), as a [`Value::Bytes`].
     Inline(Id),
@@ -144,12 +145,12 @@ pub struct Storage {
     pub item_size: usize,
 }
 
-/// A dict, which torch's ordered dicts are too.
+/// A dict; torch's ordered dicts are read as dicts too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dict {
-    /// Keys and values in file order; of equal keys the last counts.
+    /// Keys and values in file order; if a key occurs twice, the last value applies.
     pub items: Vec<(Id, Id)>,
-    /// What was set on the object besides its items: torch's `_metadata`.
+    /// The attributes of the object besides its items: torch's `_metadata`.
     pub attributes: Option<Id>,
 }
 
@@ -158,7 +159,7 @@ pub struct Dict {
 pub enum Value {
     /// `None`.
     None,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer of up to 64 bits.
     Int(i64),
@@ -170,7 +171,7 @@ pub enum Value {
     Str(Box<str>),
     /// Bytes, or a Python 2 string that is not UTF-8.
     Bytes(Box<[u8]>),
-    /// A tuple (torch's `Size` too).
+    /// A tuple, or torch's `Size`.
     Tuple(Vec<Id>),
     /// A list.
     List(Vec<Id>),
@@ -180,14 +181,13 @@ pub enum Value {
     Dict(Dict),
     /// A tensor or a numpy array.
     Tensor(Box<TensorSpec>),
-    /// A tensor of a kind that rvision does not read; the text says which.
+    /// A tensor of an unsupported kind; the text says which.
     Unreadable(&'static str),
     /// A constant that is known by name, such as `torch.float32` or `cpu`.
     Name(Box<str>),
     /// A function or class, by number in [`Graph::globals`].
     Global(u32),
-    /// What calling a function or class that rvision does not know would have given; it was not
-    /// called.
+    /// The result of calling a function or class that rvision does not know. It was not called.
     Opaque {
         /// The function or class, by number in [`Graph::globals`].
         global: u32,
@@ -198,14 +198,14 @@ pub enum Value {
     Storage(Box<StorageView>),
     /// A numpy dtype.
     NumpyDtype(Box<NumpyDtype>),
-    /// A numpy array whose content has not come yet.
+    /// A numpy array whose content has not been read yet.
     EmptyArray,
 }
 
 /// Part of a storage (files before PyTorch 0.4 pickle views of storages).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageView {
-    /// The whole, by number in [`Graph::storages`].
+    /// The whole storage, by index in [`Graph::storages`].
     pub storage: u32,
     /// Element type, `None` for an untyped storage.
     pub dtype: Option<Dtype>,
@@ -227,7 +227,7 @@ pub struct NumpyDtype {
 pub struct Global {
     /// Module and name, as in the pickle: `collections.OrderedDict`.
     pub name: String,
-    /// Whether rvision knows what it stands for.
+    /// Whether rvision knows its meaning.
     pub known: bool,
 }
 
@@ -242,10 +242,10 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The value of this number.
+    /// The value with this index.
     ///
     /// # Panics
-    /// If the number is another graph's and too large for this one.
+    /// If the index is from another graph and too large for this one.
     pub fn get(&self, id: Id) -> &Value {
         &self.values[id.0 as usize]
     }
@@ -266,12 +266,12 @@ impl Graph {
         }
     }
 
-    /// The value of an entry of a dict; of equal keys the last counts, as in Python.
+    /// The value of a dict's entry; if a key occurs twice, the last value applies, as in Python.
     pub fn entry(&self, dict: &Dict, key: &str) -> Option<Id> {
         dict.items.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|&(_, value)| value)
     }
 
-    /// The name of a global that rvision does not know, if the value is one or came from one.
+    /// The name of the unknown global that the value is or was made by, if any.
     pub fn refused(&self, id: Id) -> Option<&str> {
         match *self.get(id) {
             Value::Opaque { global, .. } | Value::Global(global) => {
@@ -282,12 +282,12 @@ impl Graph {
         }
     }
 
-    /// The dict of an opaque object's attributes, if the pickle gives it one.
+    /// The dict of an opaque object's attributes, if the pickle has one.
     pub(super) fn state(&self, id: Id) -> Option<Id> {
         let Value::Opaque { state, .. } = *self.get(id) else { return None };
         match self.get(state?) {
             Value::Dict(_) => state,
-            // With `__slots__`: the dict, and the slots' values.
+            // With `__slots__`: the dict, and the values of the slots.
             Value::Tuple(parts) if parts.len() == 2 => {
                 parts.first().copied().filter(|&part| self.dict(part).is_some())
             }
@@ -295,14 +295,14 @@ impl Graph {
         }
     }
 
-    /// Adds a value. The reader of a file bounds their number.
+    /// Adds a value. The reader of a file limits their number.
     pub(super) fn push(&mut self, value: Value) -> Id {
         let id = Id(u32::try_from(self.values.len()).expect("the number of values is bounded"));
         self.values.push(value);
         id
     }
 
-    /// In a few words what the value is, for messages.
+    /// A short description of the value, for messages.
     pub fn describe(&self, id: Id) -> String {
         match self.get(id) {
             Value::None => "None".into(),

@@ -1,4 +1,4 @@
-//! The calls a pickle may make: each rearranges data that is already there.
+//! The calls that a pickle may make. Each only rearranges existing data.
 
 use super::globals::Known;
 use super::{Input, Machine};
@@ -19,7 +19,7 @@ const MAX_SCALAR: usize = 16;
 const TENSOR_ADVICE: &str = "save the model's state_dict() as torch.save writes it";
 
 impl Machine<'_> {
-    /// `REDUCE`, `NEWOBJ` and their kin: pushes what `function` makes of `arguments`.
+    /// `REDUCE`, `NEWOBJ` and similar opcodes: pushes the result of `function` for `arguments`.
     pub(super) fn call(&mut self, function: Id, arguments: &[Id], input: &Input<'_>) -> Result<()> {
         let (global, known) = match *self.graph.get(function) {
             Value::Global(global) => (global, self.known[global as usize]),
@@ -84,7 +84,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// What an unknown function or class would have given.
+    /// The opaque result of an unknown function or class.
     fn opaque(&mut self, global: u32, arguments: &[Id]) -> Value {
         let name = self.graph.globals[global as usize].name.as_str();
         let first = arguments.first().map(|&id| (id, self.graph.get(id)));
@@ -105,7 +105,7 @@ impl Machine<'_> {
                 | "torch.fx.graph_module.reduce_package_graph_module",
                 Some((state, Value::Dict(_))),
             ) => Value::Opaque { global, state: Some(state) },
-            // What torch.compile gives: the module in it is an argument.
+            // The result of torch.compile: the module in it is an argument.
             ("torch._dynamo.eval_frame.OptimizedModule", Some((module, Value::Opaque { .. }))) => {
                 Value::Opaque { global, state: Some(self.module_around("_orig_mod", module)) }
             }
@@ -113,7 +113,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The `__dict__` of a module with nothing but a child.
+    /// The `__dict__` of a module that has only one child.
     fn module_around(&mut self, name: &str, child: Id) -> Id {
         let mut dict = |items| self.graph.push(Value::Dict(Dict { items, attributes: None }));
         let (parameters, buffers) = (dict(Vec::new()), dict(Vec::new()));
@@ -150,7 +150,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// `BINPERSID`: torch's reference to a storage, or to a class with its source code.
+    /// `BINPERSID`: torch's reference to a storage, or to a class and its source code.
     pub(super) fn persistent(&mut self, id: Id, input: &Input<'_>) -> Result<()> {
         let parts = self.arguments(id, input)?;
         let kind = parts.first().and_then(|&part| self.graph.text(part)).unwrap_or_default();
@@ -229,7 +229,7 @@ impl Machine<'_> {
             }
             return Err(input.damaged(format!("a tensor on {}", self.graph.describe(storage))));
         };
-        // Negative or conjugate bits would have to be applied to the values.
+        // The negative and conjugate bits would have to be applied to the values.
         if let Some(Value::Dict(metadata)) = arguments.last().map(|&id| self.graph.get(id))
             && ["neg", "conj"].iter().any(|key| self.graph.entry(metadata, key).is_some())
         {
@@ -334,7 +334,7 @@ impl Machine<'_> {
             .ok_or_else(|| input.damaged("bytes that are not written as Latin-1 text"))
     }
 
-    /// The bytes of a numpy object: a Python 2 file has them as a string.
+    /// The bytes of a numpy object; in a Python 2 file they are a string.
     fn raw(&self, id: Id) -> Option<&[u8]> {
         match self.graph.get(id) {
             Value::Bytes(bytes) => Some(bytes),
@@ -425,7 +425,7 @@ fn numpy_code(code: &str) -> Option<Dtype> {
     })
 }
 
-/// `None` where a character does not fit a byte.
+/// `None` if a character does not fit into a byte.
 fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }

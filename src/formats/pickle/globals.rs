@@ -1,11 +1,11 @@
-//! The functions and classes that a pickle may name, and what is made of each.
+//! The functions and classes that a pickle may name, and how each is handled.
 
 use crate::formats::value::Dtype;
 
-/// What a known global stands for.
+/// The meaning of a known global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// `dict`, `OrderedDict`, `Counter`: called with nothing, a dict or pairs.
+    /// `dict`, `OrderedDict`, `Counter`: called with no argument, a dict or pairs.
     Dict,
     /// `defaultdict`: the first argument is the factory.
     DefaultDict,
@@ -14,7 +14,7 @@ pub(super) enum Known {
     Set,
     /// `torch._utils._rebuild_tensor` (before 0.4) and `_v2`: storage, offset, size, stride, ...
     RebuildTensor,
-    /// `_rebuild_tensor_v3`: the dtype comes as an argument.
+    /// `_rebuild_tensor_v3`: the dtype is an argument.
     RebuildTensorV3,
     /// `_rebuild_parameter`, `Parameter` and `Variable`: the tensor is the first argument.
     FirstArgument,
@@ -22,9 +22,9 @@ pub(super) enum Known {
     RebuildFromType,
     /// A storage class; `None` for the untyped one.
     Storage(Option<Dtype>),
-    /// A class of tensors; only named, never called.
+    /// A tensor class; it is only named, never called.
     TensorClass,
-    /// `torch.device`, `_get_layout`: known by their first argument.
+    /// `torch.device`, `_get_layout`: represented by their first argument.
     Named,
     /// A constant such as `torch.float32`.
     Constant,
@@ -36,20 +36,20 @@ pub(super) enum Known {
     NumpyReconstruct,
     NumpyArray,
     NumpyDtype,
-    /// A tensor of a kind that is not read.
+    /// A kind of tensor that is not supported.
     Unreadable(&'static str),
 }
 
-/// What to make of a global.
+/// How to handle a global.
 pub(super) enum Verdict {
     Known(Known),
     /// Never called; what would have come of it is opaque.
     Opaque,
-    /// Nothing that saves weights names this: the file is refused.
+    /// No program that saves weights names this: the file is refused.
     Hostile,
 }
 
-/// Modules whose functions run programs, touch files or load code.
+/// Modules whose functions run programs, access files or load code.
 const HOSTILE_MODULES: &[&str] = &[
     "_posixsubprocess",
     "asyncio",

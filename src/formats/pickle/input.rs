@@ -3,10 +3,10 @@
 use crate::error::{Error, Result};
 use crate::formats::source::Source;
 
-/// Read ahead this much; a legacy file's pickles lie in one file with its data.
+/// The size of a block. It is small because a legacy file's pickles are in one file with its data.
 const BLOCK: usize = 64 << 10;
 
-/// A line (numbers, names and strings of protocol 0) may be this long.
+/// The longest line (numbers, names and strings of protocol 0).
 const MAX_LINE: usize = 16 << 20;
 
 /// A forward reader over a part of a source.
@@ -14,7 +14,7 @@ pub(in crate::formats) struct Input<'a> {
     source: &'a Source,
     /// What messages call it: `archive/data.pkl`.
     label: &'a str,
-    /// Where `block` ends in the source.
+    /// The end of `block` in the source.
     next: u64,
     block: Vec<u8>,
     at: usize,
@@ -34,7 +34,7 @@ impl<'a> Input<'a> {
         self.source
     }
 
-    /// Where the reader is, in words.
+    /// The reader's position, for messages.
     pub(super) fn place(&self) -> String {
         format!("byte {} of {}", self.position(), self.label)
     }
@@ -47,7 +47,7 @@ impl<'a> Input<'a> {
         self.damaged("the pickle ends in the middle of a value")
     }
 
-    /// Reads the next block; whether there was one.
+    /// Reads the next block; returns whether there was one.
     fn refill(&mut self) -> Result<bool> {
         let left = self.source.len().saturating_sub(self.next);
         let n = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
@@ -66,7 +66,7 @@ impl<'a> Input<'a> {
         Ok(self.block[self.at - 1])
     }
 
-    /// The next `n` bytes. Nothing is allocated before it is known that they are there.
+    /// The next `n` bytes. Nothing is allocated before it is known that they exist.
     pub(super) fn take(&mut self, n: u64) -> Result<Box<[u8]>> {
         if n > self.source.len().saturating_sub(self.position()) {
             return Err(self.truncated());

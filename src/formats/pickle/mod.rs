@@ -1,11 +1,11 @@
-//! A pickle interpreter that builds data and runs nothing.
+//! A pickle interpreter that builds data and does not execute code.
 //!
-//! A pickle is a program for a stack machine whose `GLOBAL` and `REDUCE` import and call whatever
-//! it names. Here the stack holds numbers of values in a [`Graph`]; a call is a `match` over the few
-//! functions that torch and numpy write for tensors and containers, all of which rearrange
-//! data. Any other function is never called: what it would have given is an opaque value, which
-//! may lie beside the weights but not among them; and a file that names something that runs
-//! programs is refused at once. An opaque value keeps the state that the pickle gives it, as data: a
+//! A pickle is a program for a stack machine whose opcodes `GLOBAL` and `REDUCE` import and call
+//! whatever it names. Here the stack holds indices of values in a [`Graph`], and a call is a
+//! `match` over the few functions that torch and numpy write for tensors and containers, all of
+//! which rearrange data. Other functions are never called. Their results are opaque values, which
+//! may occur beside the weights but not among them. A file that names something that runs programs
+//! is refused at once. An opaque value keeps the state that the pickle assigns to it, as data: a
 //! module's weights are in its `__dict__`.
 
 mod calls;
@@ -20,8 +20,8 @@ use super::value::{Dict, Global, Graph, Id, Value};
 use crate::error::{Error, Result};
 use globals::{Known, Verdict};
 
-/// Values in all pickles of a file: 32 bytes each. A checkpoint of a large network with its
-/// optimizer has some hundred thousand.
+/// The largest number of values in all pickles of a file, of 32 bytes each. A checkpoint of a large
+/// network with its optimizer has some hundred thousand.
 const MAX_VALUES: usize = 1 << 24;
 
 /// References on the stack.
@@ -30,23 +30,23 @@ const MAX_STACK: usize = 1 << 24;
 /// Bytes of a long integer.
 const MAX_LONG: usize = 1024;
 
-/// Bytes that the calls of a pickle may copy, besides as many as the file has.
+/// Bytes that the calls of a pickle may copy in addition to the size of the file.
 const MAX_COPIED: usize = 64 << 20;
 
-/// Characters of the name of a function or class.
+/// Characters in the name of a function or class.
 const MAX_NAME: usize = 1024;
 
-/// No call that is known takes more arguments; a program of calls with a huge tuple of arguments
-/// must not copy it each time.
+/// No known call takes more arguments. A pickle that makes many calls with a huge tuple must not
+/// cause a copy of it each time.
 const MAX_ARGUMENTS: usize = 8;
 
-/// What a file is refused with that would run code.
+/// The message for a file that would run code.
 const HOSTILE_ADVICE: &str = "no weight file needs it: do not open this file with anything that would run it, get the weights elsewhere";
 
-/// The interpreter. One reads all pickles of a file, so that they share a graph.
+/// The interpreter. One interpreter reads all pickles of a file, so that they share a graph.
 pub(super) struct Machine<'a> {
     graph: &'a mut Graph,
-    /// Parallel to `graph.globals`: what each stands for.
+    /// The meaning of each entry of `graph.globals`, in the same order.
     known: Vec<Option<Known>>,
     /// `graph.globals` by module and name.
     global_ids: HashMap<(String, String), u32>,
@@ -352,7 +352,7 @@ impl<'a> Machine<'a> {
         self.stack.push(id);
     }
 
-    /// The lowest stack height that instructions without a mark may reach down to.
+    /// The lowest stack height that opcodes without a mark may reach.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -377,7 +377,7 @@ impl<'a> Machine<'a> {
 
     fn pop_mark(&mut self, input: &Input<'_>) -> Result<Vec<Id>> {
         let mark = self.marks.pop().ok_or_else(|| input.damaged("a mark is missing"))?;
-        // `top` may have been popped below the mark only by damage that `floor` excludes.
+        // `top` can be below the mark only in a damaged file, which `floor` excludes.
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
@@ -392,7 +392,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The items of a tuple, as many as anything here looks at.
+    /// The items of a tuple, as many as any call here uses.
     fn arguments(&self, id: Id, input: &Input<'_>) -> Result<Vec<Id>> {
         match self.graph.get(id) {
             Value::Tuple(items) => Ok(items.iter().copied().take(MAX_ARGUMENTS).collect()),
@@ -404,7 +404,7 @@ impl<'a> Machine<'a> {
         let target = self.top(input)?;
         match &mut self.graph.values[target.0 as usize] {
             Value::List(list) => list.extend_from_slice(items),
-            // A list subclass that is not known: its content is as opaque as itself.
+            // An unknown subclass of list: its content is as opaque as the object itself.
             Value::Opaque { .. } => {}
             _ => return Err(input.damaged("items appended to something that is not a list")),
         }
@@ -439,7 +439,7 @@ impl<'a> Machine<'a> {
 
     fn unicode(&mut self, n: u64, input: &mut Input<'_>) -> Result<()> {
         let bytes = input.take(n)?;
-        // Python writes lone surrogates as well, which Rust's text cannot hold.
+        // Python also writes lone surrogates, which a Rust string cannot hold.
         self.push(Value::Str(String::from_utf8_lossy(&bytes).into()));
         Ok(())
     }
@@ -456,8 +456,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Accounts for `n` bytes that a call copies. A pickle can ask for the same copy again and
-    /// again in a few bytes each.
+    /// Accounts for `n` bytes that a call copies. A pickle can request the same copy many times
+    /// with a few bytes each.
     fn copy_bytes(&mut self, n: usize, input: &Input<'_>) -> Result<()> {
         self.copied = self.copied.saturating_add(n);
         let limit = MAX_COPIED.saturating_add(input.source().len().try_into().unwrap_or(usize::MAX));
@@ -506,7 +506,7 @@ fn pairs(items: &[Id], input: &Input<'_>) -> Result<Vec<(Id, Id)>> {
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
 }
 
-/// Protocol 0's integers and truth values.
+/// Integers and booleans of protocol 0.
 fn decimal(input: &mut Input<'_>) -> Result<Value> {
     let line = input.text_line()?;
     if line.len() > MAX_LONG {
@@ -525,7 +525,7 @@ fn decimal(input: &mut Input<'_>) -> Result<Value> {
     Ok(Value::BigInt(n.to_le_bytes().into()))
 }
 
-/// A Python 2 `str` is text where it can be.
+/// A Python 2 `str` becomes text if it is valid UTF-8.
 fn text_or_bytes(bytes: Box<[u8]>) -> Value {
     match String::from_utf8(bytes.into()) {
         Ok(text) => Value::Str(text.into()),
@@ -533,7 +533,7 @@ fn text_or_bytes(bytes: Box<[u8]>) -> Value {
     }
 }
 
-/// Protocol 0's text: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
+/// Text of protocol 0: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
 fn raw_unicode_escape(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
@@ -558,7 +558,7 @@ fn raw_unicode_escape(line: &[u8]) -> String {
     text
 }
 
-/// Protocol 0's byte string: Python's `repr`, with its quotes and escapes.
+/// Byte strings of protocol 0: Python's `repr`, with its quotes and escapes.
 fn quoted(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.trim_ascii();
     let ([b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"']) = line else { return None };

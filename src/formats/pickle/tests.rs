@@ -66,9 +66,9 @@ fn an_ordered_dict_keeps_its_metadata() {
 fn calls_of_unknown_functions_are_opaque() {
     let (graph, root) = read(b"cargparse\nNamespace\n)\x81}X\x02\0\0\0lrK\x01sb.").unwrap();
     assert_eq!(graph.refused(root), Some("argparse.Namespace"));
-    // A subclass of list or dict that is not known: its items go nowhere.
+    // An unknown subclass of list or dict: its items are discarded.
     assert_eq!(read(b"cmylib\nL\n)RK\x01a.").map(|(g, r)| g.refused(r).is_some()).ok(), Some(true));
-    // What an opaque object gives when called is opaque too.
+    // The result of calling an opaque object is opaque too.
     assert_eq!(read(b"cmylib\nf\n)R)R.").map(|(g, r)| g.refused(r).is_some()).ok(), Some(true));
 }
 
