@@ -1,12 +1,12 @@
 """Time from the start of a process to the first label of ResNet-50, and the memory it took.
 
-Every measurement is a fresh Python process that imports an engine, loads weights that are cached by
-the system, prepares a picture with Pillow and numpy, and runs once. Engines take turns.
+Every measurement is a fresh Python process that imports an engine, loads weights that are in the
+system's file cache, prepares a picture with Pillow and numpy, and runs once. Engines take turns.
 
     python benches/python/cold_start.py --rounds 7
 
-Bytecode must be there for all engines alike, as `pip install` writes it: not with an editable install under
-PYTHONDONTWRITEBYTECODE.
+All engines must have compiled bytecode, as `pip install` writes it. An editable install under
+PYTHONDONTWRITEBYTECODE has none.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
         files = answer(ask(request))
         files["onnx"] = files["onnx"]["1"]
         times: dict[str, list[tuple[float, float]]] = {engine: [] for engine in engines}
-        # A round that is not counted brings every library into the system's cache.
+        # An uncounted round loads every library into the system's file cache.
         for engine in engines:
             once(CODE[engine], files)
         for _ in range(args.rounds):

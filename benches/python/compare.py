@@ -1,19 +1,19 @@
-"""Time rvision side by side with the engines its users could pick instead.
+"""Time rvision side by side with the engines that its users could choose instead.
 
-All engines of a network live at the same time, each in its own process, and are asked in turn, with
-a pause before each so that no engine's spinning threads disturb the next. What is compared are
-medians of the same rounds, as ratios. Outputs are compared too: engines that compute different
-things are not compared in speed.
+All engines of a network exist at the same time, each in its own process. They run in turn, with a
+pause before each run so that the spinning threads of one engine do not disturb the next. Medians
+over the same rounds are compared, as ratios. Outputs are compared too: the speed of engines that
+compute different things is not compared.
 
     python benches/python/compare.py --json out.json --markdown out.md
     python benches/python/compare.py --networks resnet50 vgg19 --settings 2x1 --plot out.png
 
-The report is written after every setting of every network; `--resume out.json` goes on where a run was
-interrupted, and makes the tables of a finished one again. `--pages docs/performance.md README.md` fills them
-in there, see tables.py.
+The report is written after every setting of every network. `--resume out.json` continues an
+interrupted run and rebuilds the tables of a finished one. `--pages docs/performance.md README.md`
+writes the tables into these pages, see tables.py.
 
 Needs the engines in the environment: torch, torchvision, onnx, onnxruntime, openvino, ncnn, pnnx
-(a missing one is left out and named).
+(missing ones are skipped and named).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import numpy as np
 import tables
 
 WORKER = Path(__file__).with_name("engines.py")
-# The modules that an engine needs, besides those that write every network's weights.
+# The modules that an engine needs, besides those that write the weights of every network.
 NEEDS = {
     "rvision_half": ["rvision"],
     "torch_eager": [],
@@ -46,7 +46,7 @@ NEEDS = {
     "ncnn": ["ncnn", "pnnx"],
 }
 ALL_NEED = ["rvision", "torch", "torchvision"]
-# The formats that engines read besides the .pth.
+# The formats that engines read besides .pth.
 FORMS = {"onnxruntime": "onnx", "openvino": "onnx", "ncnn": "ncnn"}
 NETWORKS = [
     "vgg19",
@@ -97,24 +97,24 @@ FAMILIES = [
 ]
 # Threads x batch.
 SETTINGS = ["2x1", "1x1", "2x8"]
-# Larger differences than this between two engines' logits, as a share of the largest, mean that one computes
-# another network. Weights of float16 are another network, a little.
+# If the logits of two engines differ by more than this share of the largest, one of them computes
+# another network. float16 weights change the network slightly.
 AGREEMENT = 1e-3
 HALF_AGREEMENT = 1e-2
-# A median of fewer rounds says nothing about its spread.
+# With fewer rounds, the spread of a median is meaningless.
 MIN_ROUNDS = 3
-# Runs in one turn of an engine that takes microseconds.
+# The largest number of runs in one turn, for engines that take microseconds.
 MAX_RUNS = 30
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without the variables that hold numpy's and torch's BLAS back."""
+    """The environment without the variables that limit the threads of numpy's and torch's BLAS."""
     held = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     return {k: v for k, v in os.environ.items() if k not in held} | more
 
 
 def ask(request: dict, **variables: str) -> subprocess.Popen:
-    """Start a worker, with these environment variables too."""
+    """Start a worker with these additional environment variables."""
     command = [sys.executable, str(WORKER), json.dumps(request)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -143,9 +143,10 @@ def end(process: subprocess.Popen) -> None:
 
 
 def installed(engines: list[str]) -> list[str]:
-    """The engines of a list that are there; the others are named, with the packages that they miss.
+    """The installed engines of a list; the others are named, with the packages that are missing.
 
-    Ends the program where what all need is missing: torchvision draws the weights.
+    Ends the program if something that all engines need is missing: torchvision generates the
+    weights.
     """
     lacking = [module for module in ALL_NEED if find_spec(module) is None]
     if lacking:
@@ -178,8 +179,8 @@ def start(
 ) -> tuple[dict[str, subprocess.Popen], dict[str, dict]]:
     """Start a worker for each engine.
 
-    Returns those that compute what rvision does, none if rvision itself does not run, and what is known
-    of all.
+    Returns the workers whose outputs match rvision's (none if rvision itself does not run), and the
+    information about all of them.
     """
     workers, results = {}, {}
     own = {**files, "onnx": files.get("onnx", {}).get(str(batch))}
@@ -216,9 +217,9 @@ def take_turns(
     args: argparse.Namespace,
     circumstances: tuple[Callable[[], None], ...] = (lambda: None,),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Interleaved rounds: every engine's turn in each of the circumstances that the functions bring about.
+    """Interleaved rounds: every engine runs under each of the conditions that the functions set up.
 
-    Returns for each engine what was measured in each circumstance, in milliseconds and MiB.
+    Returns for each engine the measurements under each condition, in milliseconds and MiB.
     """
     one = {engine: min(tell(worker, {"runs": 2})["times"]) for engine, worker in workers.items()}
     rounds = max(MIN_ROUNDS, min(args.rounds, int(args.seconds / max(one.values(), default=1))))
@@ -269,7 +270,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Where and when something is measured."""
+    """The machine and the time of a measurement."""
     return {
         "machine": processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -280,7 +281,7 @@ def machine() -> dict[str, Any]:
 
 
 def resumed(args: argparse.Namespace) -> dict:
-    """The report to go on with, or a new one."""
+    """The report to continue, or a new one."""
     same = {key: getattr(args, key) for key in ("size", "seconds", "rounds", "pause")}
     if not args.resume:
         return machine() | same | {"versions": {}, "networks": {}}
@@ -319,7 +320,7 @@ def run(args: argparse.Namespace, report: dict) -> None:
 
 
 def write(path: str, report: dict) -> None:
-    """Write a report in one step: an interruption leaves the old one or the new one."""
+    """Write a report atomically: an interruption leaves either the old or the new report."""
     part = Path(path + ".part")
     part.write_text(json.dumps(report, indent=1), encoding="utf-8")
     part.replace(path)

@@ -1,12 +1,13 @@
-"""Dense prediction against sliding windows: one pass of a convolutionized network, and its crops one by one.
+"""Compare one pass of a convolutionized network with classifying the crops of all its windows.
 
-Each way runs in a process of its own, in turns; medians of the rounds are printed, peak memory beside them.
-Crops are run by rvision and by onnxruntime, each at its best batch: a batch is timed for a second in every
-round, and the time of all crops is extrapolated from it. Multiply-adds are counted over whole maps.
+Each method runs in its own process, in turn; the medians of the rounds are printed with the peak
+memory. Crops are classified by rvision and by onnxruntime, each at its best batch size: in every
+round, one batch is timed for a second, and the time of all crops is extrapolated from it.
+Multiply-adds are counted over whole maps.
 
     python benches/python/dense.py --threads 2 --rounds 3 --json dense.json
 
-Networks have drawn weights: what they compute takes as long as with trained ones.
+The networks have random weights, which take as long as trained ones.
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ CASES = (
     ("squeezenet1_1", (768, 1024), (32, 16, 8, 1)),
     ("squeezenet1_1", (3000, 4000), (32, 16)),
 )
-# Minutes each.
+# These take minutes each.
 LONG = (
     ("vgg16", (451, 451), (1,)),
     ("vgg16", (768, 1024), (8,)),
     ("alexnet", (768, 1024), (1,)),
     ("squeezenet1_1", (3000, 4000), (1,)),
 )
-# Larger maps are run in blocks of this memory.
+# Larger maps are computed in blocks with this much memory.
 MEMORY = 4 << 30
-# Cells of a map above which that is done.
+# The number of cells above which a map is computed in blocks.
 WHOLE = 500_000
-# Seconds above which a pass is run once.
+# A pass that takes longer than this many seconds is run only once.
 SLOW = 30.0
 
 
@@ -59,11 +60,11 @@ def cells(size: tuple[int, int], stride: int) -> int:
     return int(np.prod([(side - WINDOW) // stride + 1 for side in size]))
 
 
-# ---- in a process of its own ----
+# ---- in the worker process ----
 
 
 def dense_pass(name: str, size: tuple[int, int], stride: int, threads: int) -> Callable[[], Any]:
-    """Return what runs a network over a picture once."""
+    """Return a function that runs a network over a picture once."""
     import rvision
     from rvision import dense
 
@@ -98,7 +99,7 @@ def onnxruntime_crops(file: str, batch: int, threads: int) -> Callable[[], Any]:
 
 
 def export(name: str, folder: str) -> str:
-    """Write a network as ONNX with a free batch."""
+    """Write a network as ONNX with a variable batch size."""
     import warnings
 
     import torch
@@ -129,7 +130,7 @@ def multiply_adds(name: str, size: tuple[int, int], stride: int) -> tuple[int, i
 
 
 def worker(request: dict[str, Any]) -> Any:
-    """Answer one request: {"do": name of a function above, its arguments, "seconds": for how long}."""
+    """Answer one request: {"do": name of a function above, its arguments, "seconds": duration}."""
     seconds, do = request.pop("seconds", 0), request.pop("do")
     made = globals()[do](**{k: tuple(v) if isinstance(v, list) else v for k, v in request.items()})
     if not callable(made):
@@ -137,7 +138,7 @@ def worker(request: dict[str, Any]) -> Any:
     run = made
     start = time.perf_counter()
     run()
-    # The first run packs weights, which one of so many seconds does not notice.
+    # The first run also packs weights, which is negligible in a run of many seconds.
     first = time.perf_counter() - start
     times: list[float] = [first] if first > SLOW else []
     while not times or sum(times) < seconds:
@@ -162,7 +163,7 @@ def ask(do: str, **request: Any) -> Any:
 
 
 def best_batch(do: str, threads: int, **request: Any) -> tuple[int, dict[str, float]]:
-    """Return the batch with the least time a crop, and what it took."""
+    """Return the batch size with the least time per crop, and its measurement."""
     found = {n: ask(do, batch=n, threads=threads, seconds=1.0, **request) for n in BATCHES}
     return min(found.items(), key=lambda item: item[1]["seconds"] / item[0])
 
@@ -217,7 +218,7 @@ HEADER = (
 
 
 def line(row: dict[str, Any]) -> str:
-    """Return a row of the table: seconds (MiB), and how many times as long crops take."""
+    """Return a row of the table: seconds (MiB), and how many times as long the crops take."""
     dense = row["dense"]["seconds"]
     ways = [f"{row[w]['seconds']:.3g} s, {row[w]['peak_mib']:.0f} MiB" for w in WAYS]
     ratios = [f"{row[w]['seconds'] / dense:.1f}" for w in ("rvision", "onnxruntime")]

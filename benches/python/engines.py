@@ -1,8 +1,8 @@
-"""One worker process per engine: build a network, say what it computes, run it when asked.
+"""One worker process per engine: it builds a network, reports its outputs, and runs it on request.
 
-A worker reads one JSON line per request from standard input and answers with one on standard
-output. Every engine lives in a process of its own, so that no engine's threads, allocator or
-libraries touch another's.
+A worker reads requests from standard input, one JSON line each, and answers each with a line on
+standard output. Every engine has its own process, so that its threads, allocator and libraries do
+not affect the others.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def torch_eager(name: str, files: dict[str, str], threads: int) -> tuple[Run, st
 
 
 def torch_float64(name: str, files: dict[str, str], threads: int) -> tuple[Run, str]:
-    """What the others' errors are measured against; no peer in speed."""
+    """The reference for the errors of the others; it does not take part in the speed comparison."""
     torch, model = _torch(name, files, threads)
     model = model.double()
 
@@ -139,7 +139,7 @@ ENGINES = {
 
 
 def draw(name: str) -> Any:
-    """Return torchvision's network with drawn weights, the same ones every time."""
+    """Return torchvision's network with random weights, the same ones every time."""
     import torch
     import torchvision
 
@@ -150,7 +150,8 @@ def draw(name: str) -> Any:
             module.running_var.uniform_(0.5, 1.5)
             module.running_mean.normal_(0, 0.1)
     with torch.no_grad():
-        # Parameters that begin all alike would leave some networks' logits at zero.
+        # If all elements of a parameter had the same value, the logits of some networks would be
+        # zero.
         for parameter in model.parameters():
             if parameter.numel() > 1 and parameter.std() == 0:
                 parameter.add_(0.02 * torch.randn_like(parameter))
@@ -158,7 +159,7 @@ def draw(name: str) -> Any:
 
 
 def preset_size(name: str) -> int:
-    """Return the height and width that a network's published weights are used at."""
+    """Return the height and width at which a network's published weights are used."""
     import torchvision
 
     return torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
@@ -167,11 +168,12 @@ def preset_size(name: str) -> int:
 def prepare(
     name: str, folder: str, size: int | None, batches: list[int], exports: list[str]
 ) -> dict[str, Any]:
-    """Write a network's drawn weights and the peers' own formats into `folder`.
+    """Write a network's random weights and the peers' own formats into `folder`.
 
-    Returns their paths by format, those of "onnx" by batch, the picture's `size`, and in `failed` why a
-    format could not be written. An ONNX file has a fixed batch, because a free one leaves arithmetic on
-    shapes in the network that the others do not have. ncnn knows pictures only.
+    Returns their paths by format (for "onnx" by batch size), the picture's `size`, and in `failed`
+    the reasons why formats could not be written. An ONNX file has a fixed batch size: a variable
+    one leaves shape arithmetic in the network that the others do not have. ncnn has no batch
+    dimension.
     """
     import torch
 
@@ -190,7 +192,7 @@ def prepare(
 
 
 def in_a_line(error: Exception) -> str:
-    # Exporters' messages can be as long as a network.
+    # An exporter's message can be as long as the whole network.
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
@@ -207,10 +209,10 @@ def export_onnx(model: Any, base: Path, size: int, batches: list[int]) -> dict[s
 def export_ncnn(model: Any, base: Path, size: int, batches: list[int]) -> str:
     import torch
 
-    # Attention has a fast path that a second trace takes and the first does not, so traces differ.
+    # Attention has a fast path that only the second trace takes, so the traces would differ.
     torch.jit.trace(model, torch.zeros(1, 3, size, size), check_trace=False).save(f"{base}.pt")
     program = str(Path(sys.executable).with_name("pnnx"))
-    # Without fp16=0 the weights are rounded to float16 in the file.
+    # Without fp16=0, the weights in the file are rounded to float16.
     command = [program, f"{base}.pt", f"inputshape=[1,3,{size},{size}]", "fp16=0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(command, cwd=base.parent, check=True, **quiet)
@@ -223,10 +225,10 @@ EXPORTS = {"onnx": export_onnx, "ncnn": export_ncnn}
 def serve(engine: str, name: str, files: dict[str, str], threads: int, shape: list[int]) -> None:
     """Answer requests until standard input ends.
 
-    {"runs": n} times n runs after one that is not counted; {"idle": s} tells the processor time, in seconds,
-    that the process uses while it sleeps for s seconds after a run.
+    {"runs": n} times n runs after one that is not counted; {"idle": s} returns the processor time,
+    in seconds, that the process uses while it sleeps for s seconds after a run.
     """
-    # What an engine prints must not be taken for an answer.
+    # An engine's own output must not be mistaken for an answer.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     start = time.perf_counter()

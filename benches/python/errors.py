@@ -1,7 +1,8 @@
 """Relative errors of whole networks: rvision's and torch's float32 logits against torch's in float64.
 
-Weights are drawn, seeded, and the picture is noise, the same for all; the error of a network is the largest
-difference of a logit over the largest logit. A second column limits rvision to AVX2.
+The weights are random but seeded, and the picture is noise, the same for all. The error of a
+network is the largest difference of a logit, relative to the largest logit. A second column limits
+rvision to AVX2.
 
     python benches/python/errors.py --json after.json --before before.json
     python benches/python/errors.py --all
@@ -28,7 +29,8 @@ COLUMNS = (
     ("rvision", "rvision", {}),
     ("rvision, AVX2", "rvision", {"RVISION_ISA": "avx2"}),
 )
-# Half the preset's side or so: many networks in a tolerable time. These know one size only.
+# About half the preset's side, so that many networks take a tolerable time. These accept one size
+# only.
 SMALL = 128
 ONE_SIZE = ("vit_", "maxvit")
 
@@ -42,7 +44,7 @@ def logits(request: dict, variables: dict[str, str]) -> np.ndarray:
 
 
 def measure(name: str, size: int | None, threads: int) -> dict[str, float | int | str]:
-    """One network's errors by column, and the picture's size."""
+    """The errors of one network by column, and the picture's size."""
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(name, [], folder, size, [1])
         shape = [1, 3, files["size"], files["size"]]
@@ -75,7 +77,7 @@ def markdown(report: dict, before: dict) -> str:
     rows, factors = [], []
     for name, row in report["networks"].items():
         cells = [f"{row[c]:.1e}" if c in row else "failed" for c in columns]
-        # Another size or another drawing is another network.
+        # With another size or other random weights, it is another network.
         same = earlier.get(name, {}).get("size") == row["size"]
         old = f"{earlier[name]['rvision']:.1e}" if same and "rvision" in earlier[name] else "-"
         if "rvision" in row and row.get("torch"):

@@ -1,14 +1,15 @@
-"""How rvision's time grows with the work: picture area, batch, threads, and channels of every width.
+"""How rvision's time scales with the work: picture area, batch size, threads, and channels.
 
-Time per multiply-add should be the same in all cells of a series, or fall towards the larger ones. A cell
-that is more than a quarter above the better of its neighbours is marked: a shape that falls off. Small
-pictures carry what a network costs whatever its picture, the weights of its fully connected layers above all.
+The time per multiply-add should be the same in all cells of a series, or decrease towards the
+larger ones. A cell that is more than a quarter above the better of its neighbours is marked ("falls
+off"). Small pictures cost more, because part of a network's cost does not depend on the picture,
+above all reading the weights of its fully connected layers.
 
     python benches/python/growth.py --json growth.json --plots docs/plots
     python benches/python/growth.py --quick
 
-What counts is the least time of all rounds, in which the cells of a series take turns: a shape that is slow
-is slow in every one, and other programs on the machine are not.
+The result of a cell is its least time over all rounds, in which the cells of a series take turns: a
+slow shape is slow in every round, whereas other programs disturb only some of them.
 """
 
 from __future__ import annotations
@@ -35,20 +36,21 @@ SIDES = (64, 96, 128, 160, 192, 224, 225, 256, 299, 320, 384, 448, 512, 513, 640
 BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 WIDTHS = (range(60, 69), range(120, 137))
 LAYERS: dict[str, tuple[int, bool]] = {"3x3": (3, False), "1x1": (1, False), "depthwise 3x3": (3, True)}
-# The map of the layers, and how many of them run one after the other: the conversion of what comes in and
-# goes out is then a small part.
+# The map size of the layers, and how many of them run in sequence, so that converting the input and
+# output is a small part of the time.
 MAP = 28
 DEPTH = 8
-# `--quick` leaves out larger pictures and batches.
+# `--quick` skips larger pictures and batches.
 QUICK_SIDE = 513
 QUICK_BATCH = 8
-# A cell above the better of its neighbours by more than this falls off: a step is seen at its foot.
+# A cell that exceeds the better of its neighbours by more than this factor is marked, so that a
+# step is marked where it begins.
 FALL = 1.25
 
 
 @dataclass
 class Cell:
-    """One shape: its place in the series, what runs it, and the multiply-adds that takes."""
+    """One shape: its position in the series, the function that runs it, and its multiply-adds."""
 
     at: int
     run: Callable[[], Any]
@@ -71,7 +73,7 @@ class Series:
     cells: list[Cell] = field(default_factory=list)
 
     def measure(self, rounds: int, seconds: float) -> None:
-        """Let the cells take turns, each for at least so many seconds a round."""
+        """Let the cells take turns, each for at least `seconds` per round."""
         rvision.set_num_threads(self.threads)
         for _ in range(rounds):
             for cell in self.cells:
@@ -85,7 +87,7 @@ class Series:
                     spent += took
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each cell's time, relative to the best of the series and to its neighbours."""
+        """The time of each cell, also relative to the best of the series and to its neighbours."""
         each = [cell.picoseconds for cell in self.cells]
         rows = []
         for i, cell in enumerate(self.cells):
@@ -142,7 +144,7 @@ def by_width(layer: str, widths: range, threads: int) -> Series:
 
 
 def plan(args: argparse.Namespace) -> list[Callable[[], Series]]:
-    """Return what makes each series: one at a time is in memory."""
+    """Return functions that create the series, so that only one is in memory at a time."""
     made: list[Callable[[], Series]] = []
     for network in args.networks:
         for threads in args.threads:
@@ -180,7 +182,7 @@ def markdown(report: dict) -> str:
 
 
 def one(kind: str, same: list[dict]) -> str:
-    """The table of one network or layer: a group of columns for each number of threads."""
+    """The table of one network or layer, with a group of columns for each number of threads."""
     head = [UNITS[kind]]
     for each in same:
         head += [f"ms, {tables.threads(each['threads'])}", "ps per multiply-add", "to the best"]
@@ -199,13 +201,13 @@ def one(kind: str, same: list[dict]) -> str:
 
 
 def plot(report: dict, folder: str) -> None:
-    """One SVG for each kind of growth."""
+    """Write one SVG for each kind of series."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    # Small files, the same ones for the same numbers.
+    # Small files, identical for identical numbers.
     plt.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "rvision", "font.size": 9}
     Path(folder).mkdir(parents=True, exist_ok=True)
     for kind, unit in UNITS.items():

@@ -1,11 +1,11 @@
-"""Guard against slower kernels, on machines where others work too.
+"""Guard against slower kernels, on machines that other programs use as well.
 
-Ten and a few representative layers and three networks are compared with a baseline that was committed for
-this kind of processor. What is compared is a ratio: the time that a layer's kernel takes inside of a run,
-divided by the time that the same process needs for as many multiply-adds in registers, or, where a layer
-reads each weight once, for reading as many bytes from memory. Both are the least of many short rounds in
-turn, on one thread, so that a neighbour, a low clock or a slow memory changes both alike, or the losing
-rounds only.
+A few more than ten representative layers and three networks are compared with a baseline that was
+committed for this kind of processor. The compared quantity is a ratio: the time of a layer's kernel
+within a run, divided by the time that the same process needs for as many multiply-adds in registers
+or, if the layer reads each weight once, for reading as many bytes from memory. Both are the least
+times of many short alternating rounds on one thread. A neighbour, a low clock or slow memory
+therefore changes both in the same way, or affects only rounds that are discarded.
 
     python benches/python/guard.py             # exit status 1 if anything lost more than 10 %
     python benches/python/guard.py --update    # write this machine's ratios as the new baseline
@@ -33,23 +33,25 @@ from rvision.nn import functional as F
 from rvision.nn._run import profile_module
 
 BASELINES = Path(__file__).with_name("baselines")
-# What a change may cost, and what an improvement must bring to be worth a new baseline.
+# The loss that is tolerated, and the gain above which the baseline should be renewed.
 TOLERANCE = 0.10
-# Multiply-adds a byte below which a product reads its weights once and waits for memory: a linear layer has
-# 0.25 for a row, 2 for eight rows.
+# Multiply-adds per byte below which a product reads its weights once and is memory-bound: a linear
+# layer has 0.25 for one row and 2 for eight rows.
 MEMORY_BOUND = 0.5
-# Times that all is measured for a baseline, which has the medians: single ones may have been lucky.
+# How often everything is measured for a baseline, which holds the medians: a single measurement may
+# be lucky.
 TIMES = 5
-# Times that a loss is measured again, and seconds before each: a neighbour's burst is over by then.
+# How often a loss is measured again, and the seconds before each time: by then a neighbour's burst
+# is over.
 ATTEMPTS = 6
 PAUSE = 5.0
 
 
 @dataclass
 class Case:
-    """A layer or a network, and what was measured of it.
+    """A layer or a network, and its measurements.
 
-    `steps` says which steps of a run count, by name; all of them for a network.
+    `steps` are the names of the steps of a run that count; for a network, all of them.
     """
 
     name: str
@@ -64,11 +66,12 @@ class Case:
     bytes: int = 0
 
     def measure(self) -> None:
-        """Run some times; keep each step's least time."""
+        """Run several times; keep the least time of each step."""
         if self.module is None:
             self.module = self.build()
         steps, _ = profile_module(self.module, self.inputs, {}, self.runs)
-        # A copy behind a layer alone puts its result into the caller's order, which networks do once.
+        # The copy after a single layer converts its result to the caller's order, which a network
+        # does only once.
         chosen = [s for s in steps if self.steps is None or (s[0] == self.steps and s[1] != "f32_copy")]
         self.kernels = [step[1] for step in chosen]
         self.multiply_adds = self.bytes = 0
@@ -77,20 +80,20 @@ class Case:
             if 0 < multiply_adds < MEMORY_BOUND * moved:
                 self.bytes += moved
             elif multiply_adds or self.steps is not None:
-                # Pools have no products; any amount of work that stays the same will do for them.
+                # Pools have no products; for them, any constant amount of work will do.
                 self.multiply_adds += multiply_adds or moved
 
     def forget(self) -> None:
-        """Build the network anew next time: which pages its weights lie on makes a difference, too."""
+        """Rebuild the network next time: the memory pages of its weights make a difference too."""
         self.module = None
 
     def restart(self) -> None:
-        """Forget what was measured as well."""
+        """Discard the measurements as well."""
         self.forget()
         self.times = {}
 
     def ratio(self, peaks: Peaks) -> float:
-        """Return the time divided by that of as much work at the machine's peaks."""
+        """Return the time divided by that of the same work at the machine's peak."""
         least = self.multiply_adds / peaks.multiply_adds
         if self.bytes:
             least += self.bytes / peaks.read_bytes
@@ -98,13 +101,13 @@ class Case:
 
     @property
     def kernel(self) -> str:
-        """What runs: a layer's kernel, or how many steps a network has."""
+        """The kernel of a layer, or the number of steps of a network."""
         return self.kernels[0] if len(self.kernels) == 1 else f"{len(self.kernels)} steps"
 
 
 @dataclass
 class Peaks:
-    """The reference: the best rates of one thread that were seen so far."""
+    """The reference: the best rates of one thread so far."""
 
     multiply_adds: float = 0.0
     read_bytes: float = 0.0
@@ -116,14 +119,14 @@ class Peaks:
 
 
 class Layer(nn.Module):
-    """A layer between two others, so that it finds and leaves pictures as inside of a network."""
+    """A layer between two others, so that its input and output are laid out as within a network."""
 
     def __init__(self, channels: int, layer: nn.Module) -> None:
         super().__init__()
-        # Not 1x1: that would be computed together with a depthwise layer.
+        # Not 1x1: that would be fused with a depthwise layer.
         self.before = nn.Conv2d(3, channels, 3, padding=1)
         self.layer = layer
-        # An average would change places with a convolution.
+        # An average pool would be swapped with a convolution.
         self.after = nn.AdaptiveMaxPool2d(1)
 
     def forward(self, x: Any) -> Any:
@@ -155,7 +158,7 @@ class Attention(nn.Module):
 
 
 def cases() -> list[Case]:
-    """Return what is guarded: of each kernel a layer where networks spend their time."""
+    """Return the cases: for each kernel, a layer on which networks spend their time."""
     draw = np.random.default_rng(0)
 
     def noise(*shape: int) -> np.ndarray:
@@ -180,14 +183,15 @@ def cases() -> list[Case]:
         conv("1x1", 7, 2048, 512, 1),
         conv("3x3", 56, 64, 64, 3),
         conv("3x3", 14, 256, 256, 3),
-        # Not 512-512: its 17 MB of packed weights fit the last cache only if no neighbour uses it, which
-        # was worth 10 %.
+        # Not 512-512: its 17 MB of packed weights fit the last-level cache only if no neighbour
+        # uses it, which was worth 10 %.
         conv("3x3", 7, 192, 384, 3),
         conv("depthwise 3x3", 56, 144, 144, 3, groups=144),
         conv("depthwise 3x3 stride 2", 112, 96, 96, 3, stride=2, groups=96),
         conv("32 groups 3x3", 56, 128, 128, 3, groups=32),
         Case("linear 4096-4096", Linear, (noise(1, 4096),)),
-        # Not at 112: its maps leave the second cache, and the next one is everybody's.
+        # Not at 112: its maps do not fit the second-level cache, and the next level is shared with
+        # others.
         layer("max pool 3x3 stride 2 64 at 56", 56, 64, lambda: nn.MaxPool2d(3, 2, 1)),
         Case(
             "attention 12 x 197 x 64",
@@ -211,7 +215,7 @@ def measure(chosen: Sequence[Case], peaks: Peaks, rounds: int) -> None:
 
 
 def medians(chosen: Sequence[Case], peaks: Peaks, rounds: int) -> dict[str, float]:
-    """Return what the ratios are as a rule."""
+    """Return the medians of the ratios over several measurements."""
     taken: list[list[dict[int, float]]] = [[] for _ in chosen]
     for _ in range(TIMES):
         for case in chosen:
@@ -219,7 +223,7 @@ def medians(chosen: Sequence[Case], peaks: Peaks, rounds: int) -> dict[str, floa
         measure(chosen, peaks, rounds)
         for case, times in zip(chosen, taken, strict=True):
             times.append(case.times)
-    # The peaks are known best in the end.
+    # The peaks are known best at the end.
     ratios = {}
     for case, times in zip(chosen, taken, strict=True):
         found = []
@@ -230,7 +234,7 @@ def medians(chosen: Sequence[Case], peaks: Peaks, rounds: int) -> dict[str, floa
 
 
 def processor() -> str:
-    """Return what kernels' relative speed depends on: the kind of processor and the instruction set."""
+    """Return the kind of processor and the instruction set, which determine the relative speed of kernels."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -241,7 +245,7 @@ def processor() -> str:
 
 
 def changed(case: Case, baseline: dict[str, Any], peaks: Peaks) -> float:
-    """Return the ratio divided by the baseline's; 1 for what the baseline does not have."""
+    """Return the ratio divided by the baseline's; 1 for a case that the baseline does not have."""
     return case.ratio(peaks) / baseline[case.name]["ratio"] if case.name in baseline else 1.0
 
 
@@ -250,7 +254,7 @@ def losses(found: Sequence[Case], baseline: dict[str, Any], peaks: Peaks) -> lis
 
 
 def report(found: Sequence[Case], baseline: dict[str, Any], peaks: Peaks) -> str:
-    """Return a table, with what has changed in the last column."""
+    """Return a table with the changes in the last column."""
     lines = [f"{'layer':36} {'kernel':28} {'ms':>8} {'baseline':>8} {'found':>7} {'change':>7}"]
     for case in found:
         known = baseline.get(case.name)
@@ -286,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not found:
         parser.error(f"--only: no case's name contains {args.only!r}")
     peaks = Peaks()
-    # Traces, plans and packed weights; and which cases need the memory's speed.
+    # Creates traces, plans and packed weights, and determines which cases need the memory's speed.
     for case in found:
         case.measure()
     lost: list[Case] = []
@@ -304,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in lost:
             case.forget()
         measure(lost, peaks, args.rounds)
-        # Of all, since the peaks that everything is compared with may have grown.
+        # Of all cases, because the peaks that everything is compared with may have increased.
         lost = losses(found, baseline, peaks)
     print(report(found, baseline, peaks))
     if not args.update:

@@ -1,11 +1,12 @@
-"""How near single layers come to what the processor can do.
+"""How close single layers come to the processor's peak.
 
-Each layer runs between two others, so that it finds and leaves its maps as inside of a network. What is
-shown is the least time of its kernel in many runs, how many multiply-adds of the plain convolution that makes
-a second (two operations each), and its share of the peak that the same process measures in turn: of
-multiply-adds in registers or, where there are few for each byte (a linear layer, which reads each weight
-once), of reading memory. Winograd's algorithms have fewer products, and may be above 100 %; so may a linear
-layer, which does not read what would meet zeros.
+Each layer runs between two others, so that its maps are laid out as within a network. The table
+shows the least time of its kernel over many runs, the rate in multiply-adds of the plain
+convolution (two operations each), and the share of the peak that the same process measures in turn.
+The peak is the rate of multiply-adds in registers or, for layers with few multiply-adds per byte (a
+linear layer, which reads each weight once), the memory read bandwidth. Winograd's algorithms need
+fewer multiplications and may exceed 100 %. So may a linear layer, which does not read the weights
+of zero inputs.
 
     python benches/python/layers.py --pages docs/performance.md
 """
@@ -45,7 +46,7 @@ DEPTHWISE = [
 ]
 # Channels and side with 32 groups.
 GROUPED = [(128, 56), (256, 28), (512, 14), (1024, 7)]
-# Percent of the inputs that are zero, as behind a ReLU.
+# Percentage of zero inputs, as after a ReLU.
 ZEROS = [0, 40, 80]
 
 
@@ -82,7 +83,7 @@ def cases() -> list[Case]:
 
 
 def rows(found: Sequence[Case], peaks: Peaks) -> list[list[str]]:
-    """Return per layer its kernel, milliseconds, GFLOP/s or GB/s, and share of the peak."""
+    """Return for each layer its kernel, milliseconds, GFLOP/s or GB/s, and share of the peak."""
     lines = []
     for case in found:
         seconds = sum(case.times.values())

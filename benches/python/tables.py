@@ -1,7 +1,7 @@
-"""What the scripts beside this one print: Markdown tables, and where a page wants them.
+"""The Markdown tables that the scripts in this folder print, and writing them into pages.
 
-A page names the place of a table by a pair of comments, `<!-- compare -->` and `<!-- /compare -->`;
-whatever is between them is replaced.
+A page marks the place of a table with a pair of comments, `<!-- compare -->` and `<!-- /compare
+-->`; whatever is between them is replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def fill(page: str, texts: dict[str, str]) -> None:
-    """Replace what stands between the marks of a page, those that it has; an error if it has none of them."""
+    """Replace the text between those marks that a page has; an error if it has none of them."""
     path = Path(page)
     old = path.read_text(encoding="utf-8")
     found = [mark for mark in texts if f"<!-- {mark} -->" in old]
@@ -36,7 +36,7 @@ def fill(page: str, texts: dict[str, str]) -> None:
 
 
 def where(report: dict) -> str:
-    """The machine of a report, in a sentence."""
+    """The machine of a report, as a sentence."""
     return f"{report['machine']}, {report['processors']} processors, {report['system']}; {report['started']}"
 
 
@@ -53,7 +53,7 @@ def ratio(results: dict, engine: str = "rvision") -> tuple[str, float]:
 
 
 def ratios(report: dict, setting: str | None = None, engine: str = "rvision") -> list[float]:
-    """All cells' ratios, those of one setting or of all, where there is something to compare."""
+    """The ratios of all cells, in one setting or in all, if there is something to compare."""
     found = [
         ratio(results, engine)[1]
         for settings in report["networks"].values()
@@ -130,7 +130,7 @@ def memory(report: dict, setting: str) -> str:
 
 
 def left_out(report: dict) -> list[str]:
-    """Which cells are empty, and why."""
+    """The empty cells, with reasons."""
     return [
         f"* {name}, {words(setting)}: {engine}: {result['error']}"
         for name, each in report["networks"].items()
@@ -141,7 +141,7 @@ def left_out(report: dict) -> list[str]:
 
 
 def full(report: dict) -> str:
-    """Everything that compare.py measured."""
+    """All results of compare.py."""
     versions = ", ".join(f"{engine} {version}" for engine, version in report["versions"].items())
     parts = [
         f"{where(report)}; load {report['load_before']:.1f} before. {versions}. "
@@ -176,7 +176,7 @@ def short(report: dict, setting: str) -> str:
 
 
 def plot(report: dict, setting: str, path: str) -> None:
-    """Bars of each engine's time over rvision's, in one setting."""
+    """A bar chart of each engine's time divided by rvision's, in one setting."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -2,9 +2,10 @@
 
     python benches/python/zoo_layers.py
 
-Traces each network for one picture of the size that its weights were measured with and writes
-`benches/zoo_layers.csv`, which `cargo bench --bench choice` reads. A linear layer is a convolution of a
-map one pixel high and as many wide as it has rows; a flattened map in front of it is one row.
+Traces each network for one picture of the size at which its weights were evaluated, and writes
+`benches/zoo_layers.csv`, which `cargo bench --bench choice` reads. A linear layer is a convolution
+of a map that is one pixel high and as wide as the number of rows; a flattened map in front of it is
+one row.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ HEADER = [
 
 
 class Recorder:
-    """A graph builder that keeps the geometry of what it adds."""
+    """A graph builder that records the geometry of the layers it adds."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
@@ -71,7 +72,7 @@ class Recorder:
             ]
         else:
             before = padding[:2]
-        # A network's own input comes in planes.
+        # A network's own input is planar (NCHW).
         planar = int(x in self.inputs)
         self.layers.append(
             (*kernel, *stride, *before, *dilation, groups, inputs, outputs, *size, *out, planar)
@@ -87,12 +88,12 @@ class Recorder:
 
 
 def layers(name: str) -> list[tuple[int, ...]]:
-    """Trace a network for one picture of the smallest size that weights are published for."""
+    """Trace a network for one picture of the smallest size for which weights are published."""
     sizes = (weights.transforms().crop_size for weights in get_model_weights(name))
-    # Some weights are for larger pictures, of which the network itself must know.
+    # Some weights are for larger pictures, and the network must be built for their size.
     side = min(size[0] if isinstance(size, list | tuple) else size for size in sizes)
     model = undrawn(get_model(name, weights=None).eval())
-    # Of the first convolution: class tokens come before it.
+    # The first convolution's; class tokens come before it.
     channels = next(weight.shape[1] for weight in model.parameters() if weight.ndim == 4)
     tracer = Tracer({id(child): name for name, child in model.named_modules()}, type(model).__name__)
     tracer.builder = recorder = Recorder(tracer.builder)
@@ -106,7 +107,7 @@ def main() -> None:
         try:
             get_model_weights(name)
         except ValueError:
-            # Nothing is published for it.
+            # It has no published weights.
             continue
         for layer in layers(name):
             users[layer][name] += 1
