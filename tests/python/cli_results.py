@@ -1,4 +1,4 @@
-"""What a run of the command line gives, and what an error of it has to look like."""
+"""The result of a run of the command line, and the required form of its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several tests need: the folder of real weights and pictures, and torch where it is installed."""
+"""Shared fixtures: the folder of real weights and pictures, and torch where it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A torch classifier run convolutionally, whatever its layers are. Needs torch."""
+"""Run a torch classifier convolutionally, whatever its layers are. Needs torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MEAN = (torch.mean, torch.Tensor.mean)
 
 
 class _Windows(TorchFunctionMode):
-    """Notes the sizes of the maps that pools, means and linear layers see of one window."""
+    """Records the sizes of the maps that pools, means and linear layers see for one window."""
 
     def __init__(self) -> None:
         self.seen: list[torch.Size] = []
@@ -27,7 +27,7 @@ class _Windows(TorchFunctionMode):
 
 
 class _Convolutional(TorchFunctionMode):
-    """Replaces them by windows of these sizes that slide."""
+    """Replaces these operations by sliding windows of the recorded sizes."""
 
     def __init__(self, seen: list[torch.Size]) -> None:
         self.seen = list(seen)
@@ -60,7 +60,7 @@ class _Convolutional(TorchFunctionMode):
 
 
 def convolutional(model: torch.nn.Module, x: np.ndarray, window: tuple[int, int]) -> np.ndarray:
-    """Return the map of a picture (N, C, H, W) for windows of that size, (N, classes, rows, columns)."""
+    """Return the map (N, classes, rows, columns) of a picture for windows of that size."""
     with torch.inference_mode():
         record = _Windows()
         with record:

@@ -1,7 +1,8 @@
-"""torch's tensors as NumPy arrays, whose views share memory by definition, for tests of operations in place.
+"""torch's tensors modelled by NumPy arrays, whose views share memory, to test in-place operations.
 
-Only what those tests use is here. NumPy's `reshape` returns a view where the order of elements allows it, as
-torch's does, and its operators keep the order of dimensions in memory, as torch's do.
+Only what those tests use is implemented. NumPy's `reshape` returns a view where the order of
+elements allows it, as torch's does, and its operators keep the order of dimensions in memory, as
+torch's do.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def cat(arrays: Any, dim: int = 0) -> Any:
 
 
 def layers(weight: Any) -> SimpleNamespace:
-    """Return the layers of the tests' networks as functions; `weight` (C', C) is a 1x1 convolution's."""
+    """Return the tests' layers as functions; `weight` (C', C) is that of a 1x1 convolution."""
 
     def conv(x: Any) -> Any:
         out = np.einsum("oc,nchw->nohw", weight, np.asarray(x), dtype=np.float32)

@@ -1,6 +1,7 @@
-"""Forwards of networks that change values in place.
+"""`forward` functions of networks that change values in place.
 
-Each is a function of the network (for its layers), the input, and what differs between libraries: `F`, `cat`.
+Each is a function of the network (for its layers), the input, and the functions that differ between
+libraries: `F`, `cat`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The networks that tests compare with torch's, a function a family."""
+"""The networks that tests compare with torch's, one function per family."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 class Case:
     """A network to compare.
 
-    `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the last batch
-    norm (or what else ends it) of each residual branch; they are scaled by `branch_scale`, which is less in
-    deep networks. Without that every block would amplify the rounding errors of those before it, and a sum of
-    fifty branches would drown the first. `any_size` is False where a picture of half the size is an error.
-    `gain` multiplies the weights, for gates to differ by their input.
+    `sizes` are the inputs' shapes, the preset's first. `branch_end` matches the parameters of the
+    last batch norm (or other last layer) of each residual branch. They are scaled by
+    `branch_scale`, which is smaller in deep networks. Otherwise every block would amplify the
+    rounding errors of those before it, and a sum of fifty branches would drown the first.
+    `any_size` is False where a picture of half the size is an error. `gain` multiplies the weights,
+    so that gates depend on their input.
     """
 
     builder: str

@@ -1,11 +1,11 @@
-"""Networks with every value drawn, and pictures for them: the same with torch, without, and on every machine.
+"""Networks with random values, and pictures: the same on every machine, with and without torch.
 
-Default initialisation hides errors (zero biases, unit scales, statistics 0 and 1), and white noise as a
-picture does too (all its averages are alike). So everything here is drawn from raw Philox integers under the
-value's name, by arithmetic that rounds alike everywhere. Only the statistics of the batch norms are measured,
-by `tests/golden/make_models.py`, on a few pictures of this kind: drawn ones would let the signal of a deep
-network die. They are rounded to a coarse grid, which moves them by up to a tenth, and take two bytes a
-channel.
+Default initialisation hides errors (zero biases, unit scales, statistics 0 and 1), and so does
+white noise as a picture (all its averages are alike). So everything here is generated from raw
+Philox integers, seeded by the value's name, with arithmetic that rounds identically everywhere.
+Only the statistics of the batch norms are measured, by `tests/golden/make_models.py`, on a few
+pictures of this kind: with random ones, the signal of a deep network would die out. They are
+rounded to a coarse grid, which changes them by up to a tenth, and take two bytes per channel.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "models"
 
 
 def structure(name: str) -> dict[str, Any]:
-    """Return what `print` shows of a case in torch, its parameter count, its state dict's shapes."""
+    """Return a case's `print` output in torch, its parameter count and its state dict's shapes."""
     with np.load(GOLDEN / f"{name}.npz") as golden:
         return json.loads(golden["structure"].tobytes())
 
 
 def pack_structure(structure: Mapping[str, Any]) -> np.ndarray:
-    """Return what a golden file holds for `structure`: the bytes of its JSON."""
+    """Return the contents of a golden file for `structure`: the bytes of its JSON."""
     return np.frombuffer(json.dumps(structure).encode(), np.uint8)
 
 
@@ -103,7 +103,7 @@ def _range(kind: str, shape: tuple[int, ...], batch_norm: bool) -> tuple[float, 
 
 
 def position_index(shape: tuple[int, ...]) -> np.ndarray:
-    """Return the number of each pair's offset in a square window, counted row by row: not a drawn value."""
+    """Return the index of each pair's offset in a square window, row by row; it is not random."""
     side = round(float(np.prod(shape)) ** 0.25)
     row, column = np.divmod(np.arange(side * side), side)
     across = column[:, None] - column + side - 1
@@ -117,10 +117,10 @@ _QUARTERS = np.array([1.0, 1.189207115, 1.414213562, 1.681792831], np.float32)
 
 
 def round_statistics(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 codes: the variance to a power of 2^(1/4), the mean to 1/16 to 1/8 of the deviation.
+    """Return int8 codes: variance to a power of 2^(1/4), mean to 1/16 to 1/8 of the deviation.
 
-    A channel that hardly varies about a large mean is given a larger variance: normalised by its own, it
-    would be its rounding errors.
+    If a channel hardly varies about a large mean, its variance is increased: normalised by its own,
+    it would consist of rounding errors.
     """
     var = np.maximum(var, mean**2 / 16)
     code = np.clip(np.rint(4 * np.log2(np.maximum(var, 1e-30))), -80, 120).astype(np.int8)
@@ -140,7 +140,7 @@ def decode_statistics(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np
 def unpack_statistics(
     shapes: Iterable[tuple[str, tuple[int, ...]]], codes: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the running means and variances that `codes` (2, channels of all batch norms) hold, by name."""
+    """Return running means and variances from `codes` (2, channels of all batch norms), by name."""
     statistics = {}
     start = 0
     for name, shape in shapes:
@@ -159,10 +159,10 @@ def unpack_statistics(
 
 
 def pictures(shape: tuple[int, ...], name: str = "pictures") -> np.ndarray:
-    """Return smooth pictures (N, C, H, W), float32, about zero and of unit size, all different.
+    """Return smooth, distinct pictures (N, C, H, W), float32, with mean near zero and unit scale.
 
-    Sums of four grids of random values, each twice as fine as the last and half as strong, smoothly enlarged;
-    every picture has its own brightness and contrast.
+    They are sums of four smoothly enlarged grids of random values, each twice as fine and half as
+    strong as the last; every picture has its own brightness and contrast.
     """
     n, c, h, w = shape
     out = np.zeros(shape, np.float64)
@@ -179,7 +179,7 @@ def pictures(shape: tuple[int, ...], name: str = "pictures") -> np.ndarray:
 
 
 def _cells(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pixel's cell and its place inside, eased so that the slope is continuous."""
+    """Return each pixel's cell and its position inside, eased so that the slope is continuous."""
     position = np.arange(size) * (cells / size)
     cell = position.astype(np.int64)
     t = position - cell

@@ -74,7 +74,7 @@ def reference(case: Case) -> nn.Module:
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Make networks of shapes alone, which takes no time."""
+    """Build networks with shapes only, which takes no time."""
     # RegNet computes its widths with tensors, and reads them.
     compute = BlockParams.from_init_params
 

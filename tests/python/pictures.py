@@ -1,4 +1,4 @@
-"""Pictures to test with, made of integers: the same on every machine."""
+"""Test pictures made from integers: the same on every machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def photo(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 
 def real_data() -> Path:
-    """Return the folder of real weights and pictures, or skip the test where there is none."""
+    """Return the folder of real weights and pictures, or skip the test if there is none."""
     folder = Path(os.environ.get("RVISION_REAL_DATA") or Path(__file__).parents[3] / "shared" / "real")
     if not folder.is_dir():
         pytest.skip(f"no real weights and pictures at {folder}")

@@ -1,4 +1,4 @@
-"""An argument that is given has an effect, or is refused, or is known to have none."""
+"""Every argument has an effect, is refused, or is known to have no effect."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WITHOUT_EFFECT = {
 
 
 def unread_parameters() -> Iterator[tuple[str, str]]:
-    """Yield the package's public functions and classes with the parameters that no line of them reads."""
+    """Yield public functions and classes with the parameters that their code never reads."""
     for file in sorted(PACKAGE.rglob("*.py")):
         place = file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
         yield from _unread(ast.parse(file.read_text(encoding="utf-8")), place)
@@ -63,7 +63,7 @@ def _is_public(node: ast.FunctionDef) -> bool:
 
 
 def _is_stub(node: ast.FunctionDef) -> bool:
-    """Tell an overload or a protocol's method, which is a docstring or dots alone."""
+    """Tell whether it is an overload or a protocol's method: a docstring or dots only."""
     return all(isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in node.body)
 
 

@@ -1,4 +1,4 @@
-"""The example that counts: formulas, papers' numbers, and what our networks have."""
+"""The arithmetic example: formulas, the numbers of the papers, and those of our networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes on pictures: against plain loops, and against torchvision where it is installed."""
+"""Functions of boxes, compared with plain loops, and with torchvision where it is installed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rvision.errors import ArgumentError, ShapeError
 
 
 def drawn(count: int, seed: int = 0, picture: float = 300, largest: float = 60) -> np.ndarray:
-    """Return float32 boxes (count, 4) on a picture of that side."""
+    """Return random float32 boxes (count, 4) on a picture of that side."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, picture, (count, 2))
     return np.concatenate([corner, corner + rng.uniform(0, largest, (count, 2))], axis=1).astype(np.float32)
 
 
 def coarse(count: int, seed: int) -> np.ndarray:
-    """Return boxes on few different corners: many coincide, touch, have no area or are inside out."""
+    """Return boxes with few distinct corners: many coincide, touch, are empty or inverted."""
     rng = np.random.default_rng(seed)
     corner = rng.integers(0, 8, (count, 2))
     return np.concatenate([corner, corner + rng.integers(-1, 6, (count, 2))], axis=1).astype(np.float32)
@@ -32,7 +32,7 @@ def loop_iou(a: np.ndarray, b: np.ndarray) -> np.float32:
 
 
 def loop_nms(boxes, scores, threshold, classes=None) -> list[int]:
-    """The definition: a pair at a time, best first."""
+    """The definition: one pair at a time, best first."""
     kept: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
         rivals = [j for j in kept if classes is None or classes[i] == classes[j]]

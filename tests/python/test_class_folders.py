@@ -1,4 +1,4 @@
-"""Which class a folder of pictures stands for: names, WordNet ids, numbers, places."""
+"""The class that a folder of pictures stands for: by name, WordNet id, number or position."""
 
 from __future__ import annotations
 

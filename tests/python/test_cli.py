@@ -1,4 +1,4 @@
-"""The command line, as its users see it: what is printed where, and the exit status."""
+"""The command line as its users see it: what is printed where, and the exit status."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cifar_model() -> rvision.nn.Module:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory, cifar_model) -> Path:
-    """Weights of a CIFAR-10 ResNet-20, as drawn."""
+    """The initial weights of a CIFAR-10 ResNet-20."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     rvision.save(cifar_model, path)
     return path

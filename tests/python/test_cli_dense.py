@@ -46,7 +46,7 @@ def picture(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(picture) -> rvision.nn.Module:
-    """Return a CIFAR-10 ResNet-20 as drawn, but sure of other classes in other windows of `picture`."""
+    """Return a CIFAR-10 ResNet-20 that is sure of different classes in windows of `picture`."""
     network = rvision.models.cifar10_resnet20()
     preset = rvision.transforms.ImageClassification(crop_size=SIDE, resize_size=SIDE)
     with Image.open(picture) as img:
@@ -138,7 +138,7 @@ def test_dense_draws_the_map(run, picture, weights, model, tmp_path):
 
 @pytest.fixture
 def doubtful(tmp_path, model) -> tuple[object, ...]:
-    """Return options for a network like `model` whose class 3 is never likely."""
+    """Return the options for a network like `model` whose class 3 is never likely."""
     path = tmp_path / "doubtful.safetensors"
     state = dict(model.state_dict())
     name = next(key for key in state if key.endswith(".bias") and len(state[key]) == 10)
@@ -293,7 +293,7 @@ def test_detect_draws_the_boxes(run, picture, weights, tmp_path):
 
 @pytest.fixture
 def folder(picture, tmp_path) -> Path:
-    """Return a folder with two pictures, one of them below it, of the same name."""
+    """Return a folder with two pictures of the same name, one of them in a subfolder."""
     root = tmp_path / "pictures"
     (root / "below").mkdir(parents=True)
     with Image.open(picture) as img:

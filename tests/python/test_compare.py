@@ -1,4 +1,4 @@
-"""What the comparison with other engines says where packages are missing."""
+"""What the comparison with other engines reports if packages are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State dicts of timm and Hugging Face: which names become which, what is refused, and that logits agree."""
+"""State dicts of timm and Hugging Face: mapped names, refusals, and equal logits."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def tiny_vit_state():
 
 
 def huggingface_vit(state):
-    """Return the same weights with the names of transformers 4."""
+    """Return the same weights with the names that transformers 4 uses."""
     new = {}
     for name, value in state.items():
         block = "vit.encoder.layer.0"
@@ -308,7 +308,7 @@ def test_classify_reads_a_file_with_timms_names(run, tmp_path):
 
 
 def lively(torch, network, size, seed=0):
-    """Give a network weights that matter everywhere and the statistics of its own inputs."""
+    """Give a network weights that all affect the output, and the statistics of its own inputs."""
     noise = torch.Generator().manual_seed(seed)
 
     def random(shape):

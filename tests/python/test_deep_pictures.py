@@ -1,4 +1,4 @@
-"""Pictures of other modes and more bits than 8: what their values mean to presets, ToTensor and Resize."""
+"""Pictures of other modes and more than 8 bits: what presets, ToTensor and Resize make of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GREY = T.GreyClassification(crop_size=16, resize_size=16)
 
 
 def levels(tensor: np.ndarray) -> np.ndarray:
-    """Return what a preset without mean and deviation gives, as 0 to 255; all channels agree."""
+    """Return the result of a preset without mean and deviation, as 0 to 255; all channels agree."""
     assert tensor.dtype == np.float32 and (tensor == tensor[:1]).all()
     return np.rint(tensor[0] * 255).astype(int)
 

@@ -1,4 +1,4 @@
-"""Classifiers as dense predictors: against plain loops over crops and shifted pictures, and against torch."""
+"""Classifiers as dense predictors, compared with loops over crops, shifted pictures and torch."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_vggs_adaptive_pool_at_any_window(side):
 
 
 def old_style() -> nn.Module:
-    """Return a classifier as they were written in 2017, which reads sizes."""
+    """Return a classifier in the style of 2017, which reads sizes."""
 
     class Old(nn.Module):
         def __init__(self):

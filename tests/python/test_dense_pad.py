@@ -1,4 +1,4 @@
-"""Windows that hang over the picture's edge: those of a padded picture, by NumPy's own padding and crops."""
+"""Windows that extend beyond the picture's edge, compared with NumPy's own padding and crops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMPYS = {"zeros": "constant", "reflect": "reflect"}
 
 
 def unpadded() -> nn.Module:
-    """Return a classifier without padding, of 20 x 20 pixels at a stride of 4."""
+    """Return a classifier without padding for windows of 20 x 20 pixels, at a stride of 4."""
     network = nn.Sequential(
         nn.Conv2d(3, 5, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(5 * 16, 7)
     )
@@ -24,7 +24,7 @@ def unpadded() -> nn.Module:
 
 
 def by_numpy(x: np.ndarray, found: dense.Map, pad: str) -> np.ndarray:
-    """Return a prepared picture with what the map's windows take on each side."""
+    """Return a prepared picture with the margin that the map's windows need on each side."""
     around = [(0, 0)]
     for axis in (0, 1):
         before = -found.offset[axis]

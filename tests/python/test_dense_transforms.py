@@ -1,4 +1,4 @@
-"""`transform=` of dense prediction: applied to whatever it can prepare, floats too, or refused."""
+"""`transform=` of dense prediction is applied to everything it can prepare, or refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model() -> nn.Module:
 
 
 def views(model: nn.Module) -> dict[str, object]:
-    """Return all that takes a picture and `transform`, as functions of both that give an array."""
+    """Return everything that takes a picture and `transform`, as functions that return an array."""
 
     def with_size(function, **arguments):
         return lambda image, transform: function(

@@ -1,4 +1,4 @@
-"""What is shown of a convolutionized network, and what its refusals advise: it is done as they say."""
+"""The printed form of a convolutionized network, and the advice in refusals, followed here."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_lines_of_other_networks(name, arguments, lines):
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1"])
 def test_a_network_that_is_built_as_it_is_shown_computes_the_same(name):
-    """Follow the print: these are the classes and arguments that torch would be given."""
+    """Follow the printed form: it shows the classes and arguments for torch."""
     model, _, _ = drawn(name)
     fully = rvision.convolutionize(model)
     shown = dict(re.findall(r"\((\w+)\): ((?:Conv2d|AvgPool2d)\(.*\))", repr(fully)))
@@ -179,7 +179,7 @@ def told(call) -> str:
 
 
 def follow(text: str, **names: object) -> list[object]:
-    """Do what a message says: evaluate each call in it."""
+    """Follow the advice of a message: evaluate each call in it."""
     scope = {"dense": dense, "convolutionize": rvision.convolutionize, **names}
     scope["receptive_field"] = dense.receptive_field
     calls = []

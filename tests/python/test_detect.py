@@ -1,4 +1,4 @@
-"""Sliding windows to detections: a classifier whose answer is known, and plain loops over windows."""
+"""Detection by sliding windows: a classifier with a known answer, and plain loops over windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING, BRIGHT, RED = 0, 1, 2
 
 @pytest.fixture(scope="module")
 def model() -> nn.Module:
-    """Return a classifier of 16 x 16 pixels: dark, or filled by a square that is white, or red."""
+    """Return a classifier of 16 x 16 pixels: dark, or filled by a white or a red square."""
     network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * 4 * 4, 3))
     weight = np.zeros((3, 3, 16), np.float32)
     weight[BRIGHT] = 2
@@ -29,7 +29,7 @@ def model() -> nn.Module:
 def page(
     *squares: tuple[int, int, int, tuple[int, int, int]], size: tuple[int, int] = (96, 128)
 ) -> np.ndarray:
-    """Return a dark picture with squares on it: top, left, side, colour."""
+    """Return a dark picture with squares on it, given by top, left, side and colour."""
     pixels = np.zeros((*size, 3), np.uint8)
     for top, left, side, color in squares:
         pixels[top : top + side, left : left + side] = color

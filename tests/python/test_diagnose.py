@@ -1,4 +1,4 @@
-"""What a state dict that does not fit is told to be."""
+"""The diagnosis of a state dict that does not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LeNet-5 with the weights that come along, pages of digits, and what a sliding window finds on them."""
+"""LeNet-5 with the bundled weights, pages of digits, and what a sliding window finds on them."""
 
 from __future__ import annotations
 

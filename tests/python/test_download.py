@@ -1,4 +1,4 @@
-"""Downloads, against a server on this machine that behaves well, badly, and not at all."""
+"""Downloads from a server on this machine that behaves well, behaves badly, or does not answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = f"net-{HASH[:8]}.pth"
 
 
 class Site:
-    """A web site whose pages are functions of the request handler and of how often the page was asked for."""
+    """A web site whose pages are functions of the request handler and the number of requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Callable] = {}
@@ -70,7 +70,7 @@ def refuse(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> None
 def send(
     handler: BaseHTTPRequestHandler, body: bytes = BODY, upto: int | None = None, **headers: str
 ) -> None:
-    """Send a file, or the part of it that is asked for, but break off after `upto` bytes of the file."""
+    """Send a file, or the requested part of it, but break off after `upto` bytes of the file."""
     start = 0
     if "Accept_Ranges" in headers and "Range" in handler.headers:
         start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
@@ -98,7 +98,7 @@ def site():
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A cache of its own for each test, an environment without proxies, and no waiting between attempts."""
+    """A separate cache for each test, no proxies, and no waiting between attempts."""
     for name in ("TORCH_HOME", "RVISION_MIRROR", "RVISION_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""Promises of a run as its users notice them: threads, forks, signals, processors, memory."""
+"""What a run promises to its users: threads, forks, signals, processors, memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rvision import nn
 
 
 class Net(nn.Module):
-    """A stem, a residual block, a grouped, a depthwise and a dilated convolution, two outputs."""
+    """A stem, a residual block, grouped, depthwise and dilated convolutions, and two outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def picture(seed: int, *shape: int) -> np.ndarray:
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run code in a process of its own."""
+    """Run code in a separate process."""
     path = os.pathsep.join(p for p in sys.path if p)
     env = os.environ | {"PYTHONPATH": path} | environment
     return subprocess.run(
@@ -319,7 +319,7 @@ def test_empty_batches():
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment of a process, without what sets the threads here unless it is named."""
+    """Return a process's environment; the thread variables are set only if they are given."""
     kept = {k: v for k, v in os.environ.items() if k not in ("RVISION_NUM_THREADS", "OMP_NUM_THREADS")}
     path = os.pathsep.join(p for p in sys.path if p)
     return kept | {"PYTHONPATH": path} | {k: v for k, v in changes.items() if v is not None}

@@ -126,7 +126,7 @@ def test_a_changed_member_is_seen():
 
 
 class Counted:
-    """A transform that counts its calls; equal to others of the same size, as presets are."""
+    """A transform that counts its calls. Like presets, it is equal to others of the same size."""
 
     def __init__(self, size: int) -> None:
         self.size = size

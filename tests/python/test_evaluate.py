@@ -1,4 +1,4 @@
-"""rvision.evaluate: counting, and where labels come from."""
+"""rvision.evaluate: counting, and the sources of labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def save(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (6, 5
 
 
 def logits(*rows: list[float]) -> np.ndarray:
-    """Inputs whose mean over the one pixel are these outputs."""
+    """Return inputs of one pixel, whose means are these outputs."""
     return np.array(rows, np.float32)[:, :, None, None]
 
 

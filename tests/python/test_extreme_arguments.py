@@ -1,6 +1,7 @@
-"""Numbers that nobody means: each call returns an array or raises what says why, ours or Python's.
+"""Extreme numbers: each call returns an array or raises an error that says why.
 
-No panic, no process that ends, no overflow from below, no gigabytes touched on the way.
+There is no panic, no killed process, no overflow error from below, and no gigabytes are touched on
+the way.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ ROWS = PICTURE.reshape(8, 30)
 
 
 def a_call(draw):
-    """Return a function to call, with drawn arguments, and what it is."""
+    """Return a function to call with random arguments, and its description."""
     n = draw
     functions = [
         lambda: F.conv2d(PICTURE, KERNELS, None, n(), n(), n(), n()),
@@ -146,7 +147,7 @@ class Shaped(nn.Module):
 
 
 class Draw:
-    """Draws extreme numbers, and says which."""
+    """Draws extreme numbers, and reports them."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -164,7 +165,7 @@ TOLD = (TypeError, ValueError, MemoryError, RVisionError, IndexError)
 
 
 def check_calls(seeds):
-    """Run in a process of its own, whose memory is limited: what is large must fail and not be filled."""
+    """Run in a process with limited memory: large allocations must fail and not be filled."""
     limit = 3 << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     rvision.set_num_threads(1)
@@ -185,7 +186,7 @@ def check_calls(seeds):
 
 
 def in_a_process(code, **settings):
-    """Run code that has this file's names; what it prints comes back."""
+    """Run code that can use this file's names, and return its output."""
     prelude = "from test_extreme_arguments import *\n"
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = subprocess.run(

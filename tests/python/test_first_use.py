@@ -1,4 +1,4 @@
-"""The first use of the package in several threads at once, each time in a fresh process."""
+"""The first use of the package, in several threads at once, each time in a new process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print(*failed, sep="\\n", end="")
 
 
 def failures(works: list[str], setup: str = "") -> list[str]:
-    """Return what went wrong in fresh processes that do all of `works` at once."""
+    """Return the failures in new processes that do all of `works` at once."""
     code = TOGETHER.format(setup=setup, works=works)
 
     def run(_: int) -> str:

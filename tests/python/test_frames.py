@@ -1,4 +1,4 @@
-"""Tracebacks end in the user's own code: what is left out of them, and what never is."""
+"""Tracebacks end in the user's own code: which frames are omitted, and which never are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST = 0 if sys.version_info >= (3, 11) else 1
 
 
 class Own(nn.Module):
-    """A network of a user's."""
+    """A user's network."""
 
     def __init__(self, inner=None):
         super().__init__()
@@ -36,7 +36,7 @@ class Own(nn.Module):
 
 
 def lines_of(call):
-    """Return a traceback's functions that are the user's, below the test, and how many are rvision's."""
+    """Return the user's functions in a traceback, below the test, and the number of rvision's."""
     with pytest.raises(Exception) as caught:
         call()
     entries = traceback.extract_tb(caught.value.__traceback__)

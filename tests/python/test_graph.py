@@ -1,4 +1,4 @@
-"""The extension's graphs: parameters, the builder and what it says of mistakes."""
+"""The extension's graphs: parameters, the builder and its error messages."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_a_runs_memory_is_known_before():
 
 
 def test_a_residual_may_turn_out_to_be_broadcast():
-    """At 1x1 the sum has two operands of one size, at 3x3 one of them is repeated."""
+    """At 1x1 the sum has two operands of the same size, at 3x3 one of them is broadcast."""
     builder = _rvision.GraphBuilder()
     x = builder.input("x", (1, 2, 1, 1))
     y = builder.conv2d("conv", x, parameter(2, 2, 1, 1), None, (1, 1), (0, 0, 0, 0), (1, 1), 1)

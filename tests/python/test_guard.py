@@ -1,4 +1,4 @@
-"""benches/python/guard.py: what it calls a loss, and what it then says."""
+"""benches/python/guard.py: what it considers a loss, and what it reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASE = "depthwise 3x3 144-144 at 56"
 
 @pytest.fixture
 def guard(tmp_path, monkeypatch) -> Any:
-    """The script with baselines of its own, which does not wait before it measures again."""
+    """The script with separate baselines, and without waiting before it measures again."""
     spec = importlib.util.spec_from_file_location("guard", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     # Where dataclasses look up their annotations.

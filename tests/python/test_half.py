@@ -1,4 +1,4 @@
-"""float16 weights: what `half` makes of a module, and what it computes then."""
+"""float16 weights: the effect of `half` on a module and on its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rvision.nn import functional as F
 
 
 class Net(nn.Module):
-    """Has every kind of layer whose parameters kernels pack, and some that they do not."""
+    """Has every kind of layer whose parameters kernels pack, and some others."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which published weights a file is, and what comes with that: settings and preset."""
+"""Recognising published weights in a file, and the settings and the preset that follow from it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_large_files_are_not_read_in_vain(tmp_path, monkeypatch):
 
 
 def as_transformed(x: np.ndarray) -> np.ndarray:
-    """Return what `transform_input` makes of pictures: from torchvision's statistics to 0.5 and 0.5."""
+    """Apply `transform_input` to pictures: from torchvision's statistics to 0.5 and 0.5."""
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     return ((x * std[:, None, None] + mean[:, None, None]) - np.float32(0.5)) / np.float32(0.5)
 
@@ -196,7 +196,7 @@ def logits(result) -> list[float]:
 
 
 def test_python_and_command_line_prepare_pictures_alike(run, tmp_path, picture, monkeypatch):
-    """By what the user says, what the file is, what its name says, or else the default weights."""
+    """By the user's choice, the file's content, its name, or else the default weights."""
     path = tmp_path / "mine.safetensors"
     model = models.mobilenet_v2()
     rvision.save(model, path)

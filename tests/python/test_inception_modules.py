@@ -1,4 +1,4 @@
-"""Inception modules on their own, and what their networks do besides the cases of `models_cases`."""
+"""Inception modules on their own, and their networks beyond the cases of `models_cases`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE = 5e-5
 
 @pytest.fixture(autouse=True)
 def _no_initial_values(monkeypatch):
-    """Values are drawn here, or none matter."""
+    """Values are set here, or do not matter."""
     monkeypatch.setattr(Drawn, "make", lambda self, name: np.zeros(self.shape, np.float32))
 
 
@@ -27,7 +27,7 @@ def parameters_of(model) -> int:
 
 
 def drawn(model, case=CASES["googlenet_lrn"]):
-    """Give a network drawn values; return them too."""
+    """Give a network random values; return them too."""
     values = draw(case, [(key, value.shape) for key, value in model.state_dict().items()], {})
     model.load_state_dict(values)
     return model, values
@@ -44,7 +44,7 @@ def assert_close(ours: np.ndarray, theirs: np.ndarray) -> None:
 
 
 def test_reductions_save_parameters():
-    """The lecture's module: 256 channels in; 128, 192 and 96 out, and what the pool adds."""
+    """The lecture's module: 256 channels in; 128, 192 and 96 out, plus those of the pool."""
     naive = models.NaiveInception(256, 128, 192, 96)
     reduced = models.ReducedInception(256, 128, 64, 192, 64, 96, 64)
     weights = 256 * 128 + 9 * 256 * 192 + 25 * 256 * 96
@@ -120,7 +120,7 @@ def test_auxiliary_classifiers_live(torch):
 
 
 def test_contrast_normalisation_live(torch):
-    """Its constants are for pixels of 0 to 255; pictures of unit size it hardly changes."""
+    """Its constants are for pixels from 0 to 255; it hardly changes pictures of unit scale."""
     from references.googlenet_lrn import GoogLeNet
 
     case = replace(CASES["googlenet_lrn"], gain=1.2)

@@ -1,7 +1,8 @@
-"""Operations in place change what every name of a value sees, as in torch.
+"""In-place operations change a value for all its names, as in torch.
 
-The same functions run on symbols of rvision, on NumPy arrays with torch's methods (`inplace_numpy.py`, whose
-views share memory by definition) and, where it is installed, on torch's tensors.
+The same functions run on symbols of rvision, on NumPy arrays with torch's methods
+(`inplace_numpy.py`, whose views share memory by definition) and, where it is installed, on torch's
+tensors.
 """
 
 from __future__ import annotations

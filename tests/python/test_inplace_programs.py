@@ -1,6 +1,6 @@
-"""Programs of views and operations in place, drawn at random, against memory by definition and torch.
+"""Random programs of views and in-place operations, compared with NumPy and torch.
 
-rvision may refuse a program, and must never give other numbers.
+rvision may refuse a program, but must never give other numbers.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def draw(source: random.Random, values: list) -> tuple:
 
 
 def execute(program: list, values: list, net, lib) -> list:
-    """Do all operations on `values`, which their results join."""
+    """Do all operations on `values`; their results are appended."""
     for name, at, dim, other, dims, bounds, sizes, place in program:
         x, y, new = values[at], values[other], None
         before = (slice(None),) * dim
@@ -133,7 +133,7 @@ def execute(program: list, values: list, net, lib) -> list:
 
 
 def drawn_program(seed: int, run) -> tuple[list, np.ndarray, list]:
-    """Draw a program that `run(program, x)` can run; return it, its input and what it gives."""
+    """Draw a program that `run(program, x)` can run; return it, its input and its result."""
     source = random.Random(seed)
     x = picture(source.choice([(2, 4, 3), (2, 4, 3, 2), (4, 6), (2, 3, 4, 4), (1, 4, 3)]), seed)
     program: list = []

@@ -1,4 +1,4 @@
-"""What is kept is kept under all that it depends on: packed weights, traces, dense forms, checked files."""
+"""Caches of packed weights, traces, dense forms and files are keyed by all they depend on."""
 
 from __future__ import annotations
 

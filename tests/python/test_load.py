@@ -1,4 +1,4 @@
-"""rvision.load and rvision.save on files made by torch, on damaged ones and on hostile ones."""
+"""rvision.load and rvision.save with files made by torch, damaged files and hostile files."""
 
 from __future__ import annotations
 
@@ -399,7 +399,7 @@ def test_an_unknown_storage_class_is_named():
 
 
 def test_files_of_2017():
-    """Protocol 2 as Python 2 wrote it: byte strings, `_rebuild_tensor`, pairs for an ordered dict."""
+    """Protocol 2 from Python 2: byte strings, `_rebuild_tensor`, an ordered dict as pairs."""
     weights = [["w", tensor((3, 2), (1, 3), rebuild=REBUILD_V1, key="94")]]
     ordered = Calls(Named("collections", "OrderedDict"), weights)
     data = legacy(ordered, [("94", SIX)])
@@ -495,7 +495,7 @@ def test_a_missing_storage():
 
 
 def overlapping(thing, data: bytes, copies: int) -> bytes:
-    """A zip whose directory has several names for one record."""
+    """Return a zip whose directory has several names for one record."""
     whole = zipped(thing, {"0": data})
     end = whole.rindex(b"PK\x05\x06")
     start = struct.unpack("<I", whole[end + 16 : end + 20])[0]

@@ -1,4 +1,4 @@
-"""The zip container as torch writes it: every length of its folder's name, each kind of directory."""
+"""The zip container as torch writes it: all lengths of folder names, all kinds of directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCATOR = struct.Struct("<4sIQI")
 
 
 def end(data: bytes, kind: str) -> bytes:
-    """Give an archive of zipfile's the end records of this kind."""
+    """Give an archive made by zipfile the end records of this kind."""
     directory, last = data[: -END.size], END.unpack(data[-END.size :])
     count, size, offset = last[3], last[5], last[6]
     if kind == "zip32":
@@ -33,7 +33,7 @@ def end(data: bytes, kind: str) -> bytes:
 
 
 def archive(stem: str, count: int, kind: str) -> bytes:
-    """Return what torch.save writes for `count` tensors of six values each, 0 ... 5, 1 ... 6, ..."""
+    """Return what torch.save writes for `count` tensors of six values, 0 ... 5, 1 ... 6, ..."""
     tensors = {f"w{k}": tensor((2, 3), (3, 1), key=str(k)) for k in range(count)}
     records = [("data.pkl", dumps(tensors)), (".format_version", b"1"), (".storage_alignment", b"64")]
     records += [("byteorder", b"little")]

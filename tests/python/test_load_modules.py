@@ -1,4 +1,4 @@
-"""Weights out of whole pickled modules, as torch's own `state_dict()` names them."""
+"""Weights from whole pickled modules, named as by torch's own `state_dict()`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def weight(key: str, **options):
 
 
 def nested():
-    """A module with all that may be in one, and the names and keys of its weights."""
+    """Return a module with all that one may contain, and the names and keys of its weights."""
     shared = weight("0")
     inner = module(
         {"weight": shared, "bias": None},
@@ -243,7 +243,7 @@ def test_many_modules_with_one_content_take_no_time():
 
 
 def torch_modules():
-    """Yield names and modules of torch's, of torchvision's and of a user's."""
+    """Yield names and modules from torch, from torchvision and of a user."""
     torch = pytest.importorskip("torch")
     nn = torch.nn
     vision = pytest.importorskip("torchvision").models

@@ -1,4 +1,4 @@
-"""Networks that have the names and shapes of one here and are not the same: what tells them apart."""
+"""Different networks with the same names and shapes as one here: what distinguishes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def machine(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def lite() -> dict[str, np.ndarray]:
-    """Weights of an EfficientNet-Lite0 for which eps and padding matter: small variances."""
+    """Weights of an EfficientNet-Lite0 with small variances, for which eps and padding matter."""
     state = dict(models.efficientnet_lite0(num_classes=8).state_dict())
     for name in state:
         if name.endswith("running_var"):
@@ -44,7 +44,7 @@ def picture(tmp_path) -> Path:
 
 
 def is_timms(model: rvision.nn.Module) -> bool:
-    """Whether it is timm's efficientnet_lite0, by its definition: symmetric padding, an eps of 1e-5."""
+    """Whether it is timm's efficientnet_lite0 by definition: symmetric padding, an eps of 1e-5."""
     kinds = {(type(m).__name__ == "Conv2dSame") for m in model.modules() if isinstance(m, rvision.nn.Conv2d)}
     eps = {m.eps for m in model.modules() if isinstance(m, rvision.nn.BatchNorm2d)}
     assert (kinds, eps) in (({False}, {1e-5}), ({False, True}, {1e-3}))
@@ -52,7 +52,7 @@ def is_timms(model: rvision.nn.Module) -> bool:
 
 
 def test_padding_and_eps_of_both_variants():
-    """A 3x3 kernel at stride 2 on 4 pixels: TensorFlow pads behind, PyTorch on both sides."""
+    """A 3x3 kernel at stride 2 on 4 pixels: TensorFlow pads at the end, PyTorch on both sides."""
     x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
     for variant, first in (("tf", (0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10)), ("timm", (0 + 1 + 4 + 5))):
         stem = models.efficientnet_lite0(variant=variant).conv_stem
@@ -150,7 +150,7 @@ def test_a_safetensors_header_tells(lite, tmp_path):
 
 
 def hub_folder(folder: Path, state: dict[str, np.ndarray], architecture: str, **cfg: object) -> Path:
-    """Write what timm's models on the Hugging Face hub consist of."""
+    """Write the files of a timm model on the Hugging Face hub."""
     folder.mkdir()
     rvision.save(state, folder / "model.safetensors")
     config = {"architecture": architecture, "num_classes": 8, "pretrained_cfg": {"tag": "ra_in1k", **cfg}}

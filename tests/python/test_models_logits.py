@@ -1,4 +1,4 @@
-"""Logits against torchvision's (timm's where it has none), every value drawn; see `models_drawn`."""
+"""Logits compared with torchvision's (or timm's), with random values; see `models_drawn`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _free_the_network():
 
 
 def drawn(name: str):
-    """Return the network of a case, its values drawn, and its golden arrays."""
+    """Return the network of a case with random values, and its golden arrays."""
     case = CASES[name]
     golden = np.load(GOLDEN / f"{name}.npz")
     model = models.get_model(case.builder, **case.kwargs)

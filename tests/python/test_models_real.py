@@ -1,4 +1,4 @@
-"""Real weights on real pictures, against what torchvision makes of them. Skipped without the folder."""
+"""Real weights on real pictures, compared with torchvision. Skipped without the folder."""
 
 from __future__ import annotations
 

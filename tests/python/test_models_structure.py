@@ -1,4 +1,4 @@
-"""Networks as torchvision's: modules, names, shapes, `print`, arguments. Nothing is run here."""
+"""Structure equals torchvision's: modules, names, shapes, `print`, arguments. Nothing is run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ NUM_PARAMS = {
 
 @pytest.fixture(autouse=True)
 def _no_initial_values(monkeypatch):
-    """Drawing a billion initial values would take longer than all the rest."""
+    """Initialising a billion values would take longer than all the rest."""
     monkeypatch.setattr(Drawn, "make", lambda self, name: np.zeros(self.shape, np.float32))
 
 
@@ -178,7 +178,7 @@ def test_norm_layers_of_ones_own():
 
 
 def test_networks_of_ones_own():
-    """The classes are there to be used: ResNet-26 for small pictures, as many a user has made it."""
+    """Users may build on the classes: ResNet-26 for small pictures, a common example."""
 
     class Small(models.ResNet):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""What only transformers have: one picture size, position embeddings, constants computed from parameters."""
+"""Transformers: one picture size, position embeddings, constants computed from parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL = {
 
 
 def fill(model: nn.Module) -> dict[str, np.ndarray]:
-    """Draw every float of a model, which it takes over, and return them."""
+    """Give a model random values for all its floats, and return them."""
     values = {}
     for name, value in model.state_dict().items():
         low, high = (0.5, 1.5) if name.endswith("running_var") else (-0.3, 0.3)
@@ -138,7 +138,7 @@ def small_swin(version: int, window: tuple[int, int]) -> models.SwinTransformer:
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("window", [(4, 4), (3, 5)])
 def test_windows_of_every_position_live(torch, version, window):
-    """Maps of one window in one dimension only, of whole windows, of parts, and smaller than a window."""
+    """Maps of one window in a dimension, of whole windows, of parts, and smaller than a window."""
     from torchvision.models import swin_transformer as theirs
 
     model = small_swin(version, window)

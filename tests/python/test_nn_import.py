@@ -1,4 +1,4 @@
-"""What `import rvision` costs, and what it must not import."""
+"""The cost of `import rvision`, and what it must not import."""
 
 from __future__ import annotations
 

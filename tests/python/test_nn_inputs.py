@@ -1,4 +1,4 @@
-"""What a network can be called with, and what it says about the rest."""
+"""The inputs that a network accepts, and its errors for others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_inputs_are_left_alone_and_outputs_are_ones_own():
 
 
 class Lender:
-    """Something that has DLPack and nothing else."""
+    """An object that supports DLPack and nothing else."""
 
     def __init__(self, array):
         self.array = array
@@ -137,14 +137,14 @@ def test_what_is_meant_by_what_is_no_array(network, value, said):
 
 
 class ReadsItsShape(VisionTransformer):
-    """A network of rvision's whose first step is no layer."""
+    """One of rvision's networks whose first step is not a layer."""
 
     def __init__(self):
         super().__init__(8, 4, 1, 1, 8, 8, num_classes=2)
 
 
 class TakesAWord(nn.Module):
-    """A network of the user's own may take what it likes, and its errors are its own."""
+    """A user's network may take any input, and its errors are its own."""
 
     def __init__(self):
         super().__init__()

@@ -1,7 +1,7 @@
-"""Layers and functions compute what torch's do: against committed outputs, and live where torch is installed.
+"""Layers and functions compute the same as torch's, by committed outputs and live.
 
-The outputs in tests/golden/nn_layers.json are torch's in float64; `python tests/python/test_nn_layers.py`
-writes them anew.
+The outputs in tests/golden/nn_layers.json are torch's in float64; `python
+tests/python/test_nn_layers.py` writes them again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "nn_layers.json"
 
 
 def attending(nn, needs: dict | None = None, **arguments):
-    """Return a module whose output is self-attention's, or its weights."""
+    """Return a module whose output is that of self-attention, or its weights."""
 
     class Attending(nn.Module):
         def __init__(self) -> None:
@@ -144,7 +144,7 @@ CASES = {
 
 
 def ramp(shape: tuple[int, ...], salt: int) -> np.ndarray:
-    """Return numbers between -1 and 1 that look random and are the same everywhere."""
+    """Return pseudorandom numbers between -1 and 1 that are the same everywhere."""
     index = np.arange(int(np.prod(shape)), dtype=np.int64) + 31 * salt + 1
     return ((index * index * 7919 + 104729 * index) % 2003 / 1001.0 - 1.0).astype(np.float32).reshape(shape)
 
@@ -210,7 +210,7 @@ def test_layers_compute_what_torchs_do(name):
 
 
 def probed(size: int) -> np.ndarray:
-    """Return which of `size` outputs are written down: some dozen, the corners among them."""
+    """Return which of `size` outputs are stored: some dozen, including the corners."""
     return np.unique(np.linspace(0, size - 1, min(size, 24)).round().astype(int))
 
 

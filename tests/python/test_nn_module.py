@@ -1,4 +1,4 @@
-"""Modules as torch's users know them: the registry, containers, copies, state dicts."""
+"""Modules behave as in torch: the registry, containers, copies, state dicts."""
 
 from __future__ import annotations
 

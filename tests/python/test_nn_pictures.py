@@ -1,4 +1,4 @@
-"""Three dimensions: a batch of rows, one picture, or what torch's layers make of a value without a batch."""
+"""Three dimensions: a batch of rows, one picture, or a value without a batch dimension."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def array(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def networks(nn, F, cat):
-    """Return modules that treat values of two to four dimensions in the ways that people write."""
+    """Return modules that use values of two to four dimensions in common ways."""
 
     class Spectrogram(nn.Module):
         def __init__(self):

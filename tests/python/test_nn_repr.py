@@ -1,4 +1,4 @@
-"""`print(model)` reads as torch's does, line by line."""
+"""The output of `print(model)` equals torch's, line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs traced at one size and run at others: torch's values and shapes, or an error that says why."""
+"""Programs traced at one size and run at others: torch's values, or an error that says why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def array(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def network(function):
-    """Make a module of a function of symbols."""
+    """Make a module from a function of symbols."""
 
     class Traced(nn.Module):
         def forward(self, *symbols):
@@ -47,7 +47,7 @@ BASES = [(2, 4, 6, 5), (1, 3, 1, 4), (3, 4, 6), (2, 6), (1, 2, 1, 1), (4, 1, 3, 
 
 
 def sizes_near(shape: tuple[int, ...], rng: random.Random) -> list[tuple[int, ...]]:
-    """Return shapes that may use a trace of `shape`: other batches, and heights and widths of pictures."""
+    """Return shapes that may use a trace of `shape`: other batch sizes, heights and widths."""
     found = [shape]
     for _ in range(5):
         other = list(shape)
@@ -300,7 +300,7 @@ AT_OTHER_SIZES = {
 
 
 def numpys(function, x):
-    """Run a function of symbols on an array that has their methods."""
+    """Run a function of symbols on an array that has a symbol's methods."""
     return network(function)(x)
 
 
@@ -436,7 +436,7 @@ def test_a_size_that_is_only_kept_binds_no_trace(function):
 
 
 class Tokens(nn.Module):
-    """A class token in front, as most code has it."""
+    """Prepends a class token in the usual way."""
 
     def __init__(self):
         super().__init__()

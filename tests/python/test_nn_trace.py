@@ -1,4 +1,4 @@
-"""Tracing: node names, one trace for many sizes, changes that are seen, and what forward cannot do."""
+"""Tracing: node names, one trace for many sizes, detected changes, what forward cannot do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def array(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def traced(function, *arguments):
-    """Run a function of symbols as a module of its own."""
+    """Run a function of symbols as a module."""
 
     class Traced(nn.Module):
         def forward(self, *symbols):

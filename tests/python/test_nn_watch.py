@@ -1,4 +1,4 @@
-"""State besides attributes: what forward reads is seen when it changes, and random numbers are refused."""
+"""State other than attributes: changes are detected, and random numbers are refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Settings:
 
 
 class Net(nn.Module):
-    """Multiplies by what `read` finds in `held`."""
+    """Multiplies by the value that `read` finds in `held`."""
 
     def __init__(self, held, read):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The notebook of the examples: executed as a reader would, and what its cells show."""
+"""The example notebook: it is executed as a reader would, and its outputs are checked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_it_is_committed_without_outputs():
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory) -> SimpleNamespace:
-    """Return what each cell printed and the pictures that it showed, by the cell's id."""
+    """Return the printed output and the pictures of each cell, by the cell's id."""
     nbclient = pytest.importorskip("nbclient", reason="needs the extra [examples]")
     nbformat = pytest.importorskip("nbformat", reason="needs the extra [examples]")
     pytest.importorskip("ipykernel", reason="needs the extra [examples]")

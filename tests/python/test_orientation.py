@@ -1,4 +1,4 @@
-"""EXIF orientation, files that are none, and pictures that end too early."""
+"""EXIF orientation, files that are not pictures, and truncated pictures."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_damaged_exif_is_no_damaged_picture(tmp_path, monkeypatch):
 
 
 def left_half(x: np.ndarray) -> np.ndarray:
-    """A classifier of two classes: is the left half the darker one, or the brighter one?"""
+    """A classifier of two classes: the left half is the darker one, or the brighter one."""
     half = x.shape[3] // 2
     left, right = (part.mean(axis=(1, 2, 3)) for part in (x[..., :half], x[..., half:]))
     return np.stack([right, left], axis=1)

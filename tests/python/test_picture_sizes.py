@@ -1,4 +1,4 @@
-"""Sizes are looked at before anything is computed: channels at the end, results that no memory holds."""
+"""Sizes are checked before computing: channels last, and results that do not fit into memory."""
 
 from __future__ import annotations
 

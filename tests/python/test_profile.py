@@ -1,4 +1,4 @@
-"""rvision.profile: what its rows say, and that its times are those of the runs."""
+"""rvision.profile: the contents of its rows, and that its times are those of the runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README: its Python runs, its commands exist, its links lead somewhere."""
+"""The README: its Python code runs, its commands exist, its links work."""
 
 from __future__ import annotations
 

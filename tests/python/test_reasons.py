@@ -1,4 +1,4 @@
-"""Every reason of the state dict's diagnosis, reached through `load_state_dict` with a real state dict."""
+"""Every reason in a state dict's diagnosis, reached through `load_state_dict`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def state(model):
-    """Return a file's state dict: arrays by name, with no word on versions."""
+    """Return a file's state dict: arrays by name, without versions."""
     return {name: np.asarray(value) for name, value in model.state_dict().items()}
 
 
 def refusal(network, given, **options):
-    """Return the first line and the reason of what is said to a state dict."""
+    """Return the first line and the reason of the error for a state dict."""
     with pytest.raises(StateDictError) as caught:
         network.load_state_dict(given, **options)
     first, second, *_ = str(caught.value).splitlines()

@@ -1,4 +1,4 @@
-"""Which network a weight file is of: other classes, heads, stems and widths, prefixes, entries."""
+"""Recognising the network of a weight file: other heads, stems and widths, prefixes, entries."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_settings_that_shapes_show(name, config):
 
 
 def test_heads_of_which_only_one_was_replaced():
-    """The finetuning tutorial replaces both of Inception's; who forgets one has two numbers of classes."""
+    """The finetuning tutorial replaces both heads of Inception; here one was forgotten."""
     shapes = shapes_of(models.inception_v3())
     shapes |= {"fc.weight": (7, 2048), "fc.bias": (7,)}
     assert recognise(shapes).chosen() == Fit("inception_v3", {"aux_logits": False, "num_classes": 7})
@@ -169,7 +169,7 @@ def test_builders_take_prefixes_of_files_away(small, tmp_path):
 
 
 def test_versions_of_modules_go_with_their_names():
-    """A vision transformer's new files state a version; a prefix must not make an old file of a new one."""
+    """New files of vision transformers state a version, which a prefix must not hide."""
     model = models.VisionTransformer(32, 16, 1, 2, 8, 16, num_classes=2)
     state = model.state_dict()
     wrapped = type(state)((f"module.{key}", value) for key, value in state.items())

@@ -1,4 +1,4 @@
-"""The ResNeXt block's three forms: one function."""
+"""The three forms of the ResNeXt block compute the same function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rvision.models import ResNeXtBlockA, ResNeXtBlockB, ResNeXtBlockC, resnext_
 
 
 def values_for(block):
-    """Return a state dict with every value drawn, the variances positive."""
+    """Return a state dict with random values, the variances positive."""
     drawn = {}
     for name, value in block.state_dict().items():
         low, high = (0.5, 1.5) if name.endswith("running_var") else (-0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Who may know whom in the package, read from its import lines. The crate's rooms are in tests/rooms.rs."""
+"""Which modules of the package may import which. The crate's rules are in tests/rooms.rs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of any size in constant memory: blocks give the whole picture's map."""
+"""Pictures of any size in constant memory: the blocks give the map of the whole picture."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ PRESET = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
 
 
 class Reader:
-    """Gives rows, and remembers which."""
+    """Returns rows, and records which."""
 
     def __init__(self, pixels):
         self._pixels, self.shape, self.most = pixels, pixels.shape, 0

@@ -1,4 +1,4 @@
-"""rvision.summary: what is in the table, and totals against torchvision's published ones."""
+"""rvision.summary: the contents of the table, and totals compared with the published ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NETWORKS = {enum: name for name, enum in table()["networks"].items()}
 
 
 def published_form(network: str, crop: int) -> dict[str, Any]:
-    """Return the builder's arguments under which a network is the one that the table counts."""
+    """Return the builder's arguments for the network that the table counts."""
     if network.startswith("vit_"):
         return {"image_size": crop}
     return {"aux_logits": False} if network == "googlenet" else {}

@@ -1,4 +1,4 @@
-"""The transforms, against committed pictures and, where torchvision is installed, against torchvision."""
+"""The transforms, compared with committed pictures and, where it is installed, with torchvision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of results: against torchvision where it is installed, and by looking at pixels."""
+"""Drawings of results, compared with torchvision and checked by their pixels."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def drawn(*args, **arguments) -> Image.Image:
 
 
 def a_map(probabilities, image_size, window, stride, scale=(1.0, 1.0)) -> Map:
-    """Return a map of two classes, of which the second has these probabilities."""
+    """Return a map of two classes, the second of which has these probabilities."""
     both = np.stack([1 - np.float32(probabilities), np.float32(probabilities)])
     return Map(np.log(both.clip(1e-9)), window, stride, image_size, scale)
 

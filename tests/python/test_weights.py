@@ -47,7 +47,7 @@ OF_TORCHVISION = [enum for enum in ENUMS if enum not in (EfficientNet_Lite0_Weig
 
 
 def same_meta(ours: dict, theirs: dict) -> bool:
-    """Compare two meta dicts; the description of the recipe is each project's own, NaN equals NaN."""
+    """Compare two meta dicts. The description of the recipe may differ, and NaN equals NaN."""
     ours, theirs = ({k: v for k, v in meta.items() if k != "_docs"} for meta in (ours, theirs))
     scores = [meta.pop("_metrics")["ImageNet-1K"] for meta in (ours, theirs)]
     return ours == theirs and all(

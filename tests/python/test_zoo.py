@@ -1,4 +1,4 @@
-"""Every published entry: what its name leads to, who takes it, and its preset beside torchvision's."""
+"""Every published entry: what its name resolves to, its builders, and its preset."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_entry_leads_to_file_hash_preset_and_categories(entry, monkeypatch, t
 
 
 class Reached(Exception):
-    """The builder has come to where it would read a file."""
+    """Raised when the builder is about to read a file."""
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -88,7 +88,7 @@ def test_a_builder_takes_every_name_of_its_weights(network, monkeypatch):
 
 @cache
 def picture(kind: str) -> Image.Image:
-    """Return a photograph, or a picture that every preset has to enlarge."""
+    """Return a photograph, or a picture that every preset must enlarge."""
     if kind == "small":
         return photo(97, 64)
     with Image.open(real_data() / "dog.jpg") as img:

@@ -1,4 +1,4 @@
-"""Weight files put together by hand: pickles of names that cannot be imported, in each container."""
+"""Hand-made weight files: pickles of names that cannot be imported, in each container."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Named:
 
 
 def dumps(thing, protocol=2) -> bytes:
-    """Pickle, with `Named` as globals whether or not they can be imported."""
+    """Pickle, writing `Named` as globals whether or not they can be imported."""
     file = io.BytesIO()
     pickler = Assembler(file, protocol)
     pickler.dump(thing)
@@ -81,7 +81,7 @@ class Object:
 
 
 def module(parameters=(), buffers=(), children=(), *, kind="mylib.Net", transient=(), **attributes):
-    """Return what `torch.nn.Module` pickles as."""
+    """Return the pickled form of a `torch.nn.Module`."""
     state = {
         "training": True,
         "_parameters": OrderedDict(parameters),
