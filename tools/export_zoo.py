@@ -4,9 +4,9 @@ Run with a Python that has torchvision installed:
 
     python tools/export_zoo.py python/rvision/weights
 
-It asks torchvision for every classification network and writes two files: `zoo.json` (where
-the weights are, what they score, how their pictures are prepared) and
-`imagenet_classes.txt` (the 1000 class names, one a line). Facts only: the sentence that describes a
+It asks torchvision for every classification network and writes `zoo.json` (where the weights
+are, what they score, how their pictures are prepared), `imagenet_classes.txt` (the 1000 class
+names, one a line) and the stub of the enum classes. Facts only: the sentence that describes a
 training recipe is this project's own, looked up in `NOTES`.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torchvision
+import weights_stub
 from torchvision import models
 
 BASE = "https://download.pytorch.org/models/"
@@ -110,7 +111,7 @@ def entry(weights: Any, default: bool) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Write both files into `folder`."""
+    """Write the files into `folder`."""
     networks: dict[str, str] = {}
     weights: dict[str, dict[str, Any]] = {}
     for name in models.list_models(module=models):
@@ -132,6 +133,7 @@ def main(folder: Path) -> None:
     (folder / "zoo.json").write_text("\n".join(lines) + "\n")
     categories = models.AlexNet_Weights.DEFAULT.meta["categories"]
     (folder / "imagenet_classes.txt").write_text("\n".join(categories) + "\n")
+    weights_stub.main(folder)
 
 
 if __name__ == "__main__":

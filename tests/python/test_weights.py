@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import importlib.util
 import math
 import pickle
 import subprocess
@@ -37,6 +39,8 @@ from rvision.weights import (
 )
 from rvision.weights._cache import expected_hash
 from rvision.weights._zoo import imagenet_categories, published, table
+
+ROOT = Path(__file__).parents[2]
 
 ENUMS = [
     value
@@ -155,6 +159,44 @@ def test_members_survive_copying_and_pickling():
         member.value == copy.deepcopy(member.value) and member.value != ResNet50_Weights.IMAGENET1K_V1.value
     )
     assert len({member, ResNet50_Weights.IMAGENET1K_V1, ResNet50_Weights.DEFAULT}) == 2
+
+
+def test_enums_are_where_older_pickles_look_for_them():
+    # Protocol 0 of `ResNet50_Weights.IMAGENET1K_V2`, written by rvision when the classes were typed out.
+    pickled = (
+        b"c__builtin__\ngetattr\np0\n(crvision.weights._enums\nResNet50_Weights\np1\n"
+        b"VIMAGENET1K_V2\np2\ntp3\nRp4\n."
+    )
+    assert pickle.loads(pickled) is ResNet50_Weights.IMAGENET1K_V2
+    assert pickle.dumps(ResNet50_Weights.IMAGENET1K_V2, 0) == pickled
+    assert pickle.loads(pickle.dumps(ENUMS)) == ENUMS
+
+
+@pytest.mark.parametrize("enum", OF_TORCHVISION, ids=lambda enum: enum.__name__)
+def test_enums_made_from_the_table_are_like_those_that_are_typed_out(enum):
+    (network,) = (network for network, name in table()["networks"].items() if name == enum.__name__)
+    assert enum.__doc__ == f"Weights of :func:`~rvision.models.{network}`."
+    assert (enum.__module__, enum.__qualname__) == ("rvision.weights._enums", enum.__name__)
+    assert enum.__bases__ == (WeightsEnum,)
+    for member in enum:
+        assert repr(member) == str(member) == f"{enum.__name__}.{member.name}"
+        assert enum[member.name] is enum(member.value) is getattr(enum, member.name) is member
+
+
+def test_the_stub_has_the_enums_of_the_table():
+    folder = Path(weights_module.__file__).parent
+    spec = importlib.util.spec_from_file_location("weights_stub", ROOT / "tools" / "weights_stub.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    text = (folder / "_torchvision.pyi").read_text(encoding="utf-8")
+    assert text == tool.stub(table()), "run: python tools/weights_stub.py python/rvision/weights"
+    stubs = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    assert {stub.name for stub in stubs} == {enum.__name__ for enum in OF_TORCHVISION}
+    for stub in stubs:
+        enum = getattr(weights_module, stub.name)
+        names = {line.targets[0].id: line.value for line in stub.body if isinstance(line, ast.Assign)}
+        assert list(names) == list(enum.__members__) and ast.get_docstring(stub) == enum.__doc__
+        assert names["DEFAULT"].id == enum.DEFAULT.name
 
 
 def test_weights_compare_by_content():

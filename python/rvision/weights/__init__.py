@@ -5,9 +5,10 @@
 80.858
 """
 
-# ruff: noqa: F403  # the file's __all__ says what it adds
+# ruff: noqa: F403  # the files' __all__ say what they add
 
 from rvision.weights._base import Weights as Weights
 from rvision.weights._base import WeightsEnum as WeightsEnum
 from rvision.weights._enums import *
 from rvision.weights._identify import identify as identify
+from rvision.weights._torchvision import *

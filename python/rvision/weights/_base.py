@@ -68,6 +68,8 @@ class WeightsEnum(Enum):
     >>> weights.meta["categories"][model(preprocess(picture)).argmax()]
     """
 
+    _value_: Weights
+
     @classmethod
     def verify(cls: type[W], obj: W | str | None) -> W | None:
         """Return the member that `obj` is or names; None stays None.

@@ -1,7 +1,7 @@
 """The table of published weights: `zoo.json` and `imagenet_classes.txt`, each read once.
 
 Both are written by `tools/export_zoo.py` and hold every classification network of torchvision, so that
-a new network needs an enum class and a builder, no data.
+a new network needs a builder, no data and no enum class.
 """
 
 from __future__ import annotations
