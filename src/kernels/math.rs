@@ -31,8 +31,9 @@ pub fn minimum<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
     s.select_nan(a, a, s.min(a, b))
 }
 
+/// The absolute value.
 #[inline(always)]
-fn abs<S: Simd>(s: S, x: S::F32) -> S::F32 {
+pub fn abs<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.max(x, s.sub(s.zero(), x))
 }
 
