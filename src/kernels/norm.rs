@@ -1,6 +1,8 @@
 //! Normalisations that are not an affine function of each value: over neighbouring channels
 //! (Krizhevsky et al. 2012), over a value's last dimensions or a pixel's channels (Ba et al. 2016),
-//! and by a pixel's length.
+//! by a pixel's length, and over groups of a picture's channels ([`group`]).
+
+pub mod group;
 
 use std::sync::Arc;
 

@@ -1,8 +1,13 @@
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 
+use super::group::{GroupNormDesc, prepare_group};
 use super::*;
-use crate::kernels::testing::views::{close, filled, for_all, run, run_in_place, same_bits, values};
-use crate::kernels::testing::{gapped, uniform};
+use crate::kernels::testing::views::{
+    close, filled, for_all, laid_out, layouts, run, run_in_place, same_bits, shapes, values,
+};
+use crate::kernels::testing::{Guarded, gapped, uniform};
+use crate::tensor::{Shape, View};
 
 /// Maps of the same sizes that lie differently.
 fn maps() -> impl Strategy<Value = (FeatureMap, FeatureMap)> {
@@ -140,4 +145,98 @@ fn normalize() {
         }
         Ok(())
     });
+}
+
+/// The definition, per value in logical order.
+fn group_norm_f64(desc: &GroupNormDesc, memory: &Guarded, weight: &[f32], bias: &[f32]) -> Vec<f64> {
+    let shape = desc.input.shape;
+    let x: Vec<f64> = values(desc.input, memory).into_iter().map(f64::from).collect();
+    let area: usize = shape[2..].iter().product();
+    let size = shape[1] / desc.groups * area;
+    let mut expected = Vec::new();
+    for (k, group) in x.chunks(size.max(1)).enumerate() {
+        let mean = group.iter().sum::<f64>() / size as f64;
+        let variance = group.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / size as f64;
+        for (i, v) in group.iter().enumerate() {
+            let c = (k * size + i) / area % shape[1];
+            let normed = (v - mean) / (variance + f64::from(desc.epsilon)).sqrt();
+            expected.push(normed * f64::from(weight[c]) + f64::from(bias[c]));
+        }
+    }
+    expected
+}
+
+fn check_group_norm(desc: &GroupNormDesc, parameters: [bool; 2], mean: f32, bound: f64) -> TestCaseResult {
+    let channels = desc.input.shape[1];
+    let memory = filled(desc.input, |i| mean + 2.0 * uniform(1, i));
+    let vector = |seed: u64| (0..channels).map(|c| uniform(seed, c)).collect::<Vec<_>>();
+    let [weight, bias] = [0, 1].map(|k| parameters[k].then(|| vector(k as u64 + 2)));
+    let [ones, zeros] = [1.0, 0.0].map(|x| vec![x; channels]);
+    let (given_weight, given_bias) = (weight.as_ref().unwrap_or(&ones), bias.as_ref().unwrap_or(&zeros));
+    let expected = group_norm_f64(desc, &memory, given_weight, given_bias);
+    for isa in Isa::available() {
+        let prepare = |desc: &GroupNormDesc, threads| {
+            prepare_group(desc, weight.as_deref(), bias.as_deref(), isa, threads).unwrap()
+        };
+        let kernel = prepare(desc, 1);
+        let found = run(&*kernel, &[&memory], desc.output);
+        for (&y, &expected) in found.iter().zip(&expected) {
+            prop_assert!(close(y, expected, bound), "{}: {y}, {expected}", kernel.name());
+        }
+        prop_assert!(same_bits(&found, &run(&*prepare(desc, 3), &[&memory], desc.output)));
+        let in_place = GroupNormDesc { output: desc.input, ..*desc };
+        let found = run(&*prepare(&in_place, 2), &[&memory], desc.input);
+        prop_assert!(same_bits(&found, &run_in_place(&*prepare(&in_place, 2), &memory, desc.input)));
+    }
+    Ok(())
+}
+
+#[test]
+fn group_norm_of_any_layout() {
+    let parameters = [any::<bool>(), any::<bool>()];
+    let problems = (shapes(2..=6, 1..=5), 1..=4_usize, 1..=4_usize, layouts(), layouts(), parameters);
+    for_all(problems, 300, |(mut shape, groups, size, from, to, parameters)| {
+        shape[1] = groups * size;
+        let (input, output) = (laid_out(shape, from), laid_out(shape, to));
+        // One value in a group is its own mean: what is left of it is divided by sqrt(epsilon).
+        let desc = GroupNormDesc { input, output, groups, epsilon: 1e-3 };
+        check_group_norm(&desc, parameters, 3.0, 2e-5)
+    });
+}
+
+/// Maps as networks have them, far from zero: the differences to the mean must be exact.
+#[test]
+fn group_norm_of_feature_maps() {
+    for (dims, groups) in [
+        (&[2, 32, 28, 28][..], 8),
+        (&[1, 96, 57, 3], 1),
+        (&[1, 21, 65, 65], 21),
+        (&[3, 64], 4),
+        (&[2, 12, 700], 3),
+        (&[1, 150, 9, 11], 50),
+    ] {
+        let shape = Shape::new(dims);
+        for view in [View::physical(shape), View::contiguous(shape)] {
+            let desc = GroupNormDesc { input: view, output: view, groups, epsilon: 1e-5 };
+            check_group_norm(&desc, [true, true], 5.0, 2e-6).unwrap();
+        }
+    }
+}
+
+#[test]
+fn group_norm_of_nothing_and_of_nan() {
+    for dims in [&[0, 4, 3][..], &[2, 4, 0]] {
+        let view = View::physical(Shape::new(dims));
+        let desc = GroupNormDesc { input: view, output: view, groups: 2, epsilon: 1e-5 };
+        let kernel = prepare_group(&desc, None, None, Isa::Portable, 2).unwrap();
+        assert!(kernel.phases().is_empty());
+    }
+    // NaN spoils its group and no other.
+    let view = View::physical(Shape::new(&[1, 4, 2, 2]));
+    let memory = filled(view, |i| if i == 5 { f32::NAN } else { i as f32 });
+    for isa in Isa::available() {
+        let desc = GroupNormDesc { input: view, output: view, groups: 2, epsilon: 1e-5 };
+        let found = run(&*prepare_group(&desc, None, None, isa, 2).unwrap(), &[&memory], view);
+        assert!(found.iter().enumerate().all(|(i, y)| y.is_nan() == (i < 8)), "{found:?}");
+    }
 }
