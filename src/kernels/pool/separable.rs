@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::{Axis, PoolDesc, PoolOp, PoolWindow, Window};
+use super::desc::{Axis, PoolDesc, PoolOp, PoolWindow};
+use super::window::Window;
 use crate::error::Result;
 use crate::kernels::names::{Names, names};
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernels::conv::Padding;
 use crate::kernels::testing::views::{close, filled, for_all, run, same_bits, values};
 use crate::kernels::testing::{Guarded, gapped, uniform};
-use crate::tensor::View;
+use crate::tensor::{FeatureMap, View};
 
 /// The definition: every tap of every window, with coordinates that may lie outside.
 fn pool_f64(desc: &PoolDesc, memory: &[f32]) -> Vec<f64> {
