@@ -6,17 +6,23 @@
 //! the tiles between them ask nothing. Small maps are copied first, one vector of channels with
 //! zeros around it. Sums run over the taps in order, in a tile or alone.
 
+mod row;
+mod way;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::desc::{BlockPart, Candidate, ConvDesc, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
-use crate::kernels::activation::StoredRows;
 use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, phase_order};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed};
+use row::Row;
+use way::TapRows;
+
+pub(super) use way::{Bands, Halo, Way};
 
 /// This kernel on every instruction set.
 pub(super) const CANDIDATES: &[Candidate] = &on_all!(candidate);
@@ -95,125 +101,6 @@ fn widest_copied(desc: &ConvDesc) -> usize {
         _ => 0,
     }
 }
-
-/// A band's copy should stay in the nearest cache while it is read.
-const CACHED: usize = 48 << 10;
-
-/// The input rows of an output row should stay in the nearer caches for the next one; longer ones
-/// are cut by channels.
-const CACHED_ROWS: usize = 48 << 10;
-
-/// How a convolution is cut into items.
-pub(super) enum Way {
-    /// An item is one output row of a block of channels, read from where the input lies.
-    StoredRows {
-        /// Parts that the vectors of channels are cut into.
-        blocks: usize,
-        /// The output columns whose taps are all inside the picture.
-        interior: Range<usize>,
-        /// All output columns, cut where other taps are inside the picture, and those taps. With a
-        /// dilation, the columns that see a side are many.
-        segments: Vec<(Range<usize>, Range<usize>)>,
-    },
-    /// An item is some output rows of one vector of channels, read from a copy of their input with
-    /// zeros around it.
-    Bands(Bands),
-}
-
-/// Bands of output rows whose input is made first, with zeros around it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bands {
-    /// Parts that the output rows are cut into.
-    pub(super) count: usize,
-    /// Pixels in a row of the input: what the row's tiles read, the last one filled up.
-    pub(super) length: usize,
-    /// Most rows of a band's input.
-    pub(super) rows: usize,
-}
-
-impl Bands {
-    /// Bands whose input of so many floats a pixel stays within some bytes, or is not read more than
-    /// about twice, whichever makes the longer ones.
-    pub(super) fn new(desc: &ConvDesc, pixel: usize, bytes: usize) -> Self {
-        let row_bytes = Self::length(desc) * pixel * size_of::<f32>();
-        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
-        let band = ((bytes / row_bytes).saturating_sub(extra) / desc.stride[0] + 1).max(extra);
-        Self::split(desc, desc.output.height.div_ceil(band))
-    }
-
-    /// So many bands of nearly equal heights.
-    pub(super) fn split(desc: &ConvDesc, count: usize) -> Self {
-        let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
-        let most = desc.output.height.div_ceil(count.max(1));
-        Self { count, length: Self::length(desc), rows: most.saturating_sub(1) * desc.stride[0] + extra }
-    }
-
-    /// Pixels in a row of a band's input.
-    pub(super) fn length(desc: &ConvDesc) -> usize {
-        let columns = desc.output.width.next_multiple_of(MOST_PIXELS);
-        (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1
-    }
-
-    /// The input rows that some output rows see; those above the picture wrap around to something large.
-    pub(super) fn seen(desc: &ConvDesc, rows: &Range<usize>) -> impl Iterator<Item = usize> + Clone + use<> {
-        let first = (rows.start * desc.stride[0]).wrapping_sub(desc.padding.top);
-        (0..Self::seen_rows(desc, rows)).map(move |r| first.wrapping_add(r))
-    }
-
-    /// How many these are.
-    pub(super) fn seen_rows(desc: &ConvDesc, rows: &Range<usize>) -> usize {
-        (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1
-    }
-}
-
-/// A band's input.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Halo {
-    /// The first pixel's channels.
-    pub(super) first: *const f32,
-    /// Floats from a pixel to the next.
-    pub(super) pixel: usize,
-    /// Pixels in a row.
-    pub(super) length: usize,
-}
-
-impl Way {
-    /// With the vectors of channels cut into `vectors` parts at most.
-    pub(super) fn rows(desc: &ConvDesc, vectors: usize) -> Self {
-        let row_bytes = desc.kernel[0] * desc.input.width * desc.groups * size_of::<f32>();
-        let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
-        let first = desc.padding.left.div_ceil(stride).min(desc.output.width);
-        let inside = (desc.input.width + desc.padding.left).saturating_sub(extent).div_ceil(stride);
-        let mut segments: Vec<(Range<usize>, Range<usize>)> = Vec::new();
-        for ox in 0..desc.output.width {
-            let taps = inside_taps(desc, ox);
-            match segments.last_mut() {
-                Some((columns, same)) if *same == taps => columns.end = ox + 1,
-                _ => segments.push((ox..ox + 1, taps)),
-            }
-        }
-        Self::StoredRows {
-            blocks: row_bytes.div_ceil(CACHED_ROWS).clamp(1, vectors),
-            interior: first..inside.clamp(first, desc.output.width),
-            segments,
-        }
-    }
-
-    fn bands(desc: &ConvDesc, isa: Isa) -> Self {
-        Self::Bands(Bands::new(desc, isa.lanes(), CACHED))
-    }
-}
-
-/// The taps across of an output column that are inside the picture.
-fn inside_taps(desc: &ConvDesc, ox: usize) -> Range<usize> {
-    let (start, step) = (ox * desc.stride[1], desc.dilation[1]);
-    let first = desc.padding.left.saturating_sub(start).div_ceil(step).min(desc.kernel[1]);
-    let inside = (desc.padding.left + desc.input.width).saturating_sub(start + first * step).div_ceil(step);
-    first..desc.kernel[1].min(first + inside)
-}
-
-/// Of any tile.
-const MOST_PIXELS: usize = 8;
 
 pub(super) struct Depthwise {
     pub(super) desc: ConvDesc,
@@ -544,203 +431,6 @@ impl Items<'_> {
                     s.store(to.add((left + i) * S::LANES), pixel);
                 }
             }
-        }
-    }
-}
-
-/// The tap rows of an output row that are inside the picture.
-struct TapRows {
-    first: usize,
-    count: usize,
-    /// The input row that the first one sees.
-    top: usize,
-}
-
-impl TapRows {
-    fn of(desc: &ConvDesc, oy: usize) -> Self {
-        let (start, step) = (oy * desc.stride[0], desc.dilation[0]);
-        let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
-        let below = (desc.padding.top + desc.input.height).saturating_sub(start + first * step);
-        let count = below.div_ceil(step).min(desc.kernel[0] - first);
-        // Without any, the place does not matter, but it must be one.
-        let top = if count == 0 { 0 } else { start + first * step - desc.padding.top };
-        Self { first, count, top }
-    }
-}
-
-/// One output row of one vector of channels.
-struct Row<'a, S: Simd> {
-    finish: &'a Finish,
-    /// The first pixel of the first input row that a tap row sees.
-    input: *const f32,
-    /// From the input row of a tap row to that of the next.
-    line_step: usize,
-    /// From an input pixel to the next.
-    pixel_stride: usize,
-    /// Input pixels that the first output pixel's first tap is in front of `input`.
-    before: usize,
-    /// Tap rows to sum over.
-    tap_rows: usize,
-    kernel_width: usize,
-    stride: usize,
-    dilation: usize,
-    /// The first tap row's weights.
-    weights: *const f32,
-    /// Channels, at most `LANES`.
-    channels: usize,
-    affine: [S::F32; 2],
-    /// The first pixel and the distance to the next.
-    residual: Option<(*const f32, usize)>,
-    /// The first pixel.
-    output: *mut f32,
-    output_stride: usize,
-}
-
-impl<S: Simd> Row<'_, S> {
-    /// Output pixels of whole vectors that see these taps across, all of a kernel `KW` wide.
-    ///
-    /// # Safety
-    /// The columns must be inside the output, their taps inside the input, which is `width` wide and
-    /// read where it lies.
-    #[inline(always)]
-    unsafe fn columns<const KW: usize, const STRIDE: usize, const P: usize>(
-        &self,
-        s: S,
-        width: usize,
-        columns: Range<usize>,
-        taps: &Range<usize>,
-    ) {
-        let mut ox = columns.start;
-        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
-        let behind = self.input.wrapping_add(self.tap_rows * self.line_step);
-        // SAFETY: the caller's contract.
-        unsafe {
-            while ox + P <= columns.end {
-                self.tile::<KW, STRIDE, P>(s, ox, P, taps);
-                // The row behind the taps, which the next output row sees first: a vector of it at a time is
-                // too little of each pixel for the processor to foresee.
-                for p in 0..P {
-                    let column = ((ox + p) * stride).wrapping_sub(self.before);
-                    s.prefetch_near(behind.wrapping_add(column.wrapping_mul(self.pixel_stride)));
-                }
-                ox += P;
-            }
-            while P > 4 && ox + 4 <= columns.end {
-                self.tile::<KW, STRIDE, 4>(s, ox, 4, taps);
-                ox += 4;
-            }
-            for ox in ox..columns.end {
-                self.pixel::<KW, STRIDE>(s, width, ox);
-            }
-        }
-    }
-
-    /// `count <= P` output pixels from column `ox` on that see these taps across, all of a kernel
-    /// `KW` wide.
-    ///
-    /// # Safety
-    /// These taps of `P` pixels must be valid for reading vectors.
-    #[inline(always)]
-    unsafe fn tile<const KW: usize, const STRIDE: usize, const P: usize>(
-        &self,
-        s: S,
-        ox: usize,
-        count: usize,
-        taps: &Range<usize>,
-    ) {
-        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
-        let (kw, dilation, taps) =
-            if KW == 0 { (self.kernel_width, self.dilation, taps.clone()) } else { (KW, 1, 0..KW) };
-        // In front of the picture with the first taps outside.
-        let first = (ox * stride).wrapping_sub(self.before).wrapping_mul(self.pixel_stride);
-        let mut row = self.input.wrapping_add(first);
-        let mut weights = self.weights;
-        let mut sums = [s.zero(); P];
-        for _ in 0..self.tap_rows {
-            for kx in taps.clone() {
-                // SAFETY: inside the packed weights and, by contract, the input.
-                unsafe {
-                    let weight = s.load(weights.add(kx * S::LANES));
-                    for (p, sum) in sums.iter_mut().enumerate() {
-                        let at = row.wrapping_add((p * stride + kx * dilation) * self.pixel_stride);
-                        let x = s.load(at);
-                        *sum = s.fma(x, weight, *sum);
-                    }
-                }
-            }
-            row = row.wrapping_add(self.line_step);
-            weights = weights.wrapping_add(kw * S::LANES);
-        }
-        for (p, &sum) in sums.iter().enumerate() {
-            if p >= count {
-                break;
-            }
-            // SAFETY: the pixel is inside the output and the residual.
-            unsafe { self.store(s, ox + p, sum) };
-        }
-    }
-
-    /// The output pixel of column `ox`, of whose taps some may be outside the picture, which is
-    /// `width` wide.
-    ///
-    /// # Safety
-    /// The column must be inside the output, the input read where it lies.
-    #[inline(always)]
-    unsafe fn pixel<const KW: usize, const STRIDE: usize>(&self, s: S, width: usize, ox: usize) {
-        let stride = if STRIDE == 0 { self.stride } else { STRIDE };
-        let (kw, step) = if KW == 0 { (self.kernel_width, self.dilation) } else { (KW, 1) };
-        let start = ox * stride;
-        let first = self.before.saturating_sub(start).div_ceil(step).min(kw);
-        let inside = (self.before + width).saturating_sub(start + first * step).div_ceil(step);
-        let taps = first..kw.min(first + inside);
-        let column = if taps.is_empty() { 0 } else { start + first * step - self.before };
-        let n = self.channels;
-        let mut sum = s.zero();
-        for ky in 0..self.tap_rows {
-            let mut at = self.input.wrapping_add(ky * self.line_step + column * self.pixel_stride);
-            for kx in taps.clone() {
-                // SAFETY: inside the packed weights and the picture.
-                unsafe {
-                    let weight = s.load(self.weights.add((ky * kw + kx) * S::LANES));
-                    let x = if n == S::LANES { s.load(at) } else { s.load_partial(at, n) };
-                    sum = s.fma(x, weight, sum);
-                }
-                at = at.wrapping_add(step * self.pixel_stride);
-            }
-        }
-        // SAFETY: the pixel is inside the output and the residual.
-        unsafe { self.store(s, ox, sum) };
-    }
-
-    /// Finish the pixel of column `ox`.
-    ///
-    /// # Safety
-    /// The column must be inside the output.
-    #[inline(always)]
-    unsafe fn store(&self, s: S, ox: usize, sum: S::F32) {
-        let n = self.channels;
-        // SAFETY: the pixel is inside the output and the residual.
-        unsafe {
-            let mut value = s.fma(sum, self.affine[0], self.affine[1]);
-            if let Some((residual, stride)) = self.residual {
-                value = s.add(value, s.load_partial(residual.add(ox * stride), n));
-            }
-            let value = self.finish.bounded(s, value);
-            let at = self.output.add(ox * self.output_stride);
-            if n == S::LANES { s.store(at, value) } else { s.store_partial(at, value, n) }
-        }
-    }
-
-    /// What is left of the activation to do over the row's pixels.
-    ///
-    /// # Safety
-    /// They must have been stored.
-    #[inline(always)]
-    unsafe fn rest(&self, width: usize) {
-        if self.finish.has_rest() {
-            let rows = StoredRows::Every { first: self.output, stride: self.output_stride, count: width };
-            // SAFETY: the pixels' channels were written.
-            unsafe { self.finish.rest(S::ISA, rows, self.channels) };
         }
     }
 }
