@@ -339,7 +339,7 @@ def test_detect_draws_several_pictures_into_a_folder(run, folder, weights, tmp_p
     assert_one_line_error(run("detect", folder, *options, "--out", folder), "would overwrite .*a-boxes.png")
 
 
-def test_detect_goes_on_after_a_picture_that_can_not_be_read(run, folder, weights):
+def test_detect_goes_on_after_a_picture_that_cannot_be_read(run, folder, weights):
     data = (folder / "a.png").read_bytes()
     (folder / "a.png").write_bytes(data[: len(data) // 2])
     result = run("detect", folder, *weights, "--json")
@@ -388,7 +388,7 @@ def test_arguments_that_make_no_sense_are_one_line(run, picture, weights, comman
 
 
 @pytest.mark.parametrize("command", ["dense", "detect"])
-def test_pictures_that_can_not_be_read_are_one_line(run, weights, tmp_path, command):
+def test_pictures_that_cannot_be_read_are_one_line(run, weights, tmp_path, command):
     assert_one_line_error(run(command, tmp_path / "none.png", *weights), r"none\.png: No such file")
     (tmp_path / "text.png").write_text("no picture")
     assert_one_line_error(run(command, tmp_path / "text.png", *weights), "not a picture")
@@ -424,8 +424,21 @@ def test_classes_of_one_name_need_a_number(run, picture, weights, tmp_path):
     assert run("dense", picture, *options, "--class", 1).lines[0] == f"{picture}: Crane"
 
 
+@pytest.mark.parametrize("count", [9, 11])
+@pytest.mark.parametrize("command", ["dense", "detect"])
+def test_names_that_are_more_or_fewer_than_the_classes_are_refused(
+    run, picture, weights, tmp_path, command, count
+):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join((*CIFAR10, "crane")[:count]))
+    assert_one_line_error(
+        run(command, picture, *weights, "--categories", names),
+        f"--categories: {count} names, but cifar10_resnet20 has 10 classes",
+    )
+
+
 @pytest.mark.parametrize("value", ["0.5", "1,0", "0,2", "all"])
-def test_ranges_of_colours_that_can_not_be(run, picture, weights, value):
+def test_ranges_of_colours_that_cannot_be(run, picture, weights, value):
     assert_one_line_error(run("dense", picture, *weights, "--range", value), "--range: expected")
 
 
@@ -495,7 +508,7 @@ def test_demo_in_json_is_what_python_finds_on_its_page(run, tmp_path, monkeypatc
         ([], "name pictures or folders, or try --demo"),
     ],
 )
-def test_demos_that_can_not_be(run, tmp_path, monkeypatch, arguments, message):
+def test_demos_that_cannot_be(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert_one_line_error(run("detect", *arguments), message)
     assert not list(tmp_path.glob("*.png"))

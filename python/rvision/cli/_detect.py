@@ -124,7 +124,11 @@ def _found(
         progress=progress,
     )
     with told_as_options():
-        return detector(picture) if page is None else find_digits(detector, picture)
+        if page is not None:
+            return find_digits(detector, picture)
+        maps = detector.maps(picture)
+    chosen.check_categories(len(maps[0].scores))
+    return detector.select(maps)
 
 
 def _report(
