@@ -304,3 +304,15 @@ def test_settings_that_no_shape_shows_can_be_said(run, tmp_path, picture):
     assert "mobilenet_v2 has no such" not in said.err
     assert run(*options, "--set", "nonsense").status == 2
     assert run(*options, "--set", "weights=3").status == 2
+
+
+@pytest.mark.parametrize(
+    "setting", ["nonsense=1", "num_classes=many", "num_classes=(1, 2)", "num_classes=1.5"]
+)
+def test_settings_that_a_network_refuses_are_no_traceback(run, tmp_path, picture, setting):
+    # SqueezeNet's builder passes on whatever it is given.
+    path = tmp_path / "small.safetensors"
+    rvision.save(models.squeezenet1_1(num_classes=4), path)
+    result = run("classify", picture, "--weights", path, "--set", setting)
+    assert result.status == 2
+    assert f"--set {setting.partition('=')[0]}: " in result.err

@@ -6,7 +6,8 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,9 @@ def network(args: Any) -> Network:
         name, member = _best_at_hand(args.model)
     else:
         name = args.model or _owner(member)
-    model = models.get_model(name, weights=member, **_settings(name, args))
+    settings = _settings(name, args)
+    with _refused(settings):
+        model = models.get_model(name, weights=member, **settings)
     prepared = member if args.preset is None else _named_preset(name, members(name), args.preset)
     return Network(
         name,
@@ -129,10 +132,12 @@ def _from_file(args: Any) -> Network:
         say(f"{args.weights} fits {chosen}{twins}{_foreign_twins(chosen.name, args)}")
     if found.prefix:
         say(f"{args.weights}: {note(state, found.prefix)}")
-    config = {**chosen.config, **_settings(chosen.name, args)}
+    settings = _settings(chosen.name, args)
+    config = {**chosen.config, **settings}
     chosen = replace(chosen, config=config)
     # The state dict knows its file, so the builder sees which published weights it is, if any.
-    model = make(chosen, under(state, found.prefix))
+    with _refused(settings):
+        model = make(chosen, under(state, found.prefix))
     own_classes = "num_classes" in config
     _say_unseen(chosen, args)
     member, preset = _prepared_as(chosen, args)
@@ -223,6 +228,17 @@ def _settings(name: str, args: Any) -> dict[str, Any]:
         if key in ("weights", "progress") or (key not in known and not takes_any):
             raise ArgumentError(f"--set {key}: {name} has no such setting")
     return told
+
+
+@contextmanager
+def _refused(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Say of a builder's TypeError that it is about the settings, if the user gave any."""
+    try:
+        yield
+    except TypeError as error:
+        if not settings:
+            raise
+        raise ArgumentError(f"--set {', '.join(settings)}: {error}") from error
 
 
 def _channels(chosen: Fit, args: Any) -> int:
