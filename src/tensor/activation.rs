@@ -1,7 +1,5 @@
 //! Pointwise functions, named for graphs and kernels alike.
 
-use std::fmt::{self, Write};
-
 /// A pointwise function by torch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Activation {
@@ -70,7 +68,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether it costs a few instructions, so that an epilogue applies it in registers.
+    /// Whether it costs only a few instructions, so that an epilogue can apply it in registers.
     pub const fn is_cheap(self) -> bool {
         matches!(
             self,
