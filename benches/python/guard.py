@@ -10,8 +10,9 @@ therefore changes both in the same way, or affects only rounds that are discarde
     python benches/python/guard.py             # exit status 1 if anything lost more than 10 %
     python benches/python/guard.py --update    # write this machine's ratios as the new baseline
 
-A loss is measured again before it counts. A processor without a baseline is measured, and nothing fails.
-What one thread cannot show, such as badly cut work, is not guarded.
+A loss is measured again before it counts. On a processor without a baseline, the measurement is
+printed and nothing fails. Problems that do not show on one thread, such as badly divided work, are
+not detected.
 """
 
 from __future__ import annotations
