@@ -282,8 +282,8 @@ def registry(monkeypatch):
 
 @pytest.fixture
 def downloads(monkeypatch):
-    """Answer downloads with the address asked for, and keep count of the arguments."""
-    from rvision.weights import _fetch
+    """Answer downloads with the requested address, and record the arguments."""
+    from rvision import hub
 
     calls = []
 
