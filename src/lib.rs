@@ -17,7 +17,7 @@
 //! Each module may use the modules listed after it:
 //!
 //! ```text
-//! error     tensor (its Shape, for messages)
+//! error     tensor
 //! panics
 //! boxes     error
 //! tensor    error
@@ -25,12 +25,13 @@
 //! simd      error
 //! threads   error, panics
 //! kernels   error, tensor, simd
-//! graph     error, tensor             (descriptors, no kernels)
+//! graph     error, tensor
 //! plan      error, tensor, simd, threads, kernels, graph
-//! python    every module but kernels
+//! python    error, panics, boxes, tensor, formats, simd, threads, graph, plan
 //! ```
 //!
-//! A test (`tests/rooms.rs`) parses the `use` lines and checks the crate against this table.
+//! Only `plan` sees both graphs and kernels. A test (`tests/rooms.rs`) parses the `use` lines and
+//! checks the crate against this table, and that no two files use each other.
 //!
 //! # Unsafe
 //!

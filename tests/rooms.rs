@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("boxes", &["error"]),
     ("tensor", &["error"]),
     ("formats", &["error", "tensor"]),
-    ("simd", &["error", "tensor"]),
+    ("simd", &["error"]),
     ("panics", &[]),
     ("threads", &["error", "panics"]),
     ("kernels", &["error", "tensor", "simd"]),

@@ -94,6 +94,23 @@ def test_the_family_tree_names_every_family_and_counts_right():
         assert (network, parameters, multiply_adds) == (network, *counted)
 
 
+def test_documents_and_tests_agree_on_who_may_use_whom():
+    def words(text: str) -> set[str]:
+        return set(re.findall(r"\w+", text))
+
+    rules = (ROOT / "tests" / "rooms.rs").read_text(encoding="utf-8")
+    crate = {name: words(used) for name, used in re.findall(r'\("(\w+)", &\[(.*?)\]\)', rules)}
+    assert {"error", "kernels", "plan", "python"} <= crate.keys()
+    essay = (ROOT / "src" / "lib.rs").read_text(encoding="utf-8")
+    table = essay.split("# Modules and their dependencies")[1].split("```")[1]
+    listed = re.findall(r"^//! (\w+)(?: +(\w.*))?$", table, re.MULTILINE)
+    assert {name: words(used) for name, used in listed} == crate
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.split("\n## Modules\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `src/(\w+)[^|]*\|[^|]*\|([^|]*)\|$", section, re.MULTILINE)
+    assert {name: words(used) for name, used in rows} == crate
+
+
 def test_the_package_is_as_small_as_the_readme_says():
     package = Path(rvision.__file__).parent
     files = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
