@@ -1,12 +1,12 @@
-//! The one error of the crate. A message says what was expected, what was found, where,
-//! and what to do; `python::errors` maps each variant to a Python exception in one match.
+//! The crate's only error type. A message says what was expected, what was found, where, and what
+//! to do; `python::errors` maps each variant to a Python exception in one match.
 
 use crate::tensor::Shape;
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What to do about an error that is not the caller's.
+/// The advice for an error that is not the caller's fault.
 const REPORT: &str = "this is a bug in rvision: please report it, with the model and the input's shape, at \
                       https://github.com/rvision/rvision/issues";
 
@@ -20,11 +20,11 @@ pub enum Error {
     Channels {
         /// The node's name, such as `layer1.0.conv2`.
         node: String,
-        /// Which parameter says so.
+        /// The parameter that expects this.
         param: &'static str,
         /// `channels` or `features`.
         unit: &'static str,
-        /// What the parameter was made for.
+        /// The number that the parameter was made for.
         expected: usize,
         /// What the input has.
         found: usize,
@@ -36,12 +36,12 @@ pub enum Error {
     Rank {
         /// The node's name.
         node: String,
-        /// In words: `a 4-d input (N, C, H, W)`.
+        /// The expected input, in words: `a 4-d input (N, C, H, W)`.
         expected: &'static str,
         /// What came.
         input: Shape,
     },
-    /// A window that does not fit the padded input even once.
+    /// A window that is larger than the padded input.
     #[error(
         "{node}: kernel {kernel:?} (dilated: {extent:?}) is larger than the padded input {padded:?} \
          (input {input}); use a larger picture or more padding"
@@ -51,7 +51,7 @@ pub enum Error {
         node: String,
         /// Kernel height and width.
         kernel: [usize; 2],
-        /// The same with dilation.
+        /// Kernel height and width with dilation.
         extent: [usize; 2],
         /// Height and width with padding.
         padded: [usize; 2],
@@ -70,7 +70,7 @@ pub enum Error {
         /// Second shape.
         right: Shape,
     },
-    /// A value larger than memory can be, or of more dimensions than a [`Shape`] has.
+    /// A value that is larger than any memory, or has more dimensions than a [`Shape`] supports.
     #[error(
         "{node}: the result would have {found}; rvision's values have at most 6 dimensions and fit memory"
     )]
@@ -87,25 +87,25 @@ pub enum Error {
         node: String,
         /// The input.
         input: Shape,
-        /// The asked-for shape, with -1 for the inferred dimension.
+        /// The requested shape, with -1 for the inferred dimension.
         to: Vec<i64>,
     },
-    /// Asked-for sizes that do not fit the input's.
+    /// Requested sizes that do not fit the input.
     #[error("{node}: sizes must be {expected}, got {found:?}")]
     Sizes {
         /// The node's name.
         node: String,
         /// The rule.
         expected: String,
-        /// What was asked for, with -1 for a size that is inferred or kept.
+        /// The requested sizes, with -1 for a size that is inferred or kept.
         found: Vec<i64>,
     },
-    /// An index that a dimension does not have.
+    /// An index out of a dimension's range.
     #[error("{node}: index {index} is out of range for dimension {dim} of {input}")]
     Index {
         /// The node's name.
         node: String,
-        /// The index, negative from the end.
+        /// The index; a negative one counts from the end.
         index: i64,
         /// The dimension.
         dim: usize,
@@ -146,7 +146,7 @@ pub enum Error {
         /// What came.
         found: String,
     },
-    /// Something torch can do that rvision cannot (yet).
+    /// Something that torch supports and rvision does not (yet).
     #[error("{node}: {what} is not supported{advice}")]
     Unsupported {
         /// Where.
@@ -172,10 +172,10 @@ pub enum Error {
         /// Its message.
         message: String,
     },
-    /// The caller asked to stop (Ctrl-C).
+    /// The caller interrupted the run (Ctrl-C).
     #[error("the run was interrupted")]
     Interrupted,
-    /// An environment variable that cannot be used as it is.
+    /// An environment variable with an invalid value.
     #[error("environment variable {variable}={value}: expected {expected}")]
     Environment {
         /// Its name.
@@ -185,22 +185,22 @@ pub enum Error {
         /// The rule.
         expected: String,
     },
-    /// The memory for a buffer could not be had.
+    /// The memory for a buffer could not be allocated.
     #[error("out of memory: {bytes} bytes for {what}; use a smaller picture or batch")]
     OutOfMemory {
-        /// Size of the request.
+        /// The requested size.
         bytes: usize,
-        /// What for.
+        /// The purpose of the buffer.
         what: &'static str,
     },
 
     // --- weight files -----------------------------------------------------------------
-    /// The operating system's word on a file.
+    /// An error of the operating system for a file.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -209,22 +209,22 @@ pub enum Error {
     NotWeights {
         /// The file.
         path: String,
-        /// What it was recognised as, with its article.
+        /// What it was recognised as, with an article.
         found: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A sound file without a state dict where one was looked for.
+    /// A valid file without a state dict at the expected place.
     #[error("{path}: {found}; {advice}")]
     NoStateDict {
         /// The file.
         path: String,
-        /// What is there instead.
+        /// What was found instead.
         found: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A weight file whose content contradicts itself or ends too early.
+    /// A weight file that is inconsistent or truncated.
     #[error("{path}: {place}: {what}; the file is damaged or incomplete, fetch or save it again")]
     DamagedFile {
         /// The file.
@@ -234,7 +234,7 @@ pub enum Error {
         /// What was expected there and what was found.
         what: String,
     },
-    /// A pickle that wants to use a Python object other than tensors and containers.
+    /// A pickle that uses Python objects other than tensors and containers.
     #[error(
         "{path}: {place} is `{global}`, which rvision does not know and will not run \
          (weight files are read as data); {advice}"
@@ -242,28 +242,28 @@ pub enum Error {
     RefusedGlobal {
         /// The file.
         path: String,
-        /// What the object would have been, such as the whole file or one entry.
+        /// The place of the object, such as the whole file or one entry.
         place: String,
         /// Module and name, as in the pickle.
         global: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A weight file that asks for more than it can honestly need.
+    /// A weight file that requests more memory or values than a valid file needs.
     #[error(
         "{path}: {what}: {found}, and at most {limit} is read from such a file; it is damaged or hostile"
     )]
     FileLimit {
         /// The file.
         path: String,
-        /// Which quantity, and of what.
+        /// The quantity, and what it belongs to.
         what: String,
-        /// How much the file asks for.
+        /// How much the file requests.
         found: String,
-        /// The bound.
+        /// The limit.
         limit: String,
     },
-    /// A weight file of a kind, or with content, that rvision does not read.
+    /// A weight file whose format or content rvision does not support.
     #[error("{path}: {what} is not supported; {advice}")]
     UnsupportedFile {
         /// The file.
