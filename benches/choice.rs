@@ -1,15 +1,17 @@
-//! Whether the plan picks the best convolution kernel for every layer of the networks with published
-//! weights.
+//! Checks whether the plan picks the best convolution kernel for every layer of the networks with
+//! published weights.
 //!
-//! `cargo bench --bench choice -- [--isa=avx2] [--from=N] [FILTER...]` runs every candidate that accepts a
-//! layer, for the layers of `zoo_layers.csv` whose line contains one of the filters (a network's name, say)
-//! from the N-th on, with one and with two threads. Where the pick takes longer than the best by a share
-//! and by a time that matter, both are measured again, in turn; if that confirms it, the layer is listed,
-//! and the exit status is 1. The whole list took five minutes on two cores. Of its 3328 picks seven were listed,
-//! and none of those again in three more runs: small layers depend on what else the machine does.
+//! `cargo bench --bench choice -- [--isa=avx2] [--from=N] [FILTER...]` runs every candidate that
+//! accepts a layer, with one and with two threads. It covers the layers of `zoo_layers.csv` from
+//! the N-th on whose line contains one of the filters (for example a network's name). If the pick
+//! is slower than the best candidate by a significant ratio and time, both are measured again, in
+//! turn. If this confirms the loss, the layer is listed, and the exit status is 1. The whole list
+//! took five minutes on two cores. Of its 3328 picks, seven were listed, but none of those in three
+//! more runs: small layers depend on what else the machine does.
 //!
-//! Maps are as warm as the caches allow. Weights are not: runs take turns with copies of them, so that they come
-//! from memory or the last-level cache as in a network. Warm weights would speak for Winograd's larger tiles.
+//! Maps are as warm as the caches allow. Weights are not: runs alternate between copies of them, so
+//! that they come from memory or the last-level cache as in a network. Warm weights would favour
+//! Winograd's larger tiles.
 
 mod support;
 
@@ -21,18 +23,18 @@ use rvision::simd::Isa;
 use rvision::tensor::{Activation, FeatureMap};
 use support::{Prepared, planar};
 
-/// Made by `benches/python/zoo_layers.py`.
+/// Written by `benches/python/zoo_layers.py`.
 const LAYERS: &str = include_str!("zoo_layers.csv");
 
-/// A pick may take this many times the best's time.
+/// A pick may take this many times the time of the best candidate.
 const SHARE: f64 = 1.05;
 /// A pick may take this many nanoseconds longer than the best.
 const TIME: f64 = 3e3;
-/// Nanoseconds of a job, in which a short kernel runs many times.
+/// Duration of a job in nanoseconds; a short kernel runs many times in it.
 const JOB: f64 = 5e5;
-/// Jobs of each candidate, of which the least counts.
+/// The number of jobs per candidate; the least time counts.
 const SAMPLES: usize = 4;
-/// The same where a pick looks bad.
+/// The same for the confirmation of a bad pick.
 const CONFIRMING: usize = 20;
 /// Candidates this many times slower than the best are not run again.
 const HOPELESS: f64 = 1.5;
@@ -68,7 +70,7 @@ impl Layer {
         else {
             panic!("benches/zoo_layers.csv: expected 16 numbers, got {}: {line}", numbers.len());
         };
-        // As a plan lays them.
+        // In the layout that a plan uses.
         let map = |h: usize, w: usize, channels: usize| {
             FeatureMap::nhwc(1, h, w, channels).view().spread().feature_map()
         };
@@ -126,7 +128,7 @@ impl Entry {
     }
 }
 
-/// A pick and what is better.
+/// A pick and the better candidate.
 struct Failure {
     pick: (&'static str, f64),
     best: (&'static str, f64),
@@ -136,13 +138,14 @@ fn is_worse(pick: f64, best: f64) -> bool {
     pick > best * SHARE && pick - best > TIME
 }
 
-/// Run every candidate; say what the pick costs if another one is better.
+/// Run every candidate; return the pick's loss if another one is better.
 fn check(desc: &ConvDesc, isa: Isa, threads: usize) -> Option<Failure> {
     let pick = choose(desc, isa).expect("RVISION_CONV is not for this").name;
     let usable = candidates().filter(|c| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc));
     let mut entries: Vec<Entry> = usable.map(|candidate| Entry::new(candidate, desc, threads)).collect();
     let pick = entries.iter().position(|entry| entry.candidate.name == pick).expect("it accepts the layer");
-    // As many for all: who ran more often in a job would find more of its weights in the last-level cache.
+    // The same number for all: a candidate that runs more often in a job would find more of its
+    // weights in the last-level cache.
     let repeats = entries.iter_mut().map(|entry| entry.kernel.repeats(JOB)).max().expect("a candidate");
     let best_of = |entries: &[Entry]| {
         (0..entries.len())

@@ -1,9 +1,9 @@
-//! Every convolution kernel over the layers of real networks, as a share of the FMA peak that the
-//! same process measures in between.
+//! Times every convolution kernel on the layers of real networks, as a share of the FMA peak that
+//! the same process measures in between.
 //!
 //! `cargo bench --bench conv -- [FILTER...]` runs the layers and kernels whose line contains one of
-//! the filters. A time is the least of many, each of some runs in one job of the pool, so weights
-//! and maps are as warm as the caches allow.
+//! the filters. The result is the least of many times, each over several runs in one job of the
+//! pool, so weights and maps are as warm as the caches allow.
 
 mod support;
 
@@ -18,7 +18,7 @@ use support::{Prepared, planar};
 /// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
 struct Layer(&'static str, usize, [usize; 2], usize, usize, usize, usize);
 
-/// The same layers of dense networks, without their stride's dilation and with it.
+/// The same layers of dense networks, without and with the dilation that replaces a stride.
 const DENSE: &[(Layer, usize)] = &[
     (Layer("vgg16 conv3 dense", 112, [256, 256], 3, 1, 1, 1), 1),
     (Layer("vgg16 conv3 dense", 112, [256, 256], 3, 1, 4, 1), 4),
@@ -101,7 +101,7 @@ impl Layer {
         let out = (size + 2 * padding - (kernel - 1) * dilation - 1) / stride + 1;
         let input = FeatureMap::nhwc(1, size, size, inputs);
         ConvDesc {
-            // A network's input comes as it is in Python.
+            // A network's input has Python's layout (NCHW).
             input: if inputs == 3 { planar(input) } else { input },
             output: FeatureMap::nhwc(1, out, out, outputs),
             residual: None,
@@ -115,7 +115,7 @@ impl Layer {
     }
 }
 
-/// Multiply-adds per nanosecond of one thread, at its best.
+/// The peak rate of one thread in multiply-adds per nanosecond.
 fn peak(isa: Isa) -> f64 {
     (0..3)
         .map(|_| {
@@ -129,7 +129,7 @@ fn peak(isa: Isa) -> f64 {
 /// The least nanoseconds of one run, over several jobs.
 fn time(candidate: &Candidate, desc: &ConvDesc, threads: usize, peaks: &mut f64) -> f64 {
     const SAMPLES: usize = 12;
-    /// Nanoseconds a job should take, so that entering the pool does not show.
+    /// The duration of a job in nanoseconds, long enough to hide the cost of entering the pool.
     const JOB: f64 = 3e6;
     let best = Isa::available().last().expect("plain Rust");
     let mut kernel = Prepared::warm(candidate, desc, threads);

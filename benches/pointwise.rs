@@ -1,4 +1,4 @@
-//! Kernels other than the dense convolution, on one thread and warm: the least of many runs.
+//! Times kernels other than dense convolutions, warm and on one thread: the least of many runs.
 //!
 //! `cargo bench --bench pointwise [FILTER]`
 
@@ -16,7 +16,7 @@ use rvision::kernels::{Epilogue, Io, Kernel, Scratch, copy, pool};
 use rvision::simd::Isa;
 use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Shape, Values, View};
 
-/// How long each kernel is tried.
+/// How long each kernel is measured.
 const BUDGET: Duration = Duration::from_millis(150);
 
 fn time(kernel: &dyn Kernel, inputs: &[View], output: View) -> Duration {
@@ -58,7 +58,7 @@ fn report(name: &str, case: &str, time: Duration, flops: usize, floats: usize) {
     );
 }
 
-/// Every candidate that accepts a square grouped convolution with "same" padding.
+/// All candidates that accept a square grouped convolution with "same" padding.
 fn convolution(filter: &str, size: usize, channels: usize, groups: usize, kernel: usize, stride: usize) {
     let pad = kernel / 2;
     let out = (size + 2 * pad - kernel) / stride + 1;
@@ -96,8 +96,8 @@ fn simple(filter: &str, case: &str, kernel: &dyn Kernel, inputs: &[View], output
     }
 }
 
-/// Attention over `batch` sequences or windows, with queries, keys and values as they come out of one
-/// linear layer.
+/// Attention over `batch` sequences or windows, with queries, keys and values laid out as in the
+/// output of one linear layer.
 fn attend(filter: &str, isa: Isa, [batch, tokens, heads, depth]: [usize; 4], biased: bool) {
     let view = |dims: &[usize]| View::contiguous(Shape::new(dims));
     let joint = view(&[batch, tokens, 3, heads, depth]);
@@ -193,7 +193,8 @@ fn main() {
                 output,
             );
         }
-        // A global average that slides over the map of a large picture, without and with a dilation.
+        // A global average pool that slides over the map of a large picture, without and with
+        // dilation.
         for (kernel, dilation) in [(3, 1), (5, 1), (7, 1), (13, 1), (13, 8)] {
             let (height, width) = (125, 187);
             let out = |size: usize| size - (kernel - 1) * dilation;

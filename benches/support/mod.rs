@@ -1,4 +1,4 @@
-//! What the benches of convolutions share.
+//! Code that the convolution benchmarks share.
 
 use std::time::Instant;
 
@@ -7,22 +7,24 @@ use rvision::kernels::{Epilogue, Io, Kernel, Scratch};
 use rvision::tensor::{AlignedBuf, FeatureMap, Packed, Values};
 use rvision::threads::{Phase, Work, pool, set_num_threads};
 
-/// A map whose channels are planes, as a network's input comes from Python.
+/// A planar map (NCHW), like a network's input from Python.
 pub fn planar(map: FeatureMap) -> FeatureMap {
     let plane = map.height * map.width;
     FeatureMap { pixel_stride: 1, row_stride: map.width, channel_stride: plane, ..map }
 }
 
-/// Weights of this size together come from memory: twice a large last-level cache.
+/// If all copies of the weights have this size, they come from memory: twice a large last-level
+/// cache.
 const CACHES: usize = 64 << 20;
-/// Copies of a layer's weights, at most: small ones stay in the last-level cache, as a small network's do.
+/// The most copies of a layer's weights: small ones stay in the last-level cache, like those of a
+/// small network.
 const MOST_COPIES: usize = 16;
 
-/// A prepared kernel with memory of its own.
+/// A prepared kernel with its own memory.
 pub struct Prepared {
-    /// The same kernel, each with a copy of the weights; runs take turns.
+    /// Instances of the same kernel, each with a copy of the weights; runs alternate between them.
     kernels: Vec<Box<dyn Kernel>>,
-    /// The one whose turn is next.
+    /// The instance that runs next.
     next: usize,
     input: AlignedBuf,
     output: AlignedBuf,
@@ -31,14 +33,15 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// For so many threads, with weights that are neither zero nor denormal, and as warm as the caches allow.
+    /// For `threads` threads, with weights that are neither zero nor denormal, and as warm as the
+    /// caches allow.
     #[allow(dead_code, reason = "one bench wants them warm, the other cold")]
     pub fn warm(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
         Self::new(candidate, desc, threads, |_| 1)
     }
 
-    /// The same with weights that come from where they are in a whole network: from the last-level cache or
-    /// from memory.
+    /// The same with weights that come from the last-level cache or from memory, as in a whole
+    /// network.
     #[allow(dead_code, reason = "one bench wants them warm, the other cold")]
     pub fn cold(candidate: &Candidate, desc: &ConvDesc, threads: usize) -> Self {
         Self::new(candidate, desc, threads, |bytes| (CACHES / bytes.max(1)).clamp(1, MOST_COPIES))
@@ -61,7 +64,7 @@ impl Prepared {
             .map(|_| (candidate.prepare)(desc, copy(&packed), epilogue.clone(), threads).expect("memory"))
             .collect();
         let mut input = buffer(desc.input.view().end());
-        // Half of them zero, as behind a ReLU: some kernels leave zeros out.
+        // Half of them are zero, as after a ReLU: some kernels skip zeros.
         input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i).max(0.0));
         let output = buffer(desc.output.view().end());
         let shared = buffer(kernels[0].scratch().shared);
@@ -69,7 +72,7 @@ impl Prepared {
         Self { kernels, next: 0, input, output, shared, locals }
     }
 
-    /// Nanoseconds of one run, over so many in one job of the pool.
+    /// Nanoseconds per run, over `repeats` runs in one job of the pool.
     pub fn time(&mut self, repeats: usize) -> f64 {
         let threads = self.locals.len();
         set_num_threads(threads).expect("threads");
@@ -91,7 +94,7 @@ impl Prepared {
         start.elapsed().as_nanos() as f64 / repeats as f64
     }
 
-    /// Runs that take about so many nanoseconds.
+    /// The number of runs that take about `job` nanoseconds.
     pub fn repeats(&mut self, job: f64) -> usize {
         self.time(1);
         ((job / self.time(1)) as usize).clamp(1, 1000)
@@ -101,7 +104,7 @@ impl Prepared {
 /// A kernel with its memory, run several times as one job.
 struct Repeated<'a> {
     kernels: &'a [Box<dyn Kernel>],
-    /// Turn of the first run.
+    /// The index of the first run.
     first: usize,
     input: &'a AlignedBuf,
     output: *mut f32,
@@ -118,7 +121,7 @@ impl Work for Repeated<'_> {
         let kernel = &self.kernels[(self.first + phase / phases) % self.kernels.len()];
         let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
         let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
-        // SAFETY: memory of the booked sizes, phases in order.
+        // SAFETY: the memory has the required sizes, and the phases run in order.
         unsafe { kernel.run(phase % phases, chunk, &io, scratch) };
     }
     fn name(&self, _phase: usize) -> String {
