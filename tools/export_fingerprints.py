@@ -1,8 +1,8 @@
-"""Write the shapes of every network, by which the command line recognises weight files.
+"""Write the fingerprints (shapes) of every network, by which the command line recognises weight files.
 
     python tools/export_fingerprints.py python/rvision/cli/fingerprints.json
 
-Run it when a network is new or has changed; a test compares the file with the networks.
+Run it when a network is added or changed; a test compares the file with the networks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rvision.models import list_models
 
 
 def main() -> None:
-    """Write one line a network."""
+    """Write one line per network."""
     lines = [f"{json.dumps(name)}: {json.dumps(fingerprint(name))}" for name in list_models()]
     Path(sys.argv[1]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
