@@ -1,4 +1,4 @@
-//! Weight files made by real torch, damaged in every way: data or an error, never a panic.
+//! Weight files made by torch, damaged in many ways: the result is data or an error, never a panic.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
-/// Everything there is to do with a file.
+/// Performs every operation on a file.
 fn read_all(bytes: Vec<u8>) -> rvision::Result<usize> {
     let checkpoint = Checkpoint::from_bytes("damaged", bytes)?;
     let found = checkpoint.state_dict(None)?;
@@ -44,7 +44,7 @@ fn read_one(file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
     (tensors.tensors[0].shape.clone(), f32s(tensors.bytes(0)))
 }
 
-/// `make_files.py`'s numbers.
+/// The numbers that `make_files.py` writes.
 fn number(i: usize) -> f32 {
     i as f32 * 0.37 - 1.5
 }
@@ -90,7 +90,7 @@ fn bfloat16_is_widened_exactly() {
 
 #[test]
 fn only_the_asked_for_storages_are_read() {
-    // The first momentum of a sum is all ones: one of them is changed, which its checksum would show.
+    // One value of the first momentum, which is all ones, is changed; its checksum would detect it.
     let mut bytes = fs::read(data("training.pth")).unwrap();
     let weights = read_all(bytes.clone()).unwrap();
     let ones = 1f32.to_le_bytes().repeat(4 * 3 * 3 * 3);
@@ -151,7 +151,7 @@ fn every_length_is_an_error() {
     }
 }
 
-/// An archive in torch's way: stored, in a folder, with both kinds of end records.
+/// An archive as torch writes it: stored, in a folder, with both kinds of end records.
 fn archive(folder: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut data, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in files {
@@ -199,7 +199,7 @@ fn an_archive_with_a_folder_of_any_length() {
     }
 }
 
-/// Instructions of all kinds, so that random programs get somewhere.
+/// Opcodes of all kinds, so that random programs reach deep states.
 const INSTRUCTIONS: [&[u8]; 42] = [
     b"(",
     b"0",

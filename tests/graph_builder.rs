@@ -1,4 +1,4 @@
-//! Graphs are checked while they are built: what fits, and what is said of what does not.
+//! Graphs are checked while they are built: what is accepted, and the errors for the rest.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn with_input(shape: &[usize]) -> (GraphBuilder, NodeId) {
     (builder, x)
 }
 
-/// What is said of an operation on one value of `shape`.
+/// The error for an operation on one value of `shape`.
 fn complaint(shape: &[usize], op: Op, params: Vec<Option<Arc<Param>>>) -> String {
     let (mut builder, x) = with_input(shape);
     builder.add("layer1.0.node", op, &[x], params).unwrap_err().to_string()

@@ -1,4 +1,4 @@
-//! The dense form of classifiers: what becomes of each operation, and what is refused.
+//! The dense form of classifiers: how each operation is rewritten, and what is refused.
 
 use std::sync::Arc;
 

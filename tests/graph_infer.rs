@@ -1,4 +1,4 @@
-//! Shape rules against torch's answers, and against counting windows one by one.
+//! Compares shape rules with torch's results, and with counting windows one by one.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ fn both_sides([h, w]: Pair) -> [usize; 4] {
     [h, w, h, w]
 }
 
-/// The shape of one operation's value, through the builder.
+/// The shape of one operation's value, obtained from the builder.
 fn shape_of(op: Op, input: &[usize], weight: Option<&[usize]>) -> rvision::Result<Shape> {
     let mut builder = GraphBuilder::new();
     let x = builder.input("x", input)?;
@@ -287,14 +287,15 @@ fn a_run_needs_every_input() {
 
 // --- counting --------------------------------------------------------------------------
 
-/// How many windows there are when each is placed and looked at.
+/// The number of windows, found by placing them one by one.
 fn count_windows(input: usize, [before, after]: Pair, extent: usize, stride: usize, ceil: bool) -> usize {
     let padded = input + before + after;
     (0..1000)
         .map(|i| i * stride)
         .take_while(|start| {
             let inside = start + extent <= padded;
-            // A last window may hang over the edge by less than a stride, if it sees the picture.
+            // The last window may extend beyond the edge by less than a stride if it covers part
+            // of the picture.
             let hanging = ceil && start + extent < padded + stride && *start < input + before;
             (inside && (!ceil || *start < input + before)) || hanging
         })

@@ -1,4 +1,4 @@
-//! Passes: what they fuse, what they must leave alone, and that the values stay the same.
+//! Passes: what they fuse, what they must not change, and that the values stay the same.
 
 mod graph_oracle;
 
@@ -14,7 +14,7 @@ use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 const RELU: Op = Op::Activation(Activation::Relu);
 const ADD: Op = Op::Binary(ops::Binary::new(BinaryOp::Add));
 
-/// A graph in the making; every parameter has other values, as a network's would.
+/// A graph under construction; every parameter has different values, as in a network.
 struct Net {
     builder: GraphBuilder,
     seed: u32,
@@ -80,7 +80,7 @@ impl Net {
         self.builder.add(name, Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[x], params).unwrap()
     }
 
-    /// The optimised graph, which computes what the traced one does.
+    /// The optimised graph, which computes the same as the traced one.
     fn finish(&mut self, outputs: &[NodeId]) -> Graph {
         for &id in outputs {
             self.builder.output(id).unwrap();
@@ -104,7 +104,7 @@ impl Net {
     }
 }
 
-/// Scale and shift are rounded to f32 once; nothing else may differ.
+/// The scale and shift are rounded to f32 once; nothing else may differ.
 fn assert_same(expected: &[Value], found: &[Value]) {
     assert_eq!(expected.len(), found.len());
     for (expected, found) in expected.iter().zip(found) {

@@ -1,4 +1,4 @@
-//! Whole graphs: what passes, views, in-place results and joint memory must not change.
+//! Whole graphs: passes, views, in-place results and shared memory must not change the results.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
         / largest
 }
 
-/// A small network with everything that passes and plans take apart: stem, pool, residual blocks
+/// A small network with everything that passes and plans transform: stem, pool, residual blocks
 /// with and without a projection, branches, nested branches, dropout, flatten, linear layers.
 fn everything() -> Graph {
     let mut d = Draw::new();
@@ -299,7 +299,7 @@ fn an_empty_batch_is_computed_at_once() {
     assert!(outputs.iter().all(Vec::is_empty));
 }
 
-/// Naive, in f64, of one picture: what convolutions mean.
+/// The definition of a convolution for one picture, in f64.
 fn naive(
     x: &[f32],
     [ic, ih, iw]: [usize; 3],
@@ -446,8 +446,8 @@ fn rows(values: &[f32], shape: Shape, rows: std::ops::Range<usize>) -> Vec<u32> 
     (0..channels).flat_map(of).map(|x| x.to_bits()).collect()
 }
 
-/// A band of a picture, computed with the kernels of the whole, has the whole's bits where it does
-/// not see its edges.
+/// A band of a picture that is computed with the kernels of the whole has the same bits as the
+/// whole, except near the band's edges.
 #[test]
 fn bands_have_the_bits_of_the_whole() {
     // Kernels that are chosen by size; large and dilated windows.
@@ -508,7 +508,7 @@ fn kernels_are_chosen_for_larger_pictures_only() {
     assert!(network.plan_chosen_for(&inputs, &[]).is_err());
 }
 
-/// Pools as a dense network has them: averages with a dilation, windows that hang far over the edge.
+/// Pools of dense networks: averages with dilation, and windows that extend far beyond the edge.
 #[test]
 fn pools_that_only_passes_make() {
     let pools = [
@@ -549,8 +549,8 @@ fn pools_that_only_passes_make() {
     }
 }
 
-/// The pool behind a 3x3 convolution is computed with it, and apart where somebody else wants the
-/// convolution's value or windows are others: to the same bits.
+/// A pool after a 3x3 convolution is fused with it, unless the convolution's value has another
+/// reader or the windows are different. The bits are the same in both cases.
 #[test]
 fn a_pool_goes_with_its_convolution() {
     let network = |wanted: bool, ceil_mode: bool| {
@@ -583,9 +583,9 @@ fn a_pool_goes_with_its_convolution() {
     }
 }
 
-/// The 1x1 convolution of an inverted residual is computed with the depthwise one behind it, and apart
-/// where somebody else wants its value: to the same bits, also where the block's input is added and
-/// overwritten in the end.
+/// The 1x1 convolution of an inverted residual is fused with the depthwise one after it, unless its
+/// value has another reader. The bits are the same in both cases, also if the block's input is
+/// added and overwritten at the end.
 #[test]
 fn an_expansion_goes_with_its_depthwise_convolution() {
     let block = |wanted: bool, stride: usize| {
@@ -618,9 +618,9 @@ fn an_expansion_goes_with_its_depthwise_convolution() {
     }
 }
 
-/// The 1x1 convolution behind a depthwise one is computed with it, with an expansion in front and without,
-/// and apart where somebody else wants its input: to the same bits, whether what is added is the block's
-/// input or a value that the sum overwrites.
+/// The 1x1 convolution after a depthwise one is fused with it, with or without an expansion in
+/// front, unless its input has another reader. The bits are the same in all cases, whether the
+/// residual is the block's input or a value that the sum overwrites.
 #[test]
 fn a_projection_goes_with_its_depthwise_convolution() {
     #[derive(Clone, Copy, Debug)]
@@ -657,7 +657,7 @@ fn a_projection_goes_with_its_depthwise_convolution() {
         Network::new(optimize(d.traced(outputs)))
     };
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
-    // Many threads have bands too short to be worth it.
+    // With many threads, the bands are too short to pay off.
     let few = rvision::threads::pool().unwrap().threads() <= 4;
     let added = |stride: usize| {
         let input = (stride == 1).then_some(Added::Input);

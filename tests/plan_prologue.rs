@@ -1,5 +1,5 @@
-//! Batch norms and factors in front of 1x1 convolutions, in whole graphs: computed with the convolution
-//! where it alone reads them, to the bits that they have apart.
+//! Batch norms and factors in front of 1x1 convolutions, in whole graphs: they are fused with the
+//! convolution if it is their only reader, and the bits are those of separate steps.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Draw {
         self.add(Op::Binary(ops::Binary::new(op)), &[a, b], vec![])
     }
 
-    /// A squeeze and excitation: its result.
+    /// Adds a squeeze-and-excitation block and returns its result.
     fn excited(&mut self, x: NodeId, gate_first: bool) -> NodeId {
         let channels = self.channels(x);
         let s = self.add(
@@ -111,8 +111,8 @@ fn run(network: &Network, shape: Shape) -> Vec<f32> {
     outputs.swap_remove(0)
 }
 
-/// `build` makes a network, its result, and what stands in front of its 1x1 convolutions. Where those are
-/// outputs too they have values of their own.
+/// `build` makes a network and returns its result and the values in front of its 1x1 convolutions.
+/// If these are outputs too, they are stored.
 fn check(build: impl Fn(&mut Draw, NodeId) -> (NodeId, Vec<NodeId>)) {
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
     for shape in [[1, 3, 40, 31], [3, 3, 9, 11], [2, 3, 65, 50]] {
@@ -131,7 +131,7 @@ fn check(build: impl Fn(&mut Draw, NodeId) -> (NodeId, Vec<NodeId>)) {
     }
 }
 
-/// Each layer reads a part of the joint memory that the next ones are written to.
+/// Each layer reads a part of the joint memory that the next layers are written to.
 #[test]
 fn a_dense_block_has_the_bits_of_separate_norms() {
     check(|d, x| {
@@ -151,7 +151,7 @@ fn a_dense_block_has_the_bits_of_separate_norms() {
     });
 }
 
-/// The block's input is added and overwritten in the end; the factors may stand on either side.
+/// The block's input is added and overwritten at the end; the factors may be either operand.
 #[test]
 fn an_inverted_residual_has_the_bits_of_separate_factors() {
     for gate_first in [false, true] {
@@ -173,7 +173,7 @@ fn an_inverted_residual_has_the_bits_of_separate_factors() {
     }
 }
 
-/// What the convolution does not read alone, or reads otherwise than pixel by pixel.
+/// Values that have other readers, or that the convolution does not read pixel by pixel.
 #[test]
 fn others_keep_their_values() {
     check(|d, x| {

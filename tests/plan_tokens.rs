@@ -1,5 +1,5 @@
-//! Graphs of tokens: drawn ones against the oracle, since views, joint memory and orders meet in more
-//! ways than can be thought of; and what must not cost a copy.
+//! Graphs of tokens: random ones are compared with the oracle, because views, joint memory and
+//! orders combine in too many ways to list; and what must not cost a copy.
 
 mod graph_oracle;
 
@@ -204,7 +204,7 @@ fn run(network: &Network, shape: Shape, input: &[f32]) -> Vec<Vec<f32>> {
     outputs
 }
 
-/// Drawn graphs of inputs of that shape against the oracle.
+/// Compares random graphs with inputs of that shape with the oracle.
 fn drawn_graphs(seeds: std::ops::Range<u64>, shape: &[usize]) {
     for seed in seeds {
         let (mut draw, x) = Draw::new(seed, shape);
@@ -244,7 +244,7 @@ fn drawn_graphs_compute_what_their_nodes_mean() {
     drawn_graphs(0..1500, &[2, 6, 4, 6]);
 }
 
-/// Rows of these sizes have gaps between them where what reads them takes rows.
+/// Rows of these sizes are spread apart if their readers take rows.
 #[test]
 fn drawn_graphs_of_rows_that_share_cache_sets() {
     drawn_graphs(100..160, &[2, 3, 2, 512]);
@@ -321,7 +321,8 @@ fn a_sequence_has_the_same_bits_in_any_batch() {
     }
 }
 
-/// `ConvNeXt`'s: convolution, permutation, norm, two linear layers, permutation, scale, sum.
+/// A block of `ConvNeXt`: convolution, permutation, norm, two linear layers, permutation, scale,
+/// sum.
 #[test]
 fn a_block_that_permutes_and_scales_copies_nothing() {
     let shape = [2, 16, 6, 5];
@@ -341,7 +342,7 @@ fn a_block_that_permutes_and_scales_copies_nothing() {
     let network = Network::new(optimize(draw.traced(&[z])));
     let found = kernels(&network, Shape::new(&shape));
     let copies = found.iter().filter(|name| *name == "f32_copy").count();
-    // The picture's way in and out.
+    // The copies at the input and the output.
     assert!(copies <= 2 && found.len() <= 8, "{found:?}");
     assert!(!found.iter().any(|name| name.contains("add") || name.contains("mul")), "{found:?}");
 }

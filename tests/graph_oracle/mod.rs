@@ -1,4 +1,4 @@
-//! Runs a graph node by node in f64, by the definitions of its operations and nothing else.
+//! Runs a graph node by node in f64, using only the definitions of its operations.
 
 use rvision::graph::ops::{self, Conv2d, Window, conv_geometry, pool_geometry};
 use rvision::graph::{Graph, Node, Op, infer_shapes};
@@ -33,7 +33,7 @@ impl Value {
         self.data[index.iter().zip(strides).map(|(i, s)| i * s).sum::<usize>()]
     }
 
-    /// With missing dimensions in front, and those of size 1 repeated.
+    /// Broadcast: missing leading dimensions are added, and dimensions of size 1 are repeated.
     fn broadcast_at(&self, index: &[usize]) -> f64 {
         let own = &index[index.len() - self.shape.rank()..];
         let own: Vec<_> = own.iter().zip(self.shape.iter()).map(|(&i, &size)| i.min(size - 1)).collect();
