@@ -186,6 +186,27 @@ def test_parameters_are_read_only_arrays():
     assert repr(weight).startswith("Parameter containing:\narray(")
 
 
+@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer])
+def test_writing_to_a_parameter_is_refused_with_what_to_do(kind):
+    value = kind(np.ones(3))
+    with pytest.raises(
+        rvision.UnsupportedError, match=rf"part of a {kind.__name__}, .*layer\.weight = values"
+    ):
+        value[0] = 2
+    with pytest.raises(rvision.UnsupportedError, match=r"read-only.*layer\.weight = values"):
+        value.data = np.zeros(3)
+    assert value.tolist() == [1, 1, 1]
+
+
+def test_parameters_can_be_frozen_as_in_torch():
+    net = nn.Linear(2, 3)
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+        assert not parameter.requires_grad
+        with pytest.raises(rvision.UnsupportedError, match="inference only"):
+            parameter.requires_grad = True
+
+
 def test_a_parameter_shares_the_engines_memory():
     weight = nn.Parameter(np.arange(6, dtype=np.float64).reshape(2, 3))
     handle = weight._handle

@@ -81,6 +81,16 @@ class Constant(np.ndarray):
     def __getitem__(self, index: Any) -> Any:
         return _plain(self)[index]
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._refuse_write("writing to a part")
+
+    def _refuse_write(self, what: str) -> None:
+        name = type(self).__name__
+        raise UnsupportedError(
+            f"{what} of a {name}, which is read-only: assign a new array to the module's attribute, as in "
+            "`layer.weight = values`"
+        )
+
     def _as(self, dtype: Any) -> Any:
         """Return the constant with float32 or float16 values; itself if it has them."""
         if self.dtype == dtype:
@@ -93,10 +103,19 @@ class Constant(np.ndarray):
         """The values as a plain read-only array; torch's name."""
         return _plain(self)
 
+    @data.setter
+    def data(self, values: Any) -> None:
+        self._refuse_write(f"assigning a value of type {type(values).__name__} to the data")
+
     @property
     def requires_grad(self) -> bool:
-        """Always False: rvision is for inference."""
+        """Always False, and False may be assigned: rvision is for inference."""
         return False
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        if requires_grad:
+            raise UnsupportedError("requires_grad = True: rvision is for inference only and has no gradients")
 
     def requires_grad_(self, requires_grad: bool = True) -> Constant:
         """Accept False; there are no gradients."""
