@@ -167,6 +167,14 @@ impl Checkpoint {
         &self.header
     }
 
+    fn no_state_dict(&self, found: String, advice: &'static str) -> Error {
+        Error::NoStateDict { path: self.path().to_owned(), found, advice }
+    }
+
+    fn refuse(&self, place: String, global: &str, advice: &'static str) -> Error {
+        Error::RefusedGlobal { path: self.path().to_owned(), place, global: global.to_owned(), advice }
+    }
+
     /// The functions and classes that the file names and rvision does not know; they were not
     /// called.
     pub fn refused_globals(&self) -> impl Iterator<Item = &str> {

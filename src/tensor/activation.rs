@@ -1,5 +1,7 @@
 //! Pointwise functions, named for graphs and kernels alike.
 
+use std::fmt::{self, Write};
+
 /// A pointwise function by torch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Activation {

@@ -283,7 +283,7 @@ def registry(monkeypatch):
 @pytest.fixture
 def downloads(monkeypatch):
     """Answer downloads with the requested address, and record the arguments."""
-    from rvision import hub
+    from rvision.weights import _fetch
 
     calls = []
 
