@@ -1,4 +1,4 @@
-//! Arithmetic of values element by element: binary operations with torch's broadcasting,
+//! Arithmetic of values element by element: binary operations with torch's broadcasting, `where`,
 //! activations, `PReLU`, and batch norm where no convolution took it over.
 //!
 //! One kernel does them all: a loop nest hands out rows, and each operand of a row is dense, one
@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use super::activation::{StoredRows, activate_cheap, activate_rows};
+use super::math::transcendental::pow;
 use super::math::{maximum, minimum};
 use super::names::{Names, names};
 use super::nest::Nest;
@@ -16,12 +17,12 @@ use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
 pub use crate::tensor::BinaryOp;
-use crate::tensor::{Activation, AlignedBuf, MAX_RANK, View};
+use crate::tensor::{Activation, AlignedBuf, MAX_RANK, Shape, View};
 
-/// The second operand of a binary operation.
+/// An operand of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operand {
-    /// A value; its pointer is the second of [`Io::inputs`].
+    /// A value; its pointer is the next of [`Io::inputs`].
     View(View),
     /// A constant.
     Scalar(f32),
@@ -38,6 +39,22 @@ pub struct BinaryDesc {
     pub right: Operand,
     /// `right op left` instead, as in `1 - x`.
     pub swapped: bool,
+    /// What is written. It may lie on an input of the same shape and strides.
+    pub output: View,
+    /// Of the result.
+    pub activation: Activation,
+}
+
+/// `output = activation(condition ? left : right)`, torch's `where`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhereDesc {
+    /// The first input: `left` is taken where it is not zero, NaN included. Its shape broadcasts to
+    /// the output's by torch's rules, and so do the others'.
+    pub condition: View,
+    /// What is taken.
+    pub left: Operand,
+    /// What is taken elsewhere. Only the operand that is taken counts, whatever the other one is.
+    pub right: Operand,
     /// What is written. It may lie on an input of the same shape and strides.
     pub output: View,
     /// Of the result.
@@ -75,19 +92,62 @@ pub struct ChannelDesc {
 /// [`crate::Error::OutOfMemory`].
 pub fn prepare_binary(desc: &BinaryDesc, isa: Isa, threads: usize) -> Result<Box<dyn Kernel>> {
     let shape = desc.output.shape;
+    let mut inputs = 1;
     let left = (Source::Input(0), desc.left.broadcast(shape).strides);
-    let right = match desc.right {
-        Operand::View(view) => (Source::Input(1), view.broadcast(shape).strides),
-        Operand::Scalar(x) => (Source::constant(&[x])?, [0; MAX_RANK]),
-    };
+    let right = operand(desc.right, shape, &mut inputs)?;
     Ok(Elementwise::boxed(
-        Op::Binary(desc.op),
+        match (desc.op, desc.right) {
+            (BinaryOp::Pow, Operand::Scalar(exponent)) if !desc.swapped => power_of(exponent),
+            _ => Op::Binary(desc.op),
+        },
         &desc.output,
         if desc.swapped { vec![right, left] } else { vec![left, right] },
         desc.activation,
         isa,
         threads,
     ))
+}
+
+/// The kernel of torch's `where`.
+///
+/// # Panics
+/// If an operand does not broadcast to the output.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn prepare_where(desc: &WhereDesc, isa: Isa, threads: usize) -> Result<Box<dyn Kernel>> {
+    let shape = desc.output.shape;
+    let mut inputs = 1;
+    let operands = vec![
+        (Source::Input(0), desc.condition.broadcast(shape).strides),
+        operand(desc.left, shape, &mut inputs)?,
+        operand(desc.right, shape, &mut inputs)?,
+    ];
+    Ok(Elementwise::boxed(Op::Where, &desc.output, operands, desc.activation, isa, threads))
+}
+
+/// An operand of that shape. A view's pointer is the next of the `inputs`.
+fn operand(operand: Operand, shape: Shape, inputs: &mut usize) -> Result<(Source, [usize; MAX_RANK])> {
+    match operand {
+        Operand::View(view) => {
+            *inputs += 1;
+            Ok((Source::Input(*inputs - 1), view.broadcast(shape).strides))
+        }
+        Operand::Scalar(x) => Ok((Source::constant(&[x])?, [0; MAX_RANK])),
+    }
+}
+
+/// The operation that gives x to a constant power: torch's `pow` knows these ones, too.
+fn power_of(exponent: f32) -> Op {
+    match exponent {
+        0.5 => Op::Power(Power::Root),
+        -0.5 => Op::Power(Power::InverseRoot),
+        -1.0 => Op::Power(Power::Inverse),
+        -2.0 => Op::Power(Power::InverseSquare),
+        2.0 => Op::Power(Power::Square),
+        3.0 => Op::Power(Power::Cube),
+        _ => Op::Binary(BinaryOp::Pow),
+    }
 }
 
 /// The kernel of an activation alone.
@@ -160,6 +220,33 @@ enum Op {
     Binary(BinaryOp),
     Affine,
     Prelu,
+    Where,
+    Power(Power),
+}
+
+impl Op {
+    /// Whether there is a loop of its own for a ReLU behind it.
+    fn takes_relu(self) -> bool {
+        match self {
+            Self::Copy | Self::Affine | Self::Prelu => true,
+            Self::Binary(op) => {
+                use BinaryOp::{Add, Div, Maximum, Minimum, Mul, Sub};
+                matches!(op, Add | Sub | Mul | Div | Maximum | Minimum)
+            }
+            Self::Where | Self::Power(_) => false,
+        }
+    }
+}
+
+/// Powers that take one or two instructions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Power {
+    Root,
+    InverseRoot,
+    Inverse,
+    InverseSquare,
+    Square,
+    Cube,
 }
 
 /// Where an operand comes from.
@@ -218,6 +305,14 @@ impl Kernel for Elementwise {
             Op::Binary(BinaryOp::Div) => &DIV,
             Op::Binary(BinaryOp::Maximum) => &MAXIMUM,
             Op::Binary(BinaryOp::Minimum) => &MINIMUM,
+            Op::Binary(BinaryOp::Pow) | Op::Power(_) => &POW,
+            Op::Binary(BinaryOp::Greater) => &GREATER,
+            Op::Binary(BinaryOp::GreaterEqual) => &GREATER_EQUAL,
+            Op::Binary(BinaryOp::Less) => &LESS,
+            Op::Binary(BinaryOp::LessEqual) => &LESS_EQUAL,
+            Op::Binary(BinaryOp::Equal) => &EQUAL,
+            Op::Binary(BinaryOp::NotEqual) => &NOT_EQUAL,
+            Op::Where => &WHERE,
             Op::Affine => &AFFINE,
             Op::Prelu => &PRELU,
         };
@@ -250,6 +345,14 @@ const MUL: Names<1> = names!("mul");
 const DIV: Names<1> = names!("div");
 const MAXIMUM: Names<1> = names!("maximum");
 const MINIMUM: Names<1> = names!("minimum");
+const POW: Names<1> = names!("pow");
+const GREATER: Names<1> = names!("gt");
+const GREATER_EQUAL: Names<1> = names!("ge");
+const LESS: Names<1> = names!("lt");
+const LESS_EQUAL: Names<1> = names!("le");
+const EQUAL: Names<1> = names!("eq");
+const NOT_EQUAL: Names<1> = names!("ne");
+const WHERE: Names<1> = names!("where");
 const AFFINE: Names<1> = names!("affine");
 const PRELU: Names<1> = names!("prelu");
 
@@ -348,7 +451,7 @@ unsafe fn finish_row<S: Simd>(
     // over the row while it is in the nearest cache. One loop each, in which the operation is known.
     // SAFETY: the caller's contract.
     unsafe {
-        if activation == Activation::Relu {
+        if activation == Activation::Relu && op.takes_relu() {
             each_op::<S, true>(s, op, out, lanes, len);
         } else {
             each_op::<S, false>(s, op, out, lanes, len);
@@ -380,6 +483,39 @@ unsafe fn each_op<S: Simd, const RELU: bool>(
             Op::Binary(Div) => row::<S, RELU>(s, Op::Binary(Div), out, lanes, len),
             Op::Binary(Maximum) => row::<S, RELU>(s, Op::Binary(Maximum), out, lanes, len),
             Op::Binary(Minimum) => row::<S, RELU>(s, Op::Binary(Minimum), out, lanes, len),
+            // Of those that do not take ReLU only one loop is compiled.
+            op if !RELU => rare_op(s, op, out, lanes, len),
+            _ => unreachable!("an operation without ReLU"),
+        }
+    }
+}
+
+/// The operations that stand in few networks.
+///
+/// # Safety
+/// As [`finish_row`].
+#[inline(always)]
+unsafe fn rare_op<S: Simd>(s: S, op: Op, out: *mut f32, lanes: [Lane; OPERANDS], len: usize) {
+    use BinaryOp::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual, Pow};
+    use Power::{Cube, Inverse, InverseRoot, InverseSquare, Root, Square};
+    // SAFETY: the caller's contract.
+    unsafe {
+        match op {
+            Op::Where => row::<S, false>(s, Op::Where, out, lanes, len),
+            Op::Binary(Pow) => row::<S, false>(s, Op::Binary(Pow), out, lanes, len),
+            Op::Binary(Greater) => row::<S, false>(s, Op::Binary(Greater), out, lanes, len),
+            Op::Binary(GreaterEqual) => row::<S, false>(s, Op::Binary(GreaterEqual), out, lanes, len),
+            Op::Binary(Less) => row::<S, false>(s, Op::Binary(Less), out, lanes, len),
+            Op::Binary(LessEqual) => row::<S, false>(s, Op::Binary(LessEqual), out, lanes, len),
+            Op::Binary(Equal) => row::<S, false>(s, Op::Binary(Equal), out, lanes, len),
+            Op::Binary(NotEqual) => row::<S, false>(s, Op::Binary(NotEqual), out, lanes, len),
+            Op::Power(Root) => row::<S, false>(s, Op::Power(Root), out, lanes, len),
+            Op::Power(InverseRoot) => row::<S, false>(s, Op::Power(InverseRoot), out, lanes, len),
+            Op::Power(Inverse) => row::<S, false>(s, Op::Power(Inverse), out, lanes, len),
+            Op::Power(InverseSquare) => row::<S, false>(s, Op::Power(InverseSquare), out, lanes, len),
+            Op::Power(Square) => row::<S, false>(s, Op::Power(Square), out, lanes, len),
+            Op::Power(Cube) => row::<S, false>(s, Op::Power(Cube), out, lanes, len),
+            _ => unreachable!("a common operation"),
         }
     }
 }
@@ -420,8 +556,37 @@ fn combine<S: Simd, const RELU: bool>(s: S, op: Op, [a, b, c]: [S::F32; OPERANDS
         Op::Binary(BinaryOp::Div) => s.div(a, b),
         Op::Binary(BinaryOp::Maximum) => maximum(s, a, b),
         Op::Binary(BinaryOp::Minimum) => minimum(s, a, b),
+        Op::Binary(BinaryOp::Pow) => pow(s, a, b),
+        Op::Binary(BinaryOp::Greater) => s.select_gt(a, b, s.splat(1.0), s.zero()),
+        Op::Binary(BinaryOp::Less) => s.select_gt(b, a, s.splat(1.0), s.zero()),
+        Op::Binary(BinaryOp::GreaterEqual) => s.select_gt(b, a, s.zero(), ordered(s, a, b)),
+        Op::Binary(BinaryOp::LessEqual) => s.select_gt(a, b, s.zero(), ordered(s, a, b)),
+        Op::Binary(BinaryOp::Equal) => equal(s, a, b),
+        Op::Binary(BinaryOp::NotEqual) => s.sub(s.splat(1.0), equal(s, a, b)),
+        Op::Where => {
+            let not_below = s.select_gt(a, s.zero(), b, s.select_nan(a, b, c));
+            s.select_gt(s.zero(), a, b, not_below)
+        }
+        Op::Power(Power::Root) => s.sqrt(a),
+        Op::Power(Power::InverseRoot) => s.div(s.splat(1.0), s.sqrt(a)),
+        Op::Power(Power::Inverse) => s.div(s.splat(1.0), a),
+        Op::Power(Power::InverseSquare) => s.div(s.splat(1.0), s.mul(a, a)),
+        Op::Power(Power::Square) => s.mul(a, a),
+        Op::Power(Power::Cube) => s.mul(s.mul(a, a), a),
     };
     if RELU { activate_cheap(s, Activation::Relu, x) } else { x }
+}
+
+/// 1 where neither is NaN, else 0.
+#[inline(always)]
+fn ordered<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+    s.select_nan(a, s.zero(), s.select_nan(b, s.zero(), s.splat(1.0)))
+}
+
+/// 1 where both are the same, else 0.
+#[inline(always)]
+fn equal<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+    s.select_gt(a, b, s.zero(), s.select_gt(b, a, s.zero(), ordered(s, a, b)))
 }
 
 #[cfg(test)]

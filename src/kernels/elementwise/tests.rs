@@ -9,12 +9,10 @@ use crate::kernels::testing::views::{
 };
 use crate::tensor::Shape;
 
-const OPS: [BinaryOp; 6] =
-    [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Maximum, BinaryOp::Minimum];
-
 fn reference(op: BinaryOp, a: f32, b: f32) -> f64 {
     let (a, b) = (f64::from(a), f64::from(b));
     let pick = |x| if a.is_nan() || b.is_nan() { f64::NAN } else { x };
+    let one_if = |yes: bool| f64::from(u8::from(yes));
     match op {
         BinaryOp::Add => a + b,
         BinaryOp::Sub => a - b,
@@ -22,6 +20,13 @@ fn reference(op: BinaryOp, a: f32, b: f32) -> f64 {
         BinaryOp::Div => a / b,
         BinaryOp::Maximum => pick(a.max(b)),
         BinaryOp::Minimum => pick(a.min(b)),
+        BinaryOp::Pow => a.powf(b),
+        BinaryOp::Greater => one_if(a > b),
+        BinaryOp::GreaterEqual => one_if(a >= b),
+        BinaryOp::Less => one_if(a < b),
+        BinaryOp::LessEqual => one_if(a <= b),
+        BinaryOp::Equal => one_if(a == b),
+        BinaryOp::NotEqual => one_if(a != b),
     }
 }
 
@@ -78,7 +83,7 @@ fn activations() -> impl Strategy<Value = Activation> {
 fn binary_with_broadcasting() {
     let views = (shapes(0..=6, 0..=4), layouts(), layouts(), layouts());
     let ones = (any::<[bool; 6]>(), any::<[bool; 6]>(), 0..7_usize, 0..7_usize);
-    let op = prop::sample::select(OPS.to_vec());
+    let op = prop::sample::select(BinaryOp::ALL.to_vec());
     for_all((views, ones, op, activations()), 400, |(views, ones, op, activation)| {
         let (shape, left, right, output) = views;
         let part = |ones: [bool; 6], skipped: usize, layout: Layout| {
@@ -99,7 +104,7 @@ fn binary_with_broadcasting() {
 
 #[test]
 fn binary_with_a_scalar_and_long_rows() {
-    for op in OPS {
+    for op in BinaryOp::ALL {
         for dims in [&[2, 37, 9, 11][..], &[5000], &[3, 1500]] {
             let view = View::physical(Shape::new(dims));
             let right = Operand::Scalar(0.25);
@@ -141,6 +146,117 @@ fn maximum_and_minimum_pass_nan_on_from_both_sides() {
             assert!(same_bits(&run(&*kernel, &[&left, &right], view), &expected), "{}", kernel.name());
         }
     }
+}
+
+fn one_by_one(op: BinaryOp, a: &[f32], b: Operand, swapped: bool, isa: Isa) -> Vec<f32> {
+    let view = View::physical(Shape::new(&[a.len()]));
+    let left = filled(view, |i| a[i]);
+    let desc =
+        BinaryDesc { op, left: view, right: b, swapped, output: view, activation: Activation::Identity };
+    run(&*prepare_binary(&desc, isa, 1).unwrap(), &[&left], view)
+}
+
+#[test]
+fn comparisons_with_nan_and_ties() {
+    let view = View::physical(Shape::new(&[6]));
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let (a, b) = ([nan, 1.0, nan, 2.0, -0.0, inf], [1.0, nan, nan, 2.0, 0.0, -inf]);
+    let (left, right) = (filled(view, |i| a[i]), filled(view, |i| b[i]));
+    for isa in Isa::available() {
+        for (op, expected) in [
+            (BinaryOp::Greater, [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+            (BinaryOp::GreaterEqual, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]),
+            (BinaryOp::Less, [0.0; 6]),
+            (BinaryOp::LessEqual, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]),
+            (BinaryOp::Equal, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]),
+            (BinaryOp::NotEqual, [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
+        ] {
+            let (right_view, activation) = (Operand::View(view), Activation::Identity);
+            let desc =
+                BinaryDesc { op, left: view, right: right_view, swapped: false, output: view, activation };
+            let kernel = prepare_binary(&desc, isa, 1).unwrap();
+            assert_eq!(run(&*kernel, &[&left, &right], view), expected, "{}", kernel.name());
+        }
+    }
+}
+
+/// Torch's answers: of a constant exponent that it knows those of roots and quotients.
+#[test]
+fn powers_at_the_ends_of_the_range() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let bases = [-inf, inf, nan, 0.0, -0.0, 1.0, -1.0, 2.0, -8.0];
+    for (exponent, expected) in [
+        (0.5, [nan, inf, nan, 0.0, -0.0, 1.0, nan, 2.0_f32.sqrt(), nan]),
+        (-0.5, [nan, 0.0, nan, inf, -inf, 1.0, nan, 0.5_f32.sqrt(), nan]),
+        (2.0, [inf, inf, nan, 0.0, 0.0, 1.0, 1.0, 4.0, 64.0]),
+        (3.0, [-inf, inf, nan, 0.0, -0.0, 1.0, -1.0, 8.0, -512.0]),
+        (-1.0, [-0.0, 0.0, nan, inf, -inf, 1.0, -1.0, 0.5, -0.125]),
+        (-2.0, [0.0, 0.0, nan, inf, inf, 1.0, 1.0, 0.25, 0.015_625]),
+        (0.0, [1.0; 9]),
+        (1.0, bases),
+        (2.5, [inf, inf, nan, 0.0, 0.0, 1.0, nan, 5.656_854, nan]),
+        (nan, [nan, nan, nan, nan, nan, 1.0, nan, nan, nan]),
+        (inf, [inf, inf, nan, 0.0, 0.0, 1.0, 1.0, inf, inf]),
+        (-inf, [0.0, 0.0, nan, inf, inf, 1.0, 1.0, 0.0, 0.0]),
+    ] {
+        for isa in Isa::available() {
+            let found = one_by_one(BinaryOp::Pow, &bases, Operand::Scalar(exponent), false, isa);
+            assert!(same_bits(&found, &expected), "{exponent} {}: {found:?}, {expected:?}", isa.name());
+        }
+    }
+    for isa in Isa::available() {
+        let found = one_by_one(BinaryOp::Pow, &bases, Operand::Scalar(-2.0), true, isa);
+        let expected = [0.0, inf, nan, 1.0, 1.0, -2.0, -0.5, 4.0, 0.003_906_25];
+        assert!(same_bits(&found, &expected), "-2 to {bases:?} {}: {found:?}", isa.name());
+    }
+}
+
+#[test]
+fn where_with_broadcasting() {
+    let views = (shapes(0..=5, 0..=4), layouts(), layouts(), layouts(), layouts());
+    let problems = (views, prop::array::uniform3(any::<[bool; 6]>()), 0..4_usize, activations());
+    for_all(problems, 200, |((shape, a, b, c, output), ones, scalars, activation)| {
+        let part = |k: usize, layout: Layout| {
+            let dims: Vec<_> = (0..shape.rank()).map(|d| if ones[k][d] { 1 } else { shape[d] }).collect();
+            laid_out(Shape::new(&dims), layout)
+        };
+        let (condition, left, right) = (part(0, a), part(1, b), part(2, c));
+        let operand = |view, bit: usize| match scalars >> bit & 1 {
+            0 => Operand::View(view),
+            _ => Operand::Scalar(0.25),
+        };
+        let desc = WhereDesc {
+            condition,
+            left: operand(left, 0),
+            right: operand(right, 1),
+            output: laid_out(shape, output),
+            activation,
+        };
+        // NaN and numbers below zero count as true, and what is not taken may be anything.
+        let chosen = filled(condition, |i| [0.0, 1.0, -0.0, -2.0, f32::NAN][i % 5]);
+        let taken = filled(left, |i| if i % 7 == 3 { f32::INFINITY } else { uniform(2, i) });
+        let other = filled(right, |i| if i % 7 == 2 { f32::NAN } else { uniform(3, i) });
+        let mut inputs = vec![&chosen];
+        inputs.extend((scalars & 1 == 0).then_some(&taken));
+        inputs.extend((scalars & 2 == 0).then_some(&other));
+        for isa in Isa::available() {
+            for threads in [1, 3] {
+                let kernel = prepare_where(&desc, isa, threads).unwrap();
+                let found = run(&*kernel, &inputs, desc.output);
+                for (i, &y) in found.iter().enumerate() {
+                    let of = |operand, memory| match operand {
+                        Operand::View(view) => broadcast(view, memory, shape, i),
+                        Operand::Scalar(x) => x,
+                    };
+                    let is_left = broadcast(condition, &chosen, shape, i) != 0.0;
+                    let x = if is_left { of(desc.left, &taken) } else { of(desc.right, &other) };
+                    let expected = activation_f64(activation, f64::from(x));
+                    prop_assert!(close(y, expected, 1e-6), "{}: {y}, {expected}", kernel.name());
+                }
+            }
+        }
+        Ok(())
+    });
 }
 
 #[test]
