@@ -1,9 +1,10 @@
-//! Sums and means over any dimensions.
+//! Sums, means, largest and smallest values over any dimensions.
 //!
 //! Values are added in parts of at most 128, then as many parts' sums, then those: in an order that
 //! depends on the shape and layout alone, and with a rounding error that hardly grows with the
 //! number of values.
 
+use super::math::{maximum, minimum};
 use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
@@ -17,6 +18,10 @@ pub enum ReduceOp {
     Sum,
     /// Their sum over their number.
     Mean,
+    /// The largest one, NaN if there is one (torch's `amax`); negative infinity of nothing.
+    Max,
+    /// The smallest one, NaN if there is one (torch's `amin`); infinity of nothing.
+    Min,
 }
 
 /// A reduction. The dimensions in which the output's size is 1 are reduced (torch's
@@ -74,10 +79,17 @@ struct Reduce {
 
 const SUM: Names<1> = names!("sum");
 const MEAN: Names<1> = names!("mean");
+const AMAX: Names<1> = names!("amax");
+const AMIN: Names<1> = names!("amin");
 
 impl Kernel for Reduce {
     fn name(&self) -> &'static str {
-        let names = if self.op == ReduceOp::Mean { &MEAN } else { &SUM };
+        let names = match self.op {
+            ReduceOp::Sum => &SUM,
+            ReduceOp::Mean => &MEAN,
+            ReduceOp::Max => &AMAX,
+            ReduceOp::Min => &AMIN,
+        };
         names.on(self.isa)
     }
 
@@ -108,6 +120,17 @@ impl Vectorized for Results<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        match self.reduce.op {
+            ReduceOp::Sum | ReduceOp::Mean => self.results::<S, Add>(s),
+            ReduceOp::Max => self.results::<S, Largest>(s),
+            ReduceOp::Min => self.results::<S, Smallest>(s),
+        }
+    }
+}
+
+impl Results<'_> {
+    #[inline(always)]
+    fn results<S: Simd, J: Join>(self, s: S) {
         let Reduce { kept, reduced, divisor, .. } = self.reduce;
         let [to_step, from_step] = kept.inner().strides;
         for ([to, from], len) in kept.walk(self.pieces) {
@@ -118,11 +141,11 @@ impl Vectorized for Results<'_> {
                     let (from, to) =
                         (self.input.add(from + i * from_step), self.output.add(to + i * to_step));
                     if [to_step, from_step] == [1, 1] && i + S::LANES <= len {
-                        let sum = sum_of_vectors(s, reduced, from);
+                        let sum = join_vectors::<S, J>(s, reduced, from);
                         s.store(to, s.div(sum, s.splat(*divisor)));
                         i += S::LANES;
                     } else {
-                        *to = sum_of_values(s, reduced, from) / divisor;
+                        *to = join_values::<S, J>(s, reduced, from) / divisor;
                         i += 1;
                     }
                 }
@@ -131,59 +154,122 @@ impl Vectorized for Results<'_> {
     }
 }
 
-/// The sums of `LANES` neighbours.
+/// How two values become one.
+trait Join {
+    /// What changes nothing.
+    const START: f32;
+    fn vectors<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32;
+    fn values(a: f32, b: f32) -> f32;
+    /// The lanes of a vector.
+    fn lanes<S: Simd>(s: S, a: S::F32) -> f32;
+}
+
+struct Add;
+struct Largest;
+struct Smallest;
+
+impl Join for Add {
+    const START: f32 = 0.0;
+    #[inline(always)]
+    fn vectors<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+        s.add(a, b)
+    }
+    #[inline(always)]
+    fn values(a: f32, b: f32) -> f32 {
+        a + b
+    }
+    #[inline(always)]
+    fn lanes<S: Simd>(s: S, a: S::F32) -> f32 {
+        s.reduce_add(a)
+    }
+}
+
+impl Join for Largest {
+    const START: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn vectors<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+        maximum(s, a, b)
+    }
+    #[inline(always)]
+    fn values(a: f32, b: f32) -> f32 {
+        if a.is_nan() || a > b { a } else { b }
+    }
+    #[inline(always)]
+    fn lanes<S: Simd>(s: S, a: S::F32) -> f32 {
+        s.reduce_max(a)
+    }
+}
+
+impl Join for Smallest {
+    const START: f32 = f32::INFINITY;
+    #[inline(always)]
+    fn vectors<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
+        minimum(s, a, b)
+    }
+    #[inline(always)]
+    fn values(a: f32, b: f32) -> f32 {
+        if a.is_nan() || a < b { a } else { b }
+    }
+    #[inline(always)]
+    fn lanes<S: Simd>(s: S, a: S::F32) -> f32 {
+        -s.reduce_max(s.mul(a, s.splat(-1.0)))
+    }
+}
+
+/// What `LANES` neighbours' values become.
 ///
 /// # Safety
 /// `from` must be valid for reading a vector at each offset of the nest.
 #[inline(always)]
-unsafe fn sum_of_vectors<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> S::F32 {
+unsafe fn join_vectors<S: Simd, J: Join>(s: S, nest: &Nest<1>, from: *const f32) -> S::F32 {
     let step = nest.inner().strides[0];
-    let (mut total, mut parts, mut count) = (s.zero(), s.zero(), 0);
+    let start = s.splat(J::START);
+    let (mut total, mut parts, mut count) = (start, start, 0);
     for ([at], len) in nest.walk(0..nest.pieces()) {
-        let mut part = s.zero();
+        let mut part = start;
         for i in 0..len {
             // SAFETY: the caller's contract.
-            part = s.add(part, unsafe { s.load(from.add(at + i * step)) });
+            part = J::vectors(s, part, unsafe { s.load(from.add(at + i * step)) });
         }
-        parts = s.add(parts, part);
+        parts = J::vectors(s, parts, part);
         count += 1;
         if count % PART == 0 {
-            total = s.add(total, parts);
-            parts = s.zero();
+            total = J::vectors(s, total, parts);
+            parts = start;
         }
     }
-    s.add(total, parts)
+    J::vectors(s, total, parts)
 }
 
-/// The sum of one result's values.
+/// What one result's values become.
 ///
 /// # Safety
 /// `from` must be valid for reading at each offset of the nest.
 #[inline(always)]
-unsafe fn sum_of_values<S: Simd>(s: S, nest: &Nest<1>, from: *const f32) -> f32 {
+unsafe fn join_values<S: Simd, J: Join>(s: S, nest: &Nest<1>, from: *const f32) -> f32 {
     let step = nest.inner().strides[0];
-    let (mut total, mut parts, mut count) = (0.0, 0.0, 0);
+    let (mut total, mut parts, mut count) = (J::START, J::START, 0);
     for ([at], len) in nest.walk(0..nest.pieces()) {
         let mut i = 0;
-        let mut lanes = s.zero();
+        let mut lanes = s.splat(J::START);
         while step == 1 && i + S::LANES <= len {
             // SAFETY: the caller's contract.
-            lanes = s.add(lanes, unsafe { s.load(from.add(at + i)) });
+            lanes = J::vectors(s, lanes, unsafe { s.load(from.add(at + i)) });
             i += S::LANES;
         }
-        let mut part = s.reduce_add(lanes);
+        let mut part = J::lanes(s, lanes);
         for i in i..len {
             // SAFETY: the caller's contract.
-            part += unsafe { *from.add(at + i * step) };
+            part = J::values(part, unsafe { *from.add(at + i * step) });
         }
-        parts += part;
+        parts = J::values(parts, part);
         count += 1;
         if count % PART == 0 {
-            total += parts;
-            parts = 0.0;
+            total = J::values(total, parts);
+            parts = J::START;
         }
     }
-    total + parts
+    J::values(total, parts)
 }
 
 #[cfg(test)]

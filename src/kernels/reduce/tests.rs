@@ -4,6 +4,7 @@ use super::*;
 use crate::kernels::testing::views::{
     close, filled, for_all, laid_out, layouts, random, run, same_bits, shapes, values,
 };
+use crate::kernels::testing::{Guarded, uniform};
 
 /// Sums of the values and of their magnitudes, per result in logical order.
 fn sums_f64(input: View, output: Shape, memory: &[f32]) -> Vec<(f64, f64)> {
@@ -19,6 +20,59 @@ fn sums_f64(input: View, output: Shape, memory: &[f32]) -> Vec<(f64, f64)> {
         sums[at].1 += f64::from(x.abs());
     }
     sums
+}
+
+/// The largest and the smallest value, per result in logical order.
+fn extremes(input: View, output: Shape, memory: &[f32]) -> Vec<[f32; 2]> {
+    let strides = output.contiguous_strides();
+    let mut found = vec![[f32::NEG_INFINITY, f32::INFINITY]; output.numel()];
+    for (mut i, x) in values(input, memory).into_iter().enumerate() {
+        let mut at = 0;
+        for d in (0..output.rank()).rev() {
+            at += i % input.shape[d] % output[d] * strides[d];
+            i /= input.shape[d];
+        }
+        let [most, least] = found[at];
+        found[at] = if x.is_nan() || most.is_nan() { [f32::NAN; 2] } else { [most.max(x), least.min(x)] };
+    }
+    found
+}
+
+fn check_extremes(input: View, output: View, memory: &Guarded) -> proptest::test_runner::TestCaseResult {
+    let expected = extremes(input, output.shape, memory);
+    for isa in Isa::available() {
+        for (k, op) in [ReduceOp::Max, ReduceOp::Min].into_iter().enumerate() {
+            let expected: Vec<f32> = expected.iter().map(|both| both[k]).collect();
+            for threads in [1, 3] {
+                let kernel = prepare(&ReduceDesc { input, output, op }, isa, threads);
+                let found = run(&*kernel, &[memory], output);
+                prop_assert!(same_bits(&found, &expected), "{}: {found:?}, {expected:?}", kernel.name());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn largest_and_smallest_over_any_dimensions() {
+    let problems = (shapes(0..=6, 1..=5), any::<[bool; 6]>(), layouts(), layouts(), 0..4_usize);
+    for_all(problems, 300, |(shape, reduced, from, to, nan)| {
+        let mut small = shape;
+        (0..shape.rank()).filter(|&d| reduced[d]).for_each(|d| small[d] = 1);
+        let input = laid_out(shape, from);
+        // All of one sign, too, so that zero is neither of them.
+        let memory = filled(input, |i| {
+            let x = uniform(1, i);
+            if nan == 3 && i % 11 == 5 { f32::NAN } else { [x, x + 2.0, x - 2.0, x][nan] }
+        });
+        check_extremes(input, laid_out(small, to), &memory)
+    });
+    for (dims, out) in
+        [(&[3, 5000][..], &[3, 1][..]), (&[5000, 19], &[1, 19]), (&[2, 21, 70, 90], &[2, 21, 1, 1])]
+    {
+        let (input, output) = (View::physical(Shape::new(dims)), View::physical(Shape::new(out)));
+        check_extremes(input, output, &random(input, 4)).unwrap();
+    }
 }
 
 fn check(input: View, output: View) -> proptest::test_runner::TestCaseResult {
