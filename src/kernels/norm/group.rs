@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::kernels::names::{Names, names};
 use crate::kernels::nest::Nest;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
@@ -100,8 +101,7 @@ struct GroupNorm {
     isa: Isa,
 }
 
-const NAMES: [&str; 4] =
-    ["f32_group_norm_portable", "f32_group_norm_portable16", "f32_group_norm_avx2", "f32_group_norm_avx512"];
+const NAMES: Names<1> = names!("group_norm");
 
 impl GroupNorm {
     fn channels(&self) -> usize {
@@ -139,7 +139,7 @@ impl GroupNorm {
 
 impl Kernel for GroupNorm {
     fn name(&self) -> &'static str {
-        NAMES[self.isa as usize]
+        NAMES.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {
