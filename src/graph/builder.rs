@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::tensor::{Param, Shape};
+use crate::tensor::{Param, ReduceOp, Shape};
 
 use super::count::multiply_adds;
-use super::ops::{Concat, Flatten, Input, Mean, Normalize, Permute, Roll, Slice, Softmax, Unflatten};
+use super::ops::{Concat, Flatten, Input, Mean, Normalize, Permute, Reduce, Roll, Slice, Softmax, Unflatten};
 use super::{Graph, Node, NodeId, Op, passes};
 
 /// A graph in the making, with the shapes its values have for the inputs at hand.
@@ -85,12 +85,24 @@ impl GraphBuilder {
     /// # Errors
     /// As [`GraphBuilder::add`].
     pub fn mean(&mut self, name: &str, x: NodeId, dims: &[i64], keepdim: bool) -> Result<NodeId> {
-        let mut dims = self.dims(name, x, "dim", dims)?;
-        if dims.is_empty() {
-            dims = (0..self.shape_for(name, x)?.rank()).collect();
-        }
-        dims.sort_unstable();
+        let dims = self.reduced(name, x, dims)?;
         self.add(name, Mean { dims, keepdim }, &[x], Vec::new())
+    }
+
+    /// A sum, a maximum or a minimum over `dims`; over all of them if none is given.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::add`].
+    pub fn reduce(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        op: ReduceOp,
+        dims: &[i64],
+        keepdim: bool,
+    ) -> Result<NodeId> {
+        let dims = self.reduced(name, x, dims)?;
+        self.add(name, Reduce { op, dims, keepdim }, &[x], Vec::new())
     }
 
     /// Make one dimension of `start..=end`.
@@ -306,6 +318,16 @@ impl GraphBuilder {
             expected: format!("in {}..={} for the input {shape}", -rank, rank - 1),
             found: dim.to_string(),
         })
+    }
+
+    /// The dimensions of a reduction, ascending; all of them if none is given.
+    fn reduced(&self, name: &str, x: NodeId, dims: &[i64]) -> Result<Vec<usize>> {
+        let mut dims = self.dims(name, x, "dim", dims)?;
+        if dims.is_empty() {
+            dims = (0..self.shape_for(name, x)?.rank()).collect();
+        }
+        dims.sort_unstable();
+        Ok(dims)
     }
 
     fn dims(&self, name: &str, x: NodeId, attribute: &'static str, dims: &[i64]) -> Result<Vec<usize>> {

@@ -2,7 +2,9 @@
 //! (Krizhevsky et al. 2012), over a value's last dimensions or a pixel's channels (Ba et al. 2016),
 //! by a pixel's length, and over groups of a picture's channels ([`group`]).
 
-pub mod group;
+mod group;
+
+pub use group::{GroupNormDesc, prepare_group};
 
 use std::sync::Arc;
 

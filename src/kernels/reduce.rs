@@ -9,20 +9,8 @@ use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
+pub use crate::tensor::ReduceOp;
 use crate::tensor::{Shape, View};
-
-/// What the values become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReduceOp {
-    /// Their sum.
-    Sum,
-    /// Their sum over their number.
-    Mean,
-    /// The largest one, NaN if there is one (torch's `amax`); negative infinity of nothing.
-    Max,
-    /// The smallest one, NaN if there is one (torch's `amin`); infinity of nothing.
-    Min,
-}
 
 /// A reduction. The dimensions in which the output's size is 1 are reduced (torch's
 /// `keepdim=True`; dropping them afterwards moves nothing).

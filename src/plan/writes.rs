@@ -8,7 +8,13 @@ use crate::tensor::View;
 /// Whether a node's kernel writes its result to a view that lies like this.
 pub(super) fn writes_to(op: &Op, view: &View) -> bool {
     match op {
-        Op::Concat(_) | Op::Softmax(_) | Op::Mean(_) | Op::Pad(_) | Op::Roll(_) => true,
+        Op::Concat(_)
+        | Op::Softmax(_)
+        | Op::Mean(_)
+        | Op::Reduce(_)
+        | Op::GroupNorm(_)
+        | Op::Pad(_)
+        | Op::Roll(_) => true,
         Op::Conv2d(_)
         | Op::MaxPool2d(_)
         | Op::AvgPool2d(_)
@@ -27,5 +33,13 @@ pub(super) fn writes_to(op: &Op, view: &View) -> bool {
 
 /// Whether a node works element by element, so that any layout will do.
 pub(super) fn is_pointwise(op: &Op) -> bool {
-    matches!(op, Op::Activation(_) | Op::PRelu(_) | Op::BatchNorm(_) | Op::Binary(_) | Op::BinaryScalar(_))
+    matches!(
+        op,
+        Op::Activation(_)
+            | Op::PRelu(_)
+            | Op::BatchNorm(_)
+            | Op::Binary(_)
+            | Op::BinaryScalar(_)
+            | Op::Where(_)
+    )
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
 use crate::graph::{self, NodeId, Op};
-use crate::tensor::{Activation, BinaryOp, Param, Shape};
+use crate::tensor::{Activation, BinaryOp, Param, ReduceOp, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
@@ -107,14 +107,19 @@ fn output_size(node: &str, (h, w): (Option<Whole>, Option<Whole>)) -> Result<[Op
 }
 
 fn binary_kind(node: &str, kind: &str) -> Result<BinaryOp> {
+    let known = BinaryOp::ALL.into_iter().find(|op| op.name() == kind);
+    known.ok_or_else(|| {
+        let names: Vec<_> = BinaryOp::ALL.iter().map(|op| op.name()).collect();
+        wrong(node, "kind", &format!("one of {}", names.join(", ")), format!("{kind:?}"))
+    })
+}
+
+fn reduce_kind(node: &str, kind: &str) -> Result<ReduceOp> {
     Ok(match kind {
-        "add" => BinaryOp::Add,
-        "sub" => BinaryOp::Sub,
-        "mul" => BinaryOp::Mul,
-        "div" => BinaryOp::Div,
-        "maximum" => BinaryOp::Maximum,
-        "minimum" => BinaryOp::Minimum,
-        _ => return Err(wrong(node, "kind", "add, sub, mul, div, maximum or minimum", format!("{kind:?}"))),
+        "sum" => ReduceOp::Sum,
+        "amax" => ReduceOp::Max,
+        "amin" => ReduceOp::Min,
+        _ => return Err(wrong(node, "kind", "sum, amax or amin", format!("{kind:?}"))),
     })
 }
 
@@ -130,9 +135,19 @@ fn activation_kind(node: &str, kind: &str, a: f32, b: f32) -> Result<Activation>
         "silu" => Activation::Silu,
         "gelu" => Activation::Gelu,
         "gelu_tanh" => Activation::GeluTanh,
+        "elu" => Activation::Elu { alpha: a },
+        "selu" => Activation::Selu,
+        "celu" => Activation::Celu { alpha: a },
+        "mish" => Activation::Mish,
+        "softplus" => Activation::Softplus { beta: a, threshold: b },
+        "softsign" => Activation::Softsign,
+        "exp" => Activation::Exp,
+        "log" => Activation::Log,
+        "sqrt" => Activation::Sqrt,
+        "abs" => Activation::Abs,
         _ => {
-            let known =
-                "relu, clamp, leaky_relu, hardswish, hardsigmoid, tanh, sigmoid, silu, gelu or gelu_tanh";
+            let known = "relu, clamp, leaky_relu, hardswish, hardsigmoid, tanh, sigmoid, silu, gelu, gelu_tanh, \
+                         elu, selu, celu, mish, softplus, softsign, exp, log, sqrt or abs";
             return Err(wrong(node, "kind", known, format!("{kind:?}")));
         }
     })
@@ -259,6 +274,20 @@ impl GraphBuilder {
         self.add(name, ops::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 
+    /// `torch.nn.functional.group_norm`; as many groups as channels are an instance norm.
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: usize,
+        groups: Whole,
+        weight: Option<&Parameter>,
+        bias: Option<&Parameter>,
+        eps: f64,
+    ) -> PyResult<usize> {
+        let groups = size(name, "num_groups", groups)?;
+        self.add(name, ops::GroupNorm { groups, eps }, &[x], vec![shared(weight), shared(bias)])
+    }
+
     /// `torch.nn.functional.normalize` with `p=2`.
     fn normalize(&mut self, name: &str, x: usize, dim: Whole, eps: f32) -> PyResult<usize> {
         self.adding(|builder| builder.normalize(name, NodeId(x), dim.0, eps))
@@ -283,7 +312,8 @@ impl GraphBuilder {
         self.add(name, ops::MatMul, &[x, y], vec![])
     }
 
-    /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`.
+    /// A pointwise function by name; `clamp` is from `a` to `b`, `leaky_relu` has the slope `a`,
+    /// `elu` and `celu` the `alpha` `a`, `softplus` the `beta` `a` and the `threshold` `b`.
     #[pyo3(signature = (name, x, kind, a = 0.0, b = 0.0))]
     fn activation(&mut self, name: &str, x: usize, kind: &str, a: f32, b: f32) -> PyResult<usize> {
         self.add(name, activation_kind(name, kind, a, b)?, &[x], vec![])
@@ -386,6 +416,24 @@ impl GraphBuilder {
     ) -> PyResult<usize> {
         let op = binary_kind(name, kind)?;
         self.add(name, ops::BinaryScalar { op, scalar, reversed }, &[x], vec![])
+    }
+
+    /// `torch.where`: `x` where the condition is not zero, else `y`.
+    fn select(&mut self, name: &str, condition: usize, x: usize, y: usize) -> PyResult<usize> {
+        self.add(name, ops::Where, &[condition, x, y], vec![])
+    }
+
+    /// `torch.sum`, `torch.amax` or `torch.amin` over `dims`; over all dimensions if it is empty.
+    fn reduce(
+        &mut self,
+        name: &str,
+        x: usize,
+        kind: &str,
+        dims: Vec<Whole>,
+        keepdim: bool,
+    ) -> PyResult<usize> {
+        let op = reduce_kind(name, kind)?;
+        self.adding(|builder| builder.reduce(name, NodeId(x), op, &numbers(dims), keepdim))
     }
 
     /// `torch.mean`; over all dimensions if `dims` is empty.

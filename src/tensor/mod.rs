@@ -7,6 +7,7 @@ mod machine;
 mod memory;
 mod order;
 mod param;
+mod reduce;
 mod shape;
 mod view;
 
@@ -16,5 +17,6 @@ pub use buffer::{AlignedBuf, Element, reserved};
 pub use machine::check_room;
 pub use order::Order;
 pub use param::{Form, Packed, Param, Values};
+pub use reduce::ReduceOp;
 pub use shape::{MAX_RANK, Shape};
 pub use view::{FeatureMap, View};

@@ -276,6 +276,13 @@ fn combine(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Div => a / b,
         BinaryOp::Maximum => a.max(b),
         BinaryOp::Minimum => a.min(b),
+        BinaryOp::Pow => a.powf(b),
+        BinaryOp::Greater => f64::from(u8::from(a > b)),
+        BinaryOp::GreaterEqual => f64::from(u8::from(a >= b)),
+        BinaryOp::Less => f64::from(u8::from(a < b)),
+        BinaryOp::LessEqual => f64::from(u8::from(a <= b)),
+        BinaryOp::Equal => f64::from(u8::from(a == b)),
+        BinaryOp::NotEqual => f64::from(u8::from(a != b)),
     }
 }
 

@@ -17,6 +17,14 @@ impl Operation for Activation {
         match *self {
             Self::Clamp { lo, hi } => context.is("min", "at most max", [lo, hi], lo <= hi),
             Self::LeakyRelu { slope } => context.is("negative_slope", "a number", slope, !slope.is_nan()),
+            Self::Elu { alpha } => context.is("alpha", "a number", alpha, !alpha.is_nan()),
+            Self::Celu { alpha } => {
+                context.is("alpha", "a number other than 0", alpha, alpha != 0.0 && !alpha.is_nan())
+            }
+            Self::Softplus { beta, threshold } => {
+                context.is("beta", "a number other than 0", beta, beta != 0.0 && !beta.is_nan())?;
+                context.is("threshold", "a number", threshold, !threshold.is_nan())
+            }
             _ => Ok(()),
         }
     }

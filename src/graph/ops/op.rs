@@ -3,8 +3,9 @@
 use super::operation::{Operand, Operation};
 use super::{
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, Attention, AvgPool2d, BatchNorm, Binary, BinaryScalar, Concat,
-    Constant, Conv2d, Expand, ExpandAs, Flatten, Identity, Input, LayerNorm, Linear, LocalResponseNorm,
-    MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reshape, Roll, Slice, Softmax, Unflatten,
+    Constant, Conv2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, LayerNorm, Linear,
+    LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reduce, Reshape, Roll, Slice,
+    Softmax, Unflatten, Where,
 };
 use crate::tensor::{Activation, Order, Shape};
 
@@ -51,8 +52,8 @@ macro_rules! operations {
 operations! {
     Input, Constant, Identity,
     Conv2d, Linear, MatMul, Attention,
-    BatchNorm, LayerNorm, LocalResponseNorm, Normalize,
-    Activation, PRelu, Softmax, Binary, BinaryScalar,
-    MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Mean,
+    BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Normalize,
+    Activation, PRelu, Softmax, Binary, BinaryScalar, Where,
+    MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Mean, Reduce,
     Reshape, Flatten, Unflatten, Permute, Expand, ExpandAs, Slice, Concat, Pad, Roll,
 }

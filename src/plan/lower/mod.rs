@@ -10,7 +10,7 @@ use super::values::{Compiler, Value};
 use crate::error::Result;
 use crate::graph::ops;
 use crate::graph::{NodeId, Op};
-use crate::tensor::View;
+use crate::tensor::{ReduceOp, View};
 
 impl Compiler<'_> {
     /// Lower one node; its operands have been lowered.
@@ -51,7 +51,10 @@ impl Compiler<'_> {
             Op::LocalResponseNorm(ops::LocalResponseNorm { size, alpha, beta, k }) => {
                 self.local_response_norm(id, *size, *alpha, *beta, *k)
             }
-            Op::Mean(ops::Mean { dims, .. }) => self.mean(id, dims),
+            Op::Mean(ops::Mean { dims, .. }) => self.reduce(id, dims, ReduceOp::Mean),
+            Op::Reduce(ops::Reduce { op, dims, .. }) => self.reduce(id, dims, *op),
+            Op::GroupNorm(ops::GroupNorm { groups, eps }) => self.group_norm(id, *groups, *eps)?,
+            Op::Where(_) => self.select(id)?,
             Op::Activation(activation) => self.activation(id, *activation),
             Op::BatchNorm(ops::BatchNorm { eps }) => self.batch_norm(id, *eps)?,
             Op::PRelu(_) => self.prelu(id)?,

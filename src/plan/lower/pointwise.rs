@@ -51,6 +51,21 @@ impl Compiler<'_> {
         self.with_operand(id, op, left, elementwise::Operand::View(right.view), false, &[left, right])
     }
 
+    pub fn select(&mut self, id: NodeId) -> Result<Place> {
+        let [condition, left, right] = [0, 1, 2].map(|i| self.place(self.node(id).inputs[i]));
+        let to = self.target(id, self.layout(id));
+        let desc = elementwise::WhereDesc {
+            condition: condition.view,
+            left: elementwise::Operand::View(left.view),
+            right: elementwise::Operand::View(right.view),
+            output: to.view,
+            activation: Activation::Identity,
+        };
+        let kernel = elementwise::prepare_where(&desc, self.isa, self.threads)?;
+        self.step(&self.node(id).name, kernel, &[condition, left, right], to);
+        Ok(to)
+    }
+
     pub fn binary_scalar(&mut self, id: NodeId, op: BinaryOp, scalar: f32, reversed: bool) -> Result<Place> {
         let from = self.place(self.node(id).inputs[0]);
         self.with_operand(id, op, from, elementwise::Operand::Scalar(scalar), reversed, &[from])

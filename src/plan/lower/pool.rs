@@ -1,10 +1,11 @@
-//! Lowering of what works on windows of maps, and of means.
+//! Lowering of what works on windows of maps, and of reductions.
 
 use crate::error::Result;
 use crate::graph::NodeId;
 use crate::graph::ops::Window;
 use crate::kernels::conv::Padding;
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
+use crate::kernels::reduce::ReduceOp;
 use crate::kernels::{norm, reduce};
 use crate::plan::values::{Compiler, Place};
 
@@ -61,7 +62,7 @@ impl Compiler<'_> {
         to
     }
 
-    pub fn mean(&mut self, id: NodeId, dims: &[usize]) -> Place {
+    pub fn reduce(&mut self, id: NodeId, dims: &[usize], op: ReduceOp) -> Place {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
         let to = self.target(id, self.layout(id));
@@ -71,7 +72,7 @@ impl Compiler<'_> {
             kept[dim] = 1;
         }
         let view = to.view.reshape(kept).expect("a fresh value is dense");
-        let desc = reduce::ReduceDesc { input: from.view, output: view, op: reduce::ReduceOp::Mean };
+        let desc = reduce::ReduceDesc { input: from.view, output: view, op };
         let kernel = reduce::prepare(&desc, self.isa, self.threads);
         self.step(&node.name, kernel, &[from], to.with(view));
         to

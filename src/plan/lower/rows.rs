@@ -90,6 +90,18 @@ impl Compiler<'_> {
         Ok(to)
     }
 
+    pub fn group_norm(&mut self, id: NodeId, groups: usize, eps: f64) -> Result<Place> {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let layout = self.pointwise_layout(id, from.view);
+        let to = self.target(id, layout);
+        let desc = norm::GroupNormDesc { input: from.view, output: to.view, groups, epsilon: eps as f32 };
+        let [weight, bias] = [0, 1].map(|i| node.param(i).map(|param| param.data()));
+        let kernel = norm::prepare_group(&desc, weight.as_deref(), bias.as_deref(), self.isa, self.threads)?;
+        self.step(&node.name, kernel, &[from], to);
+        Ok(to)
+    }
+
     pub fn normalize(&mut self, id: NodeId, dim: usize, eps: f32) -> Place {
         let shape = self.shape(id);
         let plain = Order::logical(shape.rank()).with_last(dim).layout(shape);
