@@ -39,7 +39,10 @@ def integer(value: Any, what: str, least: int = _LEAST_64, most: int = _MOST_64)
     if type(value) is not int:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise TypeError(f"{what} must be an integer, got {value!r}")
-        value = operator.index(value)
+        try:
+            value = operator.index(value)
+        except TypeError:  # an array of several numbers, or of floats
+            raise TypeError(f"{what} must be an integer, got {value!r}") from None
     if value < least:
         raise ArgumentError(f"{what} must be an integer of at least {least}, got {value}")
     if value > most:
@@ -55,7 +58,7 @@ def integers(values: Any, what: str, least: int = _LEAST_64, most: int = _MOST_6
     TypeError, ArgumentError
         As :func:`integer`; also if `values` are not several.
     """
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0:
         raise TypeError(f"{what} must be a sequence of integers, got {values!r}")
     return [integer(value, what, least, most) for value in values]
 
@@ -74,5 +77,7 @@ def real(value: Any, what: str) -> float:
         raise TypeError(f"{what} must be a number, got {value!r}")
     try:
         return float(value)
+    except TypeError:  # an array of several numbers
+        raise TypeError(f"{what} must be a number, got {value!r}") from None
     except OverflowError:
         raise ArgumentError(f"{what} must be a number that a float holds, got {value!r}") from None

@@ -297,6 +297,18 @@ def test_drawn_calls_return_an_array_or_say_what_is_wrong():
         (lambda: nn.Conv2d(4, 8, 3, groups=1.5), TypeError, "groups must be an integer, got 1.5"),
         (lambda: nn.Conv2d(2**40, 8, 3), ArgumentError, "in_channels must be an integer of at most"),
         (lambda: nn.LayerNorm(1.5), TypeError, "normalized_shape"),
+        # Arrays have the methods of numbers, which fail unless they hold a single one.
+        (
+            lambda: nn.Conv2d(4, np.array([2, 2]), 3),
+            TypeError,
+            "out_channels must be an integer, got array([2",
+        ),
+        (lambda: F.softmax(PICTURE, np.array([1.0])), TypeError, "dim must be an integer, got array([1.])"),
+        (lambda: F.layer_norm(PICTURE, (5,), eps=np.ones(2)), TypeError, "eps must be a number, got array(["),
+        (lambda: F.pad(PICTURE, np.array(1)), TypeError, "pad must be a sequence of integers, got array(1)"),
+        (lambda: F.pad(PICTURE, b"\1\1"), TypeError, "pad must be a sequence of integers, got b'"),
+        (lambda: nn.Hardtanh(None), TypeError, "Hardtanh: min_val must be a number, got None"),
+        (lambda: nn.Hardtanh(-1, "1"), TypeError, "Hardtanh: max_val must be a number, got '1'"),
         (lambda: rvision.set_num_threads(2**64), ArgumentError, "64 bits"),
     ],
 )

@@ -119,7 +119,7 @@ class Hardtanh(Module):
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
         self.inplace = inplace
-        if self.min_val >= self.max_val:
+        if real(self.min_val, "Hardtanh: min_val") >= real(self.max_val, "Hardtanh: max_val"):
             raise ArgumentError(
                 f"Hardtanh: max_val must be above min_val, got {self.min_val} and {self.max_val}"
             )
