@@ -36,6 +36,23 @@ def test_presets_look_at_channels_before_they_resize(tensor, hint, monkeypatch):
             preset(tensor)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([Image.new("RGB", (8, 6))] * 2, r"one by one: np\.stack"),
+        ((np.zeros((3, 6, 8), np.float32),), r"one by one: np\.stack"),
+        ("dog.jpg", r"open the file with PIL\.Image\.open"),
+        (Path("dog.jpg"), r"open the file with PIL\.Image\.open"),
+        (None, r"PIL Image or a numpy array"),
+    ],
+)
+def test_presets_say_how_a_picture_is_had_from_what_is_none(given, said):
+    preset = models.ResNet18_Weights.DEFAULT.transforms()
+    for prepare in (preset, preset.normalized, T.CenterCrop(4)):
+        with pytest.raises(TypeError, match=said):
+            prepare(given)
+
+
 def test_presets_of_one_mean_look_for_channels_at_the_end():
     preset = T.GreyClassification(crop_size=28, resize_size=28)
     with pytest.raises(ValueError, match=re.escape("transpose(2, 0, 1)")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -73,8 +74,19 @@ def picture_or_tensor(obj: Any) -> Image | np.ndarray:
 def _as_array(obj: Any) -> np.ndarray:
     # Tensors of other libraries; a list or a path is a mistake that asarray would hide.
     if not hasattr(obj, "__array__"):
-        raise TypeError(f"img should be a PIL Image or a numpy array. Got {type(obj)}")
+        raise TypeError(f"img should be a PIL Image or a numpy array. Got {type(obj)}{_what_to_do(obj)}")
     return np.asarray(obj)
+
+
+def _what_to_do(obj: Any) -> str:
+    """Return how a picture is had from what is none."""
+    if isinstance(obj, str | os.PathLike):
+        return "; open the file with PIL.Image.open"
+    if isinstance(obj, list | tuple):
+        return (
+            "; pictures are prepared one by one: np.stack([preprocess(img) for img in pictures]) is a batch"
+        )
+    return ""
 
 
 def is_deep(img: Image) -> bool:

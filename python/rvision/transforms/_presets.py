@@ -123,6 +123,8 @@ class ImageClassification:
 
     def _check_channels(self, tensor: Any) -> None:
         # First of all: resized as 480 pictures of 640 x 3, a picture (480, 640, 3) takes 25 GiB.
+        if not hasattr(tensor, "__array__"):
+            return  # No tensor at all, which is said later.
         shape = np.shape(tensor)
         channels = max(len(self.mean), len(self.std))
         if len(shape) < 2:
