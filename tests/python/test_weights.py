@@ -332,7 +332,7 @@ def test_get_weights(registry):
         get_model_weights("lenet5")
     with pytest.raises(ValueError, match="no weights class 'ResNet5_Weights'"):
         get_weight("ResNet5_Weights.DEFAULT")
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"ResNet50_Weights has no 'V9'; it has IMAGENET1K_V1, IMAGENET1K_V2"):
         get_weight("ResNet50_Weights.V9")
     for wrong in ("ResNet50_Weights", "a.b.c"):
         with pytest.raises(ValueError, match="Invalid weight name"):

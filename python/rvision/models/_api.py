@@ -212,6 +212,8 @@ def get_weight(name: str) -> WeightsEnum:
         )
     for enum in WeightsEnum.__subclasses__():
         if enum.__name__ == class_name:
+            if member not in enum.__members__:
+                raise KeyError(f"{class_name} has no {member!r}; it has {', '.join(enum.__members__)}")
             return enum[member]
     raise ValueError(f"There is no weights class '{class_name}' (asked for '{name}').")
 
