@@ -167,6 +167,22 @@ def test_arguments_out_of_range_are_told(model, arguments, pattern):
         detector(model, **arguments)(TWO)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ({"threshold": None}, "threshold must be a number, got None"),
+        ({"iou": "0.5"}, "iou must be a number, got '0.5'"),
+        ({"max_detections": 2.5}, r"max_detections must be an integer, got 2\.5"),
+        ({"max_detections": float("nan")}, "max_detections must be an integer, got nan"),
+        ({"classes": [1.7]}, r"classes must be an integer, got 1\.7"),
+        ({"classes": 1}, "classes must be a sequence of integers, got 1"),
+    ],
+)
+def test_arguments_of_other_types_are_told_before_a_picture_is_looked_at(model, arguments, pattern):
+    with pytest.raises(TypeError, match=pattern):
+        detector(model, **arguments)
+
+
 def test_classes_that_the_network_does_not_have_are_told(model):
     with pytest.raises(ArgumentError, match=r"classes: the network has 0 to 2, got \[0, 3\]"):
         detector(model, classes=[3, 0])(TWO)

@@ -134,6 +134,10 @@ def test_errors_say_what_to_do():
     x = np.zeros((1, 60, 60), np.float32)
     with pytest.raises(ArgumentError, match="one of top, threshold and callback, got several"):
         dense.scan(model, x, top=1, threshold=0.5)
+    with pytest.raises(TypeError, match=r"top must be an integer, got 2\.5"):
+        dense.scan(model, x, top=2.5)
+    with pytest.raises(TypeError, match=r"threshold must be a number, got '0\.5'"):
+        dense.scan(model, x, threshold="0.5")
     with pytest.raises(ArgumentError, match=r"memory: one cell depends on \d+ x \d+ pixels.*allow more"):
         dense.scan(models.squeezenet1_1(), np.zeros((3, 900, 900), np.float32), memory=MIB)
     with pytest.raises(ArgumentError, match="an object with shape and read"):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision._numbers import integer, integers, real
 from rvision.dense._convolutionize import Size
 from rvision.dense._map import Map
 from rvision.dense._pad import check_pad
@@ -94,12 +95,10 @@ class SlidingWindowDetector:
         if not self.scales:
             raise ArgumentError(f"SlidingWindowDetector: scales: expected one or more, got {scales!r}")
         for name, value in (("threshold", threshold), ("iou", iou)):
-            if not 0 <= value <= 1:
+            if not 0 <= real(value, f"SlidingWindowDetector: {name}") <= 1:
                 raise ArgumentError(f"SlidingWindowDetector: {name} must be 0 to 1, got {value}")
-        if max_detections is not None and max_detections < 1:
-            raise ArgumentError(
-                f"SlidingWindowDetector: max_detections must be 1 or more, got {max_detections}"
-            )
+        if max_detections is not None:
+            max_detections = integer(max_detections, "SlidingWindowDetector: max_detections", 1)
         self.stride = stride
         self.threshold = threshold
         self.iou = iou
@@ -109,7 +108,9 @@ class SlidingWindowDetector:
         self.transform = transform
         check_pad(pad, "SlidingWindowDetector")
         self.pad = pad
-        self.classes = None if classes is None else sorted({int(label) for label in classes})
+        self.classes = (
+            None if classes is None else sorted({*integers(classes, "SlidingWindowDetector: classes")})
+        )
         self.max_detections = max_detections
         self.progress = progress
 

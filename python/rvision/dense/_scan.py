@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision._frames import ends_at_caller
+from rvision._numbers import integer, real
 from rvision.dense._bar import Bar
 from rvision.dense._blocks import Axis, Block, blocks
 from rvision.dense._convolutionize import Convolutionized, Size
@@ -327,10 +328,10 @@ def _reducer(top: int | None, threshold: float | None, callback: Callable[[Map],
     if callback is not None:
         return _Callback(callback)
     if threshold is not None:
-        if not 0 <= threshold <= 1:
+        if not 0 <= real(threshold, f"{_WHERE}: threshold") <= 1:
             raise ArgumentError(f"{_WHERE}: threshold: expected a probability, got {threshold!r}")
         return _Threshold(threshold)
-    top = 1 if top is None else top
+    top = 1 if top is None else integer(top, f"{_WHERE}: top")
     if top < 1:
         raise ArgumentError(f"{_WHERE}: top: expected 1 or more, got {top!r}")
     return _Top(top)
