@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import rvision
+from rvision import models
 from rvision.nn._diagnose import diagnose_state_dict, guess_architecture
 
 WIDTHS = (64, 128, 256, 512)
@@ -132,3 +134,27 @@ def test_names_do_not_count_where_they_need_not_fit():
     message = diagnose(found, strict=False)
     assert "1 shape differs" in message
     assert "unrelated" not in message
+
+
+@pytest.mark.parametrize(
+    "names", [("AuxLogits.conv0.conv.weight", "AuxLogits.fc.bias"), ("aux1.fc.bias", "aux2.fc.bias")]
+)
+def test_auxiliary_classifiers_on_one_side_alone(names):
+    auxiliary = dict.fromkeys(names, (8,))
+    full = {**resnet(), **auxiliary}
+    assert "state dict lacks" in (lacking := diagnose(resnet(), full))
+    assert lacking.splitlines()[1].endswith("auxiliary classifiers: build the model with aux_logits=False")
+    assert "model lacks" in (more := diagnose(full, resnet()))
+    assert more.splitlines()[1].endswith("auxiliary classifiers: build the model with aux_logits=True")
+    assert "aux_logits" not in diagnose({**full, "mask.weight": (8,)}, resnet())
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_the_advice_about_auxiliary_classifiers_is_right(name):
+    without = models.get_model(name, aux_logits=False, num_classes=3).state_dict()
+    with pytest.raises(rvision.StateDictError, match="build the model with aux_logits=False"):
+        models.get_model(name, weights=without, num_classes=3)
+    assert models.get_model(name, weights=without, num_classes=3, aux_logits=False)
+    full = models.get_model(name, num_classes=3).state_dict()
+    with pytest.raises(rvision.StateDictError, match="build the model with aux_logits=True"):
+        models.get_model(name, num_classes=3, aux_logits=False).load_state_dict(full)

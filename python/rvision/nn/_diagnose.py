@@ -306,15 +306,24 @@ def _architecture(
     if common < _RELATED * max(1, len(expected)):
         return "another architecture, or other names for its layers: hardly a name is in both"
     if missing and not unexpected:
-        return f"the model has layers that the state dict lacks ({_layers(missing)})"
+        return (
+            f"the model has layers that the state dict lacks ({_layers(missing)}){_auxiliary(missing, False)}"
+        )
     if unexpected and not missing:
-        return f"the state dict has layers that the model lacks ({_layers(unexpected)})"
+        lacked = f"the state dict has layers that the model lacks ({_layers(unexpected)})"
+        return lacked + _auxiliary(unexpected, True)
     if missing and len({name.partition(".")[0] for name in (*missing, *unexpected)}) == 1:
         return (
             f"another {missing[0].partition('.')[0]}: the state dict has {_layers(unexpected)} there, "
             f"the model {_layers(missing)}; build the same in the model before loading"
         )
     return ""
+
+
+def _auxiliary(names: Iterable[str], wanted: bool) -> str:
+    """Return what to do about layers that are all of GoogLeNet's or Inception's auxiliary classifiers."""
+    auxiliary = all(re.search(r"(?:^|\.)(?:aux[12]|AuxLogits)\.", name) for name in names)
+    return f", its auxiliary classifiers: build the model with aux_logits={wanted}" if auxiliary else ""
 
 
 def _layers(names: Iterable[str]) -> str:
