@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias, _rvision
+from rvision._math import Math
 from rvision._moves import Moves
 from rvision._numbers import integer, real
 from rvision._opaque import Opaque
@@ -254,7 +255,7 @@ def tracer_of(*values: Any) -> Tracer | None:
     return None
 
 
-class Symbol(_alias.InPlace, Moves, Opaque):
+class Symbol(_alias.InPlace, Math, Moves, Opaque):
     """A float32 array of a network that is being traced.
 
     It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
@@ -505,17 +506,6 @@ class Symbol(_alias.InPlace, Moves, Opaque):
     def softmax(self, dim: int) -> Symbol:
         """Return exponentials that sum to one along `dim`."""
         return self.emit("softmax", "softmax", self.axis(dim), False)
-
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Symbol:
-        """Return the mean over one, several or all dimensions."""
-        dims = [] if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
-        # As in torch, none at all are all of them.
-        axes = sorted({self.axis(d) for d in dims} or range(self.ndim))
-        if keepdim:
-            fixed = [d in axes or f for d, f in enumerate(self._fixed)]
-        else:
-            fixed = [f for d, f in enumerate(self._fixed) if d not in axes]
-        return self.emit("mean", "mean", axes, keepdim, fixed=fixed)
 
     # ---- what changes nothing at inference ----
 

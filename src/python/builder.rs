@@ -274,17 +274,17 @@ impl GraphBuilder {
         self.add(name, ops::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 
-    /// `torch.nn.functional.group_norm`; as many groups as channels are an instance norm.
+    /// `torch.nn.functional.group_norm`; without `groups` `instance_norm` by the input's own statistics.
     fn group_norm(
         &mut self,
         name: &str,
         x: usize,
-        groups: Whole,
+        groups: Option<Whole>,
         weight: Option<&Parameter>,
         bias: Option<&Parameter>,
         eps: f64,
     ) -> PyResult<usize> {
-        let groups = size(name, "num_groups", groups)?;
+        let groups = groups.map(|groups| size(name, "num_groups", groups)).transpose()?;
         self.add(name, ops::GroupNorm { groups, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 

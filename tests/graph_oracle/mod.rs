@@ -2,7 +2,7 @@
 
 use rvision::graph::ops::{self, Conv2d, Window, conv_geometry, pool_geometry};
 use rvision::graph::{Graph, Node, Op, infer_shapes};
-use rvision::tensor::{Activation, BinaryOp, Shape};
+use rvision::tensor::{Activation, BinaryOp, ReduceOp, Shape};
 
 /// A value in C order.
 #[derive(Clone, Debug)]
@@ -219,7 +219,90 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             from.map_or(f64::from(*value), |from| x.at(&from))
         }),
         Op::Identity(_) => x.clone(),
-        other => panic!("no test has {other:?}"),
+        Op::GroupNorm(ops::GroupNorm { groups, eps }) => {
+            let channels = shape[1];
+            let per_group = channels / groups.unwrap_or(channels);
+            let positions: usize = shape[2..].iter().product();
+            let normed = x.data.chunks(per_group * positions).flat_map(|group| {
+                let size = group.len() as f64;
+                let mean = group.iter().sum::<f64>() / size;
+                let variance = group.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / size;
+                group.iter().map(move |v| (v - mean) / (variance + eps).sqrt()).collect::<Vec<_>>()
+            });
+            let normed = Value { shape, data: normed.collect() };
+            Value::of(shape, |index| normed.at(index) * param(0, index[1], 1.0) + param(1, index[1], 0.0))
+        }
+        &Op::LocalResponseNorm(ops::LocalResponseNorm { size, alpha, beta, k }) => {
+            Value::of(shape, |index| {
+                let mut other = index.to_vec();
+                let first = (index[1] + size / 2 + 1).saturating_sub(size);
+                let squares = (first..(index[1] + size / 2 + 1).min(shape[1])).map(|c| {
+                    other[1] = c;
+                    x.at(&other).powi(2)
+                });
+                let mean = squares.sum::<f64>() / size as f64;
+                x.at(index) / (f64::from(k) + f64::from(alpha) * mean).powf(beta.into())
+            })
+        }
+        Op::PRelu(_) => Value::of(shape, |index| {
+            let slopes = node.param(0).unwrap().data();
+            let slope = slopes[if slopes.len() == 1 { 0 } else { index[1] }];
+            x.at(index) * if x.at(index) > 0.0 { 1.0 } else { slope.into() }
+        }),
+        &Op::Softmax(ops::Softmax { dim, log }) => Value::of(shape, |index| {
+            let mut other = index.to_vec();
+            let exponentials = (0..shape[dim]).map(|i| {
+                other[dim] = i;
+                x.at(&other).exp()
+            });
+            let share = x.at(index).exp() / exponentials.sum::<f64>();
+            if log { share.ln() } else { share }
+        }),
+        &Op::BinaryScalar(ops::BinaryScalar { op, scalar, reversed }) => Value::of(shape, |index| {
+            let (x, scalar) = (x.at(index), scalar.into());
+            if reversed { combine(op, scalar, x) } else { combine(op, x, scalar) }
+        }),
+        Op::Where(_) => Value::of(shape, |index| {
+            read[if x.broadcast_at(index) == 0.0 { 2 } else { 1 }].broadcast_at(index)
+        }),
+        Op::AvgPool2d(pool) => Value::of(shape, |index| {
+            let ops::AvgPool2d { window, count_include_pad, divisor_override } = pool;
+            let [mut sum, mut inside, mut padded] = [0.0; 3];
+            for (y, z) in (0..window.kernel[0]).flat_map(|y| (0..window.kernel[1]).map(move |z| (y, z))) {
+                let at = |axis: usize, k: usize| {
+                    (index[axis + 2] * window.stride[axis] + k) as isize - window.padding[axis] as isize
+                };
+                let end = |axis: usize| (x.shape[axis + 2] + window.padding[axis + 2]) as isize;
+                let value = x.pixel(index[0], index[1], at(0, y), at(1, z));
+                sum += value.unwrap_or(0.0);
+                inside += f64::from(u8::from(value.is_some()));
+                padded += f64::from(u8::from(at(0, y) < end(0) && at(1, z) < end(1)));
+            }
+            let counted = if *count_include_pad { padded } else { inside };
+            sum / divisor_override.map_or(counted, |divisor| divisor as f64)
+        }),
+        Op::AdaptiveMaxPool2d(_) => Value::of(shape, |index| {
+            let span = |d: usize| {
+                let (size, out) = (x.shape[d], shape[d]);
+                index[d] * size / out..((index[d] + 1) * size).div_ceil(out)
+            };
+            let pixels = span(2).flat_map(|row| span(3).map(move |column| (row, column)));
+            let at = |(row, column)| x.at(&[index[0], index[1], row, column]);
+            pixels.map(at).fold(f64::NEG_INFINITY, f64::max)
+        }),
+        Op::Reduce(ops::Reduce { op, dims, keepdim }) => Value::of(shape, |index| {
+            let others = (0..x.shape.rank()).filter(|d| *keepdim || !dims.contains(d));
+            let others: Vec<_> = others.zip(index).filter(|(d, _)| !dims.contains(d)).collect();
+            let kept = |i: &usize| others.iter().all(|&(d, &at)| coordinate(x.shape, *i, d) == at);
+            let values = (0..x.data.len()).filter(kept).map(|i| x.data[i]);
+            match op {
+                ReduceOp::Sum => values.sum(),
+                ReduceOp::Mean => values.clone().sum::<f64>() / values.count() as f64,
+                ReduceOp::Max => values.fold(f64::NEG_INFINITY, f64::max),
+                ReduceOp::Min => values.fold(f64::INFINITY, f64::min),
+            }
+        }),
+        Op::Input(_) | Op::Constant(_) => unreachable!("inputs are given and constants are parameters"),
     }
 }
 
@@ -297,6 +380,45 @@ fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Silu => x * activate(Activation::Sigmoid, x),
         Activation::Tanh => x.tanh(),
-        other => panic!("no test has {other:?}"),
+        Activation::Gelu => {
+            // Phi by Simpson's rule from 0, which is exact enough in f64 where |x| is small.
+            let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            let step = x / 2000.0;
+            let at = |i: usize| density(step * i as f64) * [2.0, 4.0][i % 2];
+            let inner: f64 = (1..2000).map(at).sum();
+            x * (0.5 + step / 3.0 * (density(0.0) + inner + density(x)))
+        }
+        Activation::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x.exp_m1()
+            }
+        }
+        Activation::Selu => {
+            let (alpha, scale) = (1.673_263_242_354_377_2, 1.050_700_987_355_480_5);
+            scale * if x > 0.0 { x } else { alpha * x.exp_m1() }
+        }
+        Activation::Celu { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * (x / f64::from(alpha)).exp_m1()
+            }
+        }
+        Activation::Mish => x * x.exp().ln_1p().tanh(),
+        Activation::Softplus { beta, threshold } => {
+            let scaled = x * f64::from(beta);
+            if scaled > threshold.into() { x } else { scaled.exp().ln_1p() / f64::from(beta) }
+        }
+        Activation::Softsign => x / (1.0 + x.abs()),
+        Activation::Exp => x.exp(),
+        Activation::Log => x.ln(),
+        Activation::Sqrt => x.sqrt(),
+        Activation::Abs => x.abs(),
     }
 }

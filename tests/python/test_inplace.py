@@ -299,6 +299,25 @@ def test_a_value_of_size_one_in_another_run_does_not_take_the_operands_size():
         net(picture(2, 3, 1, 1))
 
 
+@pytest.mark.parametrize("layer", [False, True])
+def test_sizes_of_another_run_do_not_broadcast_a_value_in_place(layer):
+    class Net(rvision.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = rvision.nn.Conv2d(3, 3, 1)
+
+        def forward(self, x, y):
+            x = self.conv(x) if layer else x * 2
+            x += y
+            return x
+
+    net = Net()
+    assert net(picture(2, 3, 4, 4), picture(2, 3, 4, 4)).shape == (2, 3, 4, 4)
+    assert net(picture(2, 3, 5, 5), picture(2, 3, 1, 5)).shape == (2, 3, 5, 5)
+    with pytest.raises(rvision.ShapeError, match="in place"):
+        net(picture(2, 3, 1, 5), picture(2, 3, 5, 5))
+
+
 # ---- arrays ----
 
 
@@ -312,6 +331,10 @@ def test_a_value_of_size_one_in_another_run_does_not_take_the_operands_size():
         ("hardswish", ()),
         ("hardsigmoid", ()),
         ("silu", ()),
+        ("elu", (0.7,)),
+        ("selu", ()),
+        ("celu", (0.3,)),
+        ("mish", ()),
     ],
 )
 def test_functions_write_into_an_array(name, arguments):

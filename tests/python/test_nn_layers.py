@@ -56,6 +56,18 @@ CASES = {
     "batch norm": (lambda nn: nn.BatchNorm2d(3, eps=1e-3), (2, 3, 4, 2)),
     "batch norm plain": (lambda nn: nn.BatchNorm2d(3, affine=False), (2, 3, 2, 2)),
     "batch norm without bias": (lambda nn: nn.BatchNorm2d(3, bias=False), (2, 3, 2, 2)),
+    "batch norm of features": (lambda nn: nn.BatchNorm1d(19), (3, 19)),
+    "batch norm of sequences": (lambda nn: nn.BatchNorm1d(3, affine=False), (2, 3, 5)),
+    "group norm": (lambda nn: nn.GroupNorm(3, 12), (2, 12, 5, 7)),
+    "group norm of features": (lambda nn: nn.GroupNorm(2, 8, eps=1e-3, affine=False), (3, 8)),
+    "group norm without bias": (lambda nn: nn.GroupNorm(1, 6, bias=False), (2, 6, 3, 4)),
+    "group norm behind a convolution": (
+        lambda nn: nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.GroupNorm(4, 16), nn.ReLU()),
+        (2, 3, 9, 8),
+    ),
+    "instance norm": (lambda nn: nn.InstanceNorm2d(5), (2, 5, 4, 6)),
+    "instance norm affine": (lambda nn: nn.InstanceNorm2d(5, affine=True, eps=1e-3), (2, 5, 4, 6)),
+    "instance norm tracked": (lambda nn: nn.InstanceNorm2d(5, track_running_stats=True), (2, 5, 1, 1)),
     "relu": (lambda nn: nn.ReLU(), (3, 5)),
     "relu6": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.ReLU6()), (9, 3)),
     "leaky relu": (lambda nn: nn.LeakyReLU(0.2), (3, 5)),
@@ -69,6 +81,14 @@ CASES = {
     "silu": (lambda nn: nn.SiLU(), (3, 17)),
     "gelu": (lambda nn: nn.GELU(), (3, 17)),
     "gelu by tanh": (lambda nn: nn.GELU("tanh"), (3, 17)),
+    "elu": (lambda nn: nn.ELU(0.7), (3, 17)),
+    "elu in place": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.ELU(inplace=True)), (9, 3)),
+    "selu": (lambda nn: nn.SELU(), (3, 17)),
+    "celu": (lambda nn: nn.CELU(0.3), (3, 17)),
+    "mish": (lambda nn: nn.Mish(), (3, 17)),
+    "softplus": (lambda nn: nn.Softplus(), (3, 17)),
+    "softplus with a line": (lambda nn: nn.Softplus(2.5, 0.5), (3, 17)),
+    "softsign": (lambda nn: nn.Softsign(), (3, 17)),
     "softmax": (lambda nn: nn.Softmax(dim=1), (3, 10)),
     "softmax of channels": (lambda nn: nn.Softmax(dim=-3), (2, 3, 2, 2)),
     "log softmax": (lambda nn: nn.LogSoftmax(dim=-1), (3, 10)),
@@ -231,6 +251,75 @@ def test_a_picture_has_the_same_bits_in_every_batch_and_with_every_number_of_thr
         rvision.set_num_threads(before)
 
 
+# Methods of values in a network, and the shapes of two inputs.
+METHODS = {
+    "exp": (lambda x, y: x.exp(), (2, 7)),
+    "log": (lambda x, y: (x.abs() + 0.1).log(), (2, 7)),
+    "sqrt": (lambda x, y: abs(x).sqrt(), (2, 3, 5)),
+    "power": (lambda x, y: x**2 + x.pow(3) + 2**x, (2, 7)),
+    "power of values": (lambda x, y: (x.abs() + 0.1) ** y, (2, 3, 4, 4)),
+    "generalised mean": (lambda x, y: x.clamp(min=1e-6).pow(3.0).mean((2, 3)).pow(1 / 3.0), (2, 9, 5, 6)),
+    "sum": (lambda x, y: x.sum(1) + x.sum(dim=(1,), keepdim=True).sum(0), (4, 4)),
+    "sum of all": (lambda x, y: x.sum() * y, (2, 3, 5)),
+    "largest": (lambda x, y: x.amax((2, 3)) - x.amin((2, 3)), (2, 9, 5, 6)),
+    "largest of all": (lambda x, y: y * x.max() + x.min(), (2, 9, 5, 6)),
+    "larger": (lambda x, y: x.max(y) - x.min(y), (2, 9)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_compute_what_torchs_do_at_several_sizes(name):
+    torch = pytest.importorskip("torch")
+    function, shape = METHODS[name]
+
+    class Net(nn.Module):
+        def forward(self, x, y):
+            return function(x, y)
+
+    net = Net()
+    for more in (0, 3, 1):
+        sizes = tuple(size + more for size in shape) if name != "power of values" else shape
+        x, y = ramp(sizes, 5), ramp(sizes, 11)
+        expected = function(torch.from_numpy(x).double(), torch.from_numpy(y).double()).numpy()
+        assert_close(net(x, y), expected)
+
+
+def test_reductions_pass_nan_on_as_torchs():
+    torch = pytest.importorskip("torch")
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.amax(1), x.amin(1), x.sum(1), x.sqrt(), x.abs().log()
+
+    x = np.array([[1.0, np.nan, 2.0], [-1.0, np.inf, 0.0]], np.float32)
+    given = torch.from_numpy(x)
+    expected = given.amax(1), given.amin(1), given.sum(1), given.sqrt(), given.abs().log()
+    for found, wanted in zip(Net()(x), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted.numpy())
+
+
+def test_what_new_layers_refuse_says_why():
+    with pytest.raises(
+        rvision.ArgumentError, match=r"num_channels \(4\) must be divisible by num_groups \(3\)"
+    ):
+        nn.GroupNorm(3, 4)
+    with pytest.raises(rvision.ShapeError, match="expects 4 channels, got 6"):
+        nn.GroupNorm(2, 4)(ramp((1, 6, 2, 2), 1))
+    with pytest.raises(rvision.ShapeError, match="2-d or 3-d input"):
+        nn.BatchNorm1d(3)(ramp((1, 3, 2, 2), 1))
+    with pytest.raises(rvision.ShapeError, match="more than one value in a group"):
+        nn.InstanceNorm2d(3)(ramp((2, 3, 1, 1), 1))
+    with pytest.raises(rvision.ArgumentError, match="alpha"):
+        F.celu(ramp((2,), 1), 0.0)
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.max(1)
+
+    with pytest.raises(rvision.UnsupportedError, match=r"use amax\(dim\)"):
+        Net()(ramp((2, 3), 1))
+
+
 def test_timms_same_convolution_follows_the_input():
     layer = nn.Conv2dSame(1, 1, 3, stride=2, bias=False)
     layer.weight = np.arange(9).reshape(1, 1, 3, 3)
@@ -267,6 +356,14 @@ CALLS = {
     "hardsigmoid": [((3, 4),), {}],
     "silu": [((3, 4),), {}],
     "gelu": [((3, 4),), {"approximate": "tanh"}],
+    "elu": [((3, 4), 0.7), {}],
+    "selu": [((3, 4),), {"inplace": False}],
+    "celu": [((3, 4),), {"alpha": 2.0}],
+    "mish": [((3, 4),), {}],
+    "softplus": [((3, 4),), {"beta": 3.0, "threshold": 1.0}],
+    "softsign": [((3, 4),), {}],
+    "group_norm": [((2, 6, 3, 4), 3), {"eps": 1e-3}],
+    "instance_norm": [((2, 6, 3, 4),), {}],
     "max_pool2d": [((1, 2, 6, 5), 3), {"stride": 2, "padding": 1, "ceil_mode": True}],
     "max_pool2d of a single picture": [((2, 6, 5), (2, 3)), {}],
     "avg_pool2d": [((1, 2, 6, 5), 3, 2, 1, True, False, None), {}],

@@ -5,34 +5,44 @@ from __future__ import annotations
 from rvision._trace import Symbol
 from rvision.nn import functional
 from rvision.nn.activation import (
+    CELU,
+    ELU,
     GELU,
+    SELU,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
     LeakyReLU,
     LogSoftmax,
+    Mish,
     PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
+    Softplus,
+    Softsign,
     Tanh,
 )
 from rvision.nn.attention import MultiheadAttention
 from rvision.nn.container import ModuleDict, ModuleList, Sequential
 from rvision.nn.conv import Conv2d, Conv2dSame, Linear
 from rvision.nn.module import Module
-from rvision.nn.norm import BatchNorm2d, LayerNorm, LocalResponseNorm
+from rvision.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 from rvision.nn.parameter import Buffer, Parameter
 from rvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from rvision.nn.shaping import Dropout, Dropout2d, Flatten, Identity, Unflatten, ZeroPad2d
 
 __all__ = [
+    "CELU",
+    "ELU",
     "GELU",
+    "SELU",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool2d",
+    "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
     "Conv2d",
@@ -40,16 +50,19 @@ __all__ = [
     "Dropout",
     "Dropout2d",
     "Flatten",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "InstanceNorm2d",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
@@ -62,6 +75,8 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "Symbol",
     "Tanh",
     "Unflatten",

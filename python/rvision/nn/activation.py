@@ -16,18 +16,24 @@ from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
 
 __all__ = [
+    "CELU",
+    "ELU",
     "GELU",
+    "SELU",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "LeakyReLU",
     "LogSoftmax",
+    "Mish",
     "PReLU",
     "ReLU",
     "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "Tanh",
 ]
 
@@ -82,6 +88,72 @@ class Hardsigmoid(_Inplace):
     def extra_repr(self) -> str:
         """Return nothing, as torch does."""
         return ""
+
+
+class SELU(_Inplace):
+    """An ELU with fixed factors (Klambauer et al., arXiv:1706.02515): `torch.nn.SELU`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.selu(input, self.inplace)
+
+
+class Mish(_Inplace):
+    """``x * tanh(softplus(x))`` (Misra, arXiv:1908.08681): `torch.nn.Mish`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return ``input * tanh(softplus(input))``."""
+        return F.mish(input, self.inplace)
+
+
+class ELU(Module):
+    """x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere: `torch.nn.ELU`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class CELU(ELU):
+    """x where it is positive, ``alpha * (exp(x / alpha) - 1)`` elsewhere: `torch.nn.CELU`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.celu(input, self.alpha, self.inplace)
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta * x)) / beta``, x where ``beta * x`` is above `threshold`: `torch.nn.Softplus`."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softsign(Module):
+    """``x / (1 + |x|)``: `torch.nn.Softsign`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.softsign(input)
 
 
 class LeakyReLU(Module):

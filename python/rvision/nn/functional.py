@@ -41,14 +41,20 @@ __all__ = [
     "adaptive_max_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "celu",
+    "celu_",
     "conv2d",
     "dropout",
     "dropout2d",
+    "elu",
+    "elu_",
     "gelu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "hardtanh_",
+    "instance_norm",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",
@@ -56,6 +62,7 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "max_pool2d",
+    "mish",
     "normalize",
     "pad",
     "prelu",
@@ -63,9 +70,13 @@ __all__ = [
     "relu6",
     "relu_",
     "scaled_dot_product_attention",
+    "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
+    "softplus",
+    "softsign",
     "tanh",
 ]
 
@@ -230,6 +241,57 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     return replaced(input, input.activation("hardtanh", "clamp", min_val, max_val), inplace, "hardtanh")
 
 
+@operation()
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """Return x where it is positive, and ``alpha * (exp(x) - 1)`` elsewhere (arXiv:1511.07289)."""
+    return replaced(input, input.activation("elu", "elu", alpha), inplace, "elu")
+
+
+@operation()
+def selu(input: Any, inplace: bool = False) -> Any:
+    """Return a scaled :func:`elu`, whose two factors are fixed (Klambauer et al., arXiv:1706.02515)."""
+    return replaced(input, input.activation("selu", "selu"), inplace, "selu")
+
+
+@operation()
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """Return x where it is positive, and ``alpha * (exp(x / alpha) - 1)`` elsewhere (arXiv:1704.07483)."""
+    return replaced(input, input.activation("celu", "celu", alpha), inplace, "celu")
+
+
+@operation()
+def mish(input: Any, inplace: bool = False) -> Any:
+    """Return ``x * tanh(softplus(x))`` (Misra, arXiv:1908.08681)."""
+    return replaced(input, input.activation("mish", "mish"), inplace, "mish")
+
+
+@operation()
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """Return ``log(1 + exp(beta * x)) / beta``, and x itself where ``beta * x`` is above `threshold`."""
+    return input.activation("softplus", "softplus", beta, threshold)
+
+
+@operation()
+def softsign(input: Any) -> Any:
+    """Return ``x / (1 + |x|)``."""
+    return input.activation("softsign", "softsign")
+
+
+def elu_(input: Any, alpha: float = 1.0) -> Any:
+    """Apply :func:`elu` in place."""
+    return elu(input, alpha, inplace=True)
+
+
+def selu_(input: Any) -> Any:
+    """Apply :func:`selu` in place."""
+    return selu(input, inplace=True)
+
+
+def celu_(input: Any, alpha: float = 1.0) -> Any:
+    """Apply :func:`celu` in place."""
+    return celu(input, alpha, inplace=True)
+
+
 def relu_(input: Any) -> Any:
     """Apply :func:`relu` in place."""
     return relu(input, inplace=True)
@@ -320,6 +382,89 @@ def layer_norm(
         integers(normalized_shape, f"{where}: normalized_shape", 0),
         handle_of(weight, input, "the weight of layer_norm"),
         handle_of(bias, input, "the bias of layer_norm"),
+        real(eps, f"{where}: eps"),
+    )
+
+
+@operation()
+def group_norm(
+    input: Any,
+    num_groups: int,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise groups of channels, picture by picture (Wu and He, arXiv:1803.08494).
+
+    Parameters
+    ----------
+    input : array_like, (N, C, ...)
+        Values.
+    num_groups : int
+        Groups of channels, each with the mean and variance of all its values in a picture.
+    weight, bias : array_like, (C,), optional
+        Without them 1 and 0.
+    eps : float
+        Added to the variance.
+    """
+    where = f"{input.tracer.where}: group_norm"
+    return input.emit(
+        "group_norm",
+        "group_norm",
+        integer(num_groups, f"{where}: num_groups", 1, MOST),
+        handle_of(weight, input, "the weight of group_norm"),
+        handle_of(bias, input, "the bias of group_norm"),
+        real(eps, f"{where}: eps"),
+    )
+
+
+@operation()
+def instance_norm(
+    input: Any,
+    running_mean: ArrayLike | None = None,
+    running_var: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel of each picture (Ulyanov et al., arXiv:1607.08022).
+
+    Parameters
+    ----------
+    input : array_like, (N, C, ...)
+        Values.
+    running_mean, running_var : array_like, (C,), optional
+        Statistics that are used in place of the picture's own if `use_input_stats` is false.
+    weight, bias : array_like, (C,), optional
+        Without them 1 and 0.
+    use_input_stats : bool
+        Whether the mean and variance are those of the picture.
+    momentum : float
+        For training; not used.
+    eps : float
+        Added to the variance.
+    """
+    where = f"{input.tracer.where}: instance_norm"
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(f"{where}: without use_input_stats, running_mean and running_var are needed")
+        return input.emit(
+            "batch_norm",
+            "instance_norm",
+            handle_of(weight, input, "the weight of instance_norm"),
+            handle_of(bias, input, "the bias of instance_norm"),
+            handle_of(running_mean, input, "running_mean"),
+            handle_of(running_var, input, "running_var"),
+            real(eps, f"{where}: eps"),
+        )
+    return input.emit(
+        "group_norm",
+        "instance_norm",
+        None,
+        handle_of(weight, input, "the weight of instance_norm"),
+        handle_of(bias, input, "the bias of instance_norm"),
         real(eps, f"{where}: eps"),
     )
 

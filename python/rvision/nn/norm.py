@@ -7,18 +7,108 @@ from typing import Any
 
 import numpy as np
 
+from rvision._frames import warn
 from rvision._numbers import MOST, integer, integers
 from rvision._trace import Symbol
-from rvision.errors import ShapeError, UnsupportedError
+from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
 
-__all__ = ["BatchNorm2d", "LayerNorm", "LocalResponseNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm"]
 
 
-class BatchNorm2d(Module):
-    """Normalisation of each channel by statistics of the training: `torch.nn.BatchNorm2d`.
+class _ChannelNorm(Module):
+    """Normalisation of each channel, with weight, bias and running statistics where they are asked for."""
+
+    # 2: has num_batches_tracked.
+    _version = 2
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        self.num_features = num_features = integer(
+            num_features, f"{type(self).__name__}: num_features", 0, MOST
+        )
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        shape = (num_features,)
+        self.register_parameter("weight", Drawn(shape, fill=1.0) if affine else None)
+        self.register_parameter("bias", Drawn(shape) if affine and bias else None)
+        self.register_buffer("running_mean", Drawn(shape) if track_running_stats else None)
+        self.register_buffer("running_var", Drawn(shape, fill=1.0) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+
+    def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the counter where the file does not say that it knows of one, as torch does."""
+        if self.num_batches_tracked is None or (metadata.get("version") or 1) >= 2:
+            return {}
+        return {"num_batches_tracked": self.num_batches_tracked}
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+def _is_picture(input: Any) -> None:
+    """Check that a symbol is a batch of pictures, or make it one."""
+    if isinstance(input, Symbol):
+        input.tracer.takes_picture(input)
+        if input.ndim != 4:
+            raise ShapeError(
+                f"{input.tracer.where}: expected a 4-d input (N, C, H, W), got a {input.ndim}-d input "
+                f"{input.traced_shape}"
+            )
+
+
+class _BatchNorm(_ChannelNorm):
+    """Normalisation of each channel by the statistics of the training."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        if self.running_mean is None or self.running_var is None:
+            raise UnsupportedError(
+                f"{type(self).__name__}: without running statistics (track_running_stats=False) a layer "
+                f"normalises by "
+                "the batch at hand, which rvision does not do"
+            )
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, momentum=0.0, eps=self.eps
+        )
+
+
+class BatchNorm2d(_BatchNorm):
+    """Normalisation of each channel of pictures (N, C, H, W): `torch.nn.BatchNorm2d`.
+
+    See :class:`BatchNorm1d` for the arguments and attributes.
+    """
+
+    _spatial = True
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        _is_picture(input)
+        return super().forward(input)
+
+
+class BatchNorm1d(_BatchNorm):
+    """Normalisation of each feature of (N, C), or channel of (N, C, L): `torch.nn.BatchNorm1d`.
 
     Parameters
     ----------
@@ -43,17 +133,80 @@ class BatchNorm2d(Module):
     num_batches_tracked : int64 array, (), or None
     """
 
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        if isinstance(input, Symbol) and input.ndim not in (2, 3):
+            raise ShapeError(
+                f"{input.tracer.where}: expected a 2-d or 3-d input (N, C) or (N, C, L), "
+                f"got a {input.ndim}-d input {input.traced_shape}"
+            )
+        return super().forward(input)
+
+
+class InstanceNorm2d(_ChannelNorm):
+    """Normalisation of each channel of each picture (arXiv:1607.08022): `torch.nn.InstanceNorm2d`.
+
+    With `track_running_stats` it normalises by the statistics of the training, as torch does in ``eval()``.
+    The arguments and attributes are those of :class:`BatchNorm1d`.
+    """
+
     _spatial = True
-    # 2: has num_batches_tracked.
-    _version = 2
 
     def __init__(
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float | None = 0.1,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        _is_picture(input)
+        if isinstance(input, Symbol) and self.weight is None and input.traced_shape[1] != self.num_features:
+            warn(
+                f"{input.tracer.where}: num_features is {self.num_features} and the input has "
+                f"{input.traced_shape[1]} channels; without affine it is not used"
+            )
+        tracked = self.running_mean is not None
+        return F.instance_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, not tracked, eps=self.eps
+        )
+
+
+class GroupNorm(Module):
+    """Normalisation of groups of channels, picture by picture (arXiv:1803.08494): `torch.nn.GroupNorm`.
+
+    Parameters
+    ----------
+    num_groups : int
+        The channels are cut into this many groups.
+    num_channels : int
+        Channels, a multiple of `num_groups`.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a weight and a bias per channel.
+    bias : bool
+        Whether an affine layer has a bias.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_channels,), or None
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
         affine: bool = True,
-        track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
         *,
@@ -61,48 +214,27 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.to(device=device, dtype=dtype)
-        self.num_features = num_features = integer(num_features, "BatchNorm2d: num_features", 0, MOST)
+        self.num_groups = num_groups = integer(num_groups, "GroupNorm: num_groups", 1, MOST)
+        self.num_channels = num_channels = integer(num_channels, "GroupNorm: num_channels", 0, MOST)
+        if num_channels % num_groups:
+            raise ArgumentError(
+                f"GroupNorm: num_channels ({num_channels}) must be divisible by num_groups ({num_groups})"
+            )
         self.eps = eps
-        self.momentum = momentum
         self.affine = affine
-        self.track_running_stats = track_running_stats
-        shape = (num_features,)
+        shape = (num_channels,)
         self.register_parameter("weight", Drawn(shape, fill=1.0) if affine else None)
         self.register_parameter("bias", Drawn(shape) if affine and bias else None)
-        self.register_buffer("running_mean", Drawn(shape) if track_running_stats else None)
-        self.register_buffer("running_var", Drawn(shape, fill=1.0) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
-
-    def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the counter where the file does not say that it knows of one, as torch does."""
-        if self.num_batches_tracked is None or (metadata.get("version") or 1) >= 2:
-            return {}
-        return {"num_batches_tracked": self.num_batches_tracked}
 
     def forward(self, input: Any) -> Any:
         """Return the normalised `input`."""
-        if isinstance(input, Symbol):
-            input.tracer.takes_picture(input)
-            if input.ndim != 4:
-                raise ShapeError(
-                    f"{input.tracer.where}: expected a 4-d input (N, C, H, W), got a {input.ndim}-d input "
-                    f"{input.traced_shape}"
-                )
-        if self.running_mean is None or self.running_var is None:
-            raise UnsupportedError(
-                f"{type(self).__name__}: without running statistics (track_running_stats=False) a layer "
-                f"normalises by "
-                "the batch at hand, which rvision does not do"
-            )
-        return F.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, momentum=0.0, eps=self.eps
-        )
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
         return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
         )
 
 
