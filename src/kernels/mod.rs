@@ -24,6 +24,7 @@ pub mod pool;
 pub mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;
+pub mod resize;
 pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
