@@ -1,5 +1,7 @@
 //! Moving values: between orders (NCHW arrays at a network's edges, channels last inside), slices,
-//! the parts of a concat, permutations, and constant padding.
+//! the parts of a concat, permutations, constant padding, and padding with [`edges`].
+
+pub mod edges;
 
 use super::names::names;
 use super::nest::{Dim, Nest};

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
+use super::edges::{EdgeMode, EdgePadDesc, prepare_edge_pad};
 use super::*;
+use crate::kernels::testing::views::filled;
 use crate::kernels::testing::views::{
     for_all, laid_out, layouts, offsets, random, run, same_bits, shapes, values,
 };
@@ -56,4 +58,106 @@ fn f32_pad() {
         }
         Ok(())
     });
+}
+
+const EDGE_MODES: [EdgeMode; 3] = [EdgeMode::Reflect, EdgeMode::Replicate, EdgeMode::Circular];
+
+/// Walks from outside into the input as the mode's words say.
+fn edge_source(mode: EdgeMode, mut at: isize, size: isize) -> isize {
+    while at < 0 || at >= size {
+        at = match mode {
+            EdgeMode::Reflect if at < 0 => -at,
+            EdgeMode::Reflect => 2 * (size - 1) - at,
+            EdgeMode::Replicate => at - at.signum(),
+            EdgeMode::Circular if at < 0 => at + size,
+            EdgeMode::Circular => at - size,
+        };
+    }
+    at
+}
+
+#[test]
+fn f32_pad_edges() {
+    let amounts = || prop_oneof![1 => Just([0; 6]), 3 => prop::array::uniform6(0..4_usize)];
+    let mode = prop::sample::select(EDGE_MODES.to_vec());
+    let problems = (mode, shapes(0..=6, 1..=4), amounts(), amounts(), layouts(), layouts());
+    for_all(problems, 400, |(mode, shape, mut before, mut behind, from, to)| {
+        let mut padded = shape;
+        for d in 0..shape.rank() {
+            let most = match mode {
+                EdgeMode::Reflect => shape[d] - 1,
+                EdgeMode::Replicate => 3,
+                EdgeMode::Circular => shape[d],
+            };
+            // Half of the dimensions stay as they are, as in networks.
+            let most = if (before[d] + behind[d]) % 2 == 0 { 0 } else { most };
+            before[d] = before[d].min(most);
+            behind[d] = behind[d].min(most);
+            padded[d] += before[d] + behind[d];
+        }
+        let (input, output) = (laid_out(shape, from), laid_out(padded, to));
+        let memory = random(input, 1);
+        let expected: Vec<f32> = (0..padded.numel())
+            .map(|mut i| {
+                let mut offset = 0;
+                for d in (0..padded.rank()).rev() {
+                    let at = (i % padded[d]) as isize - before[d] as isize;
+                    offset += edge_source(mode, at, shape[d] as isize) as usize * input.strides[d];
+                    i /= padded[d];
+                }
+                memory[offset]
+            })
+            .collect();
+        for threads in [1, 2] {
+            let desc = EdgePadDesc { input, output, before, mode };
+            let kernel = prepare_edge_pad(&desc, threads).unwrap();
+            prop_assert!(same_bits(&run(&*kernel, &[&memory], output), &expected), "{desc:?}");
+        }
+        Ok(())
+    });
+}
+
+/// What torch 2.14 makes of 0 1 2 3 with two values in front and three behind.
+#[test]
+fn edges_as_torch() {
+    let (input, output) = (View::physical(Shape::new(&[4])), View::physical(Shape::new(&[9])));
+    let memory = filled(input, |i| i as f32);
+    for (mode, expected) in [
+        (EdgeMode::Reflect, [2.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0]),
+        (EdgeMode::Replicate, [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0]),
+        (EdgeMode::Circular, [2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0]),
+    ] {
+        let desc = EdgePadDesc { input, output, before: [2, 0, 0, 0, 0, 0], mode };
+        let found = run(&*prepare_edge_pad(&desc, 1).unwrap(), &[&memory], output);
+        assert_eq!(found, expected, "{}", mode.name());
+    }
+}
+
+/// Maps that are large enough for several threads, padded in rows and columns.
+#[test]
+fn edges_of_feature_maps() {
+    for channels in [1, 3, 32] {
+        let (shape, padded) = (Shape::new(&[2, channels, 37, 41]), Shape::new(&[2, channels, 41, 44]));
+        for mode in EDGE_MODES {
+            let (input, output) = (View::physical(shape), View::physical(padded));
+            let memory = random(input, 1);
+            let desc = EdgePadDesc { input, output, before: [0, 0, 1, 2, 0, 0], mode };
+            let found = run(&*prepare_edge_pad(&desc, 3).unwrap(), &[&memory], output);
+            for (i, &x) in found.iter().enumerate() {
+                let (plane, y, x_at) = (i / (41 * 44), i / 44 % 41, i % 44);
+                let row = edge_source(mode, y as isize - 1, 37) as usize;
+                let column = edge_source(mode, x_at as isize - 2, 41) as usize;
+                let (n, c) = (plane / channels, plane % channels);
+                assert_eq!(x, memory[((n * 37 + row) * 41 + column) * channels + c], "{mode:?}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "reflect padding of (3,) to (7,)")]
+fn a_reflection_needs_a_larger_input() {
+    let (input, output) = (View::physical(Shape::new(&[3])), View::physical(Shape::new(&[7])));
+    let before = [3, 0, 0, 0, 0, 0];
+    let _ = prepare_edge_pad(&EdgePadDesc { input, output, before, mode: EdgeMode::Reflect }, 1);
 }

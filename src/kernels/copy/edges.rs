@@ -1,0 +1,192 @@
+//! Padding with the input's own values: torch's `pad` with mode reflect, replicate or circular.
+
+use crate::error::Result;
+use crate::kernels::{Io, Kernel, Scratch, chunks_for, even_range};
+use crate::tensor::{MAX_RANK, View, reserved};
+
+/// Which value stands at a place outside the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EdgeMode {
+    /// The one as far inside of the border value; each side's padding is smaller than the input.
+    Reflect,
+    /// The border value.
+    Replicate,
+    /// The one as if the input were repeated; each side's padding is at most the input.
+    Circular,
+}
+
+impl EdgeMode {
+    /// Torch's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reflect => "reflect",
+            Self::Replicate => "replicate",
+            Self::Circular => "circular",
+        }
+    }
+
+    /// Where in an input of `size` values the value at `at` comes from, which may lie outside.
+    fn index(self, at: isize, size: usize) -> usize {
+        let last = size as isize - 1;
+        let index = match self {
+            Self::Reflect if at < 0 => -at,
+            Self::Reflect if at > last => 2 * last - at,
+            Self::Reflect => at,
+            Self::Replicate => at.clamp(0, last),
+            Self::Circular => at.rem_euclid(size as isize),
+        };
+        index as usize
+    }
+
+    /// The most padding of one side of a dimension of this size.
+    fn most(self, size: usize) -> usize {
+        match self {
+            Self::Reflect => size.saturating_sub(1),
+            Self::Replicate if size > 0 => usize::MAX,
+            Self::Replicate => 0,
+            Self::Circular => size,
+        }
+    }
+}
+
+/// A copy into a larger view whose other elements become values of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EdgePadDesc {
+    /// What is read.
+    pub input: View,
+    /// What is written; at least as large in each dimension, and not overlapping the input.
+    pub output: View,
+    /// Elements in front of the input, per dimension; what is left over comes behind it.
+    pub before: [usize; MAX_RANK],
+    /// Which values.
+    pub mode: EdgeMode,
+}
+
+/// The kernel of such a padding. It moves bits, so it is the same on every instruction set.
+///
+/// # Panics
+/// If the input does not fit, or has too few values for the padding.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn prepare_edge_pad(desc: &EdgePadDesc, threads: usize) -> Result<Box<dyn Kernel>> {
+    let EdgePadDesc { input, output, before, mode } = *desc;
+    let rank = output.shape.rank();
+    assert_eq!(input.shape.rank(), rank, "padding keeps the rank");
+    for (&before, (&size, &padded)) in before.iter().zip(input.shape.iter().zip(output.shape.iter())) {
+        let after = padded.checked_sub(before + size);
+        let fits = after.is_some_and(|after| before.max(after) <= mode.most(size));
+        assert!(fits, "{} padding of {} to {}", mode.name(), input.shape, output.shape);
+    }
+    let mut dims: Vec<usize> = (0..rank).filter(|&d| output.shape[d] != 1).collect();
+    dims.sort_by_key(|&d| std::cmp::Reverse(output.strides[d]));
+    // Dimensions without padding that lie densely in both are one block.
+    let mut block = 1;
+    while let Some(&d) = dims.last() {
+        let size = input.shape[d];
+        if size != output.shape[d] || [input.strides[d], output.strides[d]] != [block; 2] {
+            break;
+        }
+        block *= size;
+        dims.pop();
+    }
+    let index = |d: usize, o: usize| mode.index(o as isize - before[d] as isize, input.shape[d]);
+    let what = "where a padding's values come from";
+    let mut runs: Vec<Run> = Vec::new();
+    let row = dims.pop();
+    if let Some(d) = row {
+        runs = reserved(output.shape[d], what)?;
+        for o in 0..output.shape[d] {
+            let from = index(d, o);
+            match runs.last_mut() {
+                Some(run) if run.from + run.len == from => run.len += 1,
+                _ => runs.push(Run { to: o, from, len: 1 }),
+            }
+        }
+    } else {
+        runs.push(Run { to: 0, from: 0, len: 1 });
+    }
+    let steps = row.map_or([block; 2], |d| [output.strides[d], input.strides[d]]);
+    let mut outer = Vec::with_capacity(dims.len());
+    for d in dims {
+        let mut from = reserved(output.shape[d], what)?;
+        from.extend((0..output.shape[d]).map(|o| index(d, o) * input.strides[d]));
+        outer.push(Outer { to_step: output.strides[d], from });
+    }
+    let rows: usize = outer.iter().map(|dim| dim.from.len()).product();
+    let phases = match output.shape.numel() {
+        0 => vec![],
+        elements => vec![chunks_for(rows.min(elements.div_ceil(WORTH_SHARING)), threads)],
+    };
+    Ok(Box::new(EdgePad { outer, rows, runs, steps, block, phases }))
+}
+
+/// Elements from which a second thread is worth waking.
+const WORTH_SHARING: usize = 4096;
+
+/// Neighbours of a row whose values are neighbours in the input, too.
+#[derive(Clone, Copy)]
+struct Run {
+    to: usize,
+    from: usize,
+    len: usize,
+}
+
+/// A dimension around the rows.
+struct Outer {
+    to_step: usize,
+    /// Offset in the input of each of the output's indices.
+    from: Vec<usize>,
+}
+
+struct EdgePad {
+    /// From the outermost on.
+    outer: Vec<Outer>,
+    /// Steps of all of them.
+    rows: usize,
+    /// Of each row.
+    runs: Vec<Run>,
+    /// Between neighbours of a row, in the output and in the input.
+    steps: [usize; 2],
+    /// Floats that are copied as one.
+    block: usize,
+    phases: Vec<usize>,
+}
+
+impl Kernel for EdgePad {
+    fn name(&self) -> &'static str {
+        "f32_pad_edges"
+    }
+
+    fn phases(&self) -> &[usize] {
+        &self.phases
+    }
+
+    unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, _: Scratch) {
+        let [to_step, from_step] = self.steps;
+        for row in even_range(self.rows, self.phases[phase], chunk) {
+            let (mut rest, mut to, mut from) = (row, 0, 0);
+            for dim in self.outer.iter().rev() {
+                let index = rest % dim.from.len();
+                rest /= dim.from.len();
+                to += index * dim.to_step;
+                from += dim.from[index];
+            }
+            for run in &self.runs {
+                // SAFETY: the tables stay inside the views, which the caller vouches for.
+                unsafe {
+                    let to = io.output.add(to + run.to * to_step);
+                    let from = io.inputs[0].add(from + run.from * from_step);
+                    if [to_step, from_step] == [self.block; 2] {
+                        std::ptr::copy_nonoverlapping(from, to, run.len * self.block);
+                        continue;
+                    }
+                    for i in 0..run.len {
+                        let (from, to) = (from.add(i * from_step), to.add(i * to_step));
+                        std::ptr::copy_nonoverlapping(from, to, self.block);
+                    }
+                }
+            }
+        }
+    }
+}
