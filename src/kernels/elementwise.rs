@@ -225,7 +225,7 @@ enum Op {
 }
 
 impl Op {
-    /// Whether there is a loop of its own for a ReLU behind it.
+    /// Whether there is a loop of its own for `ReLU` behind it.
     fn takes_relu(self) -> bool {
         match self {
             Self::Copy | Self::Affine | Self::Prelu => true,
