@@ -136,8 +136,31 @@ def test_what_names_cannot_tell_is_said(network):
     with pytest.raises(StateDictError, match=r"only, which pad .* architecture='efficientnetv2_s'\)"):
         models.convert_state_dict(hollow(timm_shapes("efficientnetv2_s")), network("efficientnet_v2_s"))
     own = hollow({key: entry.shape for key, entry in compare(network("resnet50"), {}).entries.items()})
-    with pytest.raises(StateDictError, match="filter what they leave out"):
+    with pytest.raises(StateDictError, match="it blurs maps before it takes every second pixel"):
         models.convert_state_dict(own, network("resnet50"), architecture="resnetaa50")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "here", "difference"),
+    [
+        ("resnetaa101d.sw_in12k", "resnet101", "it blurs maps"),
+        ("resnetblur50.bt_in1k", "resnet50", "it blurs maps"),
+        ("seresnetaa50", "resnet50", "it blurs maps"),
+        ("densenetblur121d.ra_in1k", "densenet121", "it blurs maps"),
+        ("vit_base_patch16_clip_quickgelu_224", "vit_b_16", "QuickGELU"),
+    ],
+)
+def test_networks_that_only_look_alike_are_refused_by_their_names(network, theirs, here, difference):
+    own = hollow({key: entry.shape for key, entry in compare(network(here), {}).entries.items()})
+    assert models.convert_state_dict(own, network(here), architecture="another_network") is own
+    with pytest.raises(StateDictError, match=f"is of {theirs}, which is not the network here .*{difference}"):
+        models.convert_state_dict(own, network(here), architecture=theirs)
+
+
+def test_padding_of_names_that_are_kept_is_a_choice(network):
+    own = models.efficientnet_lite0(num_classes=8).state_dict()
+    model = models.efficientnet_lite0(num_classes=8, variant="tf")
+    assert models.convert_state_dict(own, model, architecture="tf_efficientnet_lite0") is own
 
 
 def test_positions_of_another_picture_size(network):

@@ -13,6 +13,7 @@ import numpy as np
 from rvision._frames import ends_at_caller, warn
 from rvision.errors import StateDictError
 from rvision.models._foreign import FAMILIES, Family
+from rvision.models._lookalikes import stranger
 from rvision.nn._state import compare
 from rvision.weights._files import StateDict
 from rvision.weights._origin import origin
@@ -24,13 +25,6 @@ __all__ = ["Conversion", "conversion", "convert_state_dict", "in_own_names"]
 
 # What Hugging Face's wrapper of timm's networks puts in front of all names.
 _WRAPPER = "timm_model."
-
-# Networks of timm with the names and shapes of others, by the beginnings of their names.
-_OTHERS = (
-    (r"tf_|efficientnet.*_ap_|mixnet|.*_ns_jft", "it pads as TensorFlow does and normalises with eps 1e-3"),
-    (r".*quickgelu", "its GELU is an approximation (QuickGELU)"),
-    (r"resnetaa|resnetblur|seresnetaa|densenetblur", "its strided layers filter what they leave out"),
-)
 
 
 class Conversion(NamedTuple):
@@ -123,7 +117,7 @@ def conversion(
     family = next((family for family in known if family.network in kinds), None)
     if family is None:
         # Those that filter have a ResNet's own names; padding is told apart where it is a choice.
-        _refuse_by_name(architecture, _OTHERS[1:])
+        _refuse_by_name(architecture, converted=False)
     if not known:
         return None
     entries = compare(model, {}).entries
@@ -182,16 +176,16 @@ def _refuse(family: Family, state: Mapping[str, Any], architecture: str | None) 
                 f"the state dict has {_whose(family)} names and is of another network than the "
                 f"{family.network} here: {what}"
             )
-    _refuse_by_name(architecture, _OTHERS)
+    _refuse_by_name(architecture, converted=True)
 
 
-def _refuse_by_name(architecture: str | None, others: tuple[tuple[str, str], ...]) -> None:
-    for pattern, what in others if architecture else ():
-        if re.match(pattern, architecture or ""):
-            raise StateDictError(
-                f"the state dict is of {architecture}, which is not the network here although its names and "
-                f"shapes are those of one: {what}"
-            )
+def _refuse_by_name(architecture: str | None, *, converted: bool) -> None:
+    found = stranger(architecture, converted=converted) if architecture else None
+    if found is not None:
+        raise StateDictError(
+            f"the state dict is of {architecture}, which is not the network here although its names and "
+            f"shapes are those of one: {found.difference}"
+        )
 
 
 def _architecture_of(state_dict: Mapping[str, Any]) -> str | None:

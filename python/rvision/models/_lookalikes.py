@@ -14,25 +14,27 @@ from rvision.errors import StateDictError
 from rvision.transforms import ImageClassification, InterpolationMode
 from rvision.weights._origin import FILE_NAME, Origin
 
-__all__ = ["Lookalike", "lookalike_of", "lookalikes", "settled_by"]
+__all__ = ["Lookalike", "lookalike_of", "lookalikes", "settled_by", "stranger"]
 
 
 @dataclass(frozen=True)
 class Lookalike:
-    """A network of another library.
+    """A network of another library, or a family of them.
 
     Attributes
     ----------
     theirs : str
-        Its name there.
+        Its name there; of a family, a pattern that the names begin with.
     ours : str
-        The network here that has its names and shapes.
+        The network here that has its names and shapes; empty for a family, which is like several.
     difference : str
         In what they differ.
     config : dict or None
         What to tell the builder here so that it makes this network; None if it cannot.
     preset : ImageClassification or None
         How pictures are prepared for its published weights, if other than for the ones here.
+    converted : bool
+        Whether it has the names of one here only after :mod:`rvision.models._convert` has mapped its own.
     """
 
     theirs: str
@@ -40,9 +42,11 @@ class Lookalike:
     difference: str
     config: dict[str, Any] | None = None
     preset: ImageClassification | None = field(default=None, compare=False)
+    converted: bool = False
 
 
 _BLUR = "it blurs maps before it takes every second pixel, by filters that are not in the file"
+_TENSORFLOW = "it pads as TensorFlow does and normalises with eps 1e-3"
 _LITE = "padding as in TensorFlow and an eps of 1e-3, or symmetric padding and an eps of 1e-5"
 
 _ALL = (
@@ -57,6 +61,10 @@ _ALL = (
     Lookalike("resnetblur18", "resnet18", _BLUR),
     Lookalike("resnetblur50", "resnet50", _BLUR),
     Lookalike("resnetaa50", "resnet50", _BLUR),
+    Lookalike(r"resnetaa|resnetblur|seresnetaa|densenetblur", "", _BLUR),
+    Lookalike(r".*quickgelu", "", "its GELU is an approximation (QuickGELU)"),
+    # Where the names are those here, padding is told apart by a choice: EfficientNet-Lite0's variants.
+    Lookalike(r"tf_|efficientnet.*_ap_|mixnet|.*_ns_jft", "", _TENSORFLOW, converted=True),
 )
 
 
@@ -76,6 +84,20 @@ def lookalike_of(ours: str, origin: Origin) -> Lookalike | None:
         if re.fullmatch(rf"(hf[-_]hub:)?(timm/)?{each.theirs}([._].*)?", origin.architecture):
             return each
     return None
+
+
+def stranger(architecture: str, *, converted: bool) -> Lookalike | None:
+    """Return the family that another library's name of a network belongs to, where none of it is one here.
+
+    Parameters
+    ----------
+    architecture : str
+        The name there.
+    converted : bool
+        Whether the weights' names are to be mapped to those here, or are these already.
+    """
+    families = (each for each in _ALL if not each.ours and (converted or not each.converted))
+    return next((each for each in families if re.match(each.theirs, architecture)), None)
 
 
 def settled_by(ours: str, origin: Origin, path: str) -> Lookalike | None:
