@@ -1,5 +1,6 @@
 //! Compiling a plan: every node is lowered in the graph's order.
 
+use super::fuse::Units;
 use super::memory::{Lifetime, place};
 use super::values::{Compiler, Place};
 use super::writes::{is_pointwise, writes_to};
@@ -32,16 +33,14 @@ impl Plan {
         let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
-        compiler.inner = compiler.find_inner();
-        for id in compiler.find_prologues().into_iter().chain(compiler.find_pooled()?) {
-            compiler.inner[id.0] = true;
-        }
+        let units = Units::find(&compiler)?;
         for id in (0..graph.nodes.len()).map(NodeId) {
-            if compiler.is_inner(id) {
-                continue;
-            }
-            let value = compiler.lower(id)?;
+            let Some(unit) = units.of(id) else { continue };
+            let value = compiler.lower(id, unit)?;
             compiler.assign(id, value);
+            for node in unit.covered().into_iter().chain([id]) {
+                compiler.read_operands(node);
+            }
         }
         compiler.deliver_outputs();
         Ok(compiler.finish(inputs, chosen_for))

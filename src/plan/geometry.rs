@@ -4,7 +4,7 @@ use super::values::Compiler;
 use crate::graph::ops::{self, Conv2d};
 use crate::graph::{Node, NodeId, Op};
 use crate::kernels::conv::{ConvDesc, Padding};
-use crate::tensor::{Activation, FeatureMap, Shape, View};
+use crate::tensor::{Activation, FeatureMap, Shape};
 
 /// The geometry of a convolution between two maps.
 #[derive(Clone, Copy)]
@@ -17,12 +17,12 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Of a convolution of a map.
-    pub fn of(op: &Conv2d, node: &Node, input: &View) -> Self {
+    /// Of a convolution of a map of this shape.
+    fn of(op: &Conv2d, node: &Node, input: Shape) -> Self {
         let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];
         let ([top, left, bottom, right], _) =
-            ops::conv_geometry(op, kernel, [input.shape[2], input.shape[3]]).expect("shapes are inferred");
+            ops::conv_geometry(op, kernel, [input[2], input[3]]).expect("shapes are inferred");
         Self {
             kernel,
             stride: op.stride,
@@ -51,6 +51,38 @@ impl Geometry {
 }
 
 impl Compiler<'_> {
+    /// A convolution's geometry.
+    ///
+    /// # Panics
+    /// If the node is none.
+    pub fn geometry(&self, id: NodeId) -> Geometry {
+        let node = self.node(id);
+        let Op::Conv2d(op) = &node.op else { unreachable!("a convolution") };
+        Geometry::of(op, node, self.shape(node.inputs[0]))
+    }
+
+    /// A node's value as a map, if nothing else decides where it lies.
+    pub fn feature_map(&self, id: NodeId) -> FeatureMap {
+        self.layout(id).feature_map()
+    }
+
+    /// The descriptor of a convolution that reads a map which lies like this.
+    pub fn conv_desc(&self, id: NodeId, input: FeatureMap, residual: Option<FeatureMap>) -> ConvDesc {
+        let output = self.wanted(id).map_or_else(|| self.feature_map(id), |place| place.view.feature_map());
+        self.conv_desc_to(id, input, output, residual)
+    }
+
+    /// The descriptor of a convolution between these maps.
+    pub fn conv_desc_to(
+        &self,
+        id: NodeId,
+        input: FeatureMap,
+        output: FeatureMap,
+        residual: Option<FeatureMap>,
+    ) -> ConvDesc {
+        self.geometry(id).desc(input, output, residual, self.node(id).fused.activation)
+    }
+
     /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
     /// Kernels of linear layers take the same sums for any number of rows and need no such choice.
     pub fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {

@@ -3,18 +3,17 @@
 //!
 //! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
 //! ([`compile`]) infers shapes, decides in which order values lie ([`layout`]) and which nodes are
-//! computed together ([`expand`], [`prologue`], [`conv_pool`]), and lowers every node to a view or to
-//! prepared kernels ([`lower`]). Where values lie is the state of that ([`values`]), with rules about
+//! computed together ([`fuse`]), and lowers each of these units to a view or to prepared kernels
+//! ([`lower`]). Where values lie is the state of that ([`values`]), with rules about
 //! what a kernel can write ([`writes`]) or read as rows ([`row_views`]) and the descriptors of
 //! convolutions ([`geometry`]). At the end every value gets its place in one arena ([`memory`]).
 //! Running a plan resolves pointers and hands the phases to the worker pool ([`exec`]), which
 //! [`profile`] times; [`peaks`] is what the machine can do at most.
 
 mod compile;
-mod conv_pool;
 mod describe;
 mod exec;
-mod expand;
+mod fuse;
 mod geometry;
 mod layout;
 mod lower;
@@ -22,7 +21,6 @@ mod memory;
 mod network;
 mod peaks;
 mod profile;
-mod prologue;
 mod row_views;
 mod values;
 mod weights;

@@ -80,8 +80,6 @@ pub(super) struct Compiler<'a> {
     /// Values that must be written to a certain place.
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
-    /// Nodes that are computed with the one that reads them, and have no value of their own.
-    pub inner: Vec<bool>,
     pub slots: Vec<Slot>,
     pub steps: Vec<PendingStep>,
 }
@@ -121,7 +119,6 @@ impl<'a> Compiler<'a> {
             readers,
             wanted: vec![None; count],
             values: vec![None; count],
-            inner: vec![false; count],
             slots: Vec::new(),
             steps: Vec::new(),
         }
@@ -307,37 +304,25 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    /// Record a node's value, and that its operands have been read once.
+    /// Record a node's value.
     pub fn assign(&mut self, id: NodeId, value: Value) {
         let (Value::At(place) | Value::Flat(place)) = value;
         if let Storage::Slot(slot) = place.storage {
             self.slots[slot].live += self.readers[id.0];
         }
-        let materialised = self.values[id.0].replace(value).is_some();
-        if materialised {
-            return;
-        }
-        // What nodes without a value of their own read is read here.
-        let mut read = self.graph.nodes[id.0].inputs.clone();
-        let mut at = 0;
-        while at < read.len() {
-            if self.is_inner(read[at]) {
-                read.extend(&self.graph.nodes[read[at].0].inputs);
-            }
-            at += 1;
-        }
-        for input in read {
+        self.values[id.0] = Some(value);
+    }
+
+    /// Record that a node's operands have been read once. Those without a value of their own are
+    /// left out.
+    pub fn read_operands(&mut self, id: NodeId) {
+        for input in &self.graph.nodes[id.0].inputs {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
                 && let Storage::Slot(slot) = place.storage
             {
                 self.slots[slot].live = self.slots[slot].live.saturating_sub(1);
             }
         }
-    }
-
-    /// Whether a node is computed with the one that reads it.
-    pub fn is_inner(&self, id: NodeId) -> bool {
-        self.inner[id.0]
     }
 
     /// Whether a node's value has one reader, and no place where it must be.

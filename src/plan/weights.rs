@@ -3,6 +3,13 @@
 use crate::error::Result;
 use crate::graph::{Affine, Node};
 use crate::kernels::Epilogue;
+use crate::kernels::conv::{Candidate, ConvDesc};
+use crate::tensor::Packed;
+
+/// The node's weight as that candidate reads it.
+pub(super) fn packed(node: &Node, desc: &ConvDesc, part: &Candidate) -> Result<Packed> {
+    part.packed(desc, node.params[0].as_ref().expect("a weight"))
+}
 
 /// The node's bias, batch norm and activation as an epilogue.
 pub(super) fn epilogue(node: &Node) -> Result<Epilogue> {

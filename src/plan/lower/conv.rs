@@ -1,32 +1,27 @@
-//! Lowering of convolutions, and the product that linear layers share with them.
+//! Lowering of convolutions, alone and with what they are computed with, and the product that linear
+//! layers share with them.
 
 use crate::error::Result;
-use crate::graph::ops::Conv2d;
-use crate::graph::{NodeId, Op};
-use crate::kernels::conv;
+use crate::graph::{Node, NodeId};
+use crate::kernels::conv::{self, ConvDesc, Prologue, PrologueDesc};
+use crate::plan::fuse::{ConvPool, ExpandDepthwise, Front, Project, PrologueProduct};
 use crate::plan::geometry::Geometry;
 use crate::plan::values::{Compiler, Place};
 use crate::plan::{Cost, weights};
-use crate::tensor::{FeatureMap, View};
+use crate::tensor::{Activation, FeatureMap, Packed, View};
 
 impl Compiler<'_> {
-    pub fn conv2d(&mut self, id: NodeId, op: &Conv2d) -> Result<Place> {
-        let node = self.node(id);
-        if self.is_inner(node.inputs[0]) {
-            return match self.node(node.inputs[0]).op {
-                Op::Conv2d(_) => self.conv2d_with_inner(id, op),
-                _ => self.conv_behind_prologue(id, op),
-            };
-        }
-        let from = self.place(node.inputs[0]);
-        let geometry = Geometry::of(op, node, &from.view);
+    /// A convolution alone.
+    pub fn conv2d(&mut self, id: NodeId) -> Result<Place> {
+        let from = self.place(self.node(id).inputs[0]);
+        let geometry = self.geometry(id);
         let layout = self.layout(id);
         let residual = self.residual(id);
         self.product(id, from, residual, geometry, layout, View::feature_map)
     }
 
     /// A convolution's residual, its pixels' channels side by side.
-    pub fn residual(&mut self, id: NodeId) -> Option<Place> {
+    fn residual(&mut self, id: NodeId) -> Option<Place> {
         let node = self.node(id);
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
         Some(self.channels_last(&node.name, residual))
@@ -57,8 +52,7 @@ impl Compiler<'_> {
             candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         }
         let desc = desc(&from);
-        let weight = node.params[0].as_ref().expect("a weight");
-        let packed = candidate.packed(&desc, weight)?;
+        let packed = weights::packed(node, &desc, candidate)?;
         let epilogue = weights::epilogue(node)?;
         let values = desc.input_read() + desc.output.view().distinct();
         let residual_values = residual.map_or(0, |r| r.view.distinct());
@@ -68,5 +62,117 @@ impl Compiler<'_> {
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);
         Ok(to)
+    }
+
+    /// A depthwise convolution together with the 1x1 convolution in front of it.
+    pub fn expand_depthwise(&mut self, unit: &ExpandDepthwise) -> Result<Place> {
+        let [expand, node] = [unit.expand, unit.depthwise].map(|id| self.node(id));
+        let from = self.place(expand.inputs[0]);
+        let from = self.channels_last(&expand.name, from);
+        let to = self.target(unit.depthwise, self.layout(unit.depthwise));
+        let desc = unit.desc(self, from.view.feature_map());
+        let [first, second] = unit.parts;
+        let packed =
+            [weights::packed(expand, &desc.expand, first)?, weights::packed(node, &desc.depthwise, second)?];
+        let cost = joint_cost(&[&desc.expand, &desc.depthwise], &packed, None);
+        let epilogues = [weights::epilogue(expand)?, weights::epilogue(node)?];
+        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
+        self.costed_step(&node.name, cost, kernel, &[from], to);
+        Ok(to)
+    }
+
+    /// A 1x1 convolution together with the depthwise one in front of it, and the 1x1 convolution in front
+    /// of that if it has no value of its own either.
+    pub fn project(&mut self, unit: &Project) -> Result<Place> {
+        let id = unit.project;
+        let nodes: Vec<&Node> = unit.convolutions().iter().map(|&id| self.node(id)).collect();
+        let from = self.place(nodes[0].inputs[0]);
+        let from = self.channels_last(&nodes[0].name, from);
+        let residual = self.residual(id);
+        let to = self.target_of_sum(id, from, residual, self.layout(id));
+        let desc = unit.desc(
+            self,
+            from.view.feature_map(),
+            to.view.feature_map(),
+            residual.map(|residual| residual.view.feature_map()),
+        );
+        let descs: Vec<&ConvDesc> = desc.convolutions().collect();
+        let parts = nodes.iter().zip(&descs).zip(&unit.parts);
+        let packed: Vec<_> =
+            parts.map(|((node, desc), part)| weights::packed(node, desc, part)).collect::<Result<_>>()?;
+        let other =
+            residual.filter(|residual| residual.storage != from.storage || residual.view != from.view);
+        let cost = joint_cost(&descs, &packed, other);
+        let epilogues = nodes.iter().map(|node| weights::epilogue(node)).collect::<Result<_>>()?;
+        let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
+        let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
+        self.costed_step(&self.node(id).name, cost, kernel, &operands, to);
+        Ok(to)
+    }
+
+    /// A 1x1 convolution together with what is done to its input first.
+    pub fn prologue(&mut self, unit: &PrologueProduct) -> Result<Place> {
+        let id = unit.conv;
+        let [inner, node] = [unit.inner, id].map(|id| self.node(id));
+        let from = self.place(unit.map);
+        let from = self.channels_last(&inner.name, from);
+        let (prologue, gate) = match unit.front {
+            Front::BatchNorm { eps } => {
+                let (scale, shift) = weights::batch_norm(inner, eps);
+                let relu = inner.fused.activation == Activation::Relu;
+                (Prologue::affine(&scale, &shift, relu)?, None)
+            }
+            Front::Gate(gate) => {
+                let gate = self.place(gate);
+                let gate = self.channels_last(&inner.name, gate);
+                (Prologue::Gate { image_stride: gate.view.strides[0] }, Some(gate))
+            }
+        };
+        let layout = self.layout(id);
+        let residual = self.residual(id);
+        let to = match residual {
+            // What is read for other pixels must not be written over.
+            Some(r) if [Some(from), gate].iter().flatten().all(|read| read.storage != r.storage) => {
+                self.target_over(id, r, layout)
+            }
+            _ => self.target(id, layout),
+        };
+        let residual_map = residual.map(|r| r.view.feature_map());
+        let conv = self.conv_desc_to(id, from.view.feature_map(), to.view.feature_map(), residual_map);
+        let packed = weights::packed(node, &conv, unit.part)?;
+        let further: usize = residual.iter().chain(&gate).map(|read| read.view.distinct()).sum();
+        let values = conv.input_read() + conv.output.view().distinct() + further;
+        let cost = Cost { macs: conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
+        let epilogue = weights::epilogue(node)?;
+        let kernel = PrologueDesc { conv, prologue }.prepare(packed, epilogue, self.isa, self.threads)?;
+        let operands: Vec<Place> = [from].into_iter().chain(residual).chain(gate).collect();
+        self.costed_step(&node.name, cost, kernel, &operands, to);
+        Ok(to)
+    }
+
+    /// A pool together with the convolution in front of it.
+    pub fn conv_pool(&mut self, unit: &ConvPool) -> Result<Place> {
+        let [conv, node] = [unit.conv, unit.pool].map(|id| self.node(id));
+        let from = self.place(conv.inputs[0]);
+        let from = self.channels_last(&conv.name, from);
+        let to = self.target(unit.pool, self.layout(unit.pool));
+        let desc = unit.desc(self, from.view.feature_map());
+        let packed = weights::packed(conv, &desc.conv, unit.part)?;
+        let values = desc.conv.input_read() + to.view.distinct();
+        let cost = Cost { macs: desc.conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
+        let kernel = desc.prepare(unit.part, packed, weights::epilogue(conv)?, self.threads)?;
+        self.costed_step(&node.name, cost, kernel, &[from], to);
+        Ok(to)
+    }
+}
+
+/// The cost of convolutions whose values in between lie nowhere.
+fn joint_cost(descs: &[&ConvDesc], packed: &[Packed], residual: Option<Place>) -> Cost {
+    let values = descs[0].input_read()
+        + descs[descs.len() - 1].output.view().distinct()
+        + residual.map_or(0, |residual| residual.view.distinct());
+    Cost {
+        macs: descs.iter().fold(0, |sum, desc| sum.saturating_add(desc.macs())),
+        bytes: values * size_of::<f32>() + packed.iter().map(Packed::bytes).sum::<usize>(),
     }
 }

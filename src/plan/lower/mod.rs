@@ -1,4 +1,5 @@
-//! One node becomes a view, or one or a few steps: which function lowers which operation.
+//! One node becomes a view, or one or a few steps: which function lowers which operation, or which
+//! operations that are computed together.
 
 mod conv;
 mod moves;
@@ -6,6 +7,7 @@ mod pointwise;
 mod pool;
 mod rows;
 
+use super::fuse::Unit;
 use super::values::{Compiler, Value};
 use crate::error::Result;
 use crate::graph::ops;
@@ -13,14 +15,24 @@ use crate::graph::{NodeId, Op};
 use crate::tensor::{ReduceOp, View};
 
 impl Compiler<'_> {
-    /// Lower one node; its operands have been lowered.
-    pub fn lower(&mut self, id: NodeId) -> Result<Value> {
-        let node = self.node(id);
+    /// Lower one unit, whose result is this node's; its operands have been lowered.
+    pub fn lower(&mut self, id: NodeId, unit: &Unit) -> Result<Value> {
         let shape = self.shape(id);
-        if shape.numel() == 0 && !matches!(node.op, Op::Input(_)) {
+        if shape.numel() == 0 && !matches!(self.node(id).op, Op::Input(_)) {
             // An empty batch: nothing to compute, and no kernel need know of it.
             return Ok(Value::At(self.target(id, View::physical(shape))));
         }
+        Ok(Value::At(match unit {
+            Unit::Node => return self.lower_node(id),
+            Unit::ExpandDepthwise(unit) => self.expand_depthwise(unit)?,
+            Unit::Project(unit) => self.project(unit)?,
+            Unit::Prologue(unit) => self.prologue(unit)?,
+            Unit::ConvPool(unit) => self.conv_pool(unit)?,
+        }))
+    }
+
+    fn lower_node(&mut self, id: NodeId) -> Result<Value> {
+        let node = self.node(id);
         let place = match &node.op {
             Op::Input(_) => self.input(id),
             Op::Constant(_) => self.constant(node.param(0).expect("a constant's value"))?,
@@ -32,7 +44,7 @@ impl Compiler<'_> {
             Op::Concat(ops::Concat { dim }) => self.concat(id, *dim),
             Op::Pad(ops::Pad { pads, value }) => self.pad(id, pads, *value),
             Op::Roll(ops::Roll { shifts }) => self.roll(id, shifts),
-            Op::Conv2d(conv) => self.conv2d(id, conv)?,
+            Op::Conv2d(_) => self.conv2d(id)?,
             Op::Linear(_) => self.linear(id)?,
             Op::LayerNorm(ops::LayerNorm { shape: normalized, eps }) => {
                 self.layer_norm(id, normalized.len(), *eps)?
@@ -41,7 +53,6 @@ impl Compiler<'_> {
             Op::Attention(ops::Attention { scale, .. }) => self.attention(id, *scale),
             Op::MatMul(_) => self.matmul(id),
             Op::Softmax(ops::Softmax { dim, log }) => self.softmax(id, *dim, *log),
-            Op::MaxPool2d(_) if self.is_inner(node.inputs[0]) => self.conv_pool(id)?,
             Op::MaxPool2d(ops::MaxPool2d(window)) => self.max_pool(id, window)?,
             Op::AdaptiveMaxPool2d(_) => self.adaptive_max_pool(id)?,
             Op::AvgPool2d(ops::AvgPool2d { window, count_include_pad, divisor_override }) => {

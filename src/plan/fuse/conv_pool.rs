@@ -1,0 +1,53 @@
+//! Convolutions that are computed with the maximum of 2x2 pixels that reads them.
+
+use crate::error::Result;
+use crate::graph::ops::{self, Window};
+use crate::graph::{NodeId, Op};
+use crate::kernels::conv::{self, Candidate, ConvPoolDesc};
+use crate::plan::values::Compiler;
+use crate::tensor::{FeatureMap, View};
+
+/// A pool with the convolution in front of it.
+pub struct ConvPool {
+    pub conv: NodeId,
+    pub pool: NodeId,
+    /// The convolution's candidate, whose packed weights the kernel reads.
+    pub part: &'static Candidate,
+}
+
+impl ConvPool {
+    /// The descriptor, for an input that lies like this.
+    pub fn desc(&self, compiler: &Compiler<'_>, input: FeatureMap) -> ConvPoolDesc {
+        desc(compiler, self.conv, self.pool, input)
+    }
+}
+
+/// The unit of a pool that alone reads a convolution, if there is a kernel for both.
+///
+/// # Errors
+/// As [`conv::choose`].
+pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Result<Option<ConvPool>> {
+    let Op::MaxPool2d(ops::MaxPool2d(window)) = &compiler.node(id).op else { return Ok(None) };
+    let inner = compiler.node(id).inputs[0];
+    let Op::Conv2d(_) = compiler.node(inner).op else { return Ok(None) };
+    if !is_halving(window) || !compiler.is_read_once(inner) {
+        return Ok(None);
+    }
+    let input = View::physical(compiler.shape(compiler.node(inner).inputs[0])).feature_map();
+    let desc = desc(compiler, inner, id, input);
+    let part = conv::choose(&compiler.chosen_desc(inner, &desc.conv), compiler.isa)?;
+    Ok(desc.accepts(part).then_some(ConvPool { conv: inner, pool: id, part }))
+}
+
+fn desc(compiler: &Compiler<'_>, inner: NodeId, pool: NodeId, input: FeatureMap) -> ConvPoolDesc {
+    let output = View::physical(compiler.shape(inner)).feature_map();
+    let residual = compiler.node(inner).fused.residual.then_some(output);
+    let pooled = compiler.wanted(pool).map_or(compiler.layout(pool), |place| place.view);
+    ConvPoolDesc { conv: compiler.conv_desc_to(inner, input, output, residual), output: pooled.feature_map() }
+}
+
+/// Windows of 2x2 pixels, two apart, and none that hangs over the edge.
+fn is_halving(window: &Window) -> bool {
+    let Window { kernel, stride, padding, dilation, ceil_mode: _ } = window;
+    [kernel, stride] == [&[2, 2]; 2] && *padding == [0; 4] && *dilation == [1, 1]
+}

@@ -1,0 +1,115 @@
+//! Convolutions that are computed together: a 1x1 convolution with the depthwise one that reads it, and
+//! that with the 1x1 convolution behind it.
+
+use crate::graph::{NodeId, Op};
+use crate::kernels::conv::{Candidate, ConvDesc, ExpandDepthwiseDesc, ProjectDesc};
+use crate::plan::values::Compiler;
+use crate::tensor::FeatureMap;
+
+/// A depthwise convolution with the 1x1 convolution in front of it.
+pub struct ExpandDepthwise {
+    pub expand: NodeId,
+    pub depthwise: NodeId,
+    /// The candidates of both, whose packed weights the kernel reads.
+    pub parts: [&'static Candidate; 2],
+}
+
+impl ExpandDepthwise {
+    /// The descriptor, for an input that lies like this.
+    pub fn desc(&self, compiler: &Compiler<'_>, input: FeatureMap) -> ExpandDepthwiseDesc {
+        expand_depthwise_desc(compiler, self.expand, self.depthwise, input)
+    }
+}
+
+/// A 1x1 convolution with the depthwise one in front of it, and the 1x1 convolution in front of that if
+/// there is one.
+pub struct Project {
+    pub expand: Option<NodeId>,
+    pub depthwise: NodeId,
+    pub project: NodeId,
+    /// The candidates of these, in their order.
+    pub parts: Vec<&'static Candidate>,
+}
+
+impl Project {
+    /// The descriptor, for operands and a result that lie like this.
+    pub fn desc(
+        &self,
+        compiler: &Compiler<'_>,
+        input: FeatureMap,
+        output: FeatureMap,
+        residual: Option<FeatureMap>,
+    ) -> ProjectDesc {
+        project_desc(compiler, [self.depthwise, self.project], self.expand, input, output, residual)
+    }
+
+    /// The convolutions in their order.
+    pub fn convolutions(&self) -> Vec<NodeId> {
+        self.expand.into_iter().chain([self.depthwise, self.project]).collect()
+    }
+}
+
+/// The unit of a depthwise convolution, if the 1x1 convolution in front of it can join it.
+pub fn expand_depthwise(compiler: &Compiler<'_>, id: NodeId) -> Option<ExpandDepthwise> {
+    let expand = read_by(compiler, id)?;
+    if compiler.node(id).fused.residual {
+        return None;
+    }
+    let input = compiler.feature_map(compiler.node(expand).inputs[0]);
+    let parts = expand_depthwise_desc(compiler, expand, id, input).parts(compiler.isa)?;
+    Some(ExpandDepthwise { expand, depthwise: id, parts })
+}
+
+/// The unit of a 1x1 convolution, if it is better computed with the depthwise one in front of it.
+/// `expansion` says which 1x1 convolution a depthwise one is computed with already.
+pub fn project(
+    compiler: &Compiler<'_>,
+    id: NodeId,
+    expansion: impl Fn(NodeId) -> Option<NodeId>,
+) -> Option<Project> {
+    let depthwise = read_by(compiler, id)?;
+    let expand = expansion(depthwise);
+    let input = compiler.feature_map(compiler.node(expand.unwrap_or(depthwise)).inputs[0]);
+    let output = compiler.feature_map(id);
+    let residual = compiler.node(id).fused.residual.then_some(output);
+    let desc = project_desc(compiler, [depthwise, id], expand, input, output, residual);
+    let parts = desc.parts(compiler.isa).filter(|_| desc.pays(compiler.isa, compiler.threads))?;
+    Some(Project { expand, depthwise, project: id, parts })
+}
+
+/// The convolution without a residual whose value this convolution alone reads.
+fn read_by(compiler: &Compiler<'_>, id: NodeId) -> Option<NodeId> {
+    let Op::Conv2d(_) = compiler.node(id).op else { return None };
+    let inner = compiler.node(id).inputs[0];
+    let Op::Conv2d(_) = compiler.node(inner).op else { return None };
+    (compiler.is_read_once(inner) && !compiler.node(inner).fused.residual).then_some(inner)
+}
+
+fn expand_depthwise_desc(
+    compiler: &Compiler<'_>,
+    expand: NodeId,
+    depthwise: NodeId,
+    input: FeatureMap,
+) -> ExpandDepthwiseDesc {
+    ExpandDepthwiseDesc {
+        expand: compiler.conv_desc(expand, input, None),
+        depthwise: compiler.conv_desc(depthwise, compiler.feature_map(expand), None),
+    }
+}
+
+fn project_desc(
+    compiler: &Compiler<'_>,
+    [depthwise, project]: [NodeId; 2],
+    expand: Option<NodeId>,
+    input: FeatureMap,
+    output: FeatureMap,
+    residual: Option<FeatureMap>,
+) -> ProjectDesc {
+    let wide = expand.map_or(input, |expand| compiler.feature_map(expand));
+    let project = compiler.conv_desc(project, compiler.feature_map(depthwise), residual);
+    ProjectDesc {
+        expand: expand.map(|expand| compiler.conv_desc(expand, input, None)),
+        depthwise: compiler.conv_desc(depthwise, wide, None),
+        project: ConvDesc { output, ..project },
+    }
+}

@@ -1,0 +1,65 @@
+//! 1x1 convolutions that are computed with the batch norm or the factors in front of them.
+
+use crate::graph::ops::{self};
+use crate::graph::{NodeId, Op};
+use crate::kernels::conv::{Candidate, PrologueDesc};
+use crate::plan::values::Compiler;
+use crate::tensor::{Activation, BinaryOp, Shape, View};
+
+/// What is done to a map in front of a 1x1 convolution.
+pub enum Front {
+    /// A batch norm of this epsilon, and ReLU behind it or nothing.
+    BatchNorm { eps: f64 },
+    /// A product with a value of this node's for each picture and channel.
+    Gate(NodeId),
+}
+
+/// A 1x1 convolution with what is done to its input first.
+pub struct PrologueProduct {
+    /// What is read.
+    pub map: NodeId,
+    pub front: Front,
+    /// The node that does it.
+    pub inner: NodeId,
+    pub conv: NodeId,
+    /// The candidate of the convolution, whose packed weights the kernel reads.
+    pub part: &'static Candidate,
+}
+
+/// The unit of a 1x1 convolution that alone reads what can be a prologue.
+pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Option<PrologueProduct> {
+    let Op::Conv2d(_) = compiler.node(id).op else { return None };
+    let inner = compiler.node(id).inputs[0];
+    if !compiler.is_read_once(inner) {
+        return None;
+    }
+    let (map, front) = front(compiler, inner)?;
+    let [input, output] = [inner, id].map(|id| View::physical(compiler.shape(id)).feature_map());
+    let part = PrologueDesc::part(&compiler.conv_desc_to(id, input, output, None), compiler.isa)?;
+    Some(PrologueProduct { map, front, inner, conv: id, part })
+}
+
+/// A node as a prologue, if it can be one: what it reads, and what it does to that.
+fn front(compiler: &Compiler<'_>, id: NodeId) -> Option<(NodeId, Front)> {
+    let node = compiler.node(id);
+    match node.op {
+        Op::BatchNorm(ops::BatchNorm { eps })
+            if matches!(node.fused.activation, Activation::Identity | Activation::Relu) =>
+        {
+            Some((node.inputs[0], Front::BatchNorm { eps }))
+        }
+        Op::Binary(ops::Binary { op: BinaryOp::Mul, .. })
+            if node.fused.activation == Activation::Identity =>
+        {
+            let shape = compiler.shape(id);
+            let gates = Shape::new(&[shape[0], shape[1], 1, 1]);
+            let [left, right] = [node.inputs[0], node.inputs[1]];
+            let fits = |&(map, gate): &(NodeId, NodeId)| {
+                compiler.shape(map) == shape && compiler.shape(gate) == gates
+            };
+            let (map, gate) = [(left, right), (right, left)].into_iter().find(fits)?;
+            Some((map, Front::Gate(gate)))
+        }
+        _ => None,
+    }
+}
