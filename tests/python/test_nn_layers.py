@@ -303,7 +303,7 @@ def test_what_new_layers_refuse_says_why():
         rvision.ArgumentError, match=r"num_channels \(4\) must be divisible by num_groups \(3\)"
     ):
         nn.GroupNorm(3, 4)
-    with pytest.raises(rvision.ShapeError, match="expects 4 channels, got 6"):
+    with pytest.raises(rvision.ShapeError, match="expects 4 input channels, got 6"):
         nn.GroupNorm(2, 4)(ramp((1, 6, 2, 2), 1))
     with pytest.raises(rvision.ShapeError, match="2-d or 3-d input"):
         nn.BatchNorm1d(3)(ramp((1, 3, 2, 2), 1))

@@ -15,27 +15,19 @@
 
 mod fold;
 mod rewrite;
+mod rewriter;
 mod slide;
 mod squeeze;
 mod value;
 
+pub use rewriter::Squeeze;
 pub use value::Reach;
 
 use super::Graph;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
-use rewrite::Rewriter;
-
-/// What to do with networks whose layers look at their whole window in between (squeeze and excitation,
-/// Hu et al., arXiv:1709.01507), which windows cannot share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Squeeze {
-    /// Refuse them.
-    Refused,
-    /// Squeeze the whole picture's map: all cells share one excitation.
-    Global,
-}
+use rewriter::Rewriter;
 
 /// A dense predictor: one input (N, C, H, W), one output (N, classes, rows, columns).
 #[derive(Clone, Debug)]

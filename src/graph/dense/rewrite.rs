@@ -1,55 +1,15 @@
 //! The classifier node by node: what stays, what becomes a window that slides, what has no dense form.
 
 use super::fold::{averaged_kernel, averaged_sizes};
+use super::rewriter::{PICTURE, Rewriter};
 use super::slide::Slide;
-use super::squeeze::{self, Squeezed};
 use super::value::{Computed, Grid, Value, reshaped};
-use super::{Error, Result, Squeeze};
-use crate::graph::ops::dense_form::{DenseForm, PER_WINDOW};
+use crate::error::Result;
+use crate::graph::ops::dense_form::DenseForm;
 use crate::graph::ops::{self, Conv2d, ConvPadding, Slice};
-use crate::graph::{Graph, Node, NodeId, Op, infer_shapes};
-use crate::tensor::Shape;
+use crate::graph::{Graph, Node, Op};
 
-/// Rows and columns of (N, C, H, W).
-const PICTURE: [usize; 2] = [2, 3];
-
-/// One rewriting of a classifier.
-pub struct Rewriter<'g> {
-    old: &'g Graph,
-    /// The classifier's shapes for a picture of the window's size.
-    shapes: Vec<Shape>,
-    squeezed: Squeezed,
-    /// The stride asked for; `None` takes all of them out.
-    pub stride: Option<[usize; 2]>,
-    new: Graph,
-    /// What each old node became.
-    values: Vec<Computed>,
-}
-
-impl<'g> Rewriter<'g> {
-    /// A rewriting of `graph` for windows of the size of `input`.
-    pub fn new(graph: &'g Graph, input: Shape, stride: Option<[usize; 2]>, squeeze: Squeeze) -> Result<Self> {
-        let shapes = infer_shapes(graph, &[input])?;
-        let squeezed = squeeze::find(graph, &shapes);
-        let (new, values) = (Graph::default(), Vec::with_capacity(graph.nodes.len()));
-        let this = Self { old: graph, shapes, squeezed, stride, new, values };
-        let whole = |pool: &NodeId| {
-            let op = &graph.nodes[pool.0].op;
-            matches!(op, Op::AdaptiveAvgPool2d(_) | Op::AdaptiveMaxPool2d(_) | Op::Mean(_))
-        };
-        if let Some(pool) = this.squeezed.pools.iter().find(|pool| !whole(pool)) {
-            return Err(Self::mixed(&graph.nodes[pool.0]));
-        }
-        match this.squeezed.pools.first() {
-            Some(pool) if squeeze == Squeeze::Refused => Err(Self::refuse(
-                &graph.nodes[pool.0],
-                "squeeze and excitation, which looks at the whole window, in maps that windows share",
-                "; choose padding='per_window' for exact windows, or squeeze='global' to squeeze the whole picture",
-            )),
-            _ => Ok(this),
-        }
-    }
-
+impl Rewriter<'_> {
     /// The dense graph, and where its output's cells lie.
     pub fn run(mut self) -> Result<(Graph, Grid)> {
         for node in &self.old.nodes {
@@ -126,7 +86,7 @@ impl<'g> Rewriter<'g> {
                 "; choose an input_size whose map is a multiple of the pool's",
             )),
             DenseForm::Identity | DenseForm::Pointwise => Ok(self.keep(node, x)),
-            DenseForm::Convolution(conv) => self.conv2d(node, conv, x),
+            DenseForm::Convolution => self.conv2d(node, x),
             DenseForm::Pool(window) => self.pool(node, window, x),
             DenseForm::AdaptivePool { output, maximum } => self.adaptive(node, output, x, maximum),
             DenseForm::Pictures => {
@@ -141,7 +101,7 @@ impl<'g> Rewriter<'g> {
             DenseForm::Unflatten { dim, count } => self.unflatten(node, dim, count, x),
             DenseForm::Reshape => self.reshape(node, x),
             DenseForm::Permute(dims) => self.permute(node, dims, x),
-            DenseForm::Slice(slice) => self.slice(node, slice, x),
+            DenseForm::Slice => self.slice(node, x),
             DenseForm::Pad { pads, value } => self.pad(node, pads, value, x),
             DenseForm::Mixes | DenseForm::Joined | DenseForm::Concat(_) | DenseForm::Refused { .. } => {
                 Err(Self::mixed(node))
@@ -447,7 +407,8 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    fn slice(&mut self, node: &Node, slice: &Slice, x: &Computed) -> Result<Computed> {
+    fn slice(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        let Op::Slice(slice) = &node.op else { unreachable!("a slice has the form of one") };
         let Slice { dim, step, .. } = *slice;
         let (axes, grid) = match &x.value {
             Value::Vector(_) if dim == 1 => return Ok(self.keep(node, x)),
@@ -493,90 +454,5 @@ impl<'g> Rewriter<'g> {
         }
         let id = self.append(Node { op: Op::Pad(ops::Pad { pads, value }), ..node.clone() }, &[x]);
         Ok(Computed { id, value: Value::Map { axes, grid } })
-    }
-
-    // --- what the rules share -----------------------------------------------------------
-
-    /// A node whose result is the map (N, C, H, W) of that grid.
-    pub fn map(&mut self, node: Node, reads: &[&Computed], grid: Grid) -> Computed {
-        let id = self.append(node, reads);
-        Computed { id, value: Value::Map { axes: PICTURE, grid } }
-    }
-
-    /// A node that only gives the value another shape in the classifier.
-    fn same(&mut self, node: &Node, x: &Computed, value: Value) -> Computed {
-        let id = self.append(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x]);
-        Computed { id, value }
-    }
-
-    /// Add a node that reads these values.
-    pub fn append(&mut self, node: Node, reads: &[&Computed]) -> NodeId {
-        let inputs = reads.iter().map(|x| x.id).collect();
-        self.push(Node { inputs, ..node })
-    }
-
-    fn push(&mut self, node: Node) -> NodeId {
-        self.new.nodes.push(node);
-        NodeId(self.new.nodes.len() - 1)
-    }
-
-    /// A name that neither graph has.
-    fn free_name(&self, base: &str) -> String {
-        let taken = |name: &str| self.old.nodes.iter().chain(&self.new.nodes).any(|node| node.name == name);
-        let mut suffixed = (1..).map(|i| format!("{base}_{i}"));
-        if taken(base) { suffixed.find(|name| !taken(name)).expect("a free suffix") } else { base.to_owned() }
-    }
-
-    /// Rows and columns of a node's result in the classifier.
-    pub fn size(&self) -> [usize; 2] {
-        let shape = self.shapes[self.at().0];
-        [shape[2], shape[3]]
-    }
-
-    fn rank(&self) -> usize {
-        self.shapes[self.at().0].rank()
-    }
-
-    /// The node that is being rewritten: values come in the graph's order.
-    fn at(&self) -> NodeId {
-        NodeId(self.values.len())
-    }
-
-    /// The grid of a value that must be a map (N, C, H, W).
-    pub fn pictures(node: &Node, x: &Computed) -> Result<Grid> {
-        match x.value {
-            Value::Map { axes: PICTURE, grid } => Ok(grid),
-            _ => Err(Self::mixed(node)),
-        }
-    }
-
-    /// Dense positions from one of the classifier's to the next.
-    pub fn dilation(node: &Node, grid: &Grid) -> Result<[usize; 2]> {
-        grid.dilation().ok_or_else(|| {
-            Self::refuse(
-                node,
-                "a window over single positions behind a larger stride",
-                "; choose a smaller stride",
-            )
-        })
-    }
-
-    /// The same for a kernel, where one position needs none.
-    pub fn dilation_for(node: &Node, grid: &Grid, kernel: [usize; 2]) -> Result<[usize; 2]> {
-        if kernel == [1, 1] { Ok([1, 1]) } else { Self::dilation(node, grid) }
-    }
-
-    /// A node with no dense form.
-    pub fn refuse(node: &Node, what: &str, advice: &str) -> Error {
-        Error::Unsupported { node: node.name.clone(), what: what.to_owned(), advice: advice.to_owned() }
-    }
-
-    /// A node that mixes positions of the picture with something else.
-    pub fn mixed(node: &Node) -> Error {
-        Self::refuse(
-            node,
-            "an operation that mixes rows and columns with other dimensions in a dense form",
-            PER_WINDOW,
-        )
     }
 }

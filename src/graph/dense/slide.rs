@@ -1,6 +1,6 @@
 //! What moves a window over a map: convolutions, pools, means over the whole map.
 
-use super::rewrite::Rewriter;
+use super::rewriter::Rewriter;
 use super::value::{Computed, Grid, Reach, Value};
 use crate::error::Result;
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window, conv_geometry};
@@ -64,7 +64,8 @@ impl Rewriter<'_> {
     }
 
     /// A convolution of a map (N, C, H, W).
-    pub fn conv2d(&mut self, node: &Node, conv: &Conv2d, x: &Computed) -> Result<Computed> {
+    pub fn conv2d(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
+        let Op::Conv2d(conv) = &node.op else { unreachable!("a convolution has the form of one") };
         let grid = Self::pictures(node, x)?;
         let weight = node.param(0).expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];

@@ -137,7 +137,7 @@ impl Operation for Conv2d {
     }
 
     fn dense(&self) -> DenseForm<'_> {
-        DenseForm::Convolution(self)
+        DenseForm::Convolution
     }
 }
 

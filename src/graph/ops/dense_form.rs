@@ -1,7 +1,5 @@
 //! How an operation behaves when a classifier becomes a dense predictor.
 
-use super::conv2d::Conv2d;
-use super::slice::Slice;
 use super::window::Window;
 
 /// What can be done where there is no dense form.
@@ -34,7 +32,7 @@ pub enum DenseForm<'a> {
     /// Several operands side by side along a dimension.
     Concat(usize),
     /// A kernel that slides.
-    Convolution(&'a Conv2d),
+    Convolution,
     /// A layer over all features.
     Linear,
     /// A window that slides.
@@ -72,7 +70,7 @@ pub enum DenseForm<'a> {
     /// Dimensions in a new order.
     Permute(&'a [usize]),
     /// A part of a dimension.
-    Slice(&'a Slice),
+    Slice,
     /// A constant around the value.
     Pad {
         /// Before and after each dimension.

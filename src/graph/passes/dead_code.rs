@@ -1,6 +1,6 @@
 use crate::graph::Graph;
 
-use super::Rewrite;
+use super::rewrite::Rewrite;
 
 /// Drop nodes that no output needs. The graph's inputs stay: a run gives all of them.
 #[must_use]

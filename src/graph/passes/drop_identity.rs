@@ -2,7 +2,7 @@ use crate::graph::ops;
 use crate::graph::{Graph, Node, Op};
 use crate::tensor::Activation;
 
-use super::Rewrite;
+use super::rewrite::Rewrite;
 
 /// Let readers of a node that changes nothing read its input: dropout, `Identity`, and layout
 /// operations whose attributes say that they keep the value as it is.

@@ -4,7 +4,7 @@ use crate::graph::ops::BatchNorm;
 use crate::graph::{Affine, Graph, Node, Op};
 use crate::tensor::Activation;
 
-use super::{Rewrite, ranks};
+use super::rewrite::{Rewrite, ranks};
 
 /// Make a batch norm that alone reads a convolution or linear layer its scale and shift:
 /// `scale = weight / sqrt(var + eps)`, `shift = bias - mean * scale + scale * b`, where `b` is the

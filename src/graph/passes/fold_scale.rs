@@ -4,7 +4,7 @@ use crate::graph::ops::Binary;
 use crate::graph::{Affine, Graph, Node, Op};
 use crate::tensor::BinaryOp;
 
-use super::{Rewrite, Sum, ranks};
+use super::rewrite::{Rewrite, Sum, ranks};
 
 /// Make a factor per channel (a parameter, such as the layer scale of Touvron et al. 2021) of a
 /// convolution or linear layer its scale, also where the layer's dimensions have been permuted in

@@ -2,7 +2,7 @@ use crate::graph::ops::operation::Fusible;
 use crate::graph::{Graph, Op};
 use crate::tensor::Activation;
 
-use super::Rewrite;
+use super::rewrite::Rewrite;
 
 /// Move an activation that alone reads a convolution or linear layer (with its sum, if it has
 /// one), a batch norm of its own, or two values' sum or product into what it reads, which takes its

@@ -3,7 +3,7 @@ use crate::graph::ops::{self, Binary};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::tensor::BinaryOp;
 
-use super::{Rewrite, Sum, ranks};
+use super::rewrite::{Rewrite, Sum, ranks};
 
 /// Make `layer(..) + x` the layer's residual (a convolution's or a linear layer's), so that a skip
 /// connection is no pass over memory.

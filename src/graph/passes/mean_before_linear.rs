@@ -2,7 +2,7 @@ use crate::graph::ops::{self, Conv2d, ConvPadding};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::tensor::Activation;
 
-use super::{Rewrite, ranks};
+use super::rewrite::{Rewrite, ranks};
 
 /// Average first, if the last layer is linear: the mean over the pixels of a 1x1 convolution's result
 /// is that convolution of the mean, and the mean of a linear layer's result over other dimensions

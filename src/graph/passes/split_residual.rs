@@ -6,7 +6,7 @@ use crate::graph::ops::Binary;
 use crate::graph::{Fused, Graph, Node, Op};
 use crate::tensor::{Activation, BinaryOp, Shape};
 
-use super::Rewrite;
+use super::rewrite::Rewrite;
 
 /// For inputs of these shapes, split every layer whose residual does not have the shape of its
 /// own sum (torch broadcasts the two) into layer, sum and activation again. In what is returned,

@@ -61,10 +61,7 @@ fn every_node_is_in_one_unit() {
     // Factors in front of a 1x1 convolution, and a batch norm.
     let gate = Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] });
     let gate = draw.0.add("gate", gate, &[deep], vec![]).unwrap();
-    let scaled = draw
-        .0
-        .add("scaled", Op::Binary(ops::Binary { op: BinaryOp::Mul, .. }), &[gate, deep], vec![])
-        .unwrap();
+    let scaled = draw.0.add("scaled", ops::Binary::new(BinaryOp::Mul), &[gate, deep], vec![]).unwrap();
     let y = draw.conv("after_gate", scaled, 32, 1, 1);
     let norm = [0; 4].map(|_| Draw::param(&[32])).to_vec();
     let y = draw.0.add("norm", Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[y], norm).unwrap();

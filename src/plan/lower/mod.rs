@@ -65,7 +65,7 @@ impl Compiler<'_> {
             Op::Mean(ops::Mean { dims, .. }) => self.reduce(id, dims, ReduceOp::Mean),
             Op::Reduce(ops::Reduce { op, dims, .. }) => self.reduce(id, dims, *op),
             Op::GroupNorm(ops::GroupNorm { groups, eps }) => {
-                self.group_norm(id, groups.unwrap_or(shape[1]), *eps)?
+                self.group_norm(id, groups.unwrap_or(self.shape(id)[1]), *eps)?
             }
             Op::Where(_) => self.select(id)?,
             Op::Activation(activation) => self.activation(id, *activation),
