@@ -11,6 +11,7 @@ from PIL import Image
 from rvision import nn
 from rvision.models import VisionTransformer
 from rvision.nn import functional as F
+from rvision.nn.parameter import Drawn
 
 
 def net() -> nn.Module:
@@ -235,3 +236,37 @@ def test_arguments_and_results_of_any_structure():
     assert not out["extra"].any()
     assert np.array_equal(model(x, scale=3.0)["all"][0], 3 * x)
     assert np.array_equal(model(x, scale=3)["sum"], x)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: nn.Linear(2**30, 3), (2, 5), r"weight expects 1073741824 input features, got 5"),
+        (lambda: nn.Linear(8, 3), (2, 5), r"weight expects 8 input features, got 5"),
+        (lambda: nn.Conv2d(8, 4, 3), (1, 5, 6, 6), r"weight expects 8 input channels, got 5"),
+        (lambda: nn.Conv2d(8, 4, 3, groups=2), (5, 6, 6), r"weight expects 8 input channels, got 5"),
+        (lambda: nn.Conv2dSame(8, 4, 3), (1, 5, 6, 6), r"weight expects 8 input channels, got 5"),
+    ],
+)
+def test_a_wrong_shape_is_told_before_random_weights_are_drawn(monkeypatch, make, shape, message):
+    real = Drawn.make
+
+    def constants_alone(self, name):
+        assert self.fan_in == 0, f"{name} was drawn"
+        return real(self, name)
+
+    layer = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(Drawn, "make", constants_alone)
+        with pytest.raises(rvision.ShapeError, match=message):
+            layer(np.zeros(shape, np.float32))
+    # Nothing has taken the place of the weight's own values.
+    if getattr(layer, "in_features", 0) < 1000:
+        assert np.array_equal(layer.weight, make().weight) and layer.weight.any()
+
+
+def test_sizes_that_are_only_told_do_not_change_what_is_computed():
+    layer = nn.Linear(3, 2, bias=False)
+    layer.in_features = 5
+    x = np.eye(3, dtype=np.float32)
+    np.testing.assert_array_equal(layer(x), np.asarray(nn.Linear(3, 2, bias=False).weight).T)

@@ -6,13 +6,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from rvision._numbers import MOST, integer
+from rvision._trace import Symbol
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn._operation import pair
 from rvision.nn.module import Module
-from rvision.nn.parameter import Drawn
+from rvision.nn.parameter import Drawn, Parameter
 
 __all__ = ["Conv2d", "Conv2dSame", "Linear"]
+
+
+def _weight(layer: Module, input: Any, dim: int, groups: int = 1) -> Any:
+    """Return a layer's weight; zeros that take no memory where the input is about to be refused.
+
+    Random numbers for a large layer take seconds and gigabytes, and a wrong shape should be told before.
+    """
+    drawn = layer._parameters.get("weight")
+    # The engine compares these sizes too. Not `traced_shape`, which would note that the input was looked at.
+    if (
+        isinstance(drawn, Drawn)
+        and isinstance(input, Symbol)
+        and len(input._shape) >= -dim
+        and input._shape[dim] != drawn.shape[1] * groups
+    ):
+        return Parameter.zeros(drawn.shape)
+    return layer.weight
 
 
 class Conv2d(Module):
@@ -98,7 +116,15 @@ class Conv2d(Module):
 
     def forward(self, input: Any) -> Any:
         """Return the convolution of `input`."""
-        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(
+            input,
+            _weight(self, input, -3, self.groups),
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+        )
 
     def extra_repr(self) -> str:
         """Return the arguments that are not torch's defaults, after the first four."""
@@ -145,7 +171,15 @@ class Conv2dSame(Conv2d):
 
     def forward(self, input: Any) -> Any:
         """Return the convolution of `input`."""
-        return F.conv2d(input, self.weight, self.bias, self.stride, "same_upper", self.dilation, self.groups)
+        return F.conv2d(
+            input,
+            _weight(self, input, -3, self.groups),
+            self.bias,
+            self.stride,
+            "same_upper",
+            self.dilation,
+            self.groups,
+        )
 
 
 class Linear(Module):
@@ -169,7 +203,7 @@ class Linear(Module):
 
     def forward(self, input: Any) -> Any:
         """Return ``input @ weight.T + bias``."""
-        return F.linear(input, self.weight, self.bias)
+        return F.linear(input, _weight(self, input, -1), self.bias)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
