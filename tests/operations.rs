@@ -13,7 +13,7 @@ use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
 use rvision::graph::passes::optimize;
 use rvision::graph::{GraphBuilder, Op};
 use rvision::plan::Network;
-use rvision::tensor::{Activation, BinaryOp, Param, ReduceOp, Shape};
+use rvision::tensor::{Activation, BinaryOp, Param, ReduceOp, ResizeMode, Shape};
 
 /// An operation, the shapes of its inputs and parameters (none for an absent one), and of its result.
 struct Case {
@@ -98,6 +98,22 @@ fn cases() -> Vec<Case> {
         case(ops::Pad { pads: vec![[0, 0], [1, 0], [0, 2], [1, 1]], value: 0.5 }, &[map], &[2, 7, 7, 9]),
         case(ops::Roll { shifts: vec![(2, 2), (3, -1)] }, &[map], map),
     ];
+    let modes = [
+        ResizeMode::Nearest,
+        ResizeMode::NearestExact,
+        ResizeMode::Linear { align_corners: false, antialias: false },
+        ResizeMode::Linear { align_corners: true, antialias: false },
+        ResizeMode::Linear { align_corners: false, antialias: true },
+        ResizeMode::Cubic { align_corners: false, antialias: false },
+        ResizeMode::Cubic { align_corners: true, antialias: false },
+        ResizeMode::Cubic { align_corners: false, antialias: true },
+    ];
+    for mode in modes {
+        let to = ops::ResizeTo::Size([8, 3]);
+        cases.push(case(ops::Interpolate { mode, to }, &[map], &[2, 6, 8, 3]));
+        let to = ops::ResizeTo::Scale { factors: [1.7, 2.0], recompute: false };
+        cases.push(case(ops::Interpolate { mode, to }, &[map], &[2, 6, 8, 14]));
+    }
     for op in BinaryOp::ALL {
         cases.push(case(ops::Binary::new(op), &[&[2, 6, 1, 7], &[6, 5, 1]], map));
     }

@@ -147,6 +147,19 @@ class GraphBuilder:
     ) -> int: ...
     def adaptive_avg_pool2d(self, name: str, x: int, output_size: tuple[int | None, int | None]) -> int: ...
     def adaptive_max_pool2d(self, name: str, x: int, output_size: tuple[int | None, int | None]) -> int: ...
+    def resize_to(
+        self, name: str, x: int, size: tuple[int, int], mode: str, align_corners: bool, antialias: bool
+    ) -> int: ...
+    def resize_by(
+        self,
+        name: str,
+        x: int,
+        factors: tuple[float, float],
+        recompute: bool,
+        mode: str,
+        align_corners: bool,
+        antialias: bool,
+    ) -> int: ...
     def local_response_norm(
         self, name: str, x: int, size: int, alpha: float, beta: float, k: float
     ) -> int: ...

@@ -10,6 +10,7 @@ mod desc;
 
 use std::ops::Range;
 
+use super::names::{Names, names};
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::error::Result;
 use crate::simd::{Isa, Simd, Vectorized};
@@ -68,7 +69,7 @@ struct Nearest {
 impl Kernel for Nearest {
     /// It moves bits, so it is the same on every instruction set.
     fn name(&self) -> &'static str {
-        "f32_resize_nearest"
+        names!(any: "resize_nearest")
     }
 
     fn phases(&self) -> &[usize] {
@@ -121,23 +122,13 @@ impl Resize {
     }
 }
 
-const LINEAR: [&str; 4] = [
-    "f32_resize_linear_portable",
-    "f32_resize_linear_portable16",
-    "f32_resize_linear_avx2",
-    "f32_resize_linear_avx512",
-];
-const CUBIC: [&str; 4] = [
-    "f32_resize_cubic_portable",
-    "f32_resize_cubic_portable16",
-    "f32_resize_cubic_avx2",
-    "f32_resize_cubic_avx512",
-];
+const LINEAR: Names<1> = names!("resize_linear");
+const CUBIC: Names<1> = names!("resize_cubic");
 
 impl Kernel for Resize {
     fn name(&self) -> &'static str {
         let names = if matches!(self.desc.mode, ResizeMode::Cubic { .. }) { &CUBIC } else { &LINEAR };
-        names[self.isa as usize]
+        names.on(self.isa)
     }
 
     fn phases(&self) -> &[usize] {

@@ -20,6 +20,7 @@ pub(super) fn writes_to(op: &Op, view: &View) -> bool {
         | Op::AvgPool2d(_)
         | Op::AdaptiveAvgPool2d(_)
         | Op::AdaptiveMaxPool2d(_)
+        | Op::Interpolate(_)
         | Op::LocalResponseNorm(_) => view.feature_map().channels_last(),
         Op::Linear(_) => are_rows(view, 1),
         Op::LayerNorm(ops::LayerNorm { shape, .. }) => are_rows(view, shape.len()),

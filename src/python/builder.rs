@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
 use crate::graph::{self, NodeId, Op};
-use crate::tensor::{Activation, BinaryOp, Param, ReduceOp, Shape};
+use crate::tensor::{Activation, BinaryOp, Param, ReduceOp, ResizeMode, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
@@ -111,6 +111,19 @@ fn binary_kind(node: &str, kind: &str) -> Result<BinaryOp> {
     known.ok_or_else(|| {
         let names: Vec<_> = BinaryOp::ALL.iter().map(|op| op.name()).collect();
         wrong(node, "kind", &format!("one of {}", names.join(", ")), format!("{kind:?}"))
+    })
+}
+
+fn resize_mode(node: &str, mode: &str, align_corners: bool, antialias: bool) -> Result<ResizeMode> {
+    Ok(match mode {
+        "nearest" => ResizeMode::Nearest,
+        "nearest-exact" => ResizeMode::NearestExact,
+        "bilinear" => ResizeMode::Linear { align_corners, antialias },
+        "bicubic" => ResizeMode::Cubic { align_corners, antialias },
+        _ => {
+            let known = "nearest, nearest-exact, bilinear or bicubic";
+            return Err(wrong(node, "mode", known, format!("{mode:?}")));
+        }
     })
 }
 
@@ -382,6 +395,37 @@ impl GraphBuilder {
     ) -> PyResult<usize> {
         let output = self::output_size(name, output_size)?;
         self.add(name, ops::AdaptiveMaxPool2d { output }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.interpolate` to a size.
+    fn resize_to(
+        &mut self,
+        name: &str,
+        x: usize,
+        size: Pair,
+        mode: &str,
+        align_corners: bool,
+        antialias: bool,
+    ) -> PyResult<usize> {
+        let mode = resize_mode(name, mode, align_corners, antialias)?;
+        let to = ops::ResizeTo::Size(sizes(name, "size", size.into())?);
+        self.add(name, ops::Interpolate { mode, to }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.interpolate` by factors, of which positions follow unless `recompute`.
+    fn resize_by(
+        &mut self,
+        name: &str,
+        x: usize,
+        factors: (f64, f64),
+        recompute: bool,
+        mode: &str,
+        align_corners: bool,
+        antialias: bool,
+    ) -> PyResult<usize> {
+        let mode = resize_mode(name, mode, align_corners, antialias)?;
+        let to = ops::ResizeTo::Scale { factors: factors.into(), recompute };
+        self.add(name, ops::Interpolate { mode, to }, &[x], vec![])
     }
 
     /// `torch.nn.functional.local_response_norm`.

@@ -8,6 +8,7 @@ mod memory;
 mod order;
 mod param;
 mod reduce;
+mod resize;
 mod shape;
 mod view;
 
@@ -18,5 +19,6 @@ pub use machine::check_room;
 pub use order::Order;
 pub use param::{Form, Packed, Param, Values};
 pub use reduce::ReduceOp;
+pub use resize::ResizeMode;
 pub use shape::{MAX_RANK, Shape};
 pub use view::{FeatureMap, View};

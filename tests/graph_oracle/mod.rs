@@ -2,7 +2,7 @@
 
 use rvision::graph::ops::{self, Conv2d, Window, conv_geometry, pool_geometry};
 use rvision::graph::{Graph, Node, Op, infer_shapes};
-use rvision::tensor::{Activation, BinaryOp, ReduceOp, Shape};
+use rvision::tensor::{Activation, BinaryOp, ReduceOp, ResizeMode, Shape};
 
 /// A value in C order.
 #[derive(Clone, Debug)]
@@ -302,6 +302,21 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
                 ReduceOp::Min => values.fold(f64::INFINITY, f64::min),
             }
         }),
+        Op::Interpolate(resize) => Value::of(shape, |index| {
+            let taps = [0, 1].map(|axis| {
+                resize_taps(
+                    resize.mode,
+                    x.shape[axis + 2],
+                    shape[axis + 2],
+                    resize.factors()[axis],
+                    index[axis + 2],
+                )
+            });
+            let value = |(row, down): (usize, f64), (column, across): (usize, f64)| {
+                down * across * x.at(&[index[0], index[1], row, column])
+            };
+            taps[0].iter().map(|&row| taps[1].iter().map(|&column| value(row, column)).sum::<f64>()).sum()
+        }),
         Op::Input(_) | Op::Constant(_) => unreachable!("inputs are given and constants are parameters"),
     }
 }
@@ -349,6 +364,54 @@ fn max_pool(window: &Window, x: &Value, shape: Shape) -> Value {
         }
         largest
     })
+}
+
+/// The pixels along one axis that the output pixel `o` is made of, and their weights.
+fn resize_taps(
+    mode: ResizeMode,
+    input: usize,
+    output: usize,
+    factor: Option<f64>,
+    o: usize,
+) -> Vec<(usize, f64)> {
+    let (input_size, o) = (input as f64, o as f64);
+    let ratio = factor.map_or(input_size / output as f64, |factor| 1.0 / factor);
+    let clamped = |i: f64| i.clamp(0.0, input_size - 1.0) as usize;
+    let (align_corners, antialias, cubic) = match mode {
+        ResizeMode::Nearest => return vec![(clamped((o * ratio).floor()), 1.0)],
+        ResizeMode::NearestExact => return vec![(clamped(((o + 0.5) * ratio).floor()), 1.0)],
+        ResizeMode::Linear { align_corners, antialias } => (align_corners, antialias, false),
+        ResizeMode::Cubic { align_corners, antialias } => (align_corners, antialias, true),
+    };
+    let triangle = |t: f64| (1.0 - t.abs()).max(0.0);
+    let keys = |a: f64, t: f64| match t.abs() {
+        t if t <= 1.0 => ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0,
+        t if t < 2.0 => (((t - 5.0) * t + 8.0) * t - 4.0) * a,
+        _ => 0.0,
+    };
+    if antialias {
+        let (reach, stretch) = (if cubic { 2.0 } else { 1.0 }, ratio.max(1.0));
+        let middle = ratio * (o + 0.5);
+        let first = (middle - reach * stretch + 0.5).max(0.0) as usize;
+        let end = ((middle + reach * stretch + 0.5) as usize).min(input);
+        let weight = |i: usize| {
+            let t = (i as f64 - middle + 0.5) / stretch;
+            if cubic { keys(-0.5, t) } else { triangle(t) }
+        };
+        let sum: f64 = (first..end).map(weight).sum();
+        return (first..end).map(|i| (i, weight(i) / sum)).collect();
+    }
+    let position = match align_corners {
+        true if output > 1 => o * (input_size - 1.0) / (output as f64 - 1.0),
+        true => 0.0,
+        false if cubic => (o + 0.5) * ratio - 0.5,
+        false => ((o + 0.5) * ratio - 0.5).max(0.0),
+    };
+    let first = position.floor();
+    let part = position - first;
+    let taps: &[f64] = if cubic { &[-1.0, 0.0, 1.0, 2.0] } else { &[0.0, 1.0] };
+    let weight = |tap: f64| if cubic { keys(-0.75, tap - part) } else { triangle(tap - part) };
+    taps.iter().map(|&tap| (clamped(first + tap), weight(tap))).collect()
 }
 
 fn combine(op: BinaryOp, a: f64, b: f64) -> f64 {

@@ -112,6 +112,10 @@ CASES = {
     "adaptive avg pool half": (lambda nn: nn.AdaptiveAvgPool2d((None, 2)), (1, 2, 3, 5)),
     "adaptive max pool": (lambda nn: nn.AdaptiveMaxPool2d((2, 3)), (1, 3, 5, 7)),
     "adaptive max pool upwards": (lambda nn: nn.AdaptiveMaxPool2d((7, 3)), (1, 2, 3, 2)),
+    "upsample": (lambda nn: nn.Upsample(scale_factor=2), (2, 3, 5, 4)),
+    "upsample to a size": (lambda nn: nn.Upsample((7, 3), mode="bilinear"), (1, 9, 5, 4)),
+    "upsample by lines": (lambda nn: nn.UpsamplingBilinear2d(scale_factor=2), (1, 3, 5, 4)),
+    "upsample by copies": (lambda nn: nn.UpsamplingNearest2d(9), (1, 17, 5, 4)),
     "local response norm": (lambda nn: nn.LocalResponseNorm(5, alpha=0.5, beta=0.75, k=2.0), (1, 7, 3, 2)),
     "local response norm even": (lambda nn: nn.LocalResponseNorm(2), (2, 3, 2, 2)),
     "layer norm": (lambda nn: nn.LayerNorm(19), (2, 3, 19)),
@@ -284,6 +288,26 @@ def test_methods_compute_what_torchs_do_at_several_sizes(name):
         assert_close(net(x, y), expected)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_sizes_of_another_value_and_factors_follow_the_input(mode):
+    torch = pytest.importorskip("torch")
+
+    def function(functions, x):
+        half = functions.avg_pool2d(x, 2)
+        back = functions.interpolate(half, size=x.shape[2:], mode=mode)
+        return back + functions.interpolate(half, scale_factor=2, mode=mode)
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return function(F, x)
+
+    net = Net()
+    for shape in ((1, 3, 8, 6), (2, 3, 12, 4), (1, 3, 8, 6)):
+        x = ramp(shape, 3)
+        expected = function(torch.nn.functional, torch.from_numpy(x).double()).numpy()
+        assert_close(net(x), expected)
+
+
 def test_reductions_pass_nan_on_as_torchs():
     torch = pytest.importorskip("torch")
 
@@ -299,6 +323,23 @@ def test_reductions_pass_nan_on_as_torchs():
 
 
 def test_what_new_layers_refuse_says_why():
+    x = ramp((1, 3, 4, 4), 1)
+    for arguments, said in [
+        ({}, "either size or scale_factor"),
+        ({"size": 2, "scale_factor": 2}, "either size or scale_factor"),
+        ({"size": 2, "mode": "linear"}, "mode must be one of"),
+        ({"size": 2, "align_corners": True}, "align_corners is for"),
+        ({"size": 2, "antialias": True}, "antialias is for"),
+        ({"size": 2, "mode": "bilinear", "recompute_scale_factor": True}, "goes with scale_factor"),
+        ({"size": 0}, "size"),
+        ({"scale_factor": 0.0}, "scale_factor"),
+        ({"scale_factor": 0.1}, "scale_factor"),
+        ({"scale_factor": (1, 2, 3)}, "one factor or two"),
+    ]:
+        with pytest.raises((rvision.ArgumentError, rvision.ShapeError), match=said):
+            F.interpolate(x, **arguments)
+    with pytest.raises(rvision.ShapeError, match="4-d input"):
+        F.interpolate(x[0], size=2)
     with pytest.raises(
         rvision.ArgumentError, match=r"num_channels \(4\) must be divisible by num_groups \(3\)"
     ):
@@ -370,6 +411,24 @@ CALLS = {
     "adaptive_avg_pool2d": [((1, 2, 6, 5), (None, 2)), {}],
     "adaptive_max_pool2d": [((2, 6, 5), 4), {}],
     "local_response_norm": [((1, 5, 2, 2), 3), {"k": 2.0}],
+    **{
+        f"interpolate {mode} {number}": [((2, 5, 7, 6),), {"mode": mode, **arguments}]
+        for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+        for number, arguments in enumerate(
+            [
+                {"size": (11, 13)},
+                {"size": 3},
+                {"scale_factor": 1.7},
+                {"scale_factor": (0.6, 2.3), "recompute_scale_factor": True},
+                {"size": (5, 9), "align_corners": True},
+                {"scale_factor": (1.9, 0.4), "align_corners": False},
+                {"size": (3, 4), "antialias": True},
+                {"size": (12, 5), "antialias": True, "align_corners": False},
+                {"size": (1, 1), "align_corners": True},
+            ]
+        )
+        if mode in ("bilinear", "bicubic") or number < 4
+    },
     "dropout": [((3, 4), 0.5, False), {}],
     "dropout2d": [((1, 2, 3, 4),), {"training": False}],
     "pad": [((1, 2, 3, 4), (1, 0, 2, 3)), {"value": 1.5}],

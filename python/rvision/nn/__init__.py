@@ -31,7 +31,15 @@ from rvision.nn.conv import Conv2d, Conv2dSame, Linear
 from rvision.nn.module import Module
 from rvision.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 from rvision.nn.parameter import Buffer, Parameter
-from rvision.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from rvision.nn.pooling import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    MaxPool2d,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 from rvision.nn.shaping import Dropout, Dropout2d, Flatten, Identity, Unflatten, ZeroPad2d
 
 __all__ = [
@@ -80,6 +88,9 @@ __all__ = [
     "Symbol",
     "Tanh",
     "Unflatten",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad2d",
     "functional",
 ]

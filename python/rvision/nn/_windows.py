@@ -9,13 +9,14 @@ import numpy as np
 
 from rvision._numbers import MOST, integer, real
 from rvision._trace import Symbol
-from rvision.errors import ArgumentError, UnsupportedError
+from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._operation import Pair, as_node, operation, pair, resized_pictures
 
 __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
     "avg_pool2d",
+    "interpolate",
     "local_response_norm",
     "max_pool2d",
 ]
@@ -157,6 +158,89 @@ def adaptive_max_pool2d(
     if return_indices:
         raise UnsupportedError(f"{input.tracer.where}: adaptive_max_pool2d does not return indices")
     return _adaptive(input, "adaptive_max_pool2d", output_size)
+
+
+_SMOOTH = ("bilinear", "bicubic")
+
+
+@operation()
+def interpolate(
+    input: Any,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """Resize pictures, to a size or by a factor.
+
+    Parameters
+    ----------
+    input : array_like, (N, C, H, W)
+        Pictures.
+    size : int or two of them, optional
+        Height and width of the result.
+    scale_factor : float or two of them, optional
+        The result's size divided by the input's; the size is rounded down. Either this or `size`.
+    mode : str
+        "nearest", "nearest-exact", "bilinear", "bicubic" or "area" (an adaptive average pool).
+    align_corners : bool, optional
+        Of "bilinear" and "bicubic": whether the middles of the corner pixels meet, and not the corners.
+    recompute_scale_factor : bool, optional
+        Whether positions follow from the sizes, and not from `scale_factor`.
+    antialias : bool
+        Of "bilinear" and "bicubic": whether a smaller result averages over all pixels that it replaces, as
+        Pillow's does.
+
+    Returns
+    -------
+    ndarray, (N, C, H', W')
+    """
+    where = f"{input.tracer.where}: interpolate"
+    modes = ("nearest", "nearest-exact", *_SMOOTH, "area")
+    if mode not in modes:
+        raise ArgumentError(f"{where}: mode must be one of {', '.join(modes)} for pictures, got {mode!r}")
+    if input.ndim != 4:
+        raise ShapeError(
+            f"{where}: expected a 4-d input (N, C, H, W), got {input.ndim}-d {input.traced_shape}"
+        )
+    if (size is None) == (scale_factor is None):
+        raise ArgumentError(f"{where}: expected either size or scale_factor, got {size} and {scale_factor}")
+    if align_corners is not None and mode not in _SMOOTH:
+        raise ArgumentError(f"{where}: align_corners is for bilinear and bicubic, not for {mode}")
+    if antialias and mode not in _SMOOTH:
+        raise ArgumentError(f"{where}: antialias is for bilinear and bicubic, not for {mode}")
+    if recompute_scale_factor and size is not None:
+        raise ArgumentError(f"{where}: recompute_scale_factor goes with scale_factor, not with size")
+    attributes = (mode, bool(align_corners), bool(antialias))
+    if size is not None:
+        sides = pair(size, f"{where}: size", 1)
+        if mode == "area":
+            return _adaptive(input, "adaptive_avg_pool2d", sides)
+        return input.emit(
+            "resize_to", "interpolate", sides, *attributes, fixed=[*input.fixed[:2], True, True]
+        )
+    factors = _factors(scale_factor, f"{where}: scale_factor")
+    if mode == "area":
+        sides = tuple(int(int(n) * factor) for n, factor in zip(input.shape[2:], factors, strict=True))
+        return _adaptive(input, "adaptive_avg_pool2d", sides)
+    return input.emit(
+        "resize_by",
+        "interpolate",
+        factors,
+        bool(recompute_scale_factor),
+        *attributes,
+        fixed=resized_pictures(input.fixed),
+    )
+
+
+def _factors(value: Any, where: str) -> tuple[float, float]:
+    """Return the factors of height and width."""
+    factors = list(value) if isinstance(value, Sequence | np.ndarray) else [value, value]
+    if len(factors) != 2:
+        raise ArgumentError(f"{where}: expected one factor or two, got {value!r}")
+    return real(factors[0], where), real(factors[1], where)
 
 
 @operation()

@@ -32,6 +32,7 @@ from rvision.nn._windows import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool2d,
+    interpolate,
     local_response_norm,
     max_pool2d,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "hardtanh",
     "hardtanh_",
     "instance_norm",
+    "interpolate",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",

@@ -9,7 +9,15 @@ from rvision.errors import UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 
-__all__ = ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "MaxPool2d"]
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool2d",
+    "MaxPool2d",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+]
 
 Pair = int | Sequence[int]
 
@@ -149,3 +157,60 @@ class AdaptiveMaxPool2d(_Adaptive):
     def forward(self, input: Any) -> Any:
         """Return the largest values."""
         return F.adaptive_max_pool2d(input, self.output_size)
+
+
+class Upsample(Module):
+    """Pictures resized to a size or by a factor: `torch.nn.Upsample`.
+
+    Parameters
+    ----------
+    size, scale_factor, mode, align_corners, recompute_scale_factor
+        As for :func:`rvision.nn.functional.interpolate`.
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        factors = tuple(scale_factor) if isinstance(scale_factor, Sequence) else scale_factor
+        self.scale_factor = (
+            tuple(map(float, factors)) if isinstance(factors, tuple) else factors and float(factors)
+        )
+        self.mode = mode
+        self.align_corners = align_corners
+        self.recompute_scale_factor = recompute_scale_factor
+
+    def forward(self, input: Any) -> Any:
+        """Return the resized `input`."""
+        return F.interpolate(
+            input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor
+        )
+
+    def extra_repr(self) -> str:
+        """Return the arguments that torch shows."""
+        size = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor!r}"
+        return f"{size}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """Pictures enlarged by copies of their pixels: `torch.nn.UpsamplingNearest2d`."""
+
+    def __init__(
+        self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Pictures enlarged by lines between pixels, with `align_corners`: `torch.nn.UpsamplingBilinear2d`."""
+
+    def __init__(
+        self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, "bilinear", True)

@@ -3,7 +3,7 @@
 use super::operation::{Operand, Operation};
 use super::{
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, Attention, AvgPool2d, BatchNorm, Binary, BinaryScalar, Concat,
-    Constant, Conv2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, LayerNorm, Linear,
+    Constant, Conv2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, Interpolate, LayerNorm, Linear,
     LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reduce, Reshape, Roll, Slice,
     Softmax, Unflatten, Where,
 };
@@ -54,6 +54,6 @@ operations! {
     Conv2d, Linear, MatMul, Attention,
     BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Normalize,
     Activation, PRelu, Softmax, Binary, BinaryScalar, Where,
-    MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Mean, Reduce,
+    MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Interpolate, Mean, Reduce,
     Reshape, Flatten, Unflatten, Permute, Expand, ExpandAs, Slice, Concat, Pad, Roll,
 }

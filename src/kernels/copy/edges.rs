@@ -1,6 +1,7 @@
 //! Padding with the input's own values: torch's `pad` with mode reflect, replicate or circular.
 
 use crate::error::Result;
+use crate::kernels::names::names;
 use crate::kernels::{Io, Kernel, Scratch, chunks_for, even_range};
 use crate::tensor::{MAX_RANK, View, reserved};
 
@@ -155,7 +156,7 @@ struct EdgePad {
 
 impl Kernel for EdgePad {
     fn name(&self) -> &'static str {
-        "f32_pad_edges"
+        names!(any: "pad_edges")
     }
 
     fn phases(&self) -> &[usize] {

@@ -67,6 +67,7 @@ impl Compiler<'_> {
             Op::GroupNorm(ops::GroupNorm { groups, eps }) => {
                 self.group_norm(id, groups.unwrap_or(self.shape(id)[1]), *eps)?
             }
+            Op::Interpolate(interpolate) => self.interpolate(id, interpolate)?,
             Op::Where(_) => self.select(id)?,
             Op::Activation(activation) => self.activation(id, *activation),
             Op::BatchNorm(ops::BatchNorm { eps }) => self.batch_norm(id, *eps)?,

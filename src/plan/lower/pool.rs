@@ -2,10 +2,11 @@
 
 use crate::error::Result;
 use crate::graph::NodeId;
-use crate::graph::ops::Window;
+use crate::graph::ops::{Interpolate, Window};
 use crate::kernels::conv::Padding;
 use crate::kernels::pool::{self, PoolOp, PoolWindow};
 use crate::kernels::reduce::ReduceOp;
+use crate::kernels::resize::{self, ResizeDesc};
 use crate::kernels::{norm, reduce};
 use crate::plan::values::{Compiler, Place};
 
@@ -42,6 +43,21 @@ impl Compiler<'_> {
         let desc =
             pool::PoolDesc { input: from.view.feature_map(), output: to.view.feature_map(), op, window };
         self.step(&node.name, pool::prepare(&desc, self.isa, self.threads)?, &[from], to);
+        Ok(to)
+    }
+
+    pub fn interpolate(&mut self, id: NodeId, interpolate: &Interpolate) -> Result<Place> {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let from = self.channels_last(&node.name, from);
+        let to = self.target(id, self.layout(id));
+        let desc = ResizeDesc {
+            input: from.view.feature_map(),
+            output: to.view.feature_map(),
+            mode: interpolate.mode,
+            scale_factors: interpolate.factors(),
+        };
+        self.step(&node.name, resize::prepare(&desc, self.isa, self.threads)?, &[from], to);
         Ok(to)
     }
 
