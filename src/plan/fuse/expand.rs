@@ -26,7 +26,8 @@ impl ExpandDepthwise {
 pub struct Project {
     pub expand: Option<NodeId>,
     pub depthwise: NodeId,
-    pub project: NodeId,
+    /// The 1x1 convolution behind the depthwise one.
+    pub last: NodeId,
     /// The candidates of these, in their order.
     pub parts: Vec<&'static Candidate>,
 }
@@ -40,12 +41,12 @@ impl Project {
         output: FeatureMap,
         residual: Option<FeatureMap>,
     ) -> ProjectDesc {
-        project_desc(compiler, [self.depthwise, self.project], self.expand, input, output, residual)
+        project_desc(compiler, [self.depthwise, self.last], self.expand, input, output, residual)
     }
 
     /// The convolutions in their order.
     pub fn convolutions(&self) -> Vec<NodeId> {
-        self.expand.into_iter().chain([self.depthwise, self.project]).collect()
+        self.expand.into_iter().chain([self.depthwise, self.last]).collect()
     }
 }
 
@@ -74,7 +75,7 @@ pub fn project(
     let residual = compiler.node(id).fused.residual.then_some(output);
     let desc = project_desc(compiler, [depthwise, id], expand, input, output, residual);
     let parts = desc.parts(compiler.isa).filter(|_| desc.pays(compiler.isa, compiler.threads))?;
-    Some(Project { expand, depthwise, project: id, parts })
+    Some(Project { expand, depthwise, last: id, parts })
 }
 
 /// The convolution without a residual whose value this convolution alone reads.

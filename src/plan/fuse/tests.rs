@@ -9,9 +9,9 @@ use crate::tensor::{BinaryOp, Param, Shape};
 struct Draw(GraphBuilder);
 
 impl Draw {
-    fn param(shape: &[usize]) -> Option<Arc<Param>> {
+    fn param(shape: &[usize]) -> Arc<Param> {
         let shape = Shape::new(shape);
-        Some(Arc::new(Param::new(shape, &vec![1.0; shape.numel()]).unwrap()))
+        Arc::new(Param::new(shape, &vec![1.0; shape.numel()]).unwrap())
     }
 
     fn conv(&mut self, name: &str, x: NodeId, outputs: usize, kernel: usize, groups: usize) -> NodeId {
@@ -19,7 +19,7 @@ impl Draw {
         let padding = ConvPadding::Explicit([kernel / 2; 4]);
         let op = Op::Conv2d(Conv2d { stride: [1, 1], padding, dilation: [1, 1], groups });
         let weight = Self::param(&[outputs, inputs, kernel, kernel]);
-        self.0.add(name, op, &[x], vec![weight, None]).unwrap()
+        self.0.add(name, op, &[x], vec![Some(weight), None]).unwrap()
     }
 
     fn pool(&mut self, name: &str, x: NodeId, kernel: usize) -> NodeId {
@@ -39,7 +39,9 @@ fn joined(graph: &Graph, shape: &[usize]) -> Vec<Vec<String>> {
     for id in (0..graph.nodes.len()).map(NodeId) {
         let Some(unit) = units.of(id) else { continue };
         let nodes: Vec<NodeId> = unit.covered().into_iter().chain([id]).collect();
-        nodes.iter().for_each(|node| seen[node.0] += 1);
+        for node in &nodes {
+            seen[node.0] += 1;
+        }
         if nodes.len() > 1 {
             joined.push(nodes.iter().map(|node| graph.nodes[node.0].name.clone()).collect());
         }
@@ -63,8 +65,8 @@ fn every_node_is_in_one_unit() {
     let gate = draw.0.add("gate", gate, &[deep], vec![]).unwrap();
     let scaled = draw.0.add("scaled", ops::Binary::new(BinaryOp::Mul), &[gate, deep], vec![]).unwrap();
     let y = draw.conv("after_gate", scaled, 32, 1, 1);
-    let norm = [0; 4].map(|_| Draw::param(&[32])).to_vec();
-    let y = draw.0.add("norm", Op::BatchNorm(ops::BatchNorm { eps: 1e-5 }), &[y], norm).unwrap();
+    let norm = [0; 4].map(|_| Some(Draw::param(&[32]))).to_vec();
+    let y = draw.0.add("norm", ops::BatchNorm { eps: 1e-5 }, &[y], norm).unwrap();
     let y = draw.conv("after_norm", y, 32, 1, 1);
     // Pools of convolutions; the second one's windows overlap.
     let y = draw.conv("conv", y, 32, 3, 1);

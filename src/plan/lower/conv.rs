@@ -84,7 +84,7 @@ impl Compiler<'_> {
     /// A 1x1 convolution together with the depthwise one in front of it, and the 1x1 convolution in front
     /// of that if it has no value of its own either.
     pub fn project(&mut self, unit: &Project) -> Result<Place> {
-        let id = unit.project;
+        let id = unit.last;
         let nodes: Vec<&Node> = unit.convolutions().iter().map(|&id| self.node(id)).collect();
         let from = self.place(nodes[0].inputs[0]);
         let from = self.channels_last(&nodes[0].name, from);
