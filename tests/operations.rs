@@ -189,12 +189,12 @@ fn every_operation_computes_what_it_means() {
             || matches!(op, Op::Binary(ops::Binary { op: BinaryOp::Pow, .. }));
         let mut builder = GraphBuilder::new();
         let ids: Vec<_> = inputs.iter().map(|shape| builder.input("x", shape).unwrap()).collect();
-        let param = |(salt, shape): (usize, &Option<&[usize]>)| {
+        let param = |(salt, shape): (usize, Option<&[usize]>)| {
             // Variances are positive.
             let value = |shape: &[usize]| Param::new(Shape::new(shape), &ramp(shape, 50 + salt, salt == 3));
             shape.map(|shape| Arc::new(value(shape).unwrap()))
         };
-        let params = params.iter().enumerate().map(param).collect();
+        let params = params.into_iter().enumerate().map(param).collect();
         let y = builder.add("node", op, &ids, params).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(*builder.shape(y).unwrap(), *output, "{what}");
         builder.output(y).unwrap();

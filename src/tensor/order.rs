@@ -36,6 +36,7 @@ impl Order {
     }
 
     /// The same with `dim` innermost.
+    #[must_use]
     pub fn with_last(&self, dim: usize) -> Self {
         Self::new(self.iter().filter(|&d| d != dim).chain([dim]))
     }
@@ -53,6 +54,7 @@ impl Order {
 
     /// The order of a value of shape `from` in this order, once its shape is `to`: dimensions that
     /// stay, or are cut or joined, lie where they lay.
+    #[must_use]
     pub fn regrouped(&self, from: Shape, to: Shape) -> Self {
         if from.numel() == 0 {
             return Self::logical(to.rank());

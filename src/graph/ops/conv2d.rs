@@ -146,11 +146,8 @@ fn padded(context: &Context, x: Shape, sides: [usize; 4]) -> Result<()> {
     let [top, left, bottom, right] = sides;
     let beyond = |size: usize, before: usize, after: usize| size.saturating_add(before).saturating_add(after);
     let dims = [x[0], x[1], beyond(x[2], top, bottom), beyond(x[3], left, right)];
-    match Shape::try_new(&dims) {
-        Some(_) => Ok(()),
-        None => {
-            let expected = format!("such that the padded input {dims:?} fits memory");
-            Err(context.attribute("padding", expected, sides))
-        }
+    if Shape::try_new(&dims).is_some() {
+        return Ok(());
     }
+    Err(context.attribute("padding", format!("such that the padded input {dims:?} fits memory"), sides))
 }
