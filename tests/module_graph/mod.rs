@@ -3,6 +3,7 @@
 //! Tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// File to the files that it uses.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
@@ -245,7 +246,7 @@ impl Parser<'_> {
                     self.at += 3;
                     self.module(&child);
                 }
-                "path" if self.token(1) == "=" && self.token(2).ends_with(".rs") => {
+                "path" if self.token(1) == "=" && Path::new(self.token(2)).extension().is_some() => {
                     let file = self.token(2).trim_start_matches('"').trim_end_matches(".rs").to_owned();
                     elsewhere.push(file);
                 }

@@ -28,6 +28,7 @@ WITHOUT_EFFECT = {
     ("models.vgg.VGG", "init_weights"): "chooses between ways to start training",
     ("models.resnet.ResNet", "zero_init_residual"): "chooses between ways to start training",
     ("nn.functional.batch_norm", "momentum"): "of the statistics of training",
+    ("nn.functional.instance_norm", "momentum"): "of the statistics of training",
     ("nn.module.Module.state_dict", "keep_vars"): "for gradients",
     ("nn.module.Module.forward", "args"): "raises",
     ("nn.module.Module.forward", "kwargs"): "raises",
