@@ -164,8 +164,8 @@ def test_mistakes_name_the_layer():
         builder.conv2d("conv", 0, parameter(4, 8, 1, 1), None, (1, 1), "same", (1, 1), 1)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r'^act: kind must be relu, .*, got "swish"'):
         builder.activation("act", 0, "swish")
-    with pytest.raises(ArgumentError, match=r'^op: kind must be add, .*, got "pow"'):
-        builder.binary("op", "pow", 0, 0)
+    with pytest.raises(ArgumentError, match=r'^op: kind must be one of add, .*, got "mod"'):
+        builder.binary("op", "mod", 0, 0)
     with pytest.raises(ArgumentError, match=r"^cat: dim must be in -4..=3 .*, got 4"):
         builder.concat("cat", [0, 0], 4)
     with pytest.raises(ArgumentError, match=r"^cat: inputs must be at least one value"):
