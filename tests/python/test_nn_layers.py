@@ -89,6 +89,13 @@ CASES = {
     "softplus": (lambda nn: nn.Softplus(), (3, 17)),
     "softplus with a line": (lambda nn: nn.Softplus(2.5, 0.5), (3, 17)),
     "softsign": (lambda nn: nn.Softsign(), (3, 17)),
+    "log sigmoid": (lambda nn: nn.LogSigmoid(), (3, 17)),
+    "pixel shuffle": (lambda nn: nn.PixelShuffle(2), (2, 12, 3, 4)),
+    "pixel shuffle behind a convolution": (
+        lambda nn: nn.Sequential(nn.Conv2d(3, 18, 3, padding=1), nn.PixelShuffle(3), nn.ReLU()),
+        (1, 3, 4, 5),
+    ),
+    "pixel unshuffle": (lambda nn: nn.PixelUnshuffle(2), (2, 3, 4, 6)),
     "softmax": (lambda nn: nn.Softmax(dim=1), (3, 10)),
     "softmax of channels": (lambda nn: nn.Softmax(dim=-3), (2, 3, 2, 2)),
     "log softmax": (lambda nn: nn.LogSoftmax(dim=-1), (3, 10)),
@@ -255,6 +262,23 @@ def test_a_picture_has_the_same_bits_in_every_batch_and_with_every_number_of_thr
         rvision.set_num_threads(before)
 
 
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_stack_is_torchs(dim):
+    torch = pytest.importorskip("torch")
+    arrays = [ramp((2, 3), salt) for salt in range(3)]
+    expected = torch.stack([torch.from_numpy(x) for x in arrays], dim).numpy()
+    assert np.array_equal(rvision.stack(arrays, dim), expected)
+
+    class Net(nn.Module):
+        def forward(self, x, y, z):
+            return rvision.stack([x, y, z], dim=dim)
+
+    net = Net()
+    assert np.array_equal(net(*arrays), expected)
+    more = [np.concatenate([x, x]) for x in arrays]
+    assert np.array_equal(net(*more), np.stack(more, dim))
+
+
 # Methods of values in a network, and the shapes of two inputs.
 METHODS = {
     "exp": (lambda x, y: x.exp(), (2, 7)),
@@ -340,6 +364,12 @@ def test_what_new_layers_refuse_says_why():
             F.interpolate(x, **arguments)
     with pytest.raises(rvision.ShapeError, match="4-d input"):
         F.interpolate(x[0], size=2)
+    with pytest.raises(rvision.ShapeError, match=r"multiple of upscale_factor\^2 = 4, got 3"):
+        F.pixel_shuffle(x, 2)
+    with pytest.raises(rvision.ShapeError):
+        F.pixel_unshuffle(x, 3)
+    with pytest.raises(rvision.ShapeError, match="arrays of one shape"):
+        rvision.stack([x, x[0]])
     with pytest.raises(
         rvision.ArgumentError, match=r"num_channels \(4\) must be divisible by num_groups \(3\)"
     ):
@@ -403,6 +433,9 @@ CALLS = {
     "mish": [((3, 4),), {}],
     "softplus": [((3, 4),), {"beta": 3.0, "threshold": 1.0}],
     "softsign": [((3, 4),), {}],
+    "logsigmoid": [((3, 4),), {}],
+    "pixel_shuffle": [((2, 8, 3, 4), 2), {}],
+    "pixel_unshuffle": [((2, 6, 4), 2), {}],
     "group_norm": [((2, 6, 3, 4), 3), {"eps": 1e-3}],
     "instance_norm": [((2, 6, 3, 4),), {}],
     "max_pool2d": [((1, 2, 6, 5), 3), {"stride": 2, "padding": 1, "ceil_mode": True}],

@@ -13,6 +13,7 @@ from rvision.nn.activation import (
     Hardswish,
     Hardtanh,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
     Mish,
     PReLU,
@@ -40,7 +41,16 @@ from rvision.nn.pooling import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
-from rvision.nn.shaping import Dropout, Dropout2d, Flatten, Identity, Unflatten, ZeroPad2d
+from rvision.nn.shaping import (
+    Dropout,
+    Dropout2d,
+    Flatten,
+    Identity,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unflatten,
+    ZeroPad2d,
+)
 
 __all__ = [
     "CELU",
@@ -68,6 +78,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LogSigmoid",
     "LogSoftmax",
     "MaxPool2d",
     "Mish",
@@ -77,6 +88,8 @@ __all__ = [
     "MultiheadAttention",
     "PReLU",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "ReLU",
     "ReLU6",
     "Sequential",

@@ -14,7 +14,7 @@ import numpy as np
 from rvision import _trace
 from rvision._frames import ends_at_caller
 from rvision._trace import Symbol
-from rvision.errors import ArgumentError
+from rvision.errors import ArgumentError, ShapeError
 from rvision.nn import _run
 from rvision.nn._operation import check_writable
 from rvision.nn.functional import relu, relu_, sigmoid, softmax, tanh
@@ -36,6 +36,7 @@ __all__ = [
     "sigmoid_",
     "softmax",
     "split",
+    "stack",
     "tanh",
     "tanh_",
     "transpose",
@@ -65,6 +66,26 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 concat = cat
+
+
+@ends_at_caller
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Put arrays of one shape side by side along a new dimension: `torch.stack`.
+
+    Parameters
+    ----------
+    tensors : sequence of array_like
+        All of the same shape.
+    dim : int
+        Where the new dimension stands in the result.
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise ArgumentError("stack: expected at least one array, got none")
+    shapes = [x.traced_shape if isinstance(x, Symbol) else np.shape(x) for x in tensors]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ShapeError(f"stack: expected arrays of one shape, got {', '.join(map(str, shapes))}")
+    return cat([unsqueeze(x, dim) for x in tensors], dim)
 
 
 @ends_at_caller

@@ -24,6 +24,7 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
     "Mish",
     "PReLU",
@@ -146,6 +147,14 @@ class Softplus(Module):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class LogSigmoid(Module):
+    """``log(1 / (1 + exp(-x)))``: `torch.nn.LogSigmoid`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.logsigmoid(input)
 
 
 class Softsign(Module):

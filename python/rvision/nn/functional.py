@@ -28,6 +28,7 @@ from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._attend import scaled_dot_product_attention
 from rvision.nn._operation import Pair, handle_of, operation, pair, replaced, resized_pictures, with_fixed
+from rvision.nn._shuffle import pixel_shuffle, pixel_unshuffle
 from rvision.nn._windows import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
@@ -63,10 +64,13 @@ __all__ = [
     "linear",
     "local_response_norm",
     "log_softmax",
+    "logsigmoid",
     "max_pool2d",
     "mish",
     "normalize",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
@@ -271,6 +275,12 @@ def mish(input: Any, inplace: bool = False) -> Any:
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """Return ``log(1 + exp(beta * x)) / beta``, and x itself where ``beta * x`` is above `threshold`."""
     return input.activation("softplus", "softplus", beta, threshold)
+
+
+@operation()
+def logsigmoid(input: Any) -> Any:
+    """Return ``log(1 / (1 + exp(-x)))``."""
+    return -softplus(-input)
 
 
 @operation()

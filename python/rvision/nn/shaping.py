@@ -12,7 +12,16 @@ from rvision.nn import _functions
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 
-__all__ = ["Dropout", "Dropout2d", "Flatten", "Identity", "Unflatten", "ZeroPad2d"]
+__all__ = [
+    "Dropout",
+    "Dropout2d",
+    "Flatten",
+    "Identity",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Unflatten",
+    "ZeroPad2d",
+]
 
 
 class Dropout(Module):
@@ -119,3 +128,35 @@ class ZeroPad2d(Module):
     def extra_repr(self) -> str:
         """Return the argument."""
         return f"{self.padding}"
+
+
+class PixelShuffle(Module):
+    """Channels turned into pixels (Shi et al., arXiv:1609.05158): `torch.nn.PixelShuffle`."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__()
+        self.upscale_factor = upscale_factor
+
+    def forward(self, input: Any) -> Any:
+        """Return (..., C, H r, W r) for `input` (..., C r^2, H, W)."""
+        return F.pixel_shuffle(input, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """Pixels turned into channels: `torch.nn.PixelUnshuffle`."""
+
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__()
+        self.downscale_factor = downscale_factor
+
+    def forward(self, input: Any) -> Any:
+        """Return (..., C r^2, H, W) for `input` (..., C, H r, W r)."""
+        return F.pixel_unshuffle(input, self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"downscale_factor={self.downscale_factor}"
