@@ -32,7 +32,7 @@ pub fn multiply_adds_per_second(interrupted: &mut dyn FnMut() -> bool) -> Result
 /// or maps fit no cache.
 ///
 /// # Errors
-/// As [`multiply_adds_per_second`]; [`crate::Error::OutOfMemory`] if 128 MiB can not be had.
+/// As [`multiply_adds_per_second`]; [`crate::Error::OutOfMemory`] if 128 MiB cannot be allocated.
 pub fn read_bytes_per_second(interrupted: &mut dyn FnMut() -> bool) -> Result<f64> {
     /// Four times the last cache of a large core complex (32 MiB), so that nothing is found there again.
     const FLOATS: usize = (128 << 20) / size_of::<f32>();

@@ -17,7 +17,7 @@ impl Operation for Activation {
         match *self {
             Self::Clamp { lo, hi } => context.is("min", "at most max", [lo, hi], lo <= hi),
             Self::LeakyRelu { slope } => context.is("negative_slope", "a number", slope, !slope.is_nan()),
-            Self::Elu { alpha } => context.is("alpha", "a number", alpha, !alpha.is_nan()),
+            Self::Elu { alpha } => context.is("alpha", "a finite number", alpha, alpha.is_finite()),
             Self::Celu { alpha } => {
                 context.is("alpha", "a number other than 0", alpha, alpha != 0.0 && !alpha.is_nan())
             }

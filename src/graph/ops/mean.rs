@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::context::Context;
 use super::dense_form::DenseForm;
 use super::operation::{Operand, Operation};
+use super::reduce::{reduced_order, reduced_rank, reduced_shape};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
@@ -29,16 +30,11 @@ impl Operation for Mean {
     fn shape(&self, context: &Context, inputs: &[Shape]) -> Result<Shape> {
         let x = inputs[0];
         context.has_dims(x, &self.dims)?;
-        let kept: Vec<_> = (0..x.rank())
-            .filter(|d| self.keepdim || !self.dims.contains(d))
-            .map(|d| if self.dims.contains(&d) { 1 } else { x[d] })
-            .collect();
-        context.shape(&kept)
+        reduced_shape(context, &self.dims, self.keepdim, x)
     }
 
     fn rank(&self, _: &Context, inputs: &[Option<usize>]) -> Option<usize> {
-        let gone = if self.keepdim { 0 } else { self.dims.len() };
-        inputs[0].map(|rank| rank.saturating_sub(gone))
+        reduced_rank(&self.dims, self.keepdim, inputs[0])
     }
 
     fn attributes(&self, out: &mut String) -> fmt::Result {
@@ -46,12 +42,7 @@ impl Operation for Mean {
     }
 
     fn order(&self, inputs: &[Operand], _: Shape) -> Order {
-        let order = inputs[0].order;
-        if self.keepdim {
-            return order;
-        }
-        let place = |d: usize| d - self.dims.iter().filter(|&&gone| gone < d).count();
-        Order::new(order.iter().filter(|d| !self.dims.contains(d)).map(place))
+        reduced_order(&self.dims, self.keepdim, inputs[0].order)
     }
 
     fn dense(&self) -> DenseForm<'_> {

@@ -33,16 +33,11 @@ impl Operation for Reduce {
         if self.op != ReduceOp::Sum && self.dims.iter().any(|&d| x.get(d) == Some(&0)) {
             return Err(context.rank("values along the dimensions that are reduced", x));
         }
-        let kept: Vec<_> = (0..x.rank())
-            .filter(|d| self.keepdim || !self.dims.contains(d))
-            .map(|d| if self.dims.contains(&d) { 1 } else { x[d] })
-            .collect();
-        context.shape(&kept)
+        reduced_shape(context, &self.dims, self.keepdim, x)
     }
 
     fn rank(&self, _: &Context, inputs: &[Option<usize>]) -> Option<usize> {
-        let gone = if self.keepdim { 0 } else { self.dims.len() };
-        inputs[0].map(|rank| rank.saturating_sub(gone))
+        reduced_rank(&self.dims, self.keepdim, inputs[0])
     }
 
     fn attributes(&self, out: &mut String) -> fmt::Result {
@@ -50,11 +45,33 @@ impl Operation for Reduce {
     }
 
     fn order(&self, inputs: &[Operand], _: Shape) -> Order {
-        let order = inputs[0].order;
-        if self.keepdim {
-            return order;
-        }
-        let place = |d: usize| d - self.dims.iter().filter(|&&gone| gone < d).count();
-        Order::new(order.iter().filter(|d| !self.dims.contains(d)).map(place))
+        reduced_order(&self.dims, self.keepdim, inputs[0].order)
     }
+}
+
+/// The shape of a reduction of `x`, which has all of `dims`.
+///
+/// # Errors
+/// [`crate::Error::TooLarge`].
+pub fn reduced_shape(context: &Context, dims: &[usize], keepdim: bool, x: Shape) -> Result<Shape> {
+    let kept: Vec<_> = (0..x.rank())
+        .filter(|d| keepdim || !dims.contains(d))
+        .map(|d| if dims.contains(&d) { 1 } else { x[d] })
+        .collect();
+    context.shape(&kept)
+}
+
+/// The number of dimensions of a reduction.
+pub fn reduced_rank(dims: &[usize], keepdim: bool, rank: Option<usize>) -> Option<usize> {
+    let gone = if keepdim { 0 } else { dims.len() };
+    rank.map(|rank| rank.saturating_sub(gone))
+}
+
+/// The dimension order of a reduction: the remaining dimensions keep their order.
+pub fn reduced_order(dims: &[usize], keepdim: bool, order: Order) -> Order {
+    if keepdim {
+        return order;
+    }
+    let place = |d: usize| d - dims.iter().filter(|&&gone| gone < d).count();
+    Order::new(order.iter().filter(|d| !dims.contains(d)).map(place))
 }
