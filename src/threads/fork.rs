@@ -5,6 +5,7 @@
 //! workspace) therefore does so inside [`hold_fork`], and `fork` waits until no thread is inside.
 //! No Python code runs inside, so the wait ends.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
@@ -13,16 +14,32 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 static FORKING: AtomicBool = AtomicBool::new(false);
 static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 
+thread_local! {
+    /// How many sections this thread is in, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Makes `fork` wait while it lives.
 pub struct ForkGuard(PhantomData<*const ()>);
 
-/// Enter a section in which the process must not fork. Sections may nest.
+/// Enter a section in which the process must not fork. Sections may nest: an inner one never waits, because a
+/// fork that is waiting waits for the outer one.
 pub fn hold_fork() -> ForkGuard {
-    install_handlers();
+    let depth = DEPTH.get();
+    if depth == 0 {
+        install_handlers();
+        enter();
+    }
+    DEPTH.set(depth + 1);
+    ForkGuard(PhantomData)
+}
+
+/// Count this thread as inside, once no fork is waiting.
+fn enter() {
     loop {
         INSIDE.fetch_add(1, Ordering::SeqCst);
         if !FORKING.load(Ordering::SeqCst) {
-            return ForkGuard(PhantomData);
+            return;
         }
         INSIDE.fetch_sub(1, Ordering::SeqCst);
         std::thread::yield_now();
@@ -31,7 +48,11 @@ pub fn hold_fork() -> ForkGuard {
 
 impl Drop for ForkGuard {
     fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        let depth = DEPTH.get() - 1;
+        DEPTH.set(depth);
+        if depth == 0 {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -71,4 +92,58 @@ fn install_handlers() {
             libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         }
     });
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{FORKING, hold_fork};
+
+    /// Far longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// Fork, and wait for the child, which ends at once.
+    fn fork() {
+        // SAFETY: the child calls `_exit` only, which is async-signal-safe.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork");
+        if child == 0 {
+            // SAFETY: as above.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for this thread's own child.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn a_section_inside_another_does_not_wait_for_a_fork_that_waits() {
+        let (entered, outside) = mpsc::channel();
+        // In threads that are not joined, so that a deadlock is a failure.
+        std::thread::spawn(move || {
+            let outer = hold_fork();
+            let (forked, done) = mpsc::channel();
+            std::thread::spawn(move || {
+                fork();
+                forked.send(()).unwrap();
+            });
+            while !FORKING.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            for _ in 0..2 {
+                let _inner = hold_fork();
+                let _innermost = hold_fork();
+            }
+            assert!(done.try_recv().is_err(), "the fork waits for the outer section");
+            drop(outer);
+            done.recv_timeout(LONG).expect("the fork ends after the outer section");
+            let _later = hold_fork();
+            entered.send(()).unwrap();
+        });
+        outside.recv_timeout(LONG).expect("no deadlock");
+    }
 }
