@@ -26,7 +26,8 @@ pub trait Work: Sync {
     /// Compute one chunk of one phase on worker number `worker`.
     fn chunk(&self, phase: usize, chunk: usize, worker: usize);
     /// All chunks of a phase are done. Called once per phase, in the order of the phases, by the
-    /// worker that finished the last chunk, before the next phase starts. It must not panic.
+    /// worker that finished the last chunk, before the next phase starts. A phase without chunks ends
+    /// with the phase before it, or as the job begins. It must not panic.
     fn ended(&self, _phase: usize) {}
     /// The name of a phase for error messages.
     fn name(&self, phase: usize) -> String;
@@ -55,6 +56,15 @@ impl Phase {
     /// A phase of `chunks` chunks for `workers` workers.
     pub fn new(chunks: usize, workers: usize) -> Self {
         Self { chunks, taken: (0..workers).map(|_| Taken::default()).collect(), done: Taken::default() }
+    }
+
+    /// Make it a phase of `chunks` chunks for `workers` workers. Counters for as many workers are reused.
+    pub fn reset(&mut self, chunks: usize, workers: usize) {
+        if self.taken.len() == workers {
+            self.chunks = chunks;
+        } else {
+            *self = Self::new(chunks, workers);
+        }
     }
 
     /// The next chunk for a worker: from its own share, else from the share of the next worker
@@ -190,7 +200,7 @@ impl Job {
                 // writes visible to it, and the release of `current` to the others.
                 if phase.done.0.fetch_add(1, Ordering::AcqRel) + 1 == phase.chunks {
                     work.ended(at);
-                    self.current.store(at + 1, Ordering::Release);
+                    self.current.store(end_empty(work, phases, at + 1), Ordering::Release);
                 }
             }
             if !spin_until(|| self.beyond(at)) {
@@ -273,6 +283,15 @@ impl Drop for Close<'_> {
     }
 }
 
+/// End the phases without chunks from `at` on, and return the next phase that has any.
+fn end_empty(work: &dyn Work, phases: &[Phase], mut at: usize) -> usize {
+    while phases.get(at).is_some_and(|phase| phase.chunks == 0) {
+        work.ended(at);
+        at += 1;
+    }
+    at
+}
+
 /// Run a job: the calling thread is worker 0, the threads of `others` are the workers after it.
 ///
 /// The caller works too because it is already awake. If all workers had to be woken, a job would
@@ -285,7 +304,8 @@ pub(super) fn run(
     phases: &[Phase],
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<()> {
-    if phases.is_empty() {
+    let first = end_empty(work, phases, 0);
+    if first == phases.len() {
         return Ok(());
     }
     for phase in phases {
@@ -301,7 +321,7 @@ pub(super) fn run(
         phases,
         seats: (0..workers).map(|_| Seat::default()).collect(),
         placement: Arc::clone(placement),
-        current: AtomicUsize::new(0),
+        current: AtomicUsize::new(first),
         stop: AtomicBool::new(false),
         closed: AtomicBool::new(false),
         inside: AtomicUsize::new(0),

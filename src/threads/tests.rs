@@ -68,6 +68,35 @@ fn every_chunk_once_and_phases_in_order() {
 }
 
 #[test]
+fn phases_without_chunks_end_at_once() {
+    for chunks in [&[0][..], &[0, 0], &[0, 3], &[3, 0], &[0, 0, 5, 0, 0, 1, 0]] {
+        for threads in 1..=3 {
+            let pool = Pool::new(threads).unwrap();
+            let work = Ordered::new(chunks);
+            // A run that never ends is interrupted.
+            let start = Instant::now();
+            let mut late = || start.elapsed() > Duration::from_secs(20);
+            pool.run(&work, &work.phases(threads), &mut late).unwrap();
+            assert_eq!(work.ended.load(Ordering::SeqCst), chunks.len(), "{chunks:?}");
+        }
+    }
+}
+
+#[test]
+fn counters_serve_several_jobs() {
+    let pool = Pool::new(2).unwrap();
+    let mut phases = vec![Phase::new(2, 2), Phase::new(0, 3)];
+    for chunks in [[5, 1], [0, 7], [64, 64], [1, 0]] {
+        let work = Ordered::new(&chunks);
+        for (phase, chunks) in phases.iter_mut().zip(chunks) {
+            phase.reset(chunks, 2);
+        }
+        pool.run(&work, &phases, &mut || false).unwrap();
+        assert_eq!(work.ended.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[test]
 fn eight_callers_share_two_workers() {
     let pool = Pool::new(2).unwrap();
     std::thread::scope(|scope| {
