@@ -15,13 +15,20 @@ const MOST_INPUTS: usize = 4;
 pub(super) struct Workspace {
     arena: Option<AlignedBuf>,
     local: Option<AlignedBuf>,
+    /// The counters of phases, as many as the plan with the most of them had.
+    phases: Vec<Phase>,
 }
 
 impl Workspace {
     /// Make room for `plan`.
     fn fit(&mut self, plan: &Plan) -> Result<()> {
         fit(&mut self.arena, plan.arena, "a network's intermediate values")?;
-        fit(&mut self.local, plan.local.saturating_mul(plan.threads), "the kernels' scratch memory")
+        fit(&mut self.local, plan.local.saturating_mul(plan.threads), "the kernels' scratch memory")?;
+        self.phases.resize_with(self.phases.len().max(plan.phases.len()), || Phase::new(0, plan.threads));
+        for (counters, &(step, phase)) in self.phases.iter_mut().zip(&plan.phases) {
+            counters.reset(plan.steps[step].kernel.phases()[phase], plan.threads);
+        }
+        Ok(())
     }
 
     /// Floats held.
@@ -42,6 +49,8 @@ fn fit(buffer: &mut Option<AlignedBuf>, size: usize, what: &'static str) -> Resu
 /// A plan with the memory of one run.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
+    /// The counters of its phases.
+    pub phases: &'a [Phase],
     inputs: Vec<*const f32>,
     outputs: Vec<*mut f32>,
     arena: *mut f32,
@@ -101,12 +110,6 @@ impl Work for Run<'_> {
 }
 
 impl Plan {
-    /// The counters of a run's phases.
-    pub(super) fn counters(&self) -> Vec<Phase> {
-        let chunks = self.phases.iter().map(|&(step, phase)| self.steps[step].kernel.phases()[phase]);
-        chunks.map(|chunks| Phase::new(chunks, self.threads)).collect()
-    }
-
     /// Checks, and pointers to everything.
     pub(super) fn start<'a>(
         &'a self,
@@ -124,6 +127,7 @@ impl Plan {
         workspace.fit(self)?;
         Ok(Run {
             plan: self,
+            phases: &workspace.phases[..self.phases.len()],
             inputs: inputs.iter().map(|a| a.as_ptr()).collect(),
             outputs: outputs.iter_mut().map(|a| a.as_mut_ptr()).collect(),
             arena: workspace.arena.as_mut().map_or(std::ptr::null_mut(), |b| b.as_mut_ptr()),
@@ -145,7 +149,7 @@ impl Plan {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
         let run = self.start(pool, workspace, inputs, outputs)?;
-        pool.run(&run, &self.counters(), interrupted)
+        pool.run(&run, run.phases, interrupted)
     }
 }
 

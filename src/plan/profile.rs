@@ -57,13 +57,12 @@ impl Plan {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Profile> {
         let run = self.start(pool, workspace, inputs, outputs)?;
-        let counters = self.counters();
-        pool.run(&run, &counters, interrupted)?;
+        pool.run(&run, run.phases, interrupted)?;
         let mut steps = vec![Vec::new(); self.steps.len()];
         let mut whole = Vec::new();
         for _ in 0..runs.max(1) {
             let start = Instant::now();
-            let phases = time_phases(pool, &run, &counters, interrupted)?;
+            let phases = time_phases(pool, &run, run.phases, interrupted)?;
             whole.push(start.elapsed());
             let mut of_step = vec![Duration::ZERO; self.steps.len()];
             for (&(step, _), time) in self.phases.iter().zip(phases) {
