@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -198,14 +199,14 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
 
     def new_params(module: Module) -> dict[str, Any]:
         """Return the parameters of a module itself that have not been counted."""
-        own = {
-            name: value for name, value in module.named_parameters(recurse=False) if id(value) not in counted
-        }
-        counted.update(map(id, own.values()))
+        entries = {name: id(value) for name, value in module._parameters.items()}
+        own = {name: value for name, value in module._parameters.items() if value is not None}
+        own = {name: value for name, value in own.items() if entries[name] not in counted}
+        counted.update(entries[name] for name in own)
         return own
 
     def size_of(params: dict[str, Any]) -> int:
-        return sum(value.size for value in params.values())
+        return sum(math.prod(value.shape) for value in params.values())
 
     for event in tracer.events:
         if isinstance(event, str):
@@ -217,7 +218,7 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
             # Such as a class token or a layer's scale: parameters of a network or block itself.
             for name, value in params.items():
                 full = f"{event.path}.{name}" if event.path else name
-                yield SummaryRow(full, "Parameter", tuple(value.shape), value.size, 0)
+                yield SummaryRow(full, "Parameter", tuple(value.shape), math.prod(value.shape), 0)
         elif event.nodes:
             costs = [nodes[name] for name in event.nodes]
             total = sum(multiply_adds for *_, multiply_adds in costs)

@@ -38,6 +38,7 @@ pub use value::{
 };
 
 use crate::error::{Error, Result};
+use crate::tensor::AlignedBuf;
 use legacy::Stream;
 use records::Location;
 use sniff::Kind;
@@ -195,7 +196,7 @@ impl Checkpoint {
         let plan = Plan::new(&self.source, &wanted, |storage| self.storage_bytes(storage))?;
         let locations = self.locate(plan.storages())?;
         plan.run(|storage| match storage {
-            StorageRef::Inline(id) => Ok(self.inline(id).to_vec()),
+            StorageRef::Inline(id) => AlignedBuf::from_slice(self.inline(id), "weights"),
             StorageRef::Record(index) => {
                 let (name, location) = &locations[&index];
                 self.read_record(name, *location)
@@ -272,7 +273,7 @@ impl Checkpoint {
         Ok(found)
     }
 
-    fn read_record(&self, name: &str, location: Location) -> Result<Vec<u8>> {
+    fn read_record(&self, name: &str, location: Location) -> Result<AlignedBuf<u8>> {
         match &self.records {
             Records::Zip(archive) => {
                 archive.lock().unwrap_or_else(PoisonError::into_inner).read(name, location)

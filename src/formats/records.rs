@@ -1,7 +1,8 @@
 //! Blocks of bytes in a file: their positions, and reading them.
 
 use super::source::Source;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::tensor::AlignedBuf;
 
 /// The position of a block in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,9 @@ pub(super) fn inflate_limit(source: &Source) -> u64 {
 /// Data are read and checksummed in pieces that fit the second-level cache.
 const PIECE: usize = 256 << 10;
 
-/// An empty vector with capacity for `len` bytes.
-pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
-    let bytes = usize::try_from(len).unwrap_or(usize::MAX);
-    let mut data = Vec::new();
-    data.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { bytes, what: "weights" })?;
-    Ok(data)
+/// A buffer of `len` zeros.
+pub(super) fn buffer(len: u64) -> Result<AlignedBuf<u8>> {
+    AlignedBuf::zeroed(usize::try_from(len).unwrap_or(usize::MAX), "weights")
 }
 
 /// Reads a block that is stored uncompressed.
@@ -64,20 +62,18 @@ pub(super) fn read_stored(
     start: u64,
     len: u64,
     crc: Option<u32>,
-) -> Result<Vec<u8>> {
+) -> Result<AlignedBuf<u8>> {
     if start.checked_add(len).is_none_or(|end| end > source.len()) {
         return Err(source.damaged(format!("record {name}"), "it reaches past the end of the file"));
     }
-    let mut data = reserve(len)?;
-    // `reserve` would have failed if `len` did not fit.
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut data = buffer(len)?;
     let mut hasher = crc32fast::Hasher::new();
-    while data.len() < len {
-        let from = data.len();
-        data.resize((from + PIECE).min(len), 0);
-        source.read_at(start + from as u64, &mut data[from..])?;
+    let mut from = start;
+    for piece in data.chunks_mut(PIECE) {
+        source.read_at(from, piece)?;
+        from += piece.len() as u64;
         if crc.is_some() {
-            hasher.update(&data[from..]);
+            hasher.update(piece);
         }
     }
     match crc {

@@ -1,13 +1,13 @@
 //! Converts storages to tensors, each of which is a row-major block of bytes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::records::reserve;
+use super::records::buffer;
 use super::source::Source;
 use super::value::{Dtype, StorageRef, TensorSpec};
 use crate::error::Result;
+use crate::tensor::AlignedBuf;
 
 /// A tensor whose elements are row-major and little-endian in one of the buffers of [`Tensors`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Tensors {
     /// In the order in which they were requested.
     pub tensors: Vec<Tensor>,
     /// Their bytes.
-    pub buffers: Vec<Vec<u8>>,
+    pub buffers: Vec<AlignedBuf<u8>>,
 }
 
 impl Tensors {
@@ -121,7 +121,7 @@ impl<'a> Plan<'a> {
 
     /// Converts each storage that `read` returns to its tensors. Only one storage is held at a time
     /// besides the results.
-    pub(super) fn run(&self, mut read: impl FnMut(StorageRef) -> Result<Vec<u8>>) -> Result<Tensors> {
+    pub(super) fn run(&self, mut read: impl FnMut(StorageRef) -> Result<AlignedBuf<u8>>) -> Result<Tensors> {
         let mut found: Vec<Option<Tensor>> = vec![None; self.wanted.len()];
         let mut buffers = Vec::new();
         for members in self.groups.values() {
@@ -202,53 +202,50 @@ fn layout(source: &Source, name: &str, spec: &TensorSpec, bytes: u64) -> Result<
 }
 
 /// The elements in row-major order, converted to a type that numpy has.
-fn copy(spec: &TensorSpec, layout: &Layout, storage: &[u8]) -> Result<Vec<u8>> {
-    let raw = if layout.row_major {
-        Cow::Borrowed(&storage[layout.span.clone()])
-    } else {
-        Cow::Owned(match spec.dtype.size() {
-            1 => gather::<1>(spec, layout.elements, storage)?,
-            2 => gather::<2>(spec, layout.elements, storage)?,
-            4 => gather::<4>(spec, layout.elements, storage)?,
-            _ => gather::<8>(spec, layout.elements, storage)?,
-        })
+fn copy(spec: &TensorSpec, layout: &Layout, storage: &[u8]) -> Result<AlignedBuf<u8>> {
+    let gathered = match (layout.row_major, spec.dtype.size()) {
+        (true, _) => None,
+        (false, 1) => Some(gather::<1>(spec, layout.elements, storage)?),
+        (false, 2) => Some(gather::<2>(spec, layout.elements, storage)?),
+        (false, 4) => Some(gather::<4>(spec, layout.elements, storage)?),
+        (false, _) => Some(gather::<8>(spec, layout.elements, storage)?),
     };
+    let raw = gathered.as_deref().unwrap_or_else(|| &storage[layout.span.clone()]);
     match spec.dtype {
-        Dtype::BF16 => widen(&raw),
-        Dtype::Bool => Ok(raw.iter().map(|&byte| u8::from(byte != 0)).collect()),
-        _ => Ok(raw.into_owned()),
+        Dtype::BF16 => widen(raw),
+        Dtype::Bool => {
+            let mut bools = buffer(raw.len() as u64)?;
+            bools.iter_mut().zip(raw).for_each(|(to, &byte)| *to = u8::from(byte != 0));
+            Ok(bools)
+        }
+        _ => match gathered {
+            Some(gathered) => Ok(gathered),
+            None => AlignedBuf::from_slice(raw, "weights"),
+        },
     }
 }
 
 /// bfloat16 to float32: a bfloat16 value is the upper half of a float32.
-fn widen(raw: &[u8]) -> Result<Vec<u8>> {
-    /// Converted in pieces that stay in the cache.
-    const PIECE: usize = 32 << 10;
-    let mut out = reserve(raw.len() as u64 * 2)?;
-    for piece in raw.chunks(PIECE) {
-        let start = out.len();
-        out.resize(start + piece.len() * 2, 0);
-        let (wide, _) = out[start..].as_chunks_mut::<4>();
-        let (narrow, _) = piece.as_chunks::<2>();
-        for (wide, &[low, high]) in wide.iter_mut().zip(narrow) {
-            *wide = [0, 0, low, high];
-        }
+fn widen(raw: &[u8]) -> Result<AlignedBuf<u8>> {
+    let mut out = buffer(raw.len() as u64 * 2)?;
+    let (wide, _) = out.as_chunks_mut::<4>();
+    let (narrow, _) = raw.as_chunks::<2>();
+    for (wide, &[low, high]) in wide.iter_mut().zip(narrow) {
+        *wide = [0, 0, low, high];
     }
     Ok(out)
 }
 
 /// Gathers elements of `SIZE` bytes by their strides.
-fn gather<const SIZE: usize>(spec: &TensorSpec, elements: usize, storage: &[u8]) -> Result<Vec<u8>> {
+fn gather<const SIZE: usize>(spec: &TensorSpec, elements: usize, storage: &[u8]) -> Result<AlignedBuf<u8>> {
     let (items, _) = storage.as_chunks::<SIZE>();
-    let mut out = reserve(elements as u64 * SIZE as u64)?;
+    let mut out = buffer(elements as u64 * SIZE as u64)?;
     let (&inner, outer) = spec.shape.split_last().unwrap_or((&1, &[]));
     let (&inner_stride, outer_strides) = spec.strides.split_last().unwrap_or((&1, &[]));
     let mut index = vec![0; outer.len()];
     let mut at = spec.offset;
-    while out.len() < elements * SIZE {
-        let start = out.len();
-        out.resize(start + inner * SIZE, 0);
-        let (row, _) = out[start..].as_chunks_mut::<SIZE>();
+    let (all, _) = out.as_chunks_mut::<SIZE>();
+    for row in all.chunks_exact_mut(inner.max(1)) {
         for (i, item) in row.iter_mut().enumerate() {
             *item = items[at + i * inner_stride];
         }

@@ -12,6 +12,7 @@ use super::records::{Location, inflate_limit};
 use super::source::{Cursor, Source};
 use super::value::{Graph, Id};
 use crate::error::{Error, Result};
+use crate::tensor::AlignedBuf;
 
 /// The largest pickle that is read, because it is held in memory beside the data.
 const MAX_PICKLE: u64 = 1 << 30;
@@ -88,11 +89,11 @@ impl Archive {
         if location.len() > MAX_PICKLE {
             return Err(self.source.limit(format!("bytes of {name}"), location.len(), MAX_PICKLE));
         }
-        let pickle = Source::memory(self.source.name().to_owned(), self.read(&name, location)?);
+        let pickle = Source::memory(self.source.name().to_owned(), self.read(&name, location)?.to_vec());
         Machine::new(graph).run(&mut Input::new(&pickle, &name, 0))
     }
 
-    fn small_record(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+    fn small_record(&mut self, name: &str) -> Result<Option<AlignedBuf<u8>>> {
         let name = format!("{}{name}", self.prefix);
         if self.zip.index_for_name(&name).is_none() {
             return Ok(None);
@@ -152,7 +153,7 @@ impl Archive {
     }
 
     /// The whole content of a record.
-    pub(super) fn read(&mut self, name: &str, location: Location) -> Result<Vec<u8>> {
+    pub(super) fn read(&mut self, name: &str, location: Location) -> Result<AlignedBuf<u8>> {
         match location {
             Location::Stored { start, len, crc } => {
                 super::records::read_stored(&self.source, name, start, len, crc)
@@ -161,18 +162,23 @@ impl Archive {
         }
     }
 
-    fn inflate(&mut self, name: &str, len: u64, index: usize) -> Result<Vec<u8>> {
+    fn inflate(&mut self, name: &str, len: u64, index: usize) -> Result<AlignedBuf<u8>> {
         let source = Arc::clone(&self.source);
         let damaged = |what: String| source.damaged(format!("record {name}"), what);
-        let mut data = super::records::reserve(len)?;
-        let entry = self.zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
-        // One byte more than stated: this reaches the end, where the checksum is compared, and
-        // detects surplus data.
-        entry
-            .take(len.saturating_add(1))
-            .read_to_end(&mut data)
-            .map_err(|error| damaged(format!("it does not unpack: {error}")))?;
-        if data.len() as u64 != len {
+        let mut data = super::records::buffer(len)?;
+        let mut entry = self.zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
+        let (mut found, mut surplus) = (0, [0]);
+        // To the end, where the checksum is compared; more than the stated length does not fit.
+        loop {
+            let rest = &mut data[found..];
+            let to = if rest.is_empty() { &mut surplus[..] } else { rest };
+            let read = entry.read(to).map_err(|error| damaged(format!("it does not unpack: {error}")))?;
+            found += read;
+            if read == 0 || found > data.len() {
+                break;
+            }
+        }
+        if found != data.len() {
             return Err(damaged(format!("it does not unpack to the {len} bytes it is said to have")));
         }
         Ok(data)

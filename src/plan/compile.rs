@@ -3,6 +3,7 @@
 use super::fuse::Units;
 use super::memory::{Lifetime, place};
 use super::values::{Compiler, Place};
+use super::weights::Epilogues;
 use super::writes::{is_pointwise, writes_to};
 use super::{Operand, Plan, Step, Storage};
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ impl Plan {
     /// If the shapes do not fit, or memory for packed weights cannot be had.
     pub(super) fn compile(
         graph: &Graph,
+        epilogues: &Epilogues,
         inputs: &[Shape],
         chosen_for: &[Shape],
         isa: Isa,
@@ -30,7 +32,7 @@ impl Plan {
         let graph = split_broadcast_residuals(graph, inputs)?;
         let shapes = infer_shapes(&graph, inputs)?;
         let chosen = if chosen_for == inputs { shapes.clone() } else { infer_shapes(&graph, chosen_for)? };
-        let mut compiler = Compiler::new(&graph, shapes, chosen, isa, threads);
+        let mut compiler = Compiler::new(&graph, epilogues, shapes, chosen, isa, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
         let units = Units::find(&compiler)?;

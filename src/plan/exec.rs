@@ -9,12 +9,20 @@ use crate::threads::{Phase, Pool, Work};
 /// More operands than any kernel reads.
 const MOST_INPUTS: usize = 4;
 
+/// Floats beyond four times a run's needs that are no reason to give memory back: 64 MiB.
+const SPARE: usize = 16 << 20;
+
+/// Runs in a row with far too much memory before it is given back. Sizes that take turns keep it.
+const PATIENCE: u32 = 8;
+
 /// The mutable memory of a run: grows to what the largest plan needs, and is used by one run at a
 /// time.
 #[derive(Default)]
 pub(super) struct Workspace {
     arena: Option<AlignedBuf>,
     local: Option<AlignedBuf>,
+    /// Runs in a row that needed far less.
+    oversized: u32,
     /// The counters of phases, as many as the plan with the most of them had.
     phases: Vec<Phase>,
 }
@@ -22,6 +30,12 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Make room for `plan`.
     fn fit(&mut self, plan: &Plan) -> Result<()> {
+        let needed = plan.arena + plan.local.saturating_mul(plan.threads);
+        let oversized = self.size() > needed.saturating_mul(4).saturating_add(SPARE);
+        self.oversized = if oversized { self.oversized + 1 } else { 0 };
+        if self.oversized == PATIENCE {
+            (self.arena, self.local, self.oversized) = (None, None, 0);
+        }
         fit(&mut self.arena, plan.arena, "a network's intermediate values")?;
         fit(&mut self.local, plan.local.saturating_mul(plan.threads), "the kernels' scratch memory")?;
         self.phases.resize_with(self.phases.len().max(plan.phases.len()), || Phase::new(0, plan.threads));

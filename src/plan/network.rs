@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exec::Workspace;
+use super::weights::Epilogues;
 use super::{Plan, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -35,6 +36,7 @@ pub struct Network {
     graph: Graph,
     /// The most recently used last.
     plans: Mutex<Vec<(Key, Arc<Plan>)>>,
+    epilogues: Epilogues,
     idle: Arc<Workspaces>,
 }
 
@@ -46,7 +48,7 @@ impl Network {
 
     /// The same, with workspaces that other networks use too.
     pub fn sharing(graph: Graph, idle: Arc<Workspaces>) -> Self {
-        Self { graph, plans: Mutex::default(), idle }
+        Self { graph, plans: Mutex::default(), epilogues: Epilogues::default(), idle }
     }
 
     /// The graph.
@@ -85,7 +87,14 @@ impl Network {
             return Ok(plan);
         }
         // Not under the lock: another shape's caller need not wait while weights are packed.
-        let plan = Arc::new(Plan::compile(&self.graph, inputs, chosen_for, Isa::current()?, key.threads)?);
+        let plan = Arc::new(Plan::compile(
+            &self.graph,
+            &self.epilogues,
+            inputs,
+            chosen_for,
+            Isa::current()?,
+            key.threads,
+        )?);
         let mut plans = lock(&self.plans);
         if let Some((_, other)) = plans.iter().find(|(k, _)| *k == key) {
             return Ok(Arc::clone(other));

@@ -7,6 +7,7 @@
 //! belong; a residual or pointwise input that dies is overwritten by the result.
 
 use super::layout::{layouts, orders};
+use super::weights::Epilogues;
 use super::{Cost, Storage};
 use std::sync::Arc;
 
@@ -66,6 +67,7 @@ pub(super) struct PendingStep {
 /// The state of one compilation.
 pub(super) struct Compiler<'a> {
     pub graph: &'a Graph,
+    pub epilogues: &'a Epilogues,
     pub isa: Isa,
     pub threads: usize,
     shapes: Vec<Shape>,
@@ -98,6 +100,7 @@ impl<'a> Compiler<'a> {
     /// Nothing is lowered yet. Values have these shapes; kernels are chosen for those of `chosen_for`.
     pub fn new(
         graph: &'a Graph,
+        epilogues: &'a Epilogues,
         shapes: Vec<Shape>,
         chosen_for: Vec<Shape>,
         isa: Isa,
@@ -110,6 +113,7 @@ impl<'a> Compiler<'a> {
         }
         Self {
             graph,
+            epilogues,
             isa,
             threads,
             layouts: layouts(graph, &shapes, &orders(graph, &shapes)),

@@ -1,18 +1,38 @@
 //! What a convolution or linear node's parameters become: a packed form and an epilogue.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::error::Result;
 use crate::graph::{Affine, Node};
 use crate::kernels::Epilogue;
 use crate::kernels::conv::{Candidate, ConvDesc};
-use crate::tensor::Packed;
+use crate::tensor::{AlignedBuf, Packed};
 
 /// The node's weight as that candidate reads it.
 pub(super) fn packed(node: &Node, desc: &ConvDesc, part: &Candidate) -> Result<Packed> {
     part.packed(desc, node.params[0].as_ref().expect("a weight"))
 }
 
-/// The node's bias, batch norm and activation as an epilogue.
-pub(super) fn epilogue(node: &Node) -> Result<Epilogue> {
+/// Scale and shift of a network's layers, by name, for the epilogues of all its plans.
+#[derive(Default)]
+pub(super) struct Epilogues(Mutex<HashMap<String, [Option<Arc<AlignedBuf>>; 2]>>);
+
+impl Epilogues {
+    /// The node's bias, batch norm and activation as an epilogue.
+    pub fn of(&self, node: &Node) -> Result<Epilogue> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some([scale, shift]) = known.get(&node.name) {
+            let (scale, shift) = (scale.clone(), shift.clone());
+            return Ok(Epilogue { scale, shift, activation: node.fused.activation });
+        }
+        let made = epilogue(node)?;
+        known.insert(node.name.clone(), [made.scale.clone(), made.shift.clone()]);
+        Ok(made)
+    }
+}
+
+fn epilogue(node: &Node) -> Result<Epilogue> {
     let activation = node.fused.activation;
     let bias = node.params.get(1).and_then(Option::as_ref).map(|p| p.data());
     let Some(Affine { scale, shift }) = &node.fused.affine else {

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use half::f16;
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySet, PySlice, PyTuple};
 
 use super::guard::guarded;
+use super::param::Parameter;
 use crate::error::Error;
 use crate::formats::{
-    Checkpoint, Dtype, Id, StateDict, TensorData, TensorSpec, Tensors, Value, write_safetensors,
+    Checkpoint, Dtype, Id, StateDict, Tensor, TensorData, TensorSpec, Tensors, Value, write_safetensors,
 };
+use crate::tensor::{AlignedBuf, Packed, Param, Shape};
 
 /// Objects nested deeper than this are not turned into Python's, which would have to print and
 /// compare them.
@@ -89,8 +92,8 @@ impl PyCheckpoint {
     /// Everything that was saved, as it was nested.
     fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         guarded(|| {
-            Converter::new(py, &self.file, [("the file's object".to_owned(), self.file.root())])?
-                .convert(self.file.root(), 0)
+            let root = ("the file's object".to_owned(), self.file.root());
+            Converter::new(py, &self.file, [root], false)?.convert(self.file.root(), 0)
         })
     }
 }
@@ -142,13 +145,28 @@ impl PyStateDict {
     /// torch's `_metadata`, if the file has it.
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(id) = self.found.metadata else { return Ok(None) };
-        guarded(|| Converter::new(py, &self.file, [])?.convert(id, 0).map(Some))
+        guarded(|| Converter::new(py, &self.file, [], false)?.convert(id, 0).map(Some))
     }
 
-    /// Reads the tensors: names and values in order.
-    fn read<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+    /// Reads the tensors: names and values in order. Values are writable arrays; with `parameters`,
+    /// those of float32 and float16 are parameters instead, which take the file's values over. Those
+    /// in `known` are not read.
+    #[pyo3(signature = (parameters=false, known=None))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        parameters: bool,
+        known: Option<HashMap<String, Bound<'py, Parameter>>>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        let known = known.unwrap_or_default();
         guarded(|| {
-            let mut converter = Converter::new(py, &self.file, self.found.entries.iter().cloned())?;
+            let unknown = self.found.entries.iter().filter(|(name, _)| !known.contains_key(name));
+            let mut converter = Converter::new(py, &self.file, unknown.cloned(), parameters)?;
+            for (name, id) in &self.found.entries {
+                if let Some(value) = known.get(name) {
+                    converter.made.insert(*id, value.clone().into_any());
+                }
+            }
             let read =
                 |(name, id): &'_ (String, Id)| Ok::<_, PyErr>((name.clone(), converter.convert(*id, 0)?));
             self.found.entries.iter().map(read).collect::<PyResult<_>>()
@@ -185,11 +203,12 @@ struct Converter<'a, 'py> {
 }
 
 impl<'a, 'py> Converter<'a, 'py> {
-    /// Reads the tensors that `roots` are or contain.
+    /// Reads the tensors that `roots` are or contain, the floats among them as parameters if so asked.
     fn new(
         py: Python<'py>,
         file: &'a Checkpoint,
         roots: impl IntoIterator<Item = (String, Id)>,
+        parameters: bool,
     ) -> PyResult<Self> {
         let ids = reachable_tensors(file, roots);
         let tensors = py.detach(|| {
@@ -205,7 +224,8 @@ impl<'a, 'py> Converter<'a, 'py> {
             file.read(&named)
         })?;
         let ids: Vec<Id> = ids.into_iter().map(|(_, id)| id).collect();
-        let arrays = ids.into_iter().zip(to_arrays(py, tensors)?).collect();
+        let values = if parameters { to_parameters(py, tensors)? } else { to_arrays(py, tensors)? };
+        let arrays = ids.into_iter().zip(values).collect();
         Ok(Self { py, file, arrays, made: HashMap::new() })
     }
 
@@ -298,11 +318,40 @@ fn reachable_tensors(file: &Checkpoint, roots: impl IntoIterator<Item = (String,
     tensors
 }
 
+/// Memory that a file was read into: `np.asarray` of this is a writable array of its bytes.
+#[pyclass(module = "rvision._rvision", frozen)]
+struct FileBuffer {
+    address: usize,
+    len: usize,
+    /// Only the arrays access it.
+    _bytes: AlignedBuf<u8>,
+}
+
+#[pymethods]
+impl FileBuffer {
+    /// Numpy's protocol: a view, which keeps this object alive.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        let read_only = false;
+        interface.set_item("data", (self.address, read_only))?;
+        interface.set_item("shape", (self.len,))?;
+        interface.set_item("typestr", "|u1")?;
+        interface.set_item("version", 3)?;
+        Ok(interface)
+    }
+}
+
 /// Each buffer becomes one array of bytes without a copy, each tensor a view of it.
 fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
     let Tensors { tensors, buffers } = tensors;
-    let buffers: Vec<_> = buffers.into_iter().map(|buffer| PyArray1::from_vec(py, buffer)).collect();
-    let empty = py.import("numpy")?.getattr("empty")?;
+    let numpy = py.import("numpy")?;
+    let (empty, asarray) = (numpy.getattr("empty")?, numpy.getattr("asarray")?);
+    let bytes = |mut buffer: AlignedBuf<u8>| {
+        let (address, len) = (buffer.as_mut_ptr() as usize, buffer.len());
+        asarray.call1((Bound::new(py, FileBuffer { address, len, _bytes: buffer })?,))
+    };
+    let buffers: Vec<_> = buffers.into_iter().map(bytes).collect::<PyResult<_>>()?;
     tensors
         .into_iter()
         .map(|tensor| {
@@ -316,6 +365,59 @@ fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>
             bytes.get_item(part)?.call_method1("view", (dtype,))?.call_method1("reshape", (shape,))
         })
         .collect()
+}
+
+/// The same with parameters for what they can hold. A tensor that is alone in its buffer becomes the
+/// parameter without a copy.
+fn to_parameters(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
+    let Tensors { tensors, buffers } = tensors;
+    let mut users = vec![0; buffers.len()];
+    tensors.iter().for_each(|tensor| users[tensor.buffer] += usize::from(!tensor.range.is_empty()));
+    let mut buffers: Vec<Option<AlignedBuf<u8>>> = buffers.into_iter().map(Some).collect();
+    let mut values: Vec<Option<Bound<'_, PyAny>>> = Vec::with_capacity(tensors.len());
+    let mut others = Vec::new();
+    for tensor in tensors {
+        let param = to_param(&tensor, &mut buffers, &users)?;
+        if param.is_none() {
+            others.push(tensor);
+        }
+        values.push(param.map(|param| Parameter::object(py, param)).transpose()?);
+    }
+    let buffers = buffers.into_iter().map(|buffer| buffer.map_or_else(empty_buffer, Ok));
+    let rest = Tensors { tensors: others, buffers: buffers.collect::<Result<_, _>>()? };
+    let mut others = to_arrays(py, rest)?.into_iter();
+    Ok(values.into_iter().filter_map(|value| value.or_else(|| others.next())).collect())
+}
+
+fn empty_buffer() -> Result<AlignedBuf<u8>, Error> {
+    AlignedBuf::zeroed(0, "weights")
+}
+
+/// The parameter that a tensor becomes, unless its type or rank is not a parameter's.
+fn to_param(
+    tensor: &Tensor,
+    buffers: &mut [Option<AlignedBuf<u8>>],
+    users: &[usize],
+) -> Result<Option<Param>, Error> {
+    let is_float = matches!(tensor.dtype, Dtype::F32 | Dtype::F16);
+    let Some(shape) = Shape::try_new(&tensor.shape).filter(|_| is_float && cfg!(target_endian = "little"))
+    else {
+        return Ok(None);
+    };
+    let slot = &mut buffers[tensor.buffer];
+    let alone = users[tensor.buffer] == 1 && slot.as_ref().is_some_and(|all| tensor.range == (0..all.len()));
+    let bytes = match slot.take_if(|_| alone) {
+        Some(bytes) => bytes,
+        None => {
+            let all = slot.as_deref().unwrap_or_default();
+            AlignedBuf::from_slice(&all[tensor.range.clone()], "a parameter")?
+        }
+    };
+    let packed = match tensor.dtype {
+        Dtype::F16 => Packed::from(bytes.into_elements::<f16>()),
+        _ => Packed::from(bytes.into_elements::<f32>()),
+    };
+    Ok(Some(Param::of(shape, packed)))
 }
 
 fn numpy_code(dtype: Dtype) -> &'static str {

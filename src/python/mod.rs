@@ -29,7 +29,7 @@ mod extension {
     #[pymodule_export]
     use super::graph::{Graph, Workspaces};
     #[pymodule_export]
-    use super::param::Parameter;
+    use super::param::{Parameter, ParameterValues};
     #[pymodule_export]
     use super::settings::{
         build_info, get_num_threads, peak_multiply_adds, peak_read_bytes, set_num_threads,

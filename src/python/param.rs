@@ -9,17 +9,21 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::guard::guarded;
 use crate::error::{Error, Result};
-use crate::tensor::{Param, Shape, Values};
+use crate::tensor::{Packed, Param, Shape, Values};
 
 /// An immutable float32 or float16 constant held by the engine, with the packed forms its graphs use.
 ///
-/// `np.asarray(parameter)` is a read-only view of the values, without a copy.
-#[pyclass(frozen, module = "rvision._rvision")]
+/// `np.asarray(parameter.values())` is a read-only array of the values, without a copy.
+#[pyclass(frozen, weakref, module = "rvision._rvision")]
 pub struct Parameter {
     param: Arc<Param>,
 }
 
 impl Parameter {
+    pub(super) fn object(py: Python<'_>, param: Param) -> PyResult<Bound<'_, PyAny>> {
+        Ok(Bound::new(py, Self { param: Arc::new(param) })?.into_any())
+    }
+
     pub(super) fn share(&self) -> Arc<Param> {
         Arc::clone(&self.param)
     }
@@ -103,22 +107,11 @@ impl Parameter {
         Ok(Self { param: Arc::new(guarded(|| py.detach(|| self.param.to_f32()))?) })
     }
 
-    /// Numpy's protocol: a read-only view, which keeps this object alive.
-    #[getter]
-    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let interface = PyDict::new(py);
-        // The data never moves or changes while the parameter lives.
-        let (address, kind) = match self.param.values() {
-            Values::F32(values) => (values.as_ptr() as usize, "f4"),
-            Values::F16(values) => (values.as_ptr() as usize, "f2"),
-        };
-        let read_only = true;
-        interface.set_item("data", (address, read_only))?;
-        interface.set_item("shape", self.shape(py)?)?;
-        let order = if cfg!(target_endian = "little") { '<' } else { '>' };
-        interface.set_item("typestr", format!("{order}{kind}"))?;
-        interface.set_item("version", 3)?;
-        Ok(interface)
+    /// The values in C order, which live as long as this object. A parameter that has packed them
+    /// makes them again.
+    fn values(&self, py: Python<'_>) -> PyResult<ParameterValues> {
+        let values = guarded(|| py.detach(|| self.param.original()))?;
+        Ok(ParameterValues { values, shape: self.param.shape() })
     }
 
     /// The packed forms that exist, each with its size in elements.
@@ -126,7 +119,45 @@ impl Parameter {
         self.param.forms().into_iter().map(|(form, elements)| (form.name, elements)).collect()
     }
 
+    fn __copy__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    #[pyo3(signature = (memo, /))]
+    fn __deepcopy__<'py>(this: Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        let _ = memo;
+        this
+    }
+
     fn __repr__(&self) -> String {
         format!("Parameter(shape={}, dtype={})", self.param.shape(), self.param.dtype())
+    }
+}
+
+/// A parameter's values: `np.asarray` of this is a read-only array of them, without a copy.
+#[pyclass(frozen, module = "rvision._rvision")]
+pub struct ParameterValues {
+    values: Packed,
+    shape: Shape,
+}
+
+#[pymethods]
+impl ParameterValues {
+    /// Numpy's protocol: a view, which keeps this object alive.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        // The values never move or change while this object lives.
+        let (address, kind) = match self.values.values() {
+            Values::F32(values) => (values.as_ptr() as usize, "f4"),
+            Values::F16(values) => (values.as_ptr() as usize, "f2"),
+        };
+        let read_only = true;
+        interface.set_item("data", (address, read_only))?;
+        interface.set_item("shape", PyTuple::new(py, self.shape.iter())?)?;
+        let order = if cfg!(target_endian = "little") { '<' } else { '>' };
+        interface.set_item("typestr", format!("{order}{kind}"))?;
+        interface.set_item("version", 3)?;
+        Ok(interface)
     }
 }

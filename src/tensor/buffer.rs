@@ -1,39 +1,45 @@
 //! Aligned slices of activations and packed weights.
 
-use std::ops::{Deref, DerefMut};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use half::f16;
 
-use super::memory::Memory;
+use super::memory::{Memory, discard};
 use crate::error::{Error, Result};
 
 /// An element type of buffers.
 ///
 /// # Safety
-/// All bits zero must be a valid value, and the type must not be larger than a cache line.
+/// All bits must be a valid value, and the type must not be larger than a cache line.
 pub unsafe trait Element: Copy + Send + Sync + 'static {
     /// torch's name of the type.
     const NAME: &'static str;
 }
 
-// SAFETY: four bytes, zero bits are 0.0.
+// SAFETY: four bytes, of which all are numbers or NaNs.
 unsafe impl Element for f32 {
     const NAME: &'static str = "float32";
 }
 
-// SAFETY: two bytes, zero bits are 0.0.
+// SAFETY: two bytes, of which all are numbers or NaNs.
 unsafe impl Element for f16 {
     const NAME: &'static str = "float16";
 }
 
-/// An owned, zero-initialised, 64-byte aligned slice of `f32` or `f16`.
+// SAFETY: one byte, any value.
+unsafe impl Element for u8 {
+    const NAME: &'static str = "uint8";
+}
+
+/// An owned, zero-initialised, 64-byte aligned slice.
 pub struct AlignedBuf<T: Element = f32> {
     ptr: NonNull<T>,
     len: usize,
     /// The memory that contains it.
-    _memory: Arc<Memory>,
+    memory: Arc<Memory>,
 }
 
 // SAFETY: AlignedBuf owns its slice as a Vec<T> does; there is no interior mutability.
@@ -68,7 +74,7 @@ impl<T: Element> AlignedBuf<T> {
         let (ptr, memory) = bytes
             .and_then(place)
             .ok_or_else(|| Error::OutOfMemory { bytes: len.saturating_mul(size_of::<T>()), what })?;
-        Ok(Self { ptr: ptr.cast(), len, _memory: memory })
+        Ok(Self { ptr: ptr.cast(), len, memory })
     }
 
     /// A copy of `data`.
@@ -79,6 +85,31 @@ impl<T: Element> AlignedBuf<T> {
         let mut buf = Self::zeroed(data.len(), what)?;
         buf.copy_from_slice(data);
         Ok(buf)
+    }
+}
+
+impl<T: Element> AlignedBuf<T> {
+    /// Return the memory of elements that are not read any more to the system, as far as whole pages
+    /// allow. They have unspecified values afterwards.
+    ///
+    /// # Panics
+    /// If the range is not in the buffer.
+    pub fn discard(&mut self, range: Range<usize>) {
+        let part = &mut self[range];
+        let (bytes, start) = (size_of_val(part), NonNull::from(part).cast());
+        // SAFETY: the elements are borrowed mutably, and all bits zero are a valid value.
+        unsafe { discard(start, bytes) };
+    }
+}
+
+impl AlignedBuf<u8> {
+    /// The same memory as elements in the processor's byte order; a rest that is no whole element is
+    /// left out.
+    pub fn into_elements<T: Element>(self) -> AlignedBuf<T> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so that the memory is moved.
+        let memory = unsafe { std::ptr::read(&raw const this.memory) };
+        AlignedBuf { ptr: this.ptr.cast(), len: this.len / size_of::<T>(), memory }
     }
 }
 

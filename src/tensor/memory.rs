@@ -1,6 +1,7 @@
 //! Memory of buffers: allocations of their own, or slabs that several share, in huge pages where
 //! these pay off.
 
+#[cfg(not(target_os = "linux"))]
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -12,6 +13,9 @@ const ALIGNMENT: usize = 64;
 /// time for weights and large maps, and another 2 to 4 % for the weights of small layers, which
 /// share slabs for this reason.
 const HUGE_PAGE: usize = 2 << 20;
+/// Allocations from this size on are mappings of their own.
+#[cfg(target_os = "linux")]
+const MAPPED: usize = 128 << 10;
 /// Bytes of a slab. The system allocates only pages that are written.
 const SLAB: usize = 32 << 20;
 /// Larger buffers get an allocation of their own.
@@ -20,7 +24,7 @@ const MOST_BESIDE: usize = SLAB / 4;
 /// Zeroed memory from the system. It is returned when the last buffer in it is dropped.
 pub(super) struct Memory {
     base: NonNull<u8>,
-    layout: Layout,
+    bytes: usize,
 }
 
 // SAFETY: only the buffers access the memory itself, each its own part.
@@ -32,15 +36,9 @@ impl Memory {
     /// An allocation of `bytes` zeros, and its start.
     pub(super) fn alone(bytes: usize) -> Option<(NonNull<u8>, Arc<Self>)> {
         let unit = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        // The alignment is not requested through the layout: the standard library would then write
-        // the zeros itself. This takes time and memory, and pages that are written before the
-        // advice stay small.
-        let layout = Layout::from_size_align(bytes.checked_add(unit)?, 1).ok()?;
-        // SAFETY: the layout's size is not zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        let memory = Arc::new(Self { base, layout });
+        let memory = Arc::new(Self::zeroed(bytes.checked_add(unit)?)?);
         // SAFETY: the offset is below `unit`, so `bytes` bytes remain after it.
-        let start = unsafe { base.add(base.align_offset(unit)) };
+        let start = unsafe { memory.base.add(memory.base.align_offset(unit)) };
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // SAFETY: the range was just allocated and is ours; the advice changes no content.
@@ -65,11 +63,79 @@ impl Memory {
     }
 }
 
+/// Large allocations are mappings of their own. The C library would place those below 32 MiB on its
+/// heap once one of that size had been freed, where small neighbours that live longer keep the pages.
+#[cfg(target_os = "linux")]
+impl Memory {
+    fn zeroed(bytes: usize) -> Option<Self> {
+        if bytes < MAPPED {
+            // SAFETY: calloc has no preconditions.
+            let base = NonNull::new(unsafe { libc::calloc(bytes.max(1), 1) })?;
+            return Some(Self { base: base.cast(), bytes });
+        }
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new anonymous mapping touches no memory that anybody has.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        Some(Self { base: NonNull::new(base.cast())?, bytes })
+    }
+}
+
+#[cfg(target_os = "linux")]
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout in `alone`.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) }
+        // SAFETY: allocated by `zeroed` in the way that the size tells.
+        unsafe {
+            if self.bytes < MAPPED {
+                libc::free(self.base.as_ptr().cast());
+            } else {
+                libc::munmap(self.base.as_ptr().cast(), self.bytes);
+            }
+        }
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Memory {
+    fn zeroed(bytes: usize) -> Option<Self> {
+        // The alignment is not requested through the layout: the standard library would then write
+        // the zeros itself.
+        let layout = Layout::from_size_align(bytes.max(1), 1).ok()?;
+        // SAFETY: the layout's size is not zero.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Self { base, bytes: layout.size() })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this size and alignment.
+        unsafe { dealloc(self.base.as_ptr(), Layout::from_size_align_unchecked(self.bytes, 1)) }
+    }
+}
+
+/// Return the pages that lie wholly in `len` bytes from `start` to the system. All contents are lost:
+/// bytes keep their values or become zero.
+///
+/// # Safety
+/// The bytes are part of a buffer's memory, and nobody else accesses them.
+pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        // Whole huge pages, so that none is split.
+        let skipped = start.align_offset(HUGE_PAGE);
+        let whole = len.saturating_sub(skipped) / HUGE_PAGE * HUGE_PAGE;
+        if whole > 0 {
+            // SAFETY: anonymous private memory of at least this length, which is ours by contract. The
+            // pages read as zeros afterwards.
+            unsafe { libc::madvise(start.add(skipped).as_ptr().cast(), whole, libc::MADV_DONTNEED) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, len);
 }
 
 /// A slab with free space. It does not keep its memory alive: the memory is freed with the last

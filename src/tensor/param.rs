@@ -1,7 +1,13 @@
 //! Parameters: a model's constants, and the packed forms that kernels have made of them.
+//!
+//! A parameter owns its values in torch's order, the original, until a kernel family packs them in a
+//! form that is a permutation of them. The original is then given up: plans share the form, and
+//! [`Param::original`] makes the original again for whoever wants it. Forms that are not permutations,
+//! such as Winograd's, leave the original where it is.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -140,6 +146,20 @@ impl<'a> Values<'a> {
     }
 }
 
+/// A parameter's values in C order in float32.
+#[derive(Clone, Debug)]
+pub struct Floats(Arc<AlignedBuf>);
+
+impl Deref for Floats {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+/// Undoes a permutation.
+type Restore = Box<dyn Fn(&Packed) -> Result<Packed> + Send + Sync>;
+
 /// An immutable parameter in torch's order, with the packed forms that have been requested.
 ///
 /// A parameter never changes: assigning a new value to a layer creates a new `Param`. Identity
@@ -152,8 +172,62 @@ pub struct Param {
 
 /// What a parameter and its reshaped versions share.
 struct Memory {
-    data: Packed,
-    forms: Mutex<Vec<(Key, Packed)>>,
+    dtype: &'static str,
+    state: Mutex<State>,
+}
+
+struct State {
+    original: Original,
+    forms: Vec<(Key, Packed)>,
+}
+
+/// The values in torch's order.
+enum Original {
+    Held(Packed),
+    /// Given up. Whoever got them while they were there, or had them made again, may still hold them.
+    Released {
+        holders: Holders,
+        form: usize,
+        restore: Restore,
+    },
+}
+
+/// Values that others may hold.
+enum Holders {
+    F32(Weak<AlignedBuf>),
+    F16(Weak<AlignedBuf<f16>>),
+}
+
+impl Holders {
+    fn of(values: &Packed) -> Self {
+        match values {
+            Packed::F32(values) => Self::F32(Arc::downgrade(values)),
+            Packed::F16(values) => Self::F16(Arc::downgrade(values)),
+        }
+    }
+
+    fn values(&self) -> Option<Packed> {
+        match self {
+            Self::F32(values) => values.upgrade().map(Packed::F32),
+            Self::F16(values) => values.upgrade().map(Packed::F16),
+        }
+    }
+}
+
+impl State {
+    fn original(&mut self) -> Result<Packed> {
+        match &mut self.original {
+            Original::Held(values) => Ok(values.clone()),
+            Original::Released { holders, form, restore } => {
+                if let Some(values) = holders.values() {
+                    return Ok(values);
+                }
+                let values = restore(&self.forms[*form].1)?;
+                *holders = Holders::of(&values);
+                Ok(values)
+            }
+        }
+    }
 }
 
 impl Param {
@@ -197,7 +271,18 @@ impl Param {
     }
 
     fn with(shape: Shape, data: impl Into<Packed>) -> Self {
-        Self { shape, memory: Arc::new(Memory { data: data.into(), forms: Mutex::default() }) }
+        Self::of(shape, data.into())
+    }
+
+    /// A parameter of `shape` that takes these values over, or shares them.
+    ///
+    /// # Panics
+    /// If there are not as many as the shape's number of elements.
+    pub fn of(shape: Shape, values: Packed) -> Self {
+        assert_eq!(shape.numel(), values.len(), "parameter data of shape {shape}");
+        let dtype = values.dtype();
+        let state = Mutex::new(State { original: Original::Held(values), forms: Vec::new() });
+        Self { shape, memory: Arc::new(Memory { dtype, state }) }
     }
 
     /// The values rounded to float16, to the nearest and ties to even; values beyond 65504 become
@@ -206,9 +291,9 @@ impl Param {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn to_f16(&self) -> Result<Self> {
-        let Packed::F32(data) = &self.memory.data else { return Ok(self.clone()) };
+        let Packed::F32(data) = self.original()? else { return Ok(self.clone()) };
         let mut rounded = AlignedBuf::<f16>::zeroed(data.len(), "a parameter")?;
-        rounded.convert_from_f32_slice(data);
+        rounded.convert_from_f32_slice(&data);
         Ok(Self::with(self.shape, rounded))
     }
 
@@ -217,8 +302,8 @@ impl Param {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn to_f32(&self) -> Result<Self> {
-        let Packed::F16(data) = &self.memory.data else { return Ok(self.clone()) };
-        Ok(Self::with(self.shape, widened(data)?))
+        let Packed::F16(data) = self.original()? else { return Ok(self.clone()) };
+        Ok(Self::with(self.shape, widened(&data)?))
     }
 
     /// The same values in another shape. The memory is shared, and so are forms that both pack with
@@ -240,21 +325,32 @@ impl Param {
 
     /// torch's name of the values' type: `float32` or `float16`.
     pub fn dtype(&self) -> &'static str {
-        self.memory.data.dtype()
+        self.memory.dtype
     }
 
-    /// The values in C order, as they are stored.
-    pub fn values(&self) -> Values<'_> {
-        self.memory.data.values()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.memory.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The values in C order in float32: borrowed, or a widened copy. For small parameters; large
+    /// The values in C order, as they are stored. If the parameter has given them up, they are made
+    /// again, and exist as long as somebody holds them.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn original(&self) -> Result<Packed> {
+        self.state().original()
+    }
+
+    /// The values in C order in float32, shared or as a widened copy. For small parameters; large
     /// ones are packed.
     ///
     /// # Panics
     /// If there is not enough memory for the copy.
-    pub fn data(&self) -> Cow<'_, [f32]> {
-        self.values().to_f32().expect("memory for a few values")
+    pub fn data(&self) -> Floats {
+        Floats(match self.original().expect("memory for a few values") {
+            Packed::F32(values) => values,
+            Packed::F16(values) => Arc::new(widened(&values).expect("memory for a few values")),
+        })
     }
 
     /// The values in C order in float32, shared: the values themselves, or a widened form.
@@ -262,12 +358,12 @@ impl Param {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn floats(&self) -> Result<Arc<AlignedBuf>> {
-        match &self.memory.data {
-            Packed::F32(data) => Ok(Arc::clone(data)),
-            Packed::F16(data) => {
+        match self.original()? {
+            Packed::F32(values) => Ok(values),
+            Packed::F16(values) => {
                 // The values are in C order, so the shape does not matter.
-                let flat = Shape::new(&[data.len()]);
-                Ok(self.form(WIDENED, flat, |_| Ok(widened(data)?.into()))?.into_f32())
+                let flat = Shape::new(&[values.len()]);
+                Ok(self.form(WIDENED, flat, |_| Ok(widened(&values)?.into()))?.into_f32())
             }
         }
     }
@@ -285,22 +381,60 @@ impl Param {
         packed_as: Shape,
         pack: impl FnOnce(Values<'_>) -> Result<Packed>,
     ) -> Result<Packed> {
+        self.requested(form, packed_as, |state| {
+            let packed = pack(state.original()?.values())?;
+            state.forms.push(((form, packed_as), packed.clone()));
+            Ok(packed)
+        })
+    }
+
+    /// The same for a form that is a permutation of the values, perhaps with zeros between them: the
+    /// parameter gives its values in C order up for it, and `restore` makes them again. `pack` may
+    /// discard what it has read if nobody else holds the values, but not before an error.
+    ///
+    /// # Errors
+    /// What `pack` returns.
+    pub fn permuted(
+        &self,
+        form: Form,
+        packed_as: Shape,
+        pack: impl FnOnce(&mut Packed) -> Result<Packed>,
+        restore: impl Fn(&Packed) -> Result<Packed> + Send + Sync + 'static,
+    ) -> Result<Packed> {
+        self.requested(form, packed_as, |state| {
+            let packed = match &mut state.original {
+                Original::Held(values) => {
+                    let packed = pack(values)?;
+                    let (holders, form) = (Holders::of(values), state.forms.len());
+                    state.original = Original::Released { holders, form, restore: Box::new(restore) };
+                    packed
+                }
+                Original::Released { .. } => pack(&mut state.original()?)?,
+            };
+            state.forms.push(((form, packed_as), packed.clone()));
+            Ok(packed)
+        })
+    }
+
+    fn requested(
+        &self,
+        form: Form,
+        packed_as: Shape,
+        make: impl FnOnce(&mut State) -> Result<Packed>,
+    ) -> Result<Packed> {
         debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
         let key = (form, packed_as);
         // The lock is held while packing, so that two threads do not pack the same form.
-        let mut forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, packed)) = forms.iter().find(|(known, _)| *known == key) {
+        let mut state = self.state();
+        if let Some((_, packed)) = state.forms.iter().find(|(known, _)| *known == key) {
             return Ok(packed.clone());
         }
-        let packed = pack(self.values())?;
-        forms.push((key, packed.clone()));
-        Ok(packed)
+        make(&mut state)
     }
 
     /// The existing forms, with their sizes in elements.
     pub fn forms(&self) -> Vec<(Form, usize)> {
-        let forms = self.memory.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        forms.iter().map(|((form, _), packed)| (*form, packed.len())).collect()
+        self.state().forms.iter().map(|((form, _), packed)| (*form, packed.len())).collect()
     }
 }
 
@@ -332,6 +466,45 @@ mod tests {
             Ok(packed.into())
         };
         param.form(form, shape, pack).unwrap().into_f32().to_vec()
+    }
+
+    #[test]
+    fn a_permutation_takes_the_place_of_the_values() {
+        let reversed = |from: &Packed| {
+            let Values::F32(values) = from.values() else { unreachable!() };
+            let mut packed = AlignedBuf::<f32>::zeroed(values.len(), "test")?;
+            packed.iter_mut().zip(values.iter().rev()).for_each(|(to, &from)| *to = from);
+            Ok(Packed::from(packed))
+        };
+        let values: Vec<f32> = (0..6_u8).map(f32::from).collect();
+        let param = Param::new(Shape::new(&[3, 2]), &values).unwrap();
+        let watch = Arc::downgrade(&param.data().0);
+        let form = Form { name: "reversed", params: [0; 4] };
+        let pack = || param.permuted(form, param.shape(), |values| reversed(values), reversed).unwrap();
+        assert_eq!(**pack().into_f32(), [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
+        assert!(watch.upgrade().is_none());
+        // Made again, they are shared while somebody holds them.
+        let (one, other) = (param.data(), param.data());
+        assert_eq!(*one, *values);
+        assert!(Arc::ptr_eq(&one.0, &other.0));
+        // Another form is made of them.
+        assert_eq!(rows(&param, Form { name: "rows", params: [0; 4] }, &[3, 2]), [1.0, 5.0, 9.0]);
+        assert_eq!(param.reshaped(Shape::new(&[6])).data().len(), 6);
+    }
+
+    #[test]
+    fn values_that_somebody_holds_stay() {
+        let param = Param::new(Shape::new(&[2]), &[1.0, 2.0]).unwrap();
+        let held = param.data();
+        let form = Form { name: "same", params: [0; 4] };
+        let pack = |values: &mut Packed| {
+            let Packed::F32(values) = values else { unreachable!() };
+            assert!(Arc::get_mut(values).is_none());
+            Ok(Packed::F32(Arc::clone(values)))
+        };
+        let unexpected = |_: &Packed| unreachable!("nothing is to be restored");
+        param.permuted(form, param.shape(), pack, unexpected).unwrap();
+        assert!(Arc::ptr_eq(&held.0, &param.data().0));
     }
 
     #[test]

@@ -210,11 +210,11 @@ def test_parameters_can_be_frozen_as_in_torch():
 def test_a_parameter_shares_the_engines_memory():
     weight = nn.Parameter(np.arange(6, dtype=np.float64).reshape(2, 3))
     handle = weight._handle
-    assert np.shares_memory(np.asarray(handle), weight)
+    assert np.shares_memory(np.asarray(handle.values()), weight)
     assert nn.Parameter(weight)._handle is handle
     del weight
     gc.collect()
-    view = np.asarray(handle)
+    view = np.asarray(handle.values())
     del handle
     gc.collect()
     assert view.tolist() == [[0, 1, 2], [3, 4, 5]]

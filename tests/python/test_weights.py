@@ -283,15 +283,14 @@ def registry(monkeypatch):
 @pytest.fixture
 def downloads(monkeypatch):
     """Answer downloads with the requested address, and record the arguments."""
-    from rvision.weights import _fetch
-
     calls = []
 
     def answer(url, **options):
         calls.append(options)
-        return {"url": url}
+        return url
 
-    monkeypatch.setattr(_fetch, "load_state_dict_from_url", answer)
+    monkeypatch.setattr(_api, "local_file", answer)
+    monkeypatch.setattr(_api, "read", lambda path: {"url": path})
     return calls
 
 
@@ -356,6 +355,11 @@ def test_builders_take_published_weights(registry, downloads, given):
     assert downloads == [{"progress": False, "check_hash": True}]
 
 
+def test_weights_that_are_read_otherwise_are_read_so(registry, monkeypatch):
+    monkeypatch.setattr(ResNet50_Weights, "get_state_dict", lambda self, **options: {"mine": options})
+    assert registry.resnet50(weights="DEFAULT").loaded == {"mine": {"progress": True, "check_hash": True}}
+
+
 def test_weights_decide_the_number_of_classes(registry, downloads):
     assert registry.resnet50(weights="DEFAULT", num_classes=1000).num_classes == 1000
     with pytest.raises(ValueError, match="'num_classes' expected value 1000 but got 10 instead"):
@@ -366,9 +370,7 @@ def test_weights_decide_the_number_of_classes(registry, downloads):
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_builders_take_a_file(registry, monkeypatch, tmp_path, kind):
-    fake = types.SimpleNamespace(load=lambda path: {"from": str(path)})
-    monkeypatch.setitem(sys.modules, "rvision.weights._files", fake)
-    monkeypatch.setattr(weights_module, "_files", fake, raising=False)
+    monkeypatch.setattr(_api, "read", lambda path: {"from": str(path)})
     path = tmp_path / "mine.pth"
     given = kind(path)
     for builder in (registry.resnet50, registry.lenet5):

@@ -164,14 +164,14 @@ _SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
 
 def _load(args: Any) -> StateDict:
     """Read the file, its entry and the names that the arguments choose."""
-    from rvision import load
+    from rvision.models._from_file import read
 
     path = Path(args.weights).expanduser()
     with warnings.catch_warnings():
         # Of prefixes and entries is told below, in the command line's words.
         warnings.filterwarnings("ignore", message=".*every name begins with")
         warnings.filterwarnings("ignore", message=".*the file also holds")
-        state = load(path, key=args.key)
+        state = read(path, key=args.key)
     source = state.source
     if source.alternatives and args.key is None:
         say(f"{path}: took its entry {source.key!r}; --key takes others ({', '.join(source.alternatives)})")

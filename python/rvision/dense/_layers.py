@@ -8,7 +8,7 @@ from rvision import nn
 from rvision._trace import Symbol, Tracer
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import Module
-from rvision.nn.parameter import Parameter
+from rvision.nn.parameter import Held, Parameter
 
 __all__ = ["convolutionize_layers"]
 
@@ -90,9 +90,8 @@ def _convolution(layer: nn.Linear, size: tuple[int, int], spread: tuple[int, int
     outputs = layer.out_features
     channels = layer.in_features // (size[0] * size[1])
     new = nn.Conv2d(channels, outputs, size, dilation=spread, bias=layer.bias is not None)
-    handle = layer.weight._handle
-    assert handle is not None, "a layer's weight is a whole constant"
-    new.weight = Parameter._of(handle.reshaped((outputs, channels, *size)))
+    handle = layer._constant("weight").reshaped((outputs, channels, *size))
+    new._put("_parameters", "weight", Held(Parameter, handle))
     if layer.bias is not None:
         new.bias = layer.bias
     return new

@@ -37,9 +37,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, get_args
 
 from rvision._frames import ends_at_caller, warn
 from rvision.models._convert import in_own_names
-from rvision.models._from_file import as_origin_says, load_without_prefix, recognised, say_unseen
+from rvision.models._from_file import as_origin_says, load_without_prefix, read, recognised, say_unseen
 from rvision.nn import Module
 from rvision.weights import WeightsEnum
+from rvision.weights._fetch import local_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -392,15 +393,15 @@ def _force(kwargs: dict[str, Any], decided: dict[str, Any]) -> None:
 
 def _read(source: WeightsEnum | os.PathLike[str] | StateDict, progress: bool) -> StateDict:
     if isinstance(source, WeightsEnum):
-        return source.get_state_dict(progress=progress, check_hash=True)
+        if type(source).get_state_dict is not WeightsEnum.get_state_dict:
+            return source.get_state_dict(progress=progress, check_hash=True)
+        source = local_file(source.url, progress=progress, check_hash=True)
     if isinstance(source, Mapping):
         return source
-    from rvision.weights._files import load
-
     with warnings.catch_warnings():
         # `load_without_prefix` sees to the prefix.
         warnings.filterwarnings("ignore", message=".*every name begins with")
-        return load(source)
+        return read(source)
 
 
 def _signature(fn: Callable[..., Any], enum: type[WeightsEnum] | None) -> inspect.Signature:

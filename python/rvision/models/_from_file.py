@@ -10,13 +10,30 @@ from typing import TYPE_CHECKING, Any
 from rvision._frames import warn
 from rvision.models._lookalikes import lookalikes, settled_by
 from rvision.models._prefix import unwrapped
+from rvision.nn.parameter import Parameter
 from rvision.weights._identify import Recognised, recognise
 from rvision.weights._origin import Origin, origin
 
 if TYPE_CHECKING:
     from rvision.weights import WeightsEnum
+    from rvision.weights._files import StateDict
 
-__all__ = ["as_origin_says", "load_without_prefix", "recognised", "say_unseen"]
+__all__ = ["as_origin_says", "load_without_prefix", "read", "recognised", "say_unseen"]
+
+
+def read(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
+    """Read a state dict for a network, which takes the values over without a copy: they are read-only.
+
+    Otherwise as :func:`rvision.load`.
+    """
+    from rvision import _rvision
+    from rvision.weights._files import load_parameters
+
+    state = load_parameters(path, key=key)
+    for name, value in state.items():
+        if isinstance(value, _rvision.Parameter):
+            state[name] = Parameter._of(value)
+    return state
 
 
 def _path_of(source: Any) -> str | os.PathLike[str] | None:

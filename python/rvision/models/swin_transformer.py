@@ -277,7 +277,7 @@ class ShiftedWindowAttentionV2(ShiftedWindowAttention):
             bias = bias.copy()
             third = bias.size // 3
             bias[third : 2 * third] = 0
-        return F.linear(x, self.qkv.weight, bias)
+        return F.linear(x, self.qkv._constant("weight"), bias)
 
     def _attend(self, query: Symbol, key: Symbol, value: Symbol, bias: NDArray[np.float32]) -> Symbol:
         scale = np.exp(np.minimum(self.logit_scale.data, np.float32(math.log(100))))

@@ -138,10 +138,14 @@ def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
     return int(both[0]), int(both[1])
 
 
-def handle_of(value: ArrayLike | None, symbol: Symbol, what: str) -> _rvision.Parameter | None:
+def handle_of(
+    value: ArrayLike | _rvision.Parameter | None, symbol: Symbol, what: str
+) -> _rvision.Parameter | None:
     """Return the engine's handle of a weight; a new one unless the array belongs to a parameter."""
     if value is None:
         return None
+    if isinstance(value, _rvision.Parameter):
+        return value
     if isinstance(value, Constant) and value._handle is not None:
         return value._handle
     if isinstance(value, Symbol):

@@ -17,7 +17,7 @@ from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn._arguments import argument_names, constants, fill, take, template
 from rvision.nn._inputs import as_floats, prepared, refused
 from rvision.nn._links import Links, Timed, Trace
-from rvision.nn._tree import Tree
+from rvision.nn._tree import Tree, forget_arrays
 from rvision.nn._watch import watch
 
 __all__ = ["call_function", "call_module", "profile_module", "trace_for"]
@@ -36,6 +36,7 @@ def call_module(module: Tree[Any], args: tuple[Any, ...], kwargs: Mapping[str, A
         If `forward` does what cannot be traced.
     """
     arrays: list[NDArray[np.floating]] = []
+    forget_arrays()
     try:
         trace = trace_for(module, args, kwargs, arrays)
         return trace.run(arrays)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rvision.errors import StateDictError
 from rvision.nn._tree import Tree
-from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
+from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
 
 __all__ = ["IncompatibleKeys", "load", "save", "undrawn"]
 
@@ -161,7 +161,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
     old = entry.module.__dict__[entry.registry][entry.name]
     try:
-        if isinstance(old, Constant | Drawn):
+        if isinstance(old, Held | Drawn):
             new = (Parameter if entry.registry == "_parameters" else Buffer)(value)
             return new if assign else new._as(old.dtype)
         return np.asarray(value).astype(old.dtype)
@@ -203,5 +203,5 @@ def undrawn(module: M) -> M:
         for registry, kind in (("_parameters", Parameter), ("_buffers", Buffer)):
             entries = child.__dict__[registry]
             drawn = {name: value for name, value in entries.items() if isinstance(value, Drawn)}
-            entries.update({name: kind.zeros(value.shape) for name, value in drawn.items()})
+            entries.update({name: kind.zeros(value.shape)._held for name, value in drawn.items()})
     return twin

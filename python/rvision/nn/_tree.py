@@ -6,21 +6,36 @@ loads a network goes through its tree, and calls it with symbols.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
 from rvision.nn._links import Links
-from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
+from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
 
-__all__ = ["REGISTRIES", "Tree"]
+__all__ = ["REGISTRIES", "Tree", "forget_arrays"]
 
 # What a module's children are: `Module`, which stands in a file above.
 T = TypeVar("T", bound="Tree[Any]")
 Self = TypeVar("Self", bound="Tree[Any]")
 
 REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+# Modules whose constants somebody has looked at since the last run.
+_looked_at: list[weakref.ref[Any]] = []
+
+
+def forget_arrays() -> None:
+    """Let go of arrays that only modules hold, so that the engine can give their memory up."""
+    while _looked_at:
+        with suppress(IndexError):  # another thread took the last
+            module = _looked_at.pop()()
+            if module is not None:
+                module._arrays.clear()
 
 
 class Tree(Generic[T]):
@@ -37,6 +52,7 @@ class Tree(Generic[T]):
     _modules: dict[str, Any]
     _transient: set[str]
     _links: Links
+    _arrays: dict[str, Constant]
 
     def __init__(self) -> None:
         attributes = self.__dict__
@@ -46,9 +62,14 @@ class Tree(Generic[T]):
         attributes["_modules"] = {}
         attributes["_transient"] = set()
         attributes["_links"] = Links()
+        attributes["_arrays"] = {}
 
     def _put(self, registry: str, name: str, value: Any) -> None:
+        if isinstance(value, Constant):
+            # One that was derived from another has no memory of the engine's.
+            value = (value if value._held is not None else type(value)(value))._held
         self.__dict__[registry][name] = value
+        self._arrays.pop(name, None)
         if isinstance(value, Tree):
             value._links.add_parent(self)
         self._links.changed()
@@ -76,8 +97,24 @@ class Tree(Generic[T]):
         # Another thread may have been faster, and packed forms should be shared.
         entries = self.__dict__[registry]
         if entries.get(name) is drawn:
-            entries[name] = value
-        return entries[name]
+            entries[name] = value._held
+        return self._array(name, entries[name])
+
+    def _array(self, name: str, held: Held) -> Constant:
+        """Return a constant as an array that stays the same object, and has one id, until the next run."""
+        array = held.array()
+        if not self._arrays:
+            _looked_at.append(weakref.ref(self))
+        self._arrays[name] = array
+        return array
+
+    def _constant(self, name: str) -> Any:
+        """Return the engine's handle of a parameter, or None: no array of its values is made."""
+        value = self._parameters.get(name)
+        if isinstance(value, Drawn):
+            value = self._made("_parameters", name, value)._held
+        # A subclass may compute the attribute.
+        return value.handle if isinstance(value, Held) else getattr(self, name)
 
     # ---- looking through the tree ----
 
@@ -127,10 +164,11 @@ class Tree(Generic[T]):
         for path, module in modules:
             for name in list(module.__dict__[registry]):
                 value = getattr(module, name)
-                if value is None or id(value) in seen:
+                same = id(module.__dict__[registry].get(name))
+                if value is None or same in seen:
                     continue
                 if remove_duplicate:
-                    seen.add(id(value))
+                    seen.add(same)
                 yield f"{path}.{name}" if path else name, value
 
     def named_parameters(

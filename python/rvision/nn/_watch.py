@@ -43,7 +43,7 @@ _OPAQUE = {"rvision", "numpy", "torch", "torchvision", "PIL"}
 _PLAIN = {"argparse", "types", "collections", "dataclasses", "configparser"}
 
 # Where a module keeps what it knows itself.
-_REGISTRY = {"_parameters", "_buffers", "_modules", "_transient", "_links"}
+_REGISTRY = {"_parameters", "_buffers", "_modules", "_transient", "_links", "_arrays"}
 
 _RANDOM_SOURCES = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 

@@ -157,7 +157,7 @@ class MultiheadAttention(Module):
             return symbol if self.batch_first else symbol.transpose(0, 1)
 
         if query is key and key is value:
-            joint = F.linear(arranged(query), self.in_proj_weight, self.in_proj_bias)
+            joint = F.linear(arranged(query), self._constant("in_proj_weight"), self.in_proj_bias)
             return list(joint.unflatten(-1, (3, *shape)).permute(2, 0, 3, 1, 4).unbind(0))
         size = self.embed_dim
         parts = []

@@ -30,7 +30,7 @@ def _weight(layer: Module, input: Any, dim: int, groups: int = 1) -> Any:
         and input._shape[dim] != drawn.shape[1] * groups
     ):
         return Parameter.zeros(drawn.shape)
-    return layer.weight
+    return layer._constant("weight")
 
 
 class Conv2d(Module):

@@ -22,7 +22,7 @@ from rvision.nn import _run, _state
 from rvision.nn._links import Links
 from rvision.nn._tree import REGISTRIES, Tree
 from rvision.nn._watch import is_own
-from rvision.nn.parameter import Buffer, Constant, Drawn, Parameter
+from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
 
 __all__ = ["Module"]
 
@@ -195,7 +195,7 @@ class Module(Tree["Module"]):
             raise TypeError(f"{where}: expected an nn.Module or None, got {type(value).__name__}")
         new = Parameter(value) if registry == "_parameters" else _as_buffer(value)
         old = self.__dict__[registry][name]
-        if isinstance(old, Constant | Drawn) and isinstance(new, Constant):
+        if isinstance(old, Held | Drawn) and isinstance(new, Constant):
             new = new._as(old.dtype)
         if old is not None and tuple(old.shape) != tuple(new.shape):
             advice = "; for another shape assign nn.Parameter(array)" if registry == "_parameters" else ""
@@ -211,13 +211,16 @@ class Module(Tree["Module"]):
             found = attributes.get(registry)
             if found is not None and name in found:
                 value = found[name]
-                return self._made(registry, name, value) if isinstance(value, Drawn) else value
+                if isinstance(value, Drawn):
+                    return self._made(registry, name, value)
+                return self._array(name, value) if isinstance(value, Held) else value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
         for registry in REGISTRIES:
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
+                self._arrays.pop(name, None)
                 self._transient.discard(name)
                 break
         else:
@@ -339,7 +342,7 @@ class Module(Tree["Module"]):
         for module in self.modules():
             for registry in ("_parameters", "_buffers"):
                 for name, value in module.__dict__[registry].items():
-                    if isinstance(value, Constant | Drawn) and value.dtype != dtype:
+                    if isinstance(value, Held | Drawn) and value.dtype != dtype:
                         places.setdefault(id(value), []).append((module, registry, name))
         # One by one, so that no more than one value is there in both types.
         for same in places.values():
@@ -390,7 +393,7 @@ class Module(Tree["Module"]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["_links"]
+        del state["_links"], state["_arrays"]
         # A shallow copy gets its own registry.
         for registry in (*REGISTRIES, "_transient"):
             state[registry] = state[registry].copy()
@@ -403,6 +406,7 @@ class Module(Tree["Module"]):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self.__dict__["_links"] = Links()
+        self.__dict__["_arrays"] = {}
         for value in self._buffers.values():
             # A deep copy of an array can be written to.
             if type(value) is np.ndarray:

@@ -1,7 +1,8 @@
 """Constants of a model: parameters and float buffers.
 
-A constant never changes. It is a handle of the engine, which holds the values and whatever packed forms
-kernels made of them, and a read-only NumPy view of those values. A new value is a new object, so identity
+A constant never changes. The engine holds its values and the packed forms that kernels made of them; where
+a packed form is a permutation of the values, it holds only that. A module keeps a :class:`Held`, from which
+the read-only NumPy array of the values is made when somebody looks. A new value is a new object, so identity
 is the version: packed forms can never be stale, and everything that uses a constant (a model, its
 `features` alone, a copy) shares them.
 
@@ -12,6 +13,8 @@ model whose weights come from a file never draws any.
 from __future__ import annotations
 
 import math
+import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,10 +27,73 @@ from rvision._sizes import Size
 from rvision._trace import Symbol
 from rvision.errors import UnsupportedError
 
-__all__ = ["Buffer", "Constant", "Drawn", "Parameter", "to_float32"]
+__all__ = ["Buffer", "Constant", "Drawn", "Held", "Parameter", "to_float32"]
 
 
 _FLOAT32 = np.dtype(np.float32)
+
+
+class Held:
+    """A constant as a module keeps it: the engine's handle, and the array while somebody uses it.
+
+    Parameters
+    ----------
+    kind : type
+        :class:`Parameter` or :class:`Buffer`.
+    handle : _rvision.Parameter
+        The engine's object.
+    """
+
+    __slots__ = ("__weakref__", "_array", "handle", "kind")
+
+    def __init__(self, kind: type[Constant], handle: _rvision.Parameter) -> None:
+        self.kind = kind
+        self.handle = handle
+        self._array: Callable[[], Any] = lambda: None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
+        return self.handle.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float16."""
+        return np.dtype(self.handle.dtype)
+
+    def array(self) -> Any:
+        """Return the constant as an array: the same one as long as somebody uses it."""
+        array = self._array()
+        if array is None:
+            with _LOCK:
+                array = self._array()
+                if array is None:
+                    array = np.asarray(self.handle.values()).view(self.kind)
+                    array._held = self
+                    self._array = weakref.ref(array)
+        return array
+
+    def _as(self, dtype: Any) -> Held:
+        """Return the same constant with float32 or float16 values; itself if it has them."""
+        if self.dtype == dtype:
+            return self
+        return Held(self.kind, self.handle.half() if dtype == np.float16 else self.handle.float())
+
+    def __copy__(self) -> Held:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Held:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _held_of, (self.kind, _plain(self.array()))
+
+
+def _held_of(kind: type[Constant], values: NDArray[Any]) -> Held:
+    return Held(kind, _rvision.Parameter(values))
+
+
+_LOCK = threading.Lock()
 
 
 class Constant(np.ndarray):
@@ -43,21 +109,24 @@ class Constant(np.ndarray):
         as it is, everything else as float32.
     """
 
-    _handle: _rvision.Parameter | None
+    _held: Held | None
 
     def __new__(cls, data: ArrayLike, requires_grad: bool = False) -> Constant:
         """Make a constant of `data`; `requires_grad` is accepted for torch's sake."""
-        if isinstance(data, Constant) and data._handle is not None:
-            handle = data._handle
+        if isinstance(data, Constant) and data._held is not None:
+            handle = data._held.handle
         else:
             handle = _rvision.Parameter(_to_stored(data))
         return cls._of(handle)
 
     @classmethod
     def _of(cls, handle: _rvision.Parameter) -> Any:
-        self = np.asarray(handle).view(cls)
-        self._handle = handle
-        return self
+        return Held(cls, handle).array()
+
+    @property
+    def _handle(self) -> _rvision.Parameter | None:
+        """The engine's object, unless this is an array that was derived from a constant."""
+        return None if self._held is None else self._held.handle
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> Any:
@@ -66,7 +135,7 @@ class Constant(np.ndarray):
 
     def __array_finalize__(self, source: Any) -> None:
         # What NumPy derives from a constant (a view, a stacked copy) is not the constant.
-        self._handle = None
+        self._held = None
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from rvision import _rvision
 from rvision._frames import ends_at_caller, warn
 from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
 
-__all__ = ["Source", "StateDict", "load", "save"]
+__all__ = ["Source", "StateDict", "load", "load_parameters", "save"]
 
 # What wrappers of a whole model put in front of every key: DataParallel, torch.compile.
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
@@ -153,8 +156,69 @@ def load(
     checkpoint = _open(path)
     if not unwrap:
         return checkpoint.content()
+    return _state_dict(checkpoint, key, strip_prefix)
+
+
+@ends_at_caller
+def load_parameters(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
+    """Read a state dict whose float32 and float16 values are the engine's parameters, without a copy.
+
+    Otherwise as :func:`load`. As long as parameters of a file are in use, and the file has not changed, they
+    are given again: networks with the same weights share them and their packed forms.
+    """
+    return _state_dict(_open(path), key, parameters=True)
+
+
+# What tells a file's content from any other, as far as its directory entry does.
+_Identity = tuple[int, int, int, int, int]
+
+# The parameters of files that have been read and are in use, by file, entry and name.
+_in_use: weakref.WeakValueDictionary[tuple[_Identity, str, str], _rvision.Parameter] = (
+    weakref.WeakValueDictionary()
+)
+
+# A file that was written less than this long ago could be written again without a new time.
+_SETTLED_NS = 2_000_000_000
+
+
+def _identity(path: str) -> _Identity | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
+    if not settled or not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read_parameters(
+    checkpoint: _rvision.Checkpoint, found: _rvision.FoundStateDict
+) -> list[tuple[str, Any]]:
+    identity = _identity(checkpoint.path)
+    if identity is None:
+        return found.read(True)
+    known = {}
+    for name, _, _ in found.tensors():
+        value = _in_use.get((identity, found.key, name))
+        if value is not None:
+            known[name] = value
+    read = found.read(True, known)
+    if _identity(checkpoint.path) == identity:
+        for name, value in read:
+            if isinstance(value, _rvision.Parameter):
+                _in_use[identity, found.key, name] = value
+    return read
+
+
+def _state_dict(
+    checkpoint: _rvision.Checkpoint,
+    key: str | None,
+    strip_prefix: str | None = None,
+    parameters: bool = False,
+) -> StateDict:
     found = checkpoint.state_dict(key)
-    result = StateDict(found.read())
+    result = StateDict(_read_parameters(checkpoint, found) if parameters else found.read())
     result._metadata = _metadata(checkpoint, found)
     prefix = next((p for p in _WRAPPER_PREFIXES if result and all(k.startswith(p) for k in result)), "")
     if strip_prefix:

@@ -64,7 +64,7 @@ fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) ->
         && shape.numel() == shape[own]
         // A factor of more dimensions would give the product as many.
         && (own == 0 || rank.is_some_and(|rank| shape.rank() <= rank));
-    fits.then(|| param.data().into_owned())
+    fits.then(|| param.data().to_vec())
 }
 
 fn scaled(affine: Option<&Affine>, factors: &[f32]) -> Affine {

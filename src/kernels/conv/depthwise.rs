@@ -12,7 +12,7 @@ mod way;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, on_all, pack_f32};
+use super::desc::{BlockPart, Candidate, ConvDesc, Pack, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::names::{Names, names};
@@ -36,7 +36,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: |_| true,
         form: form::<S>,
-        pack: |desc, weights| pack_f32(desc, weights, pack::<S>),
+        pack: Pack::Transform(|desc, weights| pack_f32(desc, weights, pack::<S>)),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,

@@ -194,6 +194,20 @@ pub enum BlockPart {
     Depthwise,
 }
 
+/// How a packed form is made.
+#[derive(Clone, Copy)]
+pub enum Pack {
+    /// From the weights, which are kept.
+    Transform(fn(&ConvDesc, Values<'_>) -> Result<Packed>),
+    /// A permutation of the weights, which takes their place in memory.
+    Permutation {
+        /// Makes the form, and may discard what it has read of weights that nobody else holds.
+        pack: fn(&ConvDesc, &mut Packed) -> Result<Packed>,
+        /// Makes the weights again.
+        restore: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
+    },
+}
+
 /// One way to compute convolutions, on one instruction set.
 #[derive(Clone, Copy)]
 pub struct Candidate {
@@ -211,7 +225,7 @@ pub struct Candidate {
     pub form: fn(&ConvDesc) -> Form,
     /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
     /// in float32.
-    pub pack: fn(&ConvDesc, Values<'_>) -> Result<Packed>,
+    pub pack: Pack,
     /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
     pub prepare: Prepare,
     /// Makes the kernel that is fused with a 2x2 max pool, from the same packed weights, if there is one.
@@ -229,7 +243,15 @@ impl Candidate {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub fn packed(&self, desc: &ConvDesc, weight: &Param) -> Result<Packed> {
-        weight.form((self.form)(desc), desc.weight_shape(), |values| (self.pack)(desc, values))
+        let (form, shape) = ((self.form)(desc), desc.weight_shape());
+        match self.pack {
+            Pack::Transform(pack) => weight.form(form, shape, |values| pack(desc, values)),
+            Pack::Permutation { pack, restore } => {
+                let desc = *desc;
+                let restore = move |packed: &Packed| restore(&desc, packed.values());
+                weight.permuted(form, shape, |values| pack(&desc, values), restore)
+            }
+        }
     }
 }
 

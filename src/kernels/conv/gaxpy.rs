@@ -12,7 +12,7 @@ mod nonzero;
 
 use half::f16;
 
-use super::desc::{Candidate, ConvDesc, on_vectors};
+use super::desc::{Candidate, ConvDesc, Pack, on_vectors};
 use super::igemm;
 use super::runs::Runs;
 use crate::error::Result;
@@ -21,7 +21,7 @@ use crate::kernels::gemm::{Columns, Panel, Panels, Weight};
 use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{Form, Packed, Values};
+use crate::tensor::{Form, Packed};
 use nonzero::{Group, Nonzero};
 
 /// More weights than these come from memory, 8 MiB of them in float32. Fewer may be in the last-level cache, where
@@ -47,7 +47,14 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: |desc| desc.output.channels * desc.depth() > CACHED,
         form: |desc| Form { name: "wide_panels", params: [S::LANES, 1, desc.kernel[0], desc.kernel[1]] },
-        pack: pack::<S>,
+        pack: Pack::Permutation {
+            pack: |desc, weights| {
+                igemm::pack_panels(desc, weights, panels::<S, f32>(desc), panels::<S, f16>(desc))
+            },
+            restore: |desc, packed| {
+                igemm::restore_panels(desc, packed, panels::<S, f32>(desc), panels::<S, f16>(desc))
+            },
+        },
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,
@@ -64,14 +71,6 @@ fn accepts(desc: &ConvDesc) -> bool {
 /// The panels of weights of type `W`.
 fn panels<S: Simd, W>(desc: &ConvDesc) -> Panels {
     Panels { vectors: WIDTH / size_of::<W>() / S::LANES, ..igemm::panels(desc, S::ISA) }
-}
-
-fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
-    let taps = desc.kernel[0] * desc.kernel[1];
-    Ok(match weights {
-        Values::F32(weights) => panels::<S, f32>(desc).pack_conv(weights, taps)?.into(),
-        Values::F16(weights) => panels::<S, f16>(desc).pack_conv(weights, taps)?.into(),
-    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "others of the list can fail: it is one signature")]

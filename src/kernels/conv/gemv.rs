@@ -46,7 +46,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: |_| true,
         form: form::<S>,
-        pack: pack::<S>,
+        pack: pack::<S>(),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,

@@ -14,7 +14,7 @@ mod tile;
 
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, on_all, pack_f32};
+use super::desc::{Candidate, ConvDesc, Pack, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
@@ -41,7 +41,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: prefers::<S>,
         form: form::<S>,
-        pack: |desc, weights| pack_f32(desc, weights, pack::<S>),
+        pack: Pack::Transform(|desc, weights| pack_f32(desc, weights, pack::<S>)),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,

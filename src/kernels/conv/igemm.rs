@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, Prologue, on_vectors};
+use super::desc::{BlockPart, Candidate, ConvDesc, Pack, Prologue, on_vectors};
 use super::prologue::change::{self, Change};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
@@ -56,7 +56,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: |_| true,
         form: form::<S>,
-        pack: pack::<S>,
+        pack: pack::<S>(),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: Some(prepare_behind::<S>),
@@ -80,11 +80,38 @@ pub(super) fn form<S: Simd>(desc: &ConvDesc) -> Form {
 }
 
 /// Weights in that form, in their own type.
-pub(super) fn pack<S: Simd>(desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
-    let (panels, taps) = (panels(desc, S::ISA), desc.kernel[0] * desc.kernel[1]);
+pub(super) const fn pack<S: Simd>() -> Pack {
+    Pack::Permutation {
+        pack: |desc, weights| pack_panels(desc, weights, panels(desc, S::ISA), panels(desc, S::ISA)),
+        restore: |desc, packed| restore_panels(desc, packed, panels(desc, S::ISA), panels(desc, S::ISA)),
+    }
+}
+
+/// Weights in these panels, in their own type.
+pub(super) fn pack_panels(
+    desc: &ConvDesc,
+    weights: &mut Packed,
+    single: Panels,
+    half: Panels,
+) -> Result<Packed> {
+    let taps = desc.kernel[0] * desc.kernel[1];
     Ok(match weights {
-        Values::F32(weights) => panels.pack_conv(weights, taps)?.into(),
-        Values::F16(weights) => panels.pack_conv(weights, taps)?.into(),
+        Packed::F32(weights) => single.repack_conv(weights, taps)?.into(),
+        Packed::F16(weights) => half.repack_conv(weights, taps)?.into(),
+    })
+}
+
+/// The weights that are packed in these panels.
+pub(super) fn restore_panels(
+    desc: &ConvDesc,
+    packed: Values<'_>,
+    single: Panels,
+    half: Panels,
+) -> Result<Packed> {
+    let taps = desc.kernel[0] * desc.kernel[1];
+    Ok(match packed {
+        Values::F32(packed) => single.unpack_conv(packed, taps)?.into(),
+        Values::F16(packed) => half.unpack_conv(packed, taps)?.into(),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, pack_f32};
+use super::desc::{Candidate, ConvDesc, Pack, pack_f32};
 use super::runs::Pixel;
 use crate::error::Result;
 use crate::kernels::gemm::Columns;
@@ -25,7 +25,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     accepts: |_| true,
     prefers: |_| true,
     form: |_| Form { name: "plain", params: [0; 4] },
-    pack: |desc, weights| pack_f32(desc, weights, pack),
+    pack: Pack::Transform(|desc, weights| pack_f32(desc, weights, pack)),
     prepare,
     with_pool: None,
     with_prologue: None,

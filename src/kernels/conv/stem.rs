@@ -32,7 +32,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers: |_| true,
         form: form::<S>,
-        pack: pack::<S>,
+        pack: pack::<S>(),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,

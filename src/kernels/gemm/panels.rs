@@ -1,5 +1,8 @@
 //! Weights as the tile reads them: panels of output channels, one row of a panel per product.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::tensor::{AlignedBuf, Element};
 
@@ -130,25 +133,82 @@ impl Panels {
     /// [`crate::Error::OutOfMemory`].
     pub fn pack_conv<T: Element>(&self, weights: &[T], taps: usize) -> Result<AlignedBuf<T>> {
         let mut packed = AlignedBuf::resident(self.len(), "packed weights")?;
+        for panel in (0..self.count()).map(|i| self.panel(i)) {
+            let to = &mut packed[panel.offset..][..self.elements(panel)];
+            self.pack_panel(panel, &weights[self.range(panel)], to, taps);
+        }
+        Ok(packed)
+    }
+
+    /// The same from weights that are discarded panel by panel, if nobody else holds them: then both
+    /// need little more memory than one.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`], before anything is discarded.
+    pub fn repack_conv<T: Element>(
+        &self,
+        weights: &mut Arc<AlignedBuf<T>>,
+        taps: usize,
+    ) -> Result<AlignedBuf<T>> {
+        /// Elements that are discarded at a time.
+        const PART: usize = 4 << 20;
+        let Some(weights) = Arc::get_mut(weights) else { return self.pack_conv(weights, taps) };
+        let mut packed = AlignedBuf::resident(self.len(), "packed weights")?;
+        let mut kept = 0;
+        for panel in (0..self.count()).map(|i| self.panel(i)) {
+            let (from, to) = (self.range(panel), &mut packed[panel.offset..][..self.elements(panel)]);
+            self.pack_panel(panel, &weights[from.clone()], to, taps);
+            if from.end - kept >= PART {
+                weights.discard(kept..from.end);
+                kept = from.end;
+            }
+        }
+        Ok(packed)
+    }
+
+    /// The weights `[oc, inputs, taps]` of which [`Self::pack_conv`] makes `packed`.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn unpack_conv<T: Element>(&self, packed: &[T], taps: usize) -> Result<AlignedBuf<T>> {
+        let outputs = self.groups * self.group_outputs;
+        let mut weights = AlignedBuf::zeroed(outputs * self.depth, "a parameter")?;
         let inputs = self.depth / taps;
         for panel in (0..self.count()).map(|i| self.panel(i)) {
             let width = panel.vectors * self.lanes;
-            let to = &mut packed[panel.offset..][..width * self.depth];
-            let from = &weights[panel.channel * self.depth..][..panel.channels * self.depth];
-            // A wide panel in parts, whose weights lie in fewer places.
-            let part = Self::VECTORS * self.lanes;
-            for (i, from) in from.chunks(part * self.depth).enumerate() {
-                let channels = from.len() / self.depth;
-                for c in 0..inputs {
-                    for tap in 0..taps {
-                        let row = &mut to[(tap * inputs + c) * width + i * part..][..channels];
-                        let column = from[c * taps + tap..].iter().step_by(self.depth);
-                        row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+            let from = &packed[panel.offset..][..self.elements(panel)];
+            for (i, row) in weights[self.range(panel)].chunks_exact_mut(self.depth.max(1)).enumerate() {
+                for (c, to) in row.chunks_exact_mut(taps).enumerate() {
+                    for (tap, to) in to.iter_mut().enumerate() {
+                        *to = from[(tap * inputs + c) * width + i];
                     }
                 }
             }
         }
-        Ok(packed)
+        Ok(weights)
+    }
+
+    /// Where a panel's weights are in torch's order.
+    const fn range(&self, panel: Panel) -> Range<usize> {
+        panel.channel * self.depth..(panel.channel + panel.channels) * self.depth
+    }
+
+    /// Pack one panel of weights `[channels, inputs, taps]`.
+    fn pack_panel<T: Element>(&self, panel: Panel, from: &[T], to: &mut [T], taps: usize) {
+        let inputs = self.depth / taps;
+        let width = panel.vectors * self.lanes;
+        // A wide panel in parts, whose weights lie in fewer places.
+        let part = Self::VECTORS * self.lanes;
+        for (i, from) in from.chunks(part * self.depth).enumerate() {
+            let channels = from.len() / self.depth;
+            for c in 0..inputs {
+                for tap in 0..taps {
+                    let row = &mut to[(tap * inputs + c) * width + i * part..][..channels];
+                    let column = from[c * taps + tap..].iter().step_by(self.depth);
+                    row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+                }
+            }
+        }
     }
 }
 
@@ -192,6 +252,9 @@ mod tests {
                 let mut same = vec![0.0; panels.len()];
                 panels.pack_into(&mut same, |oc, k| weights[(oc * inputs + k % inputs) * taps + k / inputs]);
                 assert_eq!(same, *packed);
+                assert_eq!(panels.unpack_conv(&packed, taps).unwrap()[..], weights);
+                let mut sole = Arc::new(AlignedBuf::from_slice(&weights, "test").unwrap());
+                assert_eq!(panels.repack_conv(&mut sole, taps).unwrap()[..], *packed);
             }
         }
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
 use crate::graph::{Graph, GraphBuilder, Op, infer_shapes};
+use crate::plan::weights::Epilogues;
 use crate::simd::Isa;
 use crate::tensor::{BinaryOp, Param, Shape};
 
@@ -32,7 +33,8 @@ impl Draw {
 /// The nodes of each unit by name, those that are covered first, of all units of several nodes.
 fn joined(graph: &Graph, shape: &[usize]) -> Vec<Vec<String>> {
     let shapes = infer_shapes(graph, &[Shape::new(shape)]).unwrap();
-    let compiler = Compiler::new(graph, shapes.clone(), shapes, Isa::Portable16, 2);
+    let epilogues = Epilogues::default();
+    let compiler = Compiler::new(graph, &epilogues, shapes.clone(), shapes, Isa::Portable16, 2);
     let units = Units::find(&compiler).unwrap();
     let mut seen = vec![0; graph.nodes.len()];
     let mut joined = Vec::new();

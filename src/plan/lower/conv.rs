@@ -53,7 +53,7 @@ impl Compiler<'_> {
         }
         let desc = desc(&from);
         let packed = weights::packed(node, &desc, candidate)?;
-        let epilogue = weights::epilogue(node)?;
+        let epilogue = self.epilogues.of(node)?;
         let values = desc.input_read() + desc.output.view().distinct();
         let residual_values = residual.map_or(0, |r| r.view.distinct());
         let bytes = (values + residual_values) * size_of::<f32>() + packed.bytes();
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         let packed =
             [weights::packed(expand, &desc.expand, first)?, weights::packed(node, &desc.depthwise, second)?];
         let cost = joint_cost(&[&desc.expand, &desc.depthwise], &packed, None);
-        let epilogues = [weights::epilogue(expand)?, weights::epilogue(node)?];
+        let epilogues = [self.epilogues.of(expand)?, self.epilogues.of(node)?];
         let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
         self.costed_step(&node.name, cost, kernel, &[from], to);
         Ok(to)
@@ -103,7 +103,7 @@ impl Compiler<'_> {
         let other =
             residual.filter(|residual| residual.storage != from.storage || residual.view != from.view);
         let cost = joint_cost(&descs, &packed, other);
-        let epilogues = nodes.iter().map(|node| weights::epilogue(node)).collect::<Result<_>>()?;
+        let epilogues = nodes.iter().map(|node| self.epilogues.of(node)).collect::<Result<_>>()?;
         let kernel = desc.prepare(packed, epilogues, self.isa, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
         self.costed_step(&self.node(id).name, cost, kernel, &operands, to);
@@ -143,7 +143,7 @@ impl Compiler<'_> {
         let further: usize = residual.iter().chain(&gate).map(|read| read.view.distinct()).sum();
         let values = conv.input_read() + conv.output.view().distinct() + further;
         let cost = Cost { macs: conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
-        let epilogue = weights::epilogue(node)?;
+        let epilogue = self.epilogues.of(node)?;
         let kernel = PrologueDesc { conv, prologue }.prepare(packed, epilogue, self.isa, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).chain(gate).collect();
         self.costed_step(&node.name, cost, kernel, &operands, to);
@@ -160,7 +160,7 @@ impl Compiler<'_> {
         let packed = weights::packed(conv, &desc.conv, unit.part)?;
         let values = desc.conv.input_read() + to.view.distinct();
         let cost = Cost { macs: desc.conv.macs(), bytes: values * size_of::<f32>() + packed.bytes() };
-        let kernel = desc.prepare(unit.part, packed, weights::epilogue(conv)?, self.threads)?;
+        let kernel = desc.prepare(unit.part, packed, self.epilogues.of(conv)?, self.threads)?;
         self.costed_step(&node.name, cost, kernel, &[from], to);
         Ok(to)
     }

@@ -50,7 +50,7 @@ const fn candidate<S: Simd>() -> Candidate {
         accepts,
         prefers,
         form: form::<S>,
-        pack: pack::<S>,
+        pack: pack::<S>(),
         prepare: prepare::<S>,
         with_pool: None,
         with_prologue: None,

@@ -33,12 +33,12 @@ mod stages;
 mod tests;
 mod transforms;
 
-use super::desc::{Candidate, ConvDesc, ConvPoolDesc, on_vectors, pack_f32};
+use super::desc::{Candidate, ConvDesc, ConvPoolDesc, Pack, on_vectors, pack_f32};
 use crate::error::Result;
 use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::Simd;
-use crate::tensor::{AlignedBuf, Form, Packed, Values};
+use crate::tensor::{AlignedBuf, Form, Packed};
 
 use geometry::Tiling;
 use kernel::Winograd;
@@ -220,12 +220,12 @@ const fn packing<
     const MV: usize,
     const AH: usize,
     const MH: usize,
->() -> fn(&ConvDesc, Values<'_>) -> Result<Packed> {
-    match S::LANES {
+>() -> Pack {
+    Pack::Transform(match S::LANES {
         8 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 8>),
         16 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 16>),
         _ => panic!("no weights are packed for vectors of so many lanes"),
-    }
+    })
 }
 
 /// The algorithm `T` over both, whose tiles have windows of 2x2 pixels for a pool.
