@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import rvision
 from rvision import nn
 from rvision.models._from_file import read
