@@ -116,7 +116,7 @@ __all__ = [
 
 _MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "utils", "weights"}
 
-# Where the other names are to be found.
+# The modules that define the other names.
 _HOMES = {
     **dict.fromkeys(("build_info", "get_num_threads", "set_num_threads"), "rvision._rvision"),
     "Ensemble": "rvision._ensemble",
@@ -162,8 +162,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'rvision' has no attribute {name!r}")
-    # The package before a part of it: a thread that asks for the part alone holds what another one, which is
-    # importing the package, waits for, and Python ends one of the two with a _DeadlockError.
+    # Import the package before its submodule. A thread that imports only the submodule holds a lock
+    # that another thread, which is importing the package, waits for; Python then ends one of the
+    # two with a _DeadlockError.
     importlib.import_module(home.rpartition(".")[0])
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value

@@ -1,15 +1,16 @@
 """In-place operations while a network is traced: which symbols are the same memory in torch.
 
-A symbol stands for a torch tensor. An operation in place adds a node like any other and then changes what
-the *same symbol* stands for, so that every name, list and attribute that holds it sees the new value. What
-torch calls a view (a slice, a permuted or flattened tensor, the output of an `Identity`) is another symbol of
-the same :class:`Storage`. A storage keeps its writes in order, and nothing else happens when one is made: a
-symbol that is used later and has missed some is brought up to date then, by nodes that repeat the steps to
-it, or that put a part back into the whole. A network whose views nobody looks at again gets no node for them.
+A symbol stands for a torch tensor. An in-place operation adds a node like any other and then
+rebinds the *same symbol* to its result, so every name, list and attribute that holds the symbol
+sees the new value. What torch calls a view (a slice, a permuted or flattened tensor, the output of
+an `Identity`) is another symbol of the same :class:`Storage`. A storage records its writes in
+order; a write does nothing else. A symbol that has missed some writes is brought up to date when it
+is used next, by nodes that repeat its view steps or write a part back into the whole. Views that
+are never used again add no nodes.
 
-Whether `reshape`, `flatten` and `contiguous` return a view or a copy depends in torch on the order of the
-elements in memory (:mod:`rvision._layout`). Where that is not known, a write to one side makes the other
-unusable: it raises :class:`~rvision.UnsupportedError` instead of taking a guess.
+In torch, the order of the elements in memory decides whether `reshape`, `flatten` and `contiguous`
+return a view or a copy (:mod:`rvision._layout`). If the order is not known, a write to one side
+makes the other unusable: using it raises :class:`~rvision.UnsupportedError` instead of guessing.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ __all__ = [
     "pointwise",
 ]
 
-# A strided slice is put back element by element; more of them than this would be too many nodes.
+# A strided slice is written back element by element; more elements than this would add too many
+# nodes.
 _MAX_PIECES = 64
 
-# Slices of a dimension that varies are compared place by place, up to here.
+# Slices of a dimension that varies are compared index by index, up to this bound.
 _MAX_BOUND = 1 << 20
 
 
@@ -45,18 +47,18 @@ _MAX_BOUND = 1 << 20
 
 
 class Storage:
-    """Memory that several symbols may look at, and what has been written to it.
+    """Memory that several symbols may share, and the writes to it.
 
     Attributes
     ----------
     writes : list of (Symbol, int)
-        In order: the symbol that an operation in place was done on, and its new value in the graph.
+        In order: the symbol that an in-place operation wrote to, and its new value in the graph.
     constant : bool
         Whether it is a parameter or an array of the module, which a network must not write to.
     sized : bool
         Whether the sizes of this trace decided which symbols share it.
     doubtful : list of Storage
-        Those of which it is not known whether they are the same memory.
+        Storages that may or may not be the same memory.
     spoiled : str
         Why its symbols cannot be used any more; empty if they can.
     """
@@ -91,7 +93,7 @@ class _Step:
 
     @property
     def part(self) -> tuple[int, int | None, int | None, int] | None:
-        """The dimension, start, stop and step of a part that a slice or an index takes; None for others."""
+        """The dimension, start, stop and step of a slice or an index; None for other steps."""
         if self.method == "slice":
             return self.attributes  # type: ignore[return-value]
         if self.method == "index":
@@ -101,14 +103,14 @@ class _Step:
 
 
 class Memory:
-    """What a symbol looks at: a storage, by a step from another symbol of it unless it is the whole.
+    """A symbol's memory: a storage, and the step from a parent symbol unless it is the whole.
 
     Attributes
     ----------
     version : int
         How many of the storage's writes the symbol's value has seen.
     item : tuple, optional
-        For ``x[index]`` the symbol `x` and the index.
+        For ``x[index]``, the symbol `x` and the index.
     """
 
     __slots__ = ("item", "layout", "parent", "step", "storage", "version")
@@ -134,9 +136,10 @@ def derive(
 ) -> Memory:
     """Return the memory of `result`, which the node `method` makes of `source`.
 
-    Most of the methods that move elements are views in torch, always. `shares` is given for those that are
-    not: ``"copy"`` for an operator that copies where the order of elements asks for it (`reshape`, `flatten`,
-    `contiguous`), and ``"view"`` for `view`, which is an error in torch then and copies here.
+    In torch, most methods that move elements always return views. `shares` is given for the others:
+    ``"copy"`` for an operator that copies if the order of elements requires it (`reshape`,
+    `flatten`, `contiguous`), and ``"view"`` for `view`, which is then an error in torch and a copy
+    here.
     """
     if method not in _VIEWS:
         if method in ("activation", "binary_scalar"):
@@ -170,7 +173,7 @@ def derive(
 
 
 def joined(symbols: Sequence[Any]) -> Memory:
-    """Return the memory of what an operation makes of several symbols: contiguous if all of them are."""
+    """Return the memory of an operation's result on several symbols: contiguous if all of them are."""
     plain = bool(symbols) and all(symbol.memory.layout.plain for symbol in symbols)
     return Memory(PLAIN if plain else UNKNOWN)
 
@@ -184,7 +187,7 @@ def _lineage(symbol: Any) -> list[Any]:
 
 
 def _parted(first: Any, second: Any) -> tuple[list[Any], list[Any]]:
-    """Return the lineages of two symbols of one storage without what they have in common."""
+    """Return the lineages of two symbols of one storage without their common beginning."""
     one, two = _lineage(first), _lineage(second)
     common = 0
     while common < min(len(one), len(two)) and one[common] is two[common]:
@@ -193,7 +196,7 @@ def _parted(first: Any, second: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _disjoint(first: Any, second: Any) -> bool:
-    """Return whether two symbols of one storage have no element in common, as far as slices show it."""
+    """Return whether slices show that two symbols of one storage have no element in common."""
     for one, two in zip(*_parted(first, second), strict=False):
         left, right = one.memory.step, two.memory.step
         if left.equals(right):
@@ -215,7 +218,7 @@ def _apart(parent: Any, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     if not parent.fixed[axis]:
         if min(bounds, default=0) < 0 or max(bounds, default=0) > _MAX_BOUND:
             return False
-        # What is apart in a long dimension is so in each shorter one.
+        # Slices that are disjoint in a long dimension are disjoint in every shorter one.
         size = max([size, *bounds]) + left[3] * right[3]
     one, two = (range(size)[slice(*attributes[1:4])] for attributes in (left, right))
     return set(one).isdisjoint(two)
@@ -234,12 +237,12 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def current(symbol: Any) -> int:
-    """Return a symbol's value after all writes to its memory, adding the nodes that this takes.
+    """Return a symbol's value after all writes to its memory, adding the necessary nodes.
 
     Raises
     ------
     UnsupportedError
-        If it is not known whether a write changed the symbol, or a part cannot be put back.
+        If it is not known whether a write changed the symbol, or a part cannot be written back.
     """
     memory = symbol.memory
     storage = memory.storage
@@ -257,7 +260,7 @@ def current(symbol: Any) -> int:
             continue
         above, path = _parted(symbol, written)
         if above:
-            # The write came from outside: what this symbol was taken from shows it.
+            # The write was made elsewhere: the symbol's parent has it.
             value, parts = _repeated(symbol, current(memory.parent)), []
             break
         parts.append((path, new))
@@ -273,7 +276,7 @@ def current(symbol: Any) -> int:
 
 
 def _repeated(symbol: Any, base: int) -> int:
-    """Repeat the step to a view on a new value of what it was taken from."""
+    """Repeat the step to a view on a new value of its parent."""
     step = symbol.memory.step
     tracer = symbol.tracer
     if step.method == "identity":
@@ -283,7 +286,7 @@ def _repeated(symbol: Any, base: int) -> int:
 
 
 def _covers(part: Any) -> bool:
-    """Return whether a view shows all elements of what it was taken from, in every run."""
+    """Return whether a view contains all elements of its parent in every run."""
     taken = part.memory.step.part
     if taken is None:
         return True
@@ -342,7 +345,7 @@ def _put(base: Callable[[], int], path: Sequence[Any], value: int) -> int:
 
 
 def _sizes(symbol: Any, dims: Sequence[int]) -> list[int]:
-    """Return sizes for a reshape; one that varies is left to the engine, more of them bind the trace."""
+    """Return sizes for a reshape; the engine infers one that varies, more of them bind the trace."""
     varying = [dim for dim in dims if not symbol.fixed[dim]]
     if len(varying) == 1 and 0 not in symbol.traced_shape:
         return [-1 if dim in varying else symbol.traced_shape[dim] for dim in dims]
@@ -358,7 +361,7 @@ def _replaced(parent: Any, attributes: tuple[Any, ...], base: Callable[[], int],
         return base()
     if step > 1 and len(places) > _MAX_PIECES:
         raise UnsupportedError(
-            f"{parent.tracer.where}: every {step}th of {size} places of a value was changed in place, and "
+            f"{parent.tracer.where}: every {step}th of {size} elements of a value was changed in place, and "
             "the whole is used afterwards, which is not supported for so many; build it with rvision.cat"
         )
     tracer, builder = parent.tracer, parent.tracer.builder
@@ -393,12 +396,12 @@ def is_item(value: Any, symbol: Any, index: list[Any]) -> bool:
 
 
 class InPlace:
-    """The operations of a symbol that change it in place, for all that hold it."""
+    """The in-place operations of a symbol; everything that holds the symbol sees the result."""
 
     __slots__ = ()
 
     def become(self: Any, result: Any, label: str) -> Any:
-        """Stand for `result`, which an operation in place has computed, from now on.
+        """Rebind this symbol to `result`, which an in-place operation has computed.
 
         Parameters
         ----------
@@ -443,7 +446,7 @@ class InPlace:
         self.memory.version = len(storage.writes)
         self.rebind(value, result.fixed)
         if storage.sized:
-            # The sizes that decided who shares this memory are those of the first symbol.
+            # The first symbol's sizes decided which symbols share this memory.
             self.tracer.bind()
         for other in storage.doubted():
             other.spoiled = (
@@ -463,7 +466,7 @@ class InPlace:
         return self.become(self._binary(kind, label, operand, in_place=True), label)
 
     def _fitting(self: Any, other: Any, label: str) -> Any:
-        """Return the second operand of an operation in place, checked for shared memory and sizes."""
+        """Return the second operand of an in-place operation, after checking shared memory and sizes."""
         where = f"{self.tracer.where}: {label} in place"
         mine, theirs = self.memory.storage, other.memory.storage
         apart = mine is not theirs and theirs not in mine.doubted()

@@ -1,4 +1,4 @@
-"""Which class a folder of pictures stands for: its name, its WordNet id, its number, or its place."""
+"""Which class a folder of pictures stands for: by its name, WordNet id, number or position."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _PLACES = "their places among the sorted names, as in torchvision's ImageFolder"
 def classes_of_folders(
     root: Path, names: Sequence[str], count: int, categories: Sequence[str] | None
 ) -> tuple[list[int], str]:
-    """Return the class that each of some folders stands for, and by which rule.
+    """Return the class that each folder stands for, and by which rule.
 
-    Names of classes, WordNet ids and numbers count if all folders stand for different classes by them; a
-    folder's place among the sorted names only if there are as many folders as classes, and no folder says
-    that it is another class.
+    Class names, WordNet ids or numbers are used if they give every folder a different class. The
+    position among the sorted names is used only if there are as many folders as classes and no
+    folder's name says that it is another class.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def classes_of_folders(
     Returns
     -------
     classes : list of int
-        One a folder.
+        One for each folder.
     rule : str
         Such as ``"their WordNet ids (folder 'n01440764' is class 0, tench)"``.
 
     Raises
     ------
     ArgumentError
-        If the folders stand for no classes, or which ones is not to be told.
+        If the folders stand for no classes, or it is ambiguous which.
     """
     ways = {
         "names": _by_name(categories),
@@ -69,11 +69,11 @@ def classes_of_folders(
 
 
 def plain(name: str) -> str:
-    """Return a name without what writes the same name differently: case, underscores and hyphens."""
+    """Return a name without differences in spelling: case, underscores and hyphens."""
     return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 
-# What a name may stand for: no class, one, or several of the same name.
+# The classes that a name may stand for: none, one, or several of the same name.
 _Way = Callable[[str], list[int]]
 
 
@@ -87,11 +87,11 @@ def _by_name(categories: Sequence[str] | None) -> _Way:
 def _by_wordnet_id(count: int) -> _Way:
     if count != 1000:
         return lambda _: []
-    # Not at the top: whoever has no folders needs no weights.
+    # Imported here: callers without class folders do not need the weights.
     from rvision.weights import _zoo
 
     known = {number: [index] for index, number in enumerate(_zoo.imagenet_wordnet_ids())}
-    # Some datasets put the name behind the id: n02085620-Chihuahua.
+    # Some datasets append the name to the id: n02085620-Chihuahua.
     return lambda name: known.get(re.split(r"[\s_-]", name.strip(), maxsplit=1)[0].lower(), [])
 
 
@@ -104,7 +104,7 @@ def _is_number(name: str) -> bool:
 
 
 def _different(found: Sequence[list[int]]) -> list[int] | None:
-    """Return the class of each if each is one, and none is another's."""
+    """Return one class for each folder, if each has exactly one and all differ."""
     classes = [each[0] for each in found if len(each) == 1]
     return classes if len(set(classes)) == len(found) else None
 
@@ -135,7 +135,7 @@ def _by_place(
 def _rule(
     kind: str, names: Sequence[str], classes: Sequence[int], count: int, categories: Sequence[str] | None
 ) -> str:
-    """Return the rule in words, with an example."""
+    """Describe the rule, with an example."""
     place = next((place for place, index in enumerate(classes) if place != index), len(classes) - 1)
     index = classes[place]
     name = f", {categories[index]}" if categories is not None and kind != "names" else ""

@@ -21,33 +21,36 @@ _AVERAGES = ("probs", "logits", "logprobs")
 class Ensemble(Module):
     """Classifiers whose outputs are averaged: pictures (N, C, H, W) to (N, classes).
 
-    Its members stand under their numbers, so a state dict's names begin with ``0.``, ``1.``, and all of them
-    run as one network.
+    Members are named by their numbers, so a state dict's names begin with ``0.``, ``1.``. All
+    members run as one network.
 
     Parameters
     ----------
     models : sequence of Module
         Classifiers with the same classes that return logits (N, classes).
     average : str
-        What is averaged, and so what is returned:
+        What is averaged and returned:
 
         ``"probs"``
             The probabilities, as by Krizhevsky et al. (2012), Ciresan et al. (arXiv:1202.2745) and Simonyan
             and Zisserman (arXiv:1409.1556): rows sum to one.
         ``"logits"``
-            The logits as they are. A member with larger ones has more to say.
+            The logits as they are. A member with larger logits has more weight.
         ``"logprobs"``
-            The log-probabilities, which is the geometric mean of the probabilities: a class that one member
-            rules out is ruled out. Made to sum to one again, as in a product of experts (Hinton 2002), so
-            the logarithms of probabilities are returned. It puts classes in the same order as ``"logits"``.
+            The log-probabilities, i.e. the geometric mean of the probabilities: a class that one
+            member rules out is ruled out. The result is normalised again, as in a product of
+            experts (Hinton 2002), so log-probabilities are returned. It ranks classes in the same
+            order as ``"logits"``.
     transforms : callable or sequence of callable, optional
-        What prepares pictures: one for all members, or one for each, such as its ``weights.transforms()``.
+        Prepares pictures: one for all members, or one for each, such as its
+        ``weights.transforms()``.
 
     Attributes
     ----------
     transforms : callable or None
-        Prepares a picture for the ensemble. Where members need the same (presets with equal settings are),
-        it is done once. If all do, it returns an array; otherwise a tuple, an array for each preparation.
+        Prepares a picture for the ensemble. Members that need the same preparation (presets with
+        equal settings) share it. It returns an array if all members share one, otherwise a tuple
+        with an array for each preparation.
 
     Raises
     ------
@@ -110,8 +113,8 @@ class Ensemble(Module):
         Parameters
         ----------
         x : array_like or tuple of array_like
-            Prepared pictures as `transforms` returns them: an array for all members, or where these are
-            prepared in different ways a tuple with an array for each.
+            Prepared pictures as `transforms` returns them: an array for all members, or a tuple
+            with an array for each different preparation.
         """
         arrays = list(x) if isinstance(x, tuple | list) else [x]
         expected = max(self._prepared) + 1

@@ -1,4 +1,4 @@
-"""How often a classifier is right: `rvision.evaluate`, and where labels come from."""
+"""A classifier's accuracy: `rvision.evaluate`, and the sources of labels."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ class Evaluation:
     hits : dict of int to int
         For each k, how often the label was among the k largest outputs.
     ranks : numpy.ndarray
-        int64 (n,): the place of each label among the outputs, 0 for the largest; that of one that is not a
-        number is the last.
+        int64 (n,): the rank of each label's output, 0 for the largest; a NaN has the last rank.
     unreadable : list of PictureError
         Pictures that could not be read and were left out.
     rule : str
-        How class folders were taken for classes, such as ``"their WordNet ids (folder 'n01440764' is class 0,
-        tench)"``; empty where labels were given otherwise.
+        How class folders were mapped to classes, such as ``"their WordNet ids (folder 'n01440764'
+        is class 0, tench)"``; empty if labels were given in another way.
     ignored_orientation : list of paths
         Files whose EXIF orientation was not applied.
     """
@@ -52,7 +51,7 @@ class Evaluation:
     ignored_orientation: list[str | os.PathLike[str]] = field(default_factory=list, repr=False)
 
     def accuracy(self, k: int = 1) -> float:
-        """Return the share of pictures whose label was among the k largest outputs; NaN of no pictures."""
+        """Return the fraction of pictures whose label was among the k largest outputs; NaN if n is 0."""
         return self.hits[k] / self.n if self.n else float("nan")
 
     def error(self, k: int = 1) -> float:
@@ -78,11 +77,11 @@ class Labelled:
     sources : sequence
         Files, pictures or arrays.
     labels : numpy.ndarray or None
-        int64 (n,); None where `later` tells them.
+        int64 (n,); None if `later` returns them.
     rule : str
-        How class folders were taken for classes.
+        How class folders were mapped to classes.
     later : callable, optional
-        From the number of the network's classes to labels and rule.
+        Returns labels and rule, given the number of the network's classes.
     """
 
     sources: Sequence[Source]
@@ -91,7 +90,7 @@ class Labelled:
     later: Callable[[int], tuple[NDArray[np.int64], str]] | None = field(default=None, repr=False)
 
     def of(self, classes: int) -> tuple[NDArray[np.int64], str]:
-        """Return labels and rule for a network of so many classes."""
+        """Return labels and rule for a network with this number of classes."""
         if self.labels is not None:
             return self.labels, self.rule
         assert self.later is not None
@@ -128,21 +127,23 @@ def evaluate(
         The index of each picture's class; or a CSV file with columns ``file`` and ``class_index`` (a folder's
         own ``labels.csv`` is found).
     transforms : callable, optional
-        From a picture to float32 (C, H, W), such as ``weights.transforms()``, or ``ensemble.transforms``.
-        Files need it. What it returns in a tuple, the model is given in a tuple.
+        Maps a picture to float32 (C, H, W), such as ``weights.transforms()`` or
+        ``ensemble.transforms``. Required for files. If it returns a tuple, the model is called with
+        a tuple.
     categories : sequence of str, optional
-        Names of the classes in the order of the outputs, ``weights.meta["categories"]``. A folder stands for
-        the class of its name, its WordNet id (ImageNet's, with 1,000 classes), or its number, counted from 0,
-        if all folders stand for different classes so; else, where there are as many folders as classes,
-        for its place in the sorted names, as in torchvision's `ImageFolder`. The result's `rule` says which.
+        Names of the classes in the order of the outputs, ``weights.meta["categories"]``. A folder
+        stands for the class of its name, its WordNet id (ImageNet's, with 1,000 classes) or its
+        number, counted from 0, if this gives every folder a different class. Otherwise, if there
+        are as many folders as classes, it stands for its position among the sorted names, as in
+        torchvision's `ImageFolder`. The result's `rule` says which.
     topk : sequence of int
-        The k to count for. Those above the number of classes are left out, unless it is the smallest.
+        The values of k. Those above the number of classes are left out, except the smallest k.
     batch_size : int
-        Pictures a run. The result does not depend on it.
+        Pictures per run. The result does not depend on it.
     skip_unreadable : bool
         Leave out pictures that cannot be read, and list them in the result.
     orient : bool
-        Turn pictures of files as their EXIF orientation says. torchvision's evaluations do not.
+        Apply the EXIF orientation of picture files. torchvision's evaluations do not.
     progress : bool
         Show a bar on stderr.
 
@@ -153,10 +154,10 @@ def evaluate(
     Raises
     ------
     ArgumentError
-        If pictures and labels do not belong together, a label is none of the network's classes, or there are
-        more or fewer categories than classes.
+        If pictures and labels do not match, a label is none of the network's classes, or the
+        numbers of categories and classes differ.
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     PictureError
         If a picture cannot be read, unless `skip_unreadable`.
     TypeError
@@ -210,7 +211,7 @@ def evaluate(
 
 
 def _rank(row: NDArray[np.float32], label: int) -> int:
-    """Return how many outputs come before the label's: larger ones, equal ones before it, all NaN."""
+    """Return how many outputs rank before the label's: larger ones, equal ones before it, all NaN."""
     value = row[label]
     if np.isnan(value):
         return len(row)
@@ -264,17 +265,18 @@ def labelled(
     paths : sequence of paths
         One folder, one ``.npz`` file, or picture files.
     labels : path, optional
-        A CSV file with columns ``file`` and ``class_index``. Its files are relative to the folder, or where
-        picture files are given, to it; a folder's own ``labels.csv`` is used without being named.
+        A CSV file with columns ``file`` and ``class_index``. Its files are relative to the folder,
+        or to the CSV file if picture files are given. A folder's own ``labels.csv`` is used by
+        default.
     categories : sequence of str, optional
         Names of the classes; see `evaluate`.
 
     Raises
     ------
     ArgumentError
-        If there are no labels, or none for some picture.
+        If there are no labels, or a picture has none.
     OSError
-        What the system says, such as that there is no such folder.
+        From the system, such as when a folder does not exist.
     """
     first = Path(paths[0])
     if len(paths) == 1 and not first.exists():

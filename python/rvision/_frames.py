@@ -1,9 +1,8 @@
 """Tracebacks that end in the user's own code, and warnings that point there.
 
-An error about what a network was given is understood at the line that gave it, in the user's cell or in a
-`forward` of theirs. The frames of rvision that lie between and below say nothing more, and a traceback of
-a call that went through several modules has dozens of them. So the functions that users call leave them
-out:
+An error about a network's arguments is understood at the line that passed them, in the user's cell
+or in their `forward`. rvision's frames between and below add nothing, and a call through several
+modules has dozens of them. So the functions that users call leave them out:
 
     try:
         ...
@@ -11,12 +10,12 @@ out:
         hide_frames(error)
         raise
 
-The bare ``raise`` matters: it does not add the frame that it stands in (Python 3.10 still shows that one).
-Nothing is done where nothing is raised.
+The bare ``raise`` matters: it does not add its own frame (Python 3.10 still shows that one).
+Without an error this costs nothing.
 
-Only errors that rvision raises on purpose are shortened, and no frame of anybody else's code is ever left
-out. What goes wrong inside of rvision, such as a KeyError of its own, stays as it is.
-``RVISION_TRACEBACK=full`` leaves everything as it is.
+Only errors that rvision raises on purpose are shortened, and no frame of other code is ever left
+out. Failures inside rvision, such as a KeyError of its own, keep their whole traceback.
+``RVISION_TRACEBACK=full`` keeps all frames of all errors.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ __all__ = ["ends_at_caller", "has_other_frames", "hide_frames", "warn"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Where the package lies, as its code objects have it: symbolic links are not followed.
+# The package's folder as its code objects name it: symbolic links are not followed.
 _PACKAGE = __file__.removesuffix("_frames.py")
 
-# What Python says where arguments do not fit a function; rvision passes on to it what the user gave.
+# Python's messages when arguments do not fit a function; rvision passes on the user's arguments.
 _ARGUMENTS = re.compile(r"\w+\(\) (missing|takes|got) ")
 
-# Marks an error of rvision's that has lost the frames that tell so.
+# Marks an error of rvision whose frames, which would show its origin, have been removed.
 _MARK = "_raised_by_rvision"
 
 
 def ends_at_caller(function: Callable[P, R]) -> Callable[P, R]:
-    """Let the tracebacks of a function's errors end where it was called."""
+    """Decorate a function so that the tracebacks of its errors end at its caller."""
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,7 +61,7 @@ def ends_at_caller(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def hide_frames(error: BaseException) -> None:
-    """Take rvision's frames out of the traceback of an error that rvision raised, and of its causes'."""
+    """Remove rvision's frames from the tracebacks of an error that rvision raised and of its causes."""
     if os.environ.get("RVISION_TRACEBACK") == "full" or not _is_ours(error):
         return
     if not isinstance(error, RVisionError):
@@ -70,7 +69,8 @@ def hide_frames(error: BaseException) -> None:
     top = error.__traceback__
     error.__traceback__ = _others(top)
     if sys.version_info < (3, 11) and top is not None:
-        # There a bare raise goes on with the entries that it found, however the error's have been set since.
+        # In that version a bare raise continues with the entries that it found, even if the error's
+        # traceback has been set since.
         top.tb_next = error.__traceback__
     seen = {id(error)}
     above = error
@@ -82,12 +82,12 @@ def hide_frames(error: BaseException) -> None:
 
 
 def has_other_frames(error: BaseException) -> bool:
-    """Tell whether an error came through code that is not rvision's, below the function that asks."""
+    """Return whether an error passed through code outside rvision, below the calling function."""
     return _others(error.__traceback__) is not None
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of something at the user's line: the nearest caller outside of the package."""
+    """Issue a warning at the user's line: the nearest caller outside the package."""
     level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
@@ -97,7 +97,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def _others(entry: TracebackType | None) -> TracebackType | None:
-    """Return the entries of a traceback that lie outside of the package, linked to each other."""
+    """Return the entries of a traceback that are outside the package, linked to each other."""
     entries = []
     while entry is not None:
         if not entry.tb_frame.f_code.co_filename.startswith(_PACKAGE):
@@ -105,13 +105,13 @@ def _others(entry: TracebackType | None) -> TracebackType | None:
         entry = entry.tb_next
     below: TracebackType | None = None
     for each in reversed(entries):
-        # New entries: those of the error itself may be in use by whoever caught it before.
+        # New entries: code that caught the error before may still use the old ones.
         below = TracebackType(below, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return below
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Tell whether rvision raised an error on purpose."""
+    """Return whether rvision raised an error on purpose."""
     if isinstance(error, RVisionError) or getattr(error, _MARK, False):
         return True
     entry = error.__traceback__
@@ -119,7 +119,7 @@ def _is_ours(error: BaseException) -> bool:
         entry = entry.tb_next
     if entry is None or not entry.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         return False
-    # What the system says of a file, and memory that is not there, are the user's matter.
+    # System errors about files, and lack of memory, concern the user, not rvision's code.
     if isinstance(error, OSError | MemoryError):
         return True
     if isinstance(error, TypeError) and _ARGUMENTS.search(str(error)):

@@ -1,7 +1,7 @@
-"""The order in which torch keeps the elements of tensors, which decides what is a view of what.
+"""The order of a tensor's elements in memory in torch, which decides what is a view of what.
 
-:class:`Layout` follows that order as torch's operators leave it, for inputs that are contiguous. Symbols are
-taken as they come from :mod:`rvision._trace`, which stands above this file.
+:class:`Layout` tracks that order through torch's operators, for inputs that are contiguous. Symbols
+come from :mod:`rvision._trace`, which imports this module.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["PLAIN", "UNKNOWN", "Layout", "depends_on_sizes", "is_contiguous", "m
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The order in which torch keeps a tensor's elements.
+    """The order of a tensor's elements in memory in torch.
 
     Parameters
     ----------
     plain : bool
-        Whether the tensor is contiguous, whatever the sizes are.
+        Whether the tensor is contiguous for all sizes.
     strides : tuple of int, optional
-        Otherwise its strides for the sizes of this trace; None where they are not known.
+        Otherwise its strides for the sizes of this trace; None if they are not known.
     sized : bool
         Whether other inputs that may use the trace could lead to another order.
     """
@@ -57,9 +57,9 @@ def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def pointwise(symbol: Any) -> Layout:
-    """Return the layout of what a function of each element of `symbol` returns, or a clone.
+    """Return the layout of the result of a pointwise function of `symbol`, or of a clone.
 
-    Torch keeps the order of the dimensions in memory and closes gaps.
+    torch keeps the order of the dimensions in memory and closes gaps.
     """
     layout = symbol.memory.layout
     strides = layout.strides
@@ -82,9 +82,9 @@ def depends_on_sizes(symbol: Any) -> bool:
 
 
 def _viewed(shape: Sequence[int], strides: Sequence[int], target: Sequence[int]) -> tuple[int, ...] | None:
-    """Return the strides of a view of other sizes, or None if the elements do not lie so.
+    """Return the strides of a view of other sizes, or None if the memory order does not allow one.
 
-    Dimensions that follow each other in memory without a gap form a run; every new dimension must lie
+    Dimensions that are adjacent in memory without a gap form a run; every new dimension must lie
     within one run.
     """
     if 0 in shape:
@@ -114,7 +114,7 @@ def _viewed(shape: Sequence[int], strides: Sequence[int], target: Sequence[int])
 
 
 def moved(source: Any, result: Any, method: str, attributes: tuple[Any, ...]) -> Layout:
-    """Return the layout of a view that a node of the kind `method` makes of `source`."""
+    """Return the layout of the view of `source` that the node `method` makes."""
     layout = source.memory.layout
     shape = source.traced_shape
     if method == "identity":
@@ -150,7 +150,7 @@ def moved(source: Any, result: Any, method: str, attributes: tuple[Any, ...]) ->
 
 
 def repeats(source: Any, method: str, attributes: tuple[Any, ...]) -> bool:
-    """Return whether a step can show one element at several places."""
+    """Return whether a step can repeat an element at several positions."""
     if method == "expand_as":
         return True
     if method != "expand":

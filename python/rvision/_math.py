@@ -11,7 +11,7 @@ __all__ = ["Math"]
 
 
 class Math:
-    """Torch's methods of these names, for symbols."""
+    """torch's methods of these names, for symbols."""
 
     __slots__ = ()
 
@@ -57,11 +57,11 @@ class Math:
         return self._reduce("amin", dim, keepdim)
 
     def max(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the largest of all values, or with another symbol the larger of both, value by value."""
+        """Return the largest of all values, or with another symbol the elementwise maximum."""
         return self._extreme("max", "amax", "maximum", args, kwargs)
 
     def min(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the smallest of all values, or with another symbol the smaller of both, value by value."""
+        """Return the smallest of all values, or with another symbol the elementwise minimum."""
         return self._extreme("min", "amin", "minimum", args, kwargs)
 
     def _extreme(self: Any, name: str, reduction: str, binary: str, args: Any, kwargs: Any) -> Any:
@@ -86,7 +86,7 @@ class Math:
     def _reduced(self: Any, dim: int | Sequence[int] | None, keepdim: bool) -> tuple[list[int], list[Any]]:
         """Return a reduction's dimensions, and which sizes of its result are fixed."""
         dims = [] if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
-        # As in torch, none at all are all of them.
+        # As in torch, no dimensions mean all of them.
         axes = sorted(self.axis(d) for d in dims) or list(range(self.ndim))
         if keepdim:
             fixed = [d in axes or flag for d, flag in enumerate(self.fixed)]

@@ -1,4 +1,4 @@
-"""The operations of a symbol that move its elements: other shapes, other orders, parts of it."""
+"""The operations of a symbol that move its elements: shapes, orders of dimensions, parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Moves"]
 
 
 class Moves:
-    """Shapes, orders and parts, for :class:`rvision._trace.Symbol`, which emits the nodes."""
+    """Methods for shapes, orders and parts of :class:`rvision._trace.Symbol`, which emits the nodes."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class Moves:
         return self._reshape("view", shape)
 
     def flatten(self: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-        """Make one dimension of `start_dim` to `end_dim`."""
+        """Merge the dimensions `start_dim` to `end_dim` into one."""
         return self._flatten(self.axis(start_dim), self.axis(end_dim), "flatten")
 
     def _flatten(self: Any, start: int, end: int, label: str) -> Any:
@@ -54,9 +54,9 @@ class Moves:
         return self.emit("flatten", label, start, end, fixed=fixed, shares="copy")
 
     def unflatten(self: Any, dim: int, sizes: Sequence[int]) -> Any:
-        """Make several dimensions of one; one of their `sizes` may be -1.
+        """Split one dimension into several; one of their `sizes` may be -1.
 
-        Unlike `reshape` this needs to know no other size, so that the trace stays good for all of them.
+        Unlike `reshape`, this needs no other size, so the trace stays valid for all of them.
         """
         return self._unflatten(
             self.axis(dim), integers(sizes, f"{self.tracer.where}: unflatten: sizes"), "unflatten"
@@ -71,7 +71,7 @@ class Moves:
         return self.emit("unflatten", label, axis, sizes, fixed=fixed)
 
     def expand(self: Any, *sizes: Any) -> Any:
-        """Repeat along dimensions of size one, and along new ones in front; -1 keeps a size."""
+        """Repeat along dimensions of size one, and along new leading ones; -1 keeps a size."""
         if len(sizes) == 1 and isinstance(sizes[0], Sequence):
             sizes = tuple(sizes[0])
         asked, fixed, like = expanded_sizes(self, sizes)
@@ -80,7 +80,7 @@ class Moves:
         return self.emit("expand", "expand", asked, like.value_of(self.tracer), fixed=fixed)
 
     def expand_as(self: Any, other: Any) -> Any:
-        """Repeat to the shape of `other`, whatever that is in a run: its sizes are not read."""
+        """Repeat to the shape that `other` has in a run; its sizes are not read."""
         tracer = self.tracer
         if not isinstance(other, Moves):
             raise TypeError(f"{tracer.where}: expand_as: expected a symbol, got {type(other).__name__}")
@@ -92,13 +92,13 @@ class Moves:
         return result
 
     def roll(self: Any, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Any:
-        """Move indices on by `shifts` along `dims`; what leaves at the end comes in at the front."""
+        """Shift cyclically by `shifts` along `dims`."""
         moves = [shifts] if isinstance(shifts, int | np.integer) else list(shifts)
         axes = [dims] if isinstance(dims, int | np.integer) else list(dims)
         return self.emit("roll", "roll", moves, [self.axis(axis) for axis in axes])
 
     def unbind(self: Any, dim: int = 0) -> tuple[Any, ...]:
-        """Return the values at each index of a dimension, which they do not have."""
+        """Return the values at each index of a dimension, without that dimension."""
         axis = self.axis(dim)
         index = [slice(None)] * self.ndim
         parts = []
@@ -108,7 +108,7 @@ class Moves:
         return tuple(parts)
 
     def permute(self: Any, *dims: Any) -> Any:
-        """Return the dimensions in another order."""
+        """Reorder the dimensions."""
         if len(dims) == 1 and isinstance(dims[0], Sequence):
             dims = tuple(dims[0])
         return self._permute([self.axis(dim) for dim in dims], "permute")
@@ -141,7 +141,7 @@ class Moves:
         return self._insert(dim % (self.ndim + 1), "unsqueeze")
 
     def _drop(self: Any, axis: int, label: str) -> Any:
-        # A dimension of size one merges into a neighbour whatever the other sizes are.
+        # A dimension of size one merges into its neighbour for all other sizes.
         if self.ndim == 1:
             return self.emit("reshape", label, [], fixed=())
         start = axis if axis + 1 < self.ndim else axis - 1
@@ -179,7 +179,7 @@ class Moves:
         return (*self.fixed[:axis], flag, *self.fixed[axis + 1 :])
 
     def _chain(self: Any, label: str, steps: Sequence[tuple[Callable[..., Any], Any]]) -> Any:
-        """Apply `steps`; the last node has the label that users look for."""
+        """Apply `steps`; the last node gets the label that users look for."""
         result = self
         for number, (step, argument) in enumerate(steps, 1):
             name = label if number == len(steps) else f"{label}.part"
@@ -188,7 +188,7 @@ class Moves:
         return result
 
     def _full_index(self: Any, index: Any) -> list[Any]:
-        """Return an index as a list that speaks of every dimension."""
+        """Return an index as a list with an item for every dimension."""
         index = list(index) if isinstance(index, tuple) else [index]
         if any(
             isinstance(item, Moves) or not (item is None or item is ... or is_index(item)) for item in index
@@ -242,7 +242,7 @@ class Moves:
         return result
 
     def split(self: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-        """Cut one dimension into pieces of a size (the last may be smaller) or of given sizes."""
+        """Split one dimension into pieces of one size (the last may be smaller) or of given sizes."""
         axis = self.axis(dim)
         split_size = piece_sizes(self.read(axis), split_size, self.tracer.where)
         pieces = []
@@ -255,6 +255,6 @@ class Moves:
         return tuple(pieces)
 
     def chunk(self: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-        """Cut one dimension into at most `chunks` pieces of the same size (the last may be smaller)."""
+        """Split one dimension into at most `chunks` pieces of one size (the last may be smaller)."""
         length = self.read(self.axis(dim))
         return self.split(chunk_sizes(length, chunks, self.tracer.where), dim)

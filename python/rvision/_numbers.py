@@ -1,6 +1,6 @@
-"""Numbers that users give: checked before anything is computed with them, by the names they have in torch.
+"""Checks of numbers that users pass, before anything is computed; messages use torch's names.
 
-Python's integers have no end, and `int` takes floats and text. What comes through here fits the engine.
+Python's integers are unbounded, and `int` accepts floats and text. Checked numbers fit the engine.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _LEAST_64, _MOST_64 = -(2**63), 2**63 - 1
 
 
 def integer(value: Any, what: str, least: int = _LEAST_64, most: int = _MOST_64) -> int:
-    """Return an integer between `least` and `most`, of Python's or NumPy's.
+    """Return a Python or NumPy integer between `least` and `most`.
 
     Parameters
     ----------
     value : int
-        What the user gave.
+        What the user passed.
     what : str
-        Whose number it is, for messages: ``"Conv2d: groups"``.
+        The argument's name, for messages: ``"Conv2d: groups"``.
     least, most : int
-        The bounds; by default what 64 bits hold.
+        The bounds; by default those of 64 bits.
 
     Raises
     ------
     TypeError
-        If it is no integer; bool is none.
+        If it is not an integer (bool is not).
     ArgumentError
-        If it lies outside of the bounds.
+        If it is out of bounds.
     """
     if type(value) is not int:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -51,12 +51,12 @@ def integer(value: Any, what: str, least: int = _LEAST_64, most: int = _MOST_64)
 
 
 def integers(values: Any, what: str, least: int = _LEAST_64, most: int = _MOST_64) -> list[int]:
-    """Return several integers, each as :func:`integer` does.
+    """Return a sequence of integers, each checked by :func:`integer`.
 
     Raises
     ------
     TypeError, ArgumentError
-        As :func:`integer`; also if `values` are not several.
+        As :func:`integer`; also if `values` is not a sequence.
     """
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0:
         raise TypeError(f"{what} must be a sequence of integers, got {values!r}")
@@ -69,7 +69,7 @@ def real(value: Any, what: str) -> float:
     Raises
     ------
     TypeError
-        If it is no real number; text is none.
+        If it is not a real number (text is not).
     ArgumentError
         If it is too large for a float.
     """

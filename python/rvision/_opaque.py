@@ -1,4 +1,4 @@
-"""What a value of a network that is being traced cannot do, since `forward` runs before there are values."""
+"""What a symbol cannot do, since `forward` is traced before there are values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Opaque"]
 
 
 class Opaque:
-    """The operators and protocols that need a value; each raises and says in which module, and what to do."""
+    """Operators and protocols that need a value; each raises, naming the module and the remedy."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class Opaque:
     def __lt__(self, other: Any) -> Any:
         self._refuse("comparing values", "return them from forward and compare there")
 
-    # Identity is what `is` is for; sets and dicts of symbols use it through the hash.
+    # Use `is` for identity; sets and dicts of symbols use it through the hash.
     __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __lt__
     __hash__ = object.__hash__
 

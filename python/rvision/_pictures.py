@@ -1,4 +1,4 @@
-"""Pictures on their way from files through a network: found, read, prepared, run in batches."""
+"""Finding, reading and preparing pictures, and running them through a network in batches."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
     "read_picture",
 ]
 
-# A file to read, or a picture that is in memory already.
+# A file to read, or a picture in memory.
 Source: TypeAlias = "str | os.PathLike[str] | Image | NDArray[Any]"
-# What transforms make of it; several arrays for an ensemble whose members need different ones.
+# The result of transforms; several arrays for an ensemble whose members need different ones.
 Prepared: TypeAlias = "NDArray[np.float32] | tuple[NDArray[np.float32], ...]"
 
-# What is taken for a picture in a folder. A file that is named itself may end as it likes.
+# File endings of pictures in a folder. A file that is named explicitly may have any ending.
 _ENDINGS = {
     *(".avif", ".bmp", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
@@ -46,7 +46,7 @@ class PictureError(RVisionError, OSError):
 
 
 def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return files as they are, and of folders all pictures in them and below, sorted; hidden ones left out.
+    """Return files as they are, and all pictures in folders and below, sorted, without hidden ones.
 
     Raises
     ------
@@ -77,21 +77,21 @@ def read_picture(
     orient: bool = False,
     ignored: list[str | os.PathLike[str]] | None = None,
 ) -> Image:
-    """Return a picture, decoded whole, in the mode of its file.
+    """Return a completely decoded picture, in the mode of its file.
 
     Parameters
     ----------
     path : path
         The file.
     orient : bool
-        Turn the picture as its EXIF orientation says.
+        Apply the picture's EXIF orientation.
     ignored : list, optional
-        Where to put the path if the file has an orientation that is not applied.
+        The path is appended if the file has an orientation that is not applied.
 
     Raises
     ------
     PictureError
-        If there is no such file, it is no picture, or it is damaged.
+        If the file does not exist, is not a picture, or is damaged.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -107,7 +107,7 @@ def read_picture(
             return img
     except UnidentifiedImageError:
         raise PictureError(f"{os.fspath(path)}: not a picture that Pillow can read") from None
-    # Of damaged files Pillow's decoders raise whatever they stumble over: SyntaxError, struct.error, ...
+    # For damaged files Pillow's decoders raise all kinds of errors: SyntaxError, struct.error, ...
     except Exception as error:
         if isinstance(error, FileNotFoundError):
             raise PictureError(no_file(path)) from error
@@ -115,24 +115,24 @@ def read_picture(
         raise PictureError(f"{os.fspath(path)}: {reason}") from error
 
 
-# The tag of EXIF, and those of its values that turn or mirror a picture; 1 leaves it as it is.
+# The EXIF tag, and its values that rotate or mirror a picture; 1 leaves it unchanged.
 _ORIENTATION, _TURNS = 0x0112, range(2, 9)
 
 
 def _is_turned(img: Image) -> bool:
     try:
         return img.getexif().get(_ORIENTATION, 1) in _TURNS
-    # Of damaged EXIF data Pillow raises whatever it stumbles over, and the picture is there all the same.
+    # For damaged EXIF data Pillow raises all kinds of errors, but the picture is still readable.
     except Exception:
         return False
 
 
-# As in a path, where the second of two slashes is lost.
+# As it appears in a path, which drops the second of two slashes.
 _ADDRESS = re.compile(r"(https?|ftp|s3|gs|file|data):/*", re.IGNORECASE)
 
 
 def no_file(path: str | os.PathLike[str]) -> str:
-    """Return what to say of a path where nothing is, which may be an address."""
+    """Return the message for a path that does not exist; it may be an address."""
     text = os.fspath(path)
     address = _ADDRESS.match(text)
     if address is None:
@@ -142,7 +142,7 @@ def no_file(path: str | os.PathLike[str]) -> str:
 
 
 def of_ignored_orientation(paths: Sequence[str | os.PathLike[str]]) -> str:
-    """Return what to say of pictures whose EXIF orientation was not applied."""
+    """Return the message about pictures whose EXIF orientation was not applied."""
     first = min(map(os.fspath, paths))
     if len(paths) == 1:
         return f"{first}: its EXIF orientation is not applied, as in torchvision; --orient applies it"
@@ -161,18 +161,19 @@ def outputs(
     orient: bool = False,
     ignored: list[str | os.PathLike[str]] | None = None,
 ) -> Iterator[NDArray[np.float32] | PictureError]:
-    """Run pictures through a network in batches and yield for each its row of outputs, in order.
+    """Run pictures through a network in batches and yield each one's row of outputs, in order.
 
     Parameters
     ----------
     model : callable
-        From float32 (N, C, H, W), or a tuple of these if `transforms` returns tuples, to (N, K).
+        Maps float32 (N, C, H, W), or a tuple of these if `transforms` returns tuples, to (N, K).
     sources : sequence
         Files, Pillow images or arrays.
     transforms : callable, optional
-        From a picture to float32 (C, H, W), or a tuple of these. Without it, sources are such arrays.
+        Maps a picture to float32 (C, H, W), or a tuple of these. Without it, sources are such
+        arrays.
     batch_size : int
-        Pictures a run; those of different shapes run apart.
+        Pictures per run; pictures of different shapes run separately.
     orient, ignored
         As for `read_picture`.
 
@@ -184,7 +185,7 @@ def outputs(
     Raises
     ------
     ArgumentError
-        If `batch_size` is below 1, or the network gives something else than (N, K).
+        If `batch_size` is below 1, or the network's output is not (N, K).
     """
     if batch_size < 1:
         raise ArgumentError(f"batch size: expected 1 or more, got {batch_size}")
@@ -201,12 +202,12 @@ def outputs(
         try:
             return transforms(picture)
         except ArgumentError as error:
-            # Of a file it is the picture that is refused, not the call.
+            # For a file, the error is about the picture, not about the call.
             if picture is source:
                 raise
             return PictureError(f"{os.fspath(source)}: {error}")
 
-    # Pillow releases the GIL, so a batch is decoded on as many threads as it then runs on.
+    # Pillow releases the GIL, so a batch is decoded on the same number of threads as it runs on.
     with ThreadPoolExecutor(min(get_num_threads(), batch_size)) as pool:
         for start in range(0, len(sources), batch_size):
             batch = sources[start : start + batch_size]

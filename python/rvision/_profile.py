@@ -1,4 +1,4 @@
-"""Where the time of a network's runs goes, step by step: `rvision.profile`."""
+"""The time of a network's runs, step by step: `rvision.profile`."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _HEADER = ("step", "kernel", "output", "multiply-adds", "ms", "% of run", "GFLOP
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A step of a run: a kernel, which computes a layer and what was fused with it.
+    """A step of a run: a kernel that computes a layer and the operations fused with it.
 
     Attributes
     ----------
     name : str
-        The layer or operation that the step began as, such as ``layer1.0.conv2``. A layer may have several
-        steps, where its input has to be copied into another order first.
+        The layer or operation of the step, such as ``layer1.0.conv2``. A layer has several steps if
+        its input must first be copied into another order.
     kernel : str
-        What computes it.
+        The kernel that computes it.
     output_shape : tuple of int
-        What comes out.
+        The shape of the output.
     multiply_adds : int
-        Products of convolutions and matrices as they are defined: 0 for other operations.
+        Multiply-adds of convolutions and matrix products by definition; 0 for other operations.
     bytes : int
-        What it must move at least: inputs, output and packed weights, each value once. They come from
-        memory or from a cache. Weights that would meet zeros count too, though large linear layers of one
-        row do not read them.
+        The least it must move: inputs, output and packed weights, each value once, from memory or
+        from a cache. Weights that are multiplied by zeros count too, although large linear layers
+        of one row do not read them.
     milliseconds, least_milliseconds : float
-        Median and least of the runs.
+        Median and minimum over the runs.
     share : float
-        Of the median run's time, in [0, 1].
+        Fraction of the median run's time, in [0, 1].
     gflop_per_second : float
-        Two for each multiply-add.
+        Two operations for each multiply-add.
     gb_per_second : float
-        `bytes` in units of 1e9 a second.
+        `bytes` in units of 1e9 per second.
     peak_share : float
-        `gflop_per_second` divided by the machine's. Winograd's kernels do fewer multiplications than a
-        convolution is defined with, so theirs may be above 1.
+        `gflop_per_second` divided by the machine's peak. Winograd kernels do fewer multiplications
+        than the definition of a convolution, so theirs may be above 1.
     """
 
     name: str
@@ -66,25 +66,25 @@ class ProfileRow:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `profile` measured; `str` of it is a table.
+    """What `profile` measured; `str` gives a table.
 
     Attributes
     ----------
     rows : tuple of ProfileRow
-        In the order of running.
+        In execution order.
     milliseconds, least_milliseconds : float
-        Median and least of whole runs: the steps, and waking the threads before the first one. Work in
-        Python around a run is not in it.
+        Median and minimum of whole runs: the steps, and waking the threads before the first one.
+        Work in Python around a run is not included.
     runs : int
-        How many were timed.
+        Number of timed runs.
     threads : int
-        How many worked.
+        Number of threads used.
     isa : str
         The instruction set in use.
     peak_gflop_per_second : float
-        What all threads reach with multiply-adds in registers alone.
+        What all threads reach with multiply-adds in registers only.
     peak_gb_per_second : float
-        What all threads reach when they read from main memory alone; caches are faster.
+        What all threads reach when reading from main memory only; caches are faster.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -98,12 +98,12 @@ class Profile:
 
     @property
     def multiply_adds(self) -> int:
-        """Products of all convolutions and matrices."""
+        """Multiply-adds of all convolutions and matrix products."""
         return sum(row.multiply_adds for row in self.rows)
 
     @property
     def gflop_per_second(self) -> float:
-        """Of the median run."""
+        """Rate of the median run."""
         return _per_second(2 * self.multiply_adds, self.milliseconds)
 
     @property
@@ -120,7 +120,7 @@ class Profile:
                 f"{row.multiply_adds:,}",
                 f"{row.milliseconds:.3f}",
                 f"{100 * row.share:.1f}",
-                # Where nothing is multiplied, a rate of zero would look like a slow kernel.
+                # Without multiply-adds, a rate of zero would look like a slow kernel.
                 f"{row.gflop_per_second:.1f}" if row.multiply_adds else "-",
                 f"{100 * row.peak_share:.1f}" if row.multiply_adds else "-",
                 f"{row.gb_per_second:.1f}",
@@ -152,12 +152,12 @@ class Profile:
 
 @ends_at_caller
 def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False, **named: Any) -> Profile:
-    """Time the steps of a network's runs, and compare them with what the machine can do at most.
+    """Time the steps of a network's runs, and compare them with the machine's peak.
 
-    The network is run as `model(*inputs, **named)` runs it, with the threads of `set_num_threads`: once to
-    warm up, then `runs` times. The steps are timed inside of these runs, so that each finds in the caches
-    what it finds there in use. Layers are listed as they run, after batch norms, activations and skip
-    connections have become part of convolutions; `summary` lists them as they are written.
+    The network is run as `model(*inputs, **named)` runs it, with the threads of `set_num_threads`:
+    once to warm up, then `runs` times. The steps are timed inside these runs, so the caches hold
+    what they hold in normal use. Layers are listed as they run, after batch norms, activations and
+    skip connections have been fused into convolutions; `summary` lists them as they are written.
 
     Parameters
     ----------
@@ -166,20 +166,20 @@ def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False,
     *inputs, **named : array_like
         What the model is called with, such as pictures (N, C, H, W).
     runs : int
-        How many runs to time.
+        Number of runs to time.
     progress : bool
-        Whether to show on stderr what is being measured.
+        Whether to show progress on stderr.
 
     Returns
     -------
     Profile
-        Its `rows`, the time of whole runs, and the machine's peaks, measured before and after the runs.
-        Other programs on the machine make times longer; the least ones suffer least.
+        Its `rows`, the time of whole runs, and the machine's peaks, measured before and after the
+        runs. Other programs on the machine increase times; the minimum is affected least.
 
     Raises
     ------
     ArgumentError
-        If `model` is no network, or `runs` no number from 1.
+        If `model` is not a network, or `runs` is not an integer of at least 1.
     ShapeError
         If a layer cannot take the shape that reaches it.
     TypeError
@@ -200,7 +200,7 @@ def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False,
         count = 0
     if count < 1:
         raise ArgumentError(f"profile: runs: expected a whole number from 1, got {runs!r}")
-    # Before and after, so that a neighbour's moment does not make shares of more than everything.
+    # Before and after, so that a moment of load by other programs does not give shares above 1.
     with _Stages(3, progress) as stages:
         stages.begin("measuring the machine")
         peaks = [_peaks()]
@@ -247,7 +247,7 @@ def profile(model: Module, *inputs: Any, runs: int = 20, progress: bool = False,
 
 
 class _Stages:
-    """Says on stderr what is being done, where it is wanted: a bar of as many parts as there are stages."""
+    """Shows progress on stderr if requested: a bar with one part for each stage."""
 
     def __init__(self, total: int, wanted: bool) -> None:
         self._bar: Any = None
@@ -265,7 +265,7 @@ class _Stages:
             self._bar.close()
 
     def begin(self, what: str) -> None:
-        """End the stage before, and begin this one."""
+        """End the previous stage, and begin this one."""
         if self._bar is not None:
             self._bar.update(int(self._begun))
             self._bar.set_description_str(what)
@@ -278,5 +278,5 @@ def _peaks() -> tuple[float, float]:
 
 
 def _per_second(count: int, milliseconds: float) -> float:
-    """Return a count in units of 1e9 a second; a step below the clock's resolution has no rate."""
+    """Return a count in units of 1e9 per second; a step below the clock's resolution has no rate."""
     return count / milliseconds / 1e6 if milliseconds else 0.0

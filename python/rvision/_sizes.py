@@ -1,10 +1,10 @@
-"""Sizes of a network that is being traced: which are the same in every run, and what reads the others.
+"""Sizes in a network being traced: which are the same in every run, and which code reads others.
 
-A symbol has a *flag* for each dimension: True where every input that may use the trace gives it the same
-size, and otherwise a :class:`Varying`, which is false. Dimensions with the same `Varying` have the same size
-in every run, so that code can take a size from one value and give it to another, or back to the same
-(``x.view(x.size(0), -1)``), without ever depending on it. Only what needs the number itself binds the trace
-to it, and then to the sizes that it depends on alone.
+A symbol has a *flag* for each dimension: True if the size is the same for every input that may use
+the trace, and otherwise a :class:`Varying`, which is false. Dimensions with the same `Varying` have
+the same size in every run, so code can pass a size from one symbol to another, or back to the same
+one (``x.view(x.size(0), -1)``), without depending on it. Only code that needs the number itself
+binds the trace, and only to the input sizes that this number depends on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-# That of rvision._trace, which knows this file.
+# rvision._trace.Symbol; that module imports this one.
 Symbol = Any
 
 
@@ -63,18 +63,18 @@ Flag = bool | Varying
 
 
 def kept(dim: int) -> int:
-    """Return the engine's word for "the size that dimension `dim` has in a run"."""
+    """Return the engine's encoding of "the size that dimension `dim` has in a run"."""
     return -2 - dim
 
 
 def resized(*flags: Flag) -> Flag:
-    """Return the flag of a size that is a function of other ones, and equal to none of them."""
+    """Return the flag of a size that is a function of other sizes but equal to none of them."""
     reads = [flag.reads for flag in flags if isinstance(flag, Varying)]
     return Varying(frozenset().union(*reads)) if reads else True
 
 
 def merged_flag(sizes: Sequence[tuple[int, Flag]]) -> Flag:
-    """Return the flag of the product of sizes, which come with their flags."""
+    """Return the flag of a product of sizes, given with their flags."""
     open_ones = [flag for _, flag in sizes if not flag]
     if len(open_ones) == 1 and math.prod(size for size, flag in sizes if flag) == 1:
         return open_ones[0]
@@ -89,7 +89,7 @@ def broadcast_flags(left: Sequence[tuple[int, Flag]], right: Sequence[tuple[int,
 
 
 def _broadcast(size: int, flag: Flag, other: int, other_flag: Flag) -> Flag:
-    # A size one that is fixed takes the other's size; any other fixed size stays.
+    # A fixed size of one takes the other's size; any other fixed size stays.
     if (flag and size != 1) or (other_flag and other != 1):
         return True
     if flag or other_flag:
@@ -98,7 +98,7 @@ def _broadcast(size: int, flag: Flag, other: int, other_flag: Flag) -> Flag:
 
 
 def plain(value: Any) -> Any:
-    """Return sizes and shapes as integers and tuples of them, which binds the trace; all else as it is."""
+    """Return sizes and shapes as plain integers and tuples, which binds the trace; others unchanged."""
     kind = type(value)
     if kind is Size:
         return value.use()
@@ -175,9 +175,9 @@ def _is_number(value: Any) -> bool:
 class Size:
     """A size that varies with the input: an integer whose value binds the trace as soon as it is used.
 
-    It is no subclass of `int`, whose value C code reads without a word; every use of it as a number passes
-    through one of the methods below. `isinstance(size, int)` holds all the same, since code that takes a
-    number or a pair of them asks so.
+    It is not a subclass of `int`, whose value C code reads unnoticed; every use as a number goes
+    through one of the methods below. `isinstance(size, int)` still holds, since code that takes a
+    number or a pair checks it.
     """
 
     __slots__ = ("_dim", "_symbol")
@@ -192,21 +192,21 @@ class Size:
 
     @property
     def symbol(self) -> Symbol:
-        """The value whose size it is."""
+        """The symbol whose size it is."""
         return self._symbol
 
     @property
     def dim(self) -> int:
-        """Which of its dimensions."""
+        """The dimension of the symbol."""
         return self._dim
 
     @property
     def flag(self) -> Flag:
-        """What sizes that are equal in every run share."""
+        """The flag; sizes that are equal in every run share it."""
         return self._symbol.fixed[self._dim]
 
     def use(self) -> int:
-        """Return the number of this trace, which is bound to it from now on."""
+        """Return the size in this trace, and bind the trace to it."""
         return self._symbol.read(self._dim)
 
     def __eq__(self, other: object) -> Any:
@@ -225,7 +225,7 @@ class Size:
         return np.asarray(self.use(), dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        # As a Python number, which leaves the other operand its type.
+        # As a Python number, which does not change the other operand's type.
         return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
 
     def __format__(self, spec: str) -> str:
@@ -250,7 +250,7 @@ class Size:
         return int, (self.use(),)
 
     def __getattr__(self, name: str) -> Any:
-        # What else integers have, such as bit_length.
+        # Other attributes of integers, such as bit_length.
         return getattr(self.use(), name)
 
 
@@ -291,7 +291,7 @@ for _name, _function in {"lt": operator.lt, "le": operator.le, "gt": operator.gt
     setattr(Size, f"__{_name}__", _binary(_function)[0])
 
 
-# ---- what operations ask for ----
+# ---- sizes that operations request ----
 
 
 def _number(size: Any, what: str, asked: Sequence[Any]) -> int:
@@ -302,9 +302,9 @@ def _number(size: Any, what: str, asked: Sequence[Any]) -> int:
 
 
 def reshaped_sizes(symbol: Symbol, shape: Sequence[Any], label: str) -> tuple[list[int], list[Flag]]:
-    """Return what a reshape of `symbol` asks for in the engine's words, and the result's flags.
+    """Return the sizes of a reshape of `symbol` in the engine's encoding, and the result's flags.
 
-    A size of the symbol's own stays "its size in a run"; of others the number is used.
+    The symbol's own sizes stay "its size in a run"; for other sizes the number is used.
     """
     what = f"{symbol.tracer.where}: {label}"
     sizes: list[int] = []
@@ -327,7 +327,7 @@ def _inferred_flag(symbol: Symbol, sizes: Sequence[int], flags: Sequence[Flag]) 
     left = list(zip(symbol.traced_shape, symbol.fixed, strict=True))
     for flag in flags:
         if isinstance(flag, Varying):
-            # A size that is kept cancels, once for each time that the value has it.
+            # A size that is kept cancels, once for each time that the symbol has it.
             own = next((pair for pair in left if pair[1] is flag), None)
             if own is None:
                 return resized(*symbol.fixed)
@@ -340,9 +340,9 @@ def _inferred_flag(symbol: Symbol, sizes: Sequence[int], flags: Sequence[Flag]) 
 
 
 def expanded_sizes(symbol: Symbol, sizes: Sequence[Any]) -> tuple[list[int], list[Flag], Symbol | None]:
-    """Return what an expansion asks for in the engine's words, the result's flags, and whose sizes it takes.
+    """Return an expansion's sizes in the engine's encoding, the result's flags, and the symbol it follows.
 
-    A size of another value, such as the batch for a class token, stays "its size in a run".
+    A size of another symbol, such as the batch for a class token, stays "its size in a run".
     """
     what = f"{symbol.tracer.where}: expand"
     own = (True,) * (len(sizes) - symbol.ndim) + symbol.fixed
@@ -364,10 +364,10 @@ def expanded_sizes(symbol: Symbol, sizes: Sequence[Any]) -> tuple[list[int], lis
 
 
 def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> list[int]:
-    """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `split`."""
+    """Return the sizes of a dimension's pieces by torch's rules for `split`."""
     if isinstance(split_size, int | np.integer):
         size = integer(split_size, f"{where}: split: split_size", 1 if length else 0)
-        # Of nothing there is one piece.
+        # A dimension of size 0 gives one piece.
         return [min(size, length - start) for start in range(0, length, size or 1)] or [0]
     sizes = integers(split_size, f"{where}: split: split_size")
     if min(sizes, default=0) < 0 or sum(sizes) != length:
@@ -376,13 +376,13 @@ def piece_sizes(length: int, split_size: int | Sequence[int], where: str) -> lis
 
 
 def chunk_sizes(length: int, chunks: int, where: str) -> list[int]:
-    """Return the sizes of the pieces that a dimension is cut into, by torch's rules for `chunk`."""
+    """Return the sizes of a dimension's pieces by torch's rules for `chunk`."""
     chunks = integer(chunks, f"{where}: chunk: chunks", 1)
     return piece_sizes(length, -(-length // chunks), where) if length else [0] * chunks
 
 
 def clipped(bound: Any) -> int:
-    """Return a slice's bound as the engine's integer; beyond all sizes one is as good as another."""
+    """Return a slice's bound as the engine's integer; all bounds beyond every size are equivalent."""
     return max(-(2**62), min(operator.index(bound), 2**62))
 
 

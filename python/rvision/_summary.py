@@ -1,4 +1,4 @@
-"""What a network consists of and costs, layer by layer: `rvision.summary`."""
+"""A network's layers and their costs: `rvision.summary`."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class SummaryRow:
     Attributes
     ----------
     name : str
-        The layer's name in the network, ``layer1.0.conv2``; that of an operation in a `forward` as in
-        torchvision's feature extraction, ``layer1.0.add``.
+        The layer's name in the network, ``layer1.0.conv2``; an operation in a `forward` is named as
+        in torchvision's feature extraction, ``layer1.0.add``.
     type : str
         A layer's class, the name of an operation, or ``Parameter``.
     output_shape : tuple of int, or None
-        What comes out, or a parameter's shape; None for a layer that did not run.
+        The shape of the output or parameter; None for a layer that did not run.
     num_params : int
-        Values in its parameters; 0 where they have been counted in an earlier row.
+        Values in its parameters; 0 if they were counted in an earlier row.
     multiply_adds : int
-        Products of its convolutions and matrices.
+        Multiply-adds of its convolutions and matrix products.
     """
 
     name: str
@@ -49,12 +49,12 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary` counted; `str` of it is a table.
+    """What `summary` counted; `str` gives a table.
 
     Attributes
     ----------
     rows : tuple of SummaryRow
-        In the order of running. Layers with parameters that did not run stand at the end.
+        In execution order. Layers with parameters that did not run are at the end.
     """
 
     rows: tuple[SummaryRow, ...]
@@ -66,7 +66,7 @@ class Summary:
 
     @property
     def multiply_adds(self) -> int:
-        """Products of all convolutions and matrices."""
+        """Multiply-adds of all convolutions and matrix products."""
         return sum(row.multiply_adds for row in self.rows)
 
     @property
@@ -89,8 +89,8 @@ class Summary:
 def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
     """List a network's layers with their output shapes, parameters and multiply-adds.
 
-    The network is not run, and weights that have not been looked at are not initialised: large networks
-    take milliseconds. What is counted is the network as it is written, before layers are fused.
+    The network is not run, and unused weights are not initialised, so large networks take
+    milliseconds. The network is counted as it is written, before layers are fused.
 
     Parameters
     ----------
@@ -103,10 +103,10 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) 
     Returns
     -------
     Summary
-        Its `rows`, and the totals `num_params`, `multiply_adds` and `gflops`. Multiply-adds are those of
-        convolutions, linear layers, and products of matrices as in attention, of the whole batch; zeros of
-        the padding count, and biases, normalisations, pooling and pointwise functions do not. So they are
-        the "GFLOPS" of torchvision's table (``weights.meta["_ops"]``).
+        Its `rows`, and the totals `num_params`, `multiply_adds` and `gflops`. Multiply-adds are
+        those of convolutions, linear layers and matrix products as in attention, for the whole
+        batch. Zeros of the padding count; biases, normalisations, pooling and pointwise functions
+        do not. They therefore equal the "GFLOPS" of torchvision's table (``weights.meta["_ops"]``).
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _sizes(input_size: Any) -> list[tuple[int, ...]]:
 
 @dataclass(eq=False)
 class _Call:
-    """A call of a module; `nodes` are those that a layer adds itself."""
+    """A call of a module; `nodes` are those that the layer itself adds."""
 
     path: str
     module: Module
@@ -162,7 +162,7 @@ class _Call:
 class _Recorder(Tracer):
     """A tracer that remembers which module's `forward` each node comes from.
 
-    `events` are calls, and nodes of networks and blocks, in their order.
+    `events` are calls, and nodes of networks and blocks, in order.
     """
 
     def __init__(self, paths: Mapping[int, str], owner: str, pictures: bool) -> None:
@@ -188,7 +188,7 @@ class _Recorder(Tracer):
         return name
 
     def evaluate(self, module: Any, value: Any) -> Any:
-        # It is part of the network as it is written.
+        # The part is counted as the network is written.
         module(self.input("constant", value.shape, (True,) * value.ndim))
         return super().evaluate(module, value)
 
@@ -224,7 +224,8 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
             total = sum(multiply_adds for *_, multiply_adds in costs)
             kind = type(event.module).__name__
             yield SummaryRow(event.nodes[0], kind, tuple(costs[-1][1]), size_of(params), total)
-    # What was put in as a whole graph, such as the dense form of a classifier, whose layers did not run.
+    # Modules inserted as a whole graph, such as the dense form of a classifier, whose layers did
+    # not run.
     traced: set[str] = set()
     for event in tracer.events:
         traced.update([event] if isinstance(event, str) else event.nodes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 __all__ = ["shown", "table"]
 
-# What says which row it is (a name, a kind, a shape) stands on the left, numbers on the right.
+# The first columns identify the row (name, kind, shape) and are left-aligned, numbers right.
 _LEFT = 3
 
 

@@ -1,15 +1,16 @@
 """Tracing: running a network's `forward` once with symbols to learn its graph.
 
-A :class:`Symbol` stands for an array that is not there yet. Operations on it add nodes to a
-`GraphBuilder`; what cannot become a node (a branch on a value, a NumPy function) raises and says in
-which module. A :class:`Tracer` is one such run: it knows which module is being called, and names the
-nodes as torchvision's feature extraction does (`layer1.0.conv2`, `layer1.0.relu_1`, `flatten`).
+A :class:`Symbol` stands for an array that does not exist yet. Operations on it add nodes to a
+`GraphBuilder`; what cannot become a node (a branch on a value, a NumPy function) raises an error
+that names the module. A :class:`Tracer` is one such run: it knows which module is being called, and
+names nodes as torchvision's feature extraction does (`layer1.0.conv2`, `layer1.0.relu_1`,
+`flatten`).
 
-One trace serves every batch and picture size, because nodes hold attributes and not sizes. For this a
-symbol knows of each dimension whether it is *fixed* (the same for every input that may use this trace:
-channels, features, what a pool to a given size returns) or not (batch, height, width). Using the value of a
-size that is not fixed is allowed; it binds the trace to those of the inputs' sizes that it depends on, and
-the network is traced again for others (:mod:`rvision._sizes`).
+One trace serves every batch and picture size, because nodes hold attributes and not sizes. For
+this, a symbol knows for each dimension whether it is *fixed* (the same for every input that may use
+this trace: channels, features, the output of a pool to a given size) or not (batch, height, width).
+Using the value of a size that is not fixed is allowed; it binds the trace to the input sizes that
+it depends on, and the network is traced again for others (:mod:`rvision._sizes`).
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ __all__ = ["Shape", "Symbol", "Tracer", "Unbatched", "concat", "tracer_of"]
 
 _NUMBERED = re.compile(r"_[0-9]+$")
 
-# What leaves a picture that a network was given one: it has the same dimensions afterwards.
+# Operations after which an input picture is still a picture: they keep its dimensions.
 _POINTWISE = {"activation", "identity", "pad"}
 
 
 class Unbatched(BaseException):
-    """A layer for pictures has met an input (C, H, W): the trace begins again with a batch dimension.
+    """A layer for pictures was given an input (C, H, W): tracing restarts with a batch dimension.
 
-    It passes through `except Exception` of a `forward`.
+    An `except Exception` in a `forward` does not catch it.
     """
 
 
@@ -56,11 +57,11 @@ class Tracer:
     Parameters
     ----------
     paths : mapping of int to str
-        `id` of each module of the tree to its name in the root.
+        Maps the `id` of each module of the tree to its name in the root.
     owner : str
-        What messages call the root, such as `ResNet`.
+        The root's name in messages, such as `ResNet`.
     pictures : bool
-        Whether inputs (C, H, W) become batches of one as soon as a layer for pictures meets one of them.
+        Whether inputs (C, H, W) become batches of one as soon as a layer for pictures takes one.
     """
 
     def __init__(self, paths: Mapping[int, str], owner: str, pictures: bool = False) -> None:
@@ -69,10 +70,10 @@ class Tracer:
         self.finished = False
         self.unbatched = False
         self._pictures = pictures
-        # Values that are an input (C, H, W), or one after pointwise functions.
+        # Graph values that are an input (C, H, W), possibly after pointwise functions.
         self.given: set[int] = set()
         self.touched = False
-        # Called with the name of each module of the user's when it has returned.
+        # Called with the name of each of the user's modules after it returns.
         self.check: Callable[[str], None] | None = None
         self._inputs: list[tuple[str, Symbol]] = []
         self._owner = owner
@@ -83,23 +84,23 @@ class Tracer:
 
     @property
     def path(self) -> str:
-        """Name of the module that is being called; the root's is empty."""
+        """Name of the module being called; empty for the root."""
         return self._scopes[-1][0] if self._scopes else ""
 
     @property
     def where(self) -> str:
-        """The module that is being called, for messages."""
+        """The module being called, for messages."""
         return self.path or self._owner
 
     @contextmanager
     def inside(self, module: object, leaf: bool) -> Iterator[None]:
-        """Name nodes after `module` for the duration of its `forward`.
+        """Name nodes after `module` during its `forward`.
 
-        A `leaf`'s first node has the module's own name, since it is all that the module does.
+        The first node of a `leaf` gets the module's own name, since it is all that the module does.
         """
         path = self._paths.get(id(module))
         if path is None:
-            # Made during forward, or kept where the registry does not look, such as in a list.
+            # Created during forward, or stored where the registry does not look, such as in a list.
             name = type(module).__name__.lower()
             path = f"{self.path}.{name}" if self.path else name
         self._scopes.append((path, leaf and bool(path)))
@@ -110,7 +111,7 @@ class Tracer:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Name nodes within the present module, also where it is a leaf and they are not what it does."""
+        """Name nodes within the current module, even if it is a leaf and they are not its own operation."""
         self._scopes.append((self.path, False))
         try:
             yield
@@ -120,7 +121,7 @@ class Tracer:
     def name(self, label: str) -> str:
         """Give the next node its name: the module's for a leaf, else `label` within the module.
 
-        As in torchvision, a number at the end is not part of a name but counts its uses.
+        As in torchvision, a trailing number is not part of a name but counts its uses.
         """
         self.touched = True
         path, leaf = self._scopes[-1] if self._scopes else ("", False)
@@ -158,15 +159,15 @@ class Tracer:
                 symbol.read(dim)
 
     def takes_picture(self, symbol: Symbol) -> None:
-        """Be told that `symbol` meets a layer for pictures.
+        """Note that `symbol` is the input of a layer for pictures.
 
-        Where it is an input (C, H, W), it and all other inputs become batches of one, in place if nothing
-        has looked at them yet.
+        If it is an input (C, H, W), it and all other inputs become batches of one, in place if
+        nothing has used them yet.
 
         Raises
         ------
         Unbatched
-            If something has.
+            If something has used them.
         """
         if symbol._value not in self.given:
             return
@@ -189,7 +190,7 @@ class Tracer:
             other._fixed = (True, True, *(Varying(frozenset({(number, dim)})) for dim in (2, 3)))
 
     def side_name(self, label: str) -> str:
-        """Return a name for a node that is no operation of a module's own, which keeps its name."""
+        """Return a name for an auxiliary node, so that the module's own operation keeps its name."""
         self.touched = True
         path = self.path
         return self._unique(f"{path}.{label}" if path else label)
@@ -201,7 +202,7 @@ class Tracer:
         return name
 
     def constant(self, value: Any) -> Symbol:
-        """Add an array that `forward` combines with symbols: a parameter as it is, or a copy of an array."""
+        """Add an array that `forward` combines with symbols: a parameter itself, or a copy of an array."""
         handle = getattr(value, "_handle", None)
         plain = handle is not None
         if handle is None:
@@ -213,26 +214,26 @@ class Tracer:
         return Symbol(self, self.builder.constant(name, handle), (True,) * len(handle.shape), memory)
 
     def evaluate(self, module: Callable[[Any], Any], value: Any) -> Any:
-        """Run a part of the network that sees constants only, once a trace and not once a run.
+        """Run a part of the network that depends on constants only: once per trace, not per run.
 
         Parameters
         ----------
         module : Module
             The part, such as the one that makes Swin V2's position biases from a table of offsets.
         value : array_like
-            What it is called with.
+            Its argument.
 
         Returns
         -------
         numpy.ndarray
-            What it returns; in the graph it is a constant.
+            Its result; in the graph it is a constant.
         """
         return module(value)
 
     def finish(
         self, outputs: Sequence[Symbol], workspaces: _rvision.Workspaces | None = None
     ) -> _rvision.Graph:
-        """Return the graph that computes `outputs`; it may share `workspaces` with others."""
+        """Return the graph that computes `outputs`; it may share `workspaces` with other graphs."""
         for symbol in outputs:
             self.builder.output(symbol.value_of(self))
         self.finished = True
@@ -256,12 +257,12 @@ def tracer_of(*values: Any) -> Tracer | None:
 
 
 class Symbol(_alias.InPlace, Math, Moves, Opaque):
-    """A float32 array of a network that is being traced.
+    """A float32 array of a network being traced.
 
     It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
     `float`, iteration and NumPy functions raise :class:`~rvision.UnsupportedError`.
 
-    Operations in place change what the symbol stands for; `memory` tells which others they change
+    In-place operations rebind the symbol; `memory` determines which other symbols they change
     (:mod:`rvision._alias`).
     """
 
@@ -320,14 +321,14 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         return np.dtype(np.float32)
 
     def read(self, dim: int) -> int:
-        """Return a size to Python code, which may depend on it from then on."""
+        """Return a size to Python code, which may then depend on it."""
         flag = self._fixed[dim]
         if isinstance(flag, Varying):
             self._tracer.bound |= flag.reads
         return self._shape[dim]
 
     def axis(self, dim: int) -> int:
-        """Count `dim` from the front, after checking it."""
+        """Return `dim` counted from the front, after checking it."""
         if type(dim) is not int:
             dim = integer(dim, f"{self._tracer.where}: dim")
         if not -self.ndim <= dim < self.ndim:
@@ -338,7 +339,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         return dim % self.ndim
 
     def value_of(self, tracer: Tracer) -> int:
-        """Return the value's index in `tracer`'s graph, after checking that it belongs there."""
+        """Return the symbol's value number in `tracer`'s graph, after checking that it belongs there."""
         if self._tracer is not tracer or tracer.finished:
             raise UnsupportedError(
                 f"{tracer.where}: a value of another call of the network is used here; "
@@ -348,7 +349,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         return _alias.current(self)
 
     def rebind(self, value: int, fixed: Sequence[Flag] | None = None) -> None:
-        """Stand for another value of the same shape; what is `fixed` about it holds in addition."""
+        """Rebind to another graph value of the same shape; sizes `fixed` there become fixed here too."""
         self._value = value
         if fixed is not None:
             self._fixed = tuple(other or one for one, other in zip(self._fixed, fixed, strict=True))
@@ -364,8 +365,8 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
     ) -> Symbol:
         """Add the node `GraphBuilder.method(name, self, *attributes)`.
 
-        `fixed` tells which of the result's sizes are fixed, by default those of this symbol; `shares` what
-        torch's operator returns, see :func:`rvision._alias.derive`.
+        `fixed` tells which of the result's sizes are fixed, by default those of this symbol.
+        `shares` tells whether torch's operator returns a view, see :func:`rvision._alias.derive`.
         """
         tracer = self._tracer
         value = self.value_of(tracer)
@@ -383,7 +384,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
     # ---- arithmetic ----
 
     def _operand(self, other: Any) -> Any:
-        """Return the other side of an operator as a number or a symbol; NotImplemented if it is neither."""
+        """Return an operator's other operand as a number or a symbol; NotImplemented if it is neither."""
         if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
             return real(other, f"{self._tracer.where}: operand")
         if isinstance(other, Symbol):
@@ -452,7 +453,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         return self._matmul(other, reverse=True)
 
     def matmul(self, other: Any) -> Symbol:
-        """Return products of matrices: (..., M, K) and (..., K, N) to (..., M, N)."""
+        """Return matrix products: (..., M, K) and (..., K, N) to (..., M, N)."""
         return self._matmul(other, reverse=False)
 
     def _matmul(self, other: Any, reverse: bool) -> Symbol:
@@ -464,7 +465,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         tracer = self._tracer
         value = tracer.builder.matmul(tracer.name("matmul"), left.value_of(tracer), right.value_of(tracer))
         leads = broadcast_flags(left._flagged()[:-2], right._flagged()[:-2])
-        # Torch may return a transposed product where the right side has more dimensions.
+        # torch may return a transposed product if the right operand has more dimensions.
         memory = _alias.joined((left, right) if left.ndim >= right.ndim else ())
         return Symbol(tracer, value, (*leads, left._fixed[-2], right._fixed[-1]), memory)
 
@@ -480,11 +481,11 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         return self * other
 
     def maximum(self, other: Any) -> Symbol:
-        """Return the larger, element by element."""
+        """Return the elementwise maximum."""
         return self._binary("maximum", "maximum", other)
 
     def minimum(self, other: Any) -> Symbol:
-        """Return the smaller, element by element."""
+        """Return the elementwise minimum."""
         return self._binary("minimum", "minimum", other)
 
     def relu(self) -> Symbol:
@@ -510,11 +511,11 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
     # ---- what changes nothing at inference ----
 
     def contiguous(self) -> Symbol:
-        """Return the same values: memory order is the engine's business."""
+        """Return the same values: the engine chooses the memory order."""
         return self.emit("identity", "contiguous", shares="copy")
 
     def clone(self) -> Symbol:
-        """Return the same values as a symbol that no operation in place on this one changes."""
+        """Return the same values as a symbol that in-place operations on this one do not change."""
         tracer = self._tracer
         return Symbol(tracer, self.value_of(tracer), self._fixed, _alias.Memory(_alias.pointwise(self)))
 
@@ -529,12 +530,12 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
     # ---- what cannot become a node ----
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        # `x[index] += y` assigns the part, which has been changed in place, to where it is.
+        # `x[index] += y` assigns the part, which was changed in place, back to itself.
         if not _alias.is_item(value, self, self._full_index(index)):
             self._refuse("assigning to a part of a value", "build the result with rvision.cat")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        # Arrays on the left of an operator come here.
+        # Operators whose left operand is an array call this.
         if ufunc.__name__ == "matmul" and method == "__call__" and not kwargs:
             left, right = inputs
             return left.matmul(right) if isinstance(left, Symbol) else right._matmul(left, reverse=True)
@@ -574,17 +575,17 @@ _UFUNCS = {
 
 
 def concat(values: Sequence[Any], dim: int) -> Symbol:
-    """Put values side by side along `dim`; at least one is a symbol, arrays become constants."""
+    """Concatenate values along `dim`; at least one is a symbol, arrays become constants."""
     tracer = tracer_of(values)
     if tracer is None:
         raise TypeError("concat needs at least one symbol")
     symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in values]
     axis = symbols[0].axis(dim)
-    # All have the same sizes, of which one may be known to be fixed.
+    # All have the same sizes, and some may be known to be fixed.
     fixed = [any(flags) or flags[0] for flags in zip(*(s.fixed for s in symbols), strict=False)]
     if all(s.ndim == symbols[0].ndim for s in symbols):
         fixed[axis] = resized(*(s.fixed[axis] for s in symbols))
     value = tracer.builder.concat(tracer.name("cat"), [s.value_of(tracer) for s in symbols], axis)
-    # Torch looks at the order of elements of pictures only.
+    # torch considers the memory order of pictures only.
     memory = _alias.joined(symbols) if symbols[0].ndim in (4, 5) else _alias.Memory(_alias.PLAIN)
     return Symbol(tracer, value, tuple(fixed), memory)
