@@ -118,8 +118,8 @@ def evaluate(
     model : callable
         A module, an `Ensemble`, or any function from float32 (N, C, H, W) to (N, K).
     data : path, sequence or numpy.ndarray
-        * an array (N, C, H, W): without `transforms` of floats, as the network takes them; with it, of
-          anything that `transforms` takes one of;
+        * an array (N, C, H, W): without `transforms` floats as the network takes them; with it
+          anything whose elements `transforms` takes;
         * a sequence of files, Pillow images or arrays;
         * a folder of class folders, or a folder whose pictures `labels` lists;
         * a ``.npz`` file with arrays ``images`` and ``labels``.

@@ -1,9 +1,9 @@
 """The exceptions rvision raises.
 
-Each has :class:`RVisionError` as a base, so that one ``except`` catches what rvision
-complains of, and the built-in type that torch's users already catch as the other. What
-the operating system says of a file stays an :class:`OSError` (``FileNotFoundError`` and so
-on, with ``errno`` and ``filename``), and memory that could not be had a ``MemoryError``.
+Each has two bases: :class:`RVisionError`, so that one ``except`` catches all of rvision's errors,
+and the built-in type that torch's users already catch. The operating system's errors about files
+stay an :class:`OSError` (``FileNotFoundError`` and so on, with ``errno`` and ``filename``), and
+failed allocations a ``MemoryError``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ShapeError(RVisionError, ValueError):
 
 
 class ArgumentError(RVisionError, ValueError):
-    """An argument or a setting lies outside its range."""
+    """An argument or a setting is out of range."""
 
 
 class StateDictError(RVisionError, RuntimeError):
@@ -41,12 +41,12 @@ class UnsupportedError(RVisionError, NotImplementedError):
 
 
 class InternalError(RVisionError, RuntimeError):
-    """A fault of rvision's own, which the message asks to report. Later calls are not harmed by it."""
+    """A bug of rvision; the message asks to report it. Later calls are not affected."""
 
 
 class DownloadError(RVisionError, OSError):
-    """Published weights that could not be had, or a file that is not what its name says."""
+    """Published weights could not be downloaded, or a file is not what its name says."""
 
 
 class WeightFileError(RVisionError, ValueError):
-    """A weight file is damaged, is something else, or asks for code to be run."""
+    """A weight file is damaged, is of another kind, or would have to run code."""

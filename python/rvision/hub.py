@@ -1,6 +1,6 @@
-"""Published files: where they lie, and how they come there (`torch.hub`'s part that weights need).
+"""Published files: their cache and downloads (the part of `torch.hub` that weights need).
 
-Files go to torch's own cache and are taken from there. Environment variables:
+Files are stored in and taken from torch's own cache. Environment variables:
 
 ============================ ==========================================================================
 `TORCH_HOME`                 the cache's folder (`$XDG_CACHE_HOME/torch`, `~/.cache/torch`)
@@ -14,7 +14,7 @@ Files go to torch's own cache and are taken from there. Environment variables:
 
 from __future__ import annotations
 
-import rvision.weights  # noqa: F401  (the package before parts of it, for the sake of threads)
+import rvision.weights  # noqa: F401  (the package before its submodules, for threads)
 from rvision.errors import DownloadError
 from rvision.weights._cache import get_dir, set_dir
 from rvision.weights._fetch import cached_file, download_url_to_file, load_state_dict_from_url, local_file

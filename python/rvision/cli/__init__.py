@@ -1,6 +1,6 @@
 """The command line: `rvision classify | evaluate | dense | detect | models | summary | profile | inspect`.
 
-What goes wrong is one line on stderr and exit status 2. What is found goes to stdout, notes and bars to
+An error is one line on stderr and exit status 2. Results go to stdout, notes and progress bars to
 stderr.
 """
 
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     command: Callable[..., int] = import_module(f"rvision.cli._{args.command}").run
     with warnings.catch_warnings():
-        # What rvision and Pillow tell their users; what libraries tell each other's authors is not for them.
+        # Show warnings of rvision and Pillow to users, but not those that libraries address to
+        # developers.
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: _say("warning", str(message))
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
         except BrokenPipeError:
-            # Whoever read has read enough (`| head`); what is still buffered has nowhere to go.
+            # The reader has closed the pipe (`| head`); discard what is still buffered.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _OK
         except KeyboardInterrupt:
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_told(error: Exception) -> bool:
-    """Return whether an exception is one that its message explains, rather than a mistake of rvision's."""
+    """Return whether an exception's message explains it to users, rather than being a bug of rvision."""
     from rvision.errors import RVisionError
 
     return isinstance(error, RVisionError | OSError | ValueError | KeyError | MemoryError)

@@ -1,8 +1,9 @@
-"""Which network a state dict is of, by names and shapes: no weight is looked at, none is drawn.
+"""Finds the network of a state dict by names and shapes, without reading or initialising weights.
 
-`fingerprints.json` has the shapes of every network, without names, since old files have other ones. The few
-networks whose shapes are near those of a file are then built and compared with it exactly.
-`tools/export_fingerprints.py` writes it, and a test compares it with the networks.
+`fingerprints.json` has the shapes of every network, without names, since old files have other
+names. The few networks whose shapes are near those of a file are then built and compared with it
+exactly. `tools/export_fingerprints.py` writes `fingerprints.json`, and a test compares it with the
+networks.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ __all__ = ["Fit", "Found", "fingerprint", "fit", "make", "parameter_count", "rec
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# Of a file's shapes and a network's, this share is in both where a file is of that network with another last
-# layer, another first one, or without auxiliary heads: LeNet-5, with its ten, has the least.
+# The least fraction of shapes that a file and a network have in common if the file is of that
+# network with another first or last layer, or without auxiliary heads. LeNet-5, with its ten
+# shapes, has the least.
 _NEAR = 0.5
-# The nearest networks are built, and those that are nearly as near.
+# The nearest networks are built, and those within this distance of the nearest.
 _NEARLY = 0.2
 _MOST = 8
 
-# A wrapper of a whole network has hardly anything of its own.
+# A wrapper of a whole network has hardly any entries of its own.
 _NEARLY_ALL = 0.95
 
 
@@ -56,11 +58,11 @@ class Fit:
     name : str
         The network.
     config : dict
-        What to tell its builder.
+        Arguments of its builder.
     channels : int
-        Those of the pictures, where the first layer has others than the network's.
+        Channels of the pictures, if the first layer's differ from the network's.
     head : tuple of str
-        The last layer's name in the state dict and in the network, where they differ.
+        The last layer's name in the state dict and in the network, if they differ.
     """
 
     name: str
@@ -79,16 +81,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class Found:
-    """What a state dict is of.
+    """The networks that a state dict fits.
 
     Attributes
     ----------
     prefix : str
-        What stands before the networks' names.
+        The prefix of the network's names.
     fits : list of Fit
         The networks, torchvision's own first.
     refusal : str
-        Why none fits, where the names are another library's and its network is not the same.
+        Why none fits, if the names are another library's and its network is different.
     """
 
     prefix: str = ""
@@ -96,7 +98,7 @@ class Found:
     refusal: str = ""
 
     def chosen(self) -> Fit | None:
-        """Return the network: the only one, or torchvision's own of several; None if nothing decides."""
+        """Return the network: the only one, or torchvision's own of several; None if ambiguous."""
         theirs = [each for each in self.fits if each.name in table()["networks"]]
         for candidates in (self.fits, theirs):
             if len(candidates) == 1:
@@ -105,13 +107,13 @@ class Found:
 
 
 def recognise(shapes: Shapes, name: str | None = None) -> Found:
-    """Return the networks that names and shapes fit, or how they fit the one called `name`, and the prefix.
+    """Return the networks that names and shapes fit (or how they fit the network `name`), and the prefix.
 
     Raises
     ------
     StateDictError
-        If a network is in the state dict several times, and nothing says which is meant; if the names are
-        another library's, whose network is not the same as the one called `name`.
+        If the state dict holds a network several times and it is ambiguous which is meant; if the
+        names are another library's and its network differs from the one called `name`.
     """
     level: dict[str, list[Fit]] = {}
     refusal = ""
@@ -120,7 +122,8 @@ def recognise(shapes: Shapes, name: str | None = None) -> Found:
             continue
         inner = under(shapes, prefix)
         found: list[Fit] = []
-        # Networks of the same shapes are equally near; those farther off do not count once one fits.
+        # Networks of the same shapes are equally near; once one fits, networks farther off are
+        # ignored.
         near = [(1.0, name)] if name else _near(inner)
         for _, group in groupby(near, key=lambda each: each[0]):
             for _, one in group:
@@ -143,7 +146,7 @@ def recognise(shapes: Shapes, name: str | None = None) -> Found:
 
 
 def _likely_first(names: Iterable[str]) -> list[str]:
-    """Return prefixes in an order that builds few networks: what stands before nearly all names is one."""
+    """Return prefixes in an order that builds few networks: those of nearly all names first."""
     names = list(names)
     every = list(prefixes(names))
     common = [p for p in every if sum(name.startswith(p) for name in names) >= _NEARLY_ALL * len(names)]
@@ -151,17 +154,17 @@ def _likely_first(names: Iterable[str]) -> list[str]:
 
 
 def fit(name: str, shapes: Shapes) -> Fit | None:
-    """Return how a network is to be built so that names and shapes fit, or None.
+    """Return how to build a network so that names and shapes fit, or None.
 
     Raises
     ------
     StateDictError
-        If the names are another library's, whose network of this family is not the same.
+        If the names are another library's and its network of this family is different.
     """
     builder = models.get_model_builder(name)
     from_state = getattr(builder, "from_state", None)
     config: dict[str, Any] = from_state(shapes) if from_state else {}
-    # Arrays of the right shapes, without memory: modules rename entries, and may look at their shapes.
+    # Arrays of the right shapes without memory: modules rename entries and may read their shapes.
     state: Mapping[str, Any] = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
     model = builder(**config)
     converted = conversion(state, model)
@@ -186,7 +189,7 @@ def fit(name: str, shapes: Shapes) -> Fit | None:
 
 
 def _other_head(match: Match) -> tuple[str, str] | None:
-    """Return the last layer's names where only that has another: `fc` made a Sequential, or the reverse."""
+    """Return the last layer's names if only it is renamed: `fc` made a Sequential, or the reverse."""
     missing = [key for key in match.missing if not is_counter(key)]
     unexpected = [key for key in match.unexpected if not is_counter(key)]
     layers = [{key.rpartition(".")[0] for key in keys} for keys in (unexpected, missing)]
@@ -205,7 +208,7 @@ def _with_head(state: Mapping[str, Any], head: tuple[str, str]) -> dict[str, Any
 
 
 def _other_channels(match: Match, misfits: list[str]) -> int | None:
-    """Return the pictures' channels, if they are what the first layer differs in."""
+    """Return the pictures' channels, if only these differ in the first layer."""
     first = next((key for key, entry in match.entries.items() if len(entry.shape) == 4), None)
     if not misfits or misfits[0] != first:
         return None
@@ -215,7 +218,7 @@ def _other_channels(match: Match, misfits: list[str]) -> int | None:
 
 
 def _other_classes(match: Match, misfits: list[str]) -> int | None:
-    """Return the number of classes, if it is all that differs."""
+    """Return the number of classes, if only that differs."""
     pairs = {(match.entries[key].shape[:1], np.shape(match.state[key])[:1]) for key in misfits}
     rest_fits = all(match.entries[key].shape[1:] == np.shape(match.state[key])[1:] for key in misfits)
     last = list(match.entries)[-1] in misfits
@@ -225,7 +228,7 @@ def _other_classes(match: Match, misfits: list[str]) -> int | None:
 
 
 def make(found: Fit, state: Mapping[str, Any]) -> Module:
-    """Build a network and load a state dict, the prefix of which is away."""
+    """Build a network and load a state dict whose prefix has been removed."""
     if found.head is not None:
         renamed = StateDict(_with_head(state, found.head))
         renamed._metadata.update(getattr(state, "_metadata", {}))
@@ -245,7 +248,7 @@ def make(found: Fit, state: Mapping[str, Any]) -> Module:
 
 
 def fingerprint(name: str) -> dict[str, int]:
-    """Return how many of a network's parameters and buffers have which shape, counters left out."""
+    """Return how many of a network's parameters and buffers have each shape, without counters."""
     entries = compare(models.get_model(name), {}).entries
     return _counted(entry.shape for key, entry in entries.items() if not is_counter(key))
 
@@ -260,7 +263,7 @@ def _fingerprints() -> dict[str, dict[str, int]]:
 
 
 def _near(shapes: Shapes) -> list[tuple[float, str]]:
-    """Return the networks whose shapes are near those of a state dict, the nearest first, and the share."""
+    """Return the networks whose shapes are near a state dict's, nearest first, with the common fraction."""
     mine = _counted(shape for key, shape in shapes.items() if not is_counter(key))
     likeness: dict[str, float] = {}
     for name, theirs in _fingerprints().items():
@@ -269,7 +272,7 @@ def _near(shapes: Shapes) -> list[tuple[float, str]]:
     best = max(likeness.values(), default=0.0)
     near = [name for name, value in likeness.items() if value >= max(_NEAR, best - _NEARLY)]
     near.sort(key=lambda name: -likeness[name])
-    # Networks of other widths have the names, not the shapes.
+    # Networks of other widths have the same names, but other shapes.
     wide = [name for name in _fingerprints() if _may_be_wider(name, shapes) and name not in near]
     return [(likeness[name], name) for name in near[:_MOST]] + [(0.0, name) for name in wide]
 

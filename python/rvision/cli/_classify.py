@@ -62,7 +62,7 @@ def run(args: Any) -> int:
 
 
 def _top(row: NDArray[np.float32], chosen: Network, k: int) -> list[dict[str, Any]]:
-    # Largest first, of equal ones the first; those that are not numbers last.
+    # Largest first, equal ones in order, NaN last.
     order = np.argsort(-row, kind="stable")[:k]
     logits = row.astype(np.float64)
     exponentials = np.exp(logits - logits.max())
@@ -80,7 +80,7 @@ def _top(row: NDArray[np.float32], chosen: Network, k: int) -> list[dict[str, An
 
 
 def number(value: np.floating[Any]) -> float | None:
-    """Return a number for JSON, which has no NaN; float32 with the digits that tell it from others."""
+    """Return a number for JSON, which has no NaN; float32 with its shortest unique digits."""
     return float(np.format_float_positional(value)) if math.isfinite(value) else None
 
 
@@ -89,7 +89,7 @@ def _shown(value: float | None) -> str:
 
 
 class Output:
-    """Lines on stdout, and a bar on stderr where there are many pictures and somebody is looking."""
+    """Lines on stdout, and a bar on stderr if there are many pictures and stderr is a terminal."""
 
     def __init__(self, bar: bool, total: int) -> None:
         self._bar: Any = None
@@ -107,7 +107,7 @@ class Output:
             self._bar.close()
 
     def block(self, lines: list[str]) -> None:
-        """Print lines, after an empty one unless they are the first."""
+        """Print lines, preceded by an empty line unless they are the first."""
         self.line("\n".join(lines if self._first else ["", *lines]))
         self._first = False
 
@@ -121,7 +121,7 @@ class Output:
 
     def _print(self, text: str, file: Any) -> None:
         if self._bar is None:
-            # At once, also into a pipe: whoever reads there need not wait for the last picture.
+            # Flush, so that the reader of a pipe gets each result at once.
             print(text, file=file, flush=True)
         else:
             self._bar.write(text, file=file)
@@ -133,7 +133,7 @@ class Output:
 
 
 def _prepare_demo(args: Any) -> Path:
-    """Return the demo's picture, and choose its network unless another is named."""
+    """Return the demo's picture, and select its network unless another is named."""
     if args.pictures:
         raise ArgumentError("classify: --demo brings its own picture; leave out either")
     picture = _packaged_picture()

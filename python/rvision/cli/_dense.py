@@ -27,7 +27,7 @@ __all__ = ["run"]
 
 
 def run(args: Any) -> int:
-    """Print, and draw, where on a picture a class is."""
+    """Print and draw where a class is on a picture."""
     check_out(args.out)
     picture = picture_of(args.picture, args.orient)
     chosen = network(args)
@@ -85,7 +85,7 @@ _Cell = tuple[int, int, int, np.float32, Sequence[float]]
 
 
 def _best(maps: Sequence[Map], likely: Sequence[np.ndarray], count: int) -> list[_Cell]:
-    """Return the cells with the highest probability of all maps, best first."""
+    """Return the cells of all maps with the highest probability, best first."""
     cells: list[_Cell] = []
     for number_, (map, probabilities) in enumerate(zip(maps, likely, strict=True)):
         for place in np.argsort(-probabilities, axis=None, kind="stable")[:count]:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# What options are where they are not given.
+# Defaults of options.
 _USUAL = {"scales": 6, "stride": None, "threshold": 0.5, "iou": 0.3}
 
 
 def run(args: Any) -> int:
-    """Print, and draw, what is found on pictures; return the exit status: 2 if some could not be read."""
+    """Print and draw detections on pictures; return the exit status: 2 if some could not be read."""
     page = None
     if args.demo:
         page = _lay_out(args)
@@ -74,12 +74,12 @@ def run(args: Any) -> int:
 
 
 def _targets(args: Any, files: Sequence[Path]) -> list[Path | None]:
-    """Return where each picture with its boxes is to be written.
+    """Return the path to which each picture with its boxes is written.
 
     Raises
     ------
     ArgumentError
-        If it cannot be, or would take the place of a picture that is to be looked at.
+        If it cannot be written, or would overwrite an input picture.
     """
     if args.out is None:
         return [None] * len(files)
@@ -92,7 +92,7 @@ def _targets(args: Any, files: Sequence[Path]) -> list[Path | None]:
     folder.mkdir(exist_ok=True)
     targets: list[Path | None] = []
     for file in files:
-        # Pictures in different folders may have one name.
+        # Pictures in different folders may have the same name.
         names = (f"{file.stem}-boxes{'' if i == 1 else f'-{i}'}.png" for i in count(1))
         targets.append(next(folder / name for name in names if folder / name not in targets))
     looked_at = {file.resolve() for file in files}
@@ -105,7 +105,7 @@ def _targets(args: Any, files: Sequence[Path]) -> list[Path | None]:
 def _found(
     args: Any, chosen: Network, picture: Image, page: DigitPage | None, progress: bool
 ) -> dict[str, NDArray[Any]]:
-    """Return what is found on a picture, best first."""
+    """Return the detections on a picture, best first."""
     detector = SlidingWindowDetector(
         chosen.model,
         scales_of(args, chosen, picture),
@@ -173,7 +173,7 @@ def _report(
 
 
 def _draw(chosen: Network, picture: Image, found: dict[str, NDArray[Any]], target: Path) -> None:
-    """Write a picture with the boxes of what is found on it."""
+    """Write a picture with the boxes of its detections."""
     from rvision.utils import draw_bounding_boxes
     from rvision.utils._draw import distinct_colors
 
@@ -189,7 +189,7 @@ def _draw(chosen: Network, picture: Image, found: dict[str, NDArray[Any]], targe
 
 
 def _lay_out(args: Any) -> DigitPage:
-    """Write a page of digits to a new file, and choose the network and the files for it."""
+    """Write a page of digits to a new file, and select the network and files for it."""
     from PIL import Image
 
     if args.pictures or args.model is not None or args.weights is not None:

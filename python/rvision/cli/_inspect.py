@@ -24,7 +24,7 @@ def run(args: Any) -> int:
         "size": Path(args.file).stat().st_size,
         "refused_globals": list(checkpoint.refused_globals),
     }
-    # What is known so far is of use even where there are no weights in it.
+    # Print what is known so far; it is useful even if the file holds no weights.
     if not args.json:
         _print_head(report)
     found = checkpoint.state_dict(args.key)
@@ -48,7 +48,7 @@ def run(args: Any) -> int:
 
 
 def _prefix_of_all(names: Iterable[str]) -> str:
-    """Return what a wrapper has put before every name, of a network that is not known."""
+    """Return the prefix that a wrapper put before every name of an unknown network."""
     return next((p for p in ("module.", "_orig_mod.") if all(name.startswith(p) for name in names)), "")
 
 
@@ -89,5 +89,5 @@ def _print_body(report: dict[str, Any]) -> None:
 
 
 def _visible(text: str) -> str:
-    """Return text of a file so that it cannot steer a terminal."""
+    """Return text of a file with terminal control characters made visible."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Which network, with which weights: what the user asked for, or the best that is on this machine."""
+"""Selects network and weights: those that the user names, or the best on this machine."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Network:
     name : str
         The network.
     weights : str
-        The file or the published weights in it.
+        The weight file or the published weights.
     model : Module
     transforms : callable
         Prepares a picture for it.
     categories : list of str
-        Names of its classes; empty where they are not known.
+        Names of its classes; empty if they are not known.
     """
 
     name: str
@@ -58,16 +58,16 @@ class Network:
     categories: list[str]
 
     def label(self, index: int) -> str:
-        """Return the name of a class, or its number where it has none."""
+        """Return the name of a class, or its number if it has none."""
         return self.categories[index] if index < len(self.categories) else f"class {index}"
 
     def check_categories(self, classes: int) -> None:
-        """Refuse names that are more or fewer than the network's classes, once a run has told how many.
+        """Check the number of names against the network's classes, which a run has determined.
 
         Raises
         ------
         ArgumentError
-            If they are; without names nothing is to be checked.
+            If they differ; without names nothing is checked.
         """
         if self.categories and len(self.categories) != classes:
             raise ArgumentError(
@@ -76,19 +76,19 @@ class Network:
 
 
 def say(note: str) -> None:
-    """Tell the user something that is not what was asked for."""
+    """Print a note, which is not part of the result."""
     print(f"rvision: {note}", file=sys.stderr)
 
 
 def network(args: Any) -> Network:
-    """Make the network that the arguments ask for.
+    """Make the network that the arguments select.
 
     Raises
     ------
     ArgumentError
-        If there is no such network or weights, or none at hand where none was named.
+        If the network or weights do not exist, or none are named and none are on this machine.
     OSError, StateDictError, WeightFileError
-        If the weights cannot be had, or do not fit.
+        If the weights cannot be obtained or do not fit.
     """
     if args.threads is not None:
         from rvision import set_num_threads
@@ -122,7 +122,7 @@ def _from_file(args: Any) -> Network:
     found = recognise(shapes, args.model)
     chosen = found.chosen()
     if args.model is not None:
-        # What does not fit at all is for the builder to explain.
+        # If nothing fits, the builder explains why.
         chosen = chosen or Fit(args.model)
     elif chosen is None:
         raise ArgumentError(_unknown(args.weights, shapes, found))
@@ -135,7 +135,7 @@ def _from_file(args: Any) -> Network:
     settings = _settings(chosen.name, args)
     config = {**chosen.config, **settings}
     chosen = replace(chosen, config=config)
-    # The state dict knows its file, so the builder sees which published weights it is, if any.
+    # The state dict knows its file, so the builder can recognise published weights.
     with _refused(settings):
         model = make(chosen, under(state, found.prefix))
     own_classes = "num_classes" in config
@@ -158,7 +158,7 @@ def _from_file(args: Any) -> Network:
     )
 
 
-# Classes of networks without published weights, by the first word of their names.
+# Classes of networks without published weights, keyed by the first word of the network's name.
 _SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
 
 
@@ -168,7 +168,7 @@ def _load(args: Any) -> StateDict:
 
     path = Path(args.weights).expanduser()
     with warnings.catch_warnings():
-        # Of prefixes and entries is told below, in the command line's words.
+        # Prefixes and entries are reported below, in terms of the command line.
         warnings.filterwarnings("ignore", message=".*every name begins with")
         warnings.filterwarnings("ignore", message=".*the file also holds")
         state = read(path, key=args.key)
@@ -186,7 +186,7 @@ def _load(args: Any) -> StateDict:
 
 
 def _say_unseen(chosen: Fit, args: Any) -> None:
-    """Say which settings of a network the file does not show, unless it is a published one."""
+    """Print which settings of a network the file does not determine, unless it is a published one."""
     builder = models.get_model_builder(chosen.name)
     unseen = [key for key in getattr(builder, "unseen", ()) if key not in chosen.config]
     if unseen and _known(chosen.name, args) is None:
@@ -197,7 +197,7 @@ def _say_unseen(chosen: Fit, args: Any) -> None:
 
 
 def _known(name: str, args: Any) -> Recognised | None:
-    """Return which of a network's published weights the file is."""
+    """Return which of a network's published weights are in the file."""
     candidates = members(name)
     found = _identity(Path(args.weights).expanduser()) if candidates else None
     return found if found is not None and isinstance(found.weights, type(candidates[0])) else None
@@ -220,7 +220,7 @@ def _unknown(path: str, shapes: dict[str, tuple[int, ...]], found: Found) -> str
 
 
 def _settings(name: str, args: Any) -> dict[str, Any]:
-    """Return what `--set` says to the builder; say what a file could not, of settings that no shape shows."""
+    """Return the builder's arguments from `--set`; note settings that a file's shapes do not determine."""
     told = dict(args.settings or [])
     known = inspect.signature(models.get_model_builder(name)).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
@@ -232,7 +232,7 @@ def _settings(name: str, args: Any) -> dict[str, Any]:
 
 @contextmanager
 def _refused(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Say of a builder's TypeError that it is about the settings, if the user gave any."""
+    """Turn a builder's TypeError into an error about the settings, if the user gave any."""
     try:
         yield
     except TypeError as error:
@@ -253,7 +253,7 @@ def _channels(chosen: Fit, args: Any) -> int:
 
 
 def _foreign_twins(name: str, args: Any) -> str:
-    """Say which networks of other libraries the file may be of too, unless it says what it is."""
+    """Name the other libraries' networks that the file may be of, unless it states its origin."""
     known = _known(name, args)
     path = Path(args.weights).expanduser()
     others = [each for each in lookalikes(name) if each.config is None]
@@ -263,10 +263,11 @@ def _foreign_twins(name: str, args: Any) -> str:
 
 
 def _prepared_as(chosen: Fit, args: Any) -> tuple[WeightsEnum | None, ImageClassification | None]:
-    """Return the published weights as for which pictures of a file's network are prepared, and say why.
+    """Return the published weights whose preset prepares pictures for a file's network, and say why.
 
-    Those that the user names, that the file is, that its name says it is, or else the network's default ones;
-    where the file comes with timm's configuration, or is of timm's network of the same names, its preset.
+    In order: the weights that the user names, those that the file is, those that its name states,
+    the network's default ones. If the file has timm's configuration, or is of timm's network of the
+    same names, timm's preset.
     """
     name = chosen.name
     candidates = members(name)
@@ -312,7 +313,7 @@ def _in_words(preset: ImageClassification) -> str:
 
 
 def _say_of_pictures(args: Any, note: str) -> None:
-    if args.command != "profile":  # which takes noise
+    if args.command != "profile":  # such as `profile`, which runs on noise
         say(note)
 
 
@@ -329,7 +330,7 @@ def _categories(args: Any, known: list[str]) -> list[str]:
     if args.categories is None:
         return known
     try:
-        # Empty lines at the end are no names.
+        # Empty lines at the end are not names.
         return Path(args.categories).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ArgumentError(f"{args.categories}: not a text file in UTF-8: {error}") from None
@@ -339,7 +340,7 @@ def _categories(args: Any, known: list[str]) -> list[str]:
 
 
 def published() -> Iterator[tuple[str, WeightsEnum | None]]:
-    """Yield every network with each of its published weights; one without any, once with None."""
+    """Yield every network with each of its published weights; once with None if it has none."""
     for name in models.list_models():
         each: list[WeightsEnum | None] = [*members(name)]
         for member in each or [None]:
@@ -347,7 +348,7 @@ def published() -> Iterator[tuple[str, WeightsEnum | None]]:
 
 
 def members(name: str) -> list[WeightsEnum]:
-    """Return the weights that are published for a network; none, or several."""
+    """Return the published weights of a network, possibly none."""
     try:
         return list(models.get_model_weights(name))
     except ValueError:
@@ -355,13 +356,13 @@ def members(name: str) -> list[WeightsEnum]:
 
 
 def accuracy(member: WeightsEnum, metric: str = "acc@1") -> float | None:
-    """Return the accuracy that is published for weights, in per cent; None if none is."""
+    """Return the published accuracy of weights in per cent, or None."""
     value = member.meta["_metrics"].get("ImageNet-1K", {}).get(metric, math.nan)
     return None if math.isnan(value) else value
 
 
 def _member(model: str | None, weights: str | None) -> WeightsEnum | None:
-    """Return the published weights that an argument names, or None if it is a file or not there."""
+    """Return the published weights that an argument names; None if it is a file or not given."""
     if weights is None:
         return None
     if model is not None:
@@ -395,14 +396,14 @@ def _owner(member: WeightsEnum) -> str:
 def _best_at_hand(model: str | None) -> tuple[str, WeightsEnum]:
     """Return the network (or `model`) and its weights on this machine with the best published accuracy.
 
-    Those that nobody has published an accuracy of come last, and those of other data than ImageNet are not
-    chosen unless their network is named. Of a `model` that is named and not at hand, the
+    Weights without a published accuracy come last. Weights for other data than ImageNet are chosen
+    only if their network is named. If the weights of a named `model` are not on this machine, its
     default weights are returned, and then downloaded.
     """
     candidates = [
         (name, member)
         for name, member in published()
-        # Those without classes are for features only, and nobody's photographs are MNIST's digits.
+        # Weights without classes are for features only, and photographs are not MNIST digits.
         if member is not None
         and member.meta["categories"]
         and (name == model or (model is None and "ImageNet-1K" in member.meta["_metrics"]))

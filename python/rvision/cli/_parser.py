@@ -184,7 +184,7 @@ def _detect(commands: Any) -> None:
         "a folder, as NAME-boxes.png",
     )
     _windows(command, scales="6")
-    # Told from what is given: a page of digits has its own.
+    # None, to tell the default from a given value: a page of digits has its own scales.
     command.set_defaults(scales=None)
     _network(command, whole=True)
     command.add_argument(
@@ -253,7 +253,7 @@ def _profile(commands: Any) -> None:
     command.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
     command.add_argument("--runs", type=_positive, default=20, metavar="N", help="runs to time (20)")
     command.add_argument("--json", action="store_true", help="print a JSON object")
-    # What a network with weights may be told in other commands: pictures are not prepared here.
+    # Options of other commands for a network with weights: here no pictures are prepared.
     command.set_defaults(categories=None, preset=None, resize=None, crop=None, mean=None, std=None)
 
 
@@ -271,7 +271,7 @@ def _inspect(commands: Any) -> None:
 
 
 def _file(group: Any) -> None:
-    """Add the options that say what of a weight file to take, and what it does not show."""
+    """Add the options that select the contents of a weight file and supply what it does not state."""
     group.add_argument(
         "--key", metavar="NAME", help="which entry of a checkpoint to take, such as state_dict_ema"
     )
@@ -302,7 +302,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _windows(command: argparse.ArgumentParser, scales: str) -> None:
-    """Add the options that say which windows of a picture to look at."""
+    """Add the options that select the windows of a picture."""
     windows = command.add_argument_group("windows")
     windows.add_argument(
         "--stride",
@@ -347,9 +347,9 @@ def _windows(command: argparse.ArgumentParser, scales: str) -> None:
 
 
 def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
-    """Add the options that say which network to use and how to prepare pictures for it.
+    """Add the options that select the network and how pictures are prepared for it.
 
-    `whole` leaves out those that concern the size, for commands that take pictures in their own.
+    `whole` leaves out the options for the size, for commands that keep the pictures' size.
     """
     network = command.add_argument_group("network")
     network.add_argument(
@@ -452,7 +452,7 @@ def _share(text: str) -> float:
 
 
 def _scales(text: str) -> int | list[float]:
-    """Return how many scales there are to be, or the scales."""
+    """Return the number of scales, or the scales themselves."""
     if text.isdigit():
         return _positive(text)
     factors = _numbers(text)

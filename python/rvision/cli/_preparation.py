@@ -1,4 +1,4 @@
-"""How pictures are prepared for a network: its weights' preset, with what the user says otherwise."""
+"""Preparation of pictures for a network: its weights' preset, with the user's changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 
 class Grey:
-    """To one channel of `size` x `size`, [0, 1], normalised if `mean` and `std` are given."""
+    """Converts to one channel of `size` x `size`, [0, 1], normalised if `mean` and `std` are given."""
 
     def __init__(self, size: int | None, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
         self.size = size
@@ -48,27 +48,27 @@ def preparation(
     size: int | None = None,
     channels: int | None = None,
 ) -> Callable[[Any], NDArray[np.float32]]:
-    """Return what prepares a picture for a network.
+    """Return the function that prepares a picture for a network.
 
     Parameters
     ----------
     name : str
-        The network. CIFAR-10's take 32x32 pixels, LeNet-5 grey ones of 28x28.
+        The network. CIFAR-10's take 32x32 pixels, LeNet-5 28x28 grey pixels.
     weights : WeightsEnum, optional
-        Whose preset to use, if there is one.
+        The weights whose preset to use, if any.
     args : argparse.Namespace
-        `resize`, `crop`, `mean` and `std`, each None where the preset decides.
+        `resize`, `crop`, `mean` and `std`; None leaves the preset's value.
     preset : ImageClassification, optional
-        Used in place of that of `weights`.
+        Used instead of the preset of `weights`.
     size : int, optional
-        Height and width of the only pictures that the network takes, where it is of that kind.
+        Height and width of the pictures, if the network takes only one size.
     channels : int, optional
-        1 for grey pictures, where the network's own weights take others.
+        1 for grey pictures, if the network's own weights take others.
 
     Raises
     ------
     ArgumentError
-        If `mean` and `std` have not a value for each channel.
+        If `mean` or `std` do not have one value for each channel.
     """
     if channels is None:
         channels = 1 if name == "lenet5" else 3

@@ -30,7 +30,7 @@ def run(args: Any) -> int:
         raise ArgumentError(f"profile: {args.model} does not say which pictures it takes: --size N")
     channels, *sides = known or (3, 0, 0)
     sides = sides if args.size is None else [args.size, args.size]
-    # Noise: zeros would take other paths through memory, and denormals through arithmetic.
+    # Noise: zeros would change the memory traffic, and denormals the speed of the arithmetic.
     pictures = np.random.default_rng(0).standard_normal((args.batch, channels, *sides), np.float32)
     found = profile(model, pictures, runs=args.runs, progress=shows_progress(args))
     if args.json:

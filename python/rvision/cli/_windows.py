@@ -1,4 +1,4 @@
-"""What the commands that look at a picture's windows share: picture, scales, classes, boxes in words."""
+"""Shared by the commands that run windows of a picture: picture, scales, classes, boxes as text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def picture_of(path: str | os.PathLike[str], orient: bool = False) -> Image:
-    """Return the picture in a file, in RGB; with `orient` turned as its EXIF orientation says."""
+    """Return the picture in a file as RGB; `orient` applies its EXIF orientation."""
     ignored: list[str | os.PathLike[str]] = []
     picture = to_rgb(read_picture(path, orient=orient, ignored=ignored))
     if ignored:
@@ -42,12 +42,12 @@ def picture_of(path: str | os.PathLike[str], orient: bool = False) -> Image:
 
 
 def check_out(path: str | None) -> None:
-    """Refuse a file that cannot be written before anything is computed.
+    """Raise if a file cannot be written, before anything is computed.
 
     Raises
     ------
     ArgumentError
-        If there is no such folder, or Pillow does not know the ending.
+        If the folder does not exist, or Pillow does not know the file ending.
     """
     if path is None:
         return
@@ -62,7 +62,7 @@ def check_out(path: str | None) -> None:
 
 
 def scales_of(args: Any, chosen: Network, picture: Image) -> list[float]:
-    """Return the factors that `--scales` asks for."""
+    """Return the factors that `--scales` requests."""
     if not isinstance(args.scales, int):
         return args.scales
     _, window = window_size(chosen.model, args.window)
@@ -70,15 +70,15 @@ def scales_of(args: Any, chosen: Network, picture: Image) -> list[float]:
 
 
 def class_index(text: str, categories: Sequence[str]) -> int:
-    """Return the class that a name, in any case, or a number means.
+    """Return the class with this name (case-insensitive) or number.
 
     Raises
     ------
     ArgumentError
-        If there is none, or several.
+        If there is no such class, or several.
     """
     if text.isdigit():
-        # Names need not be complete: whether there are so many classes, a run will tell.
+        # Names may be incomplete; only a run tells the number of classes.
         return int(text)
     if not categories:
         raise ArgumentError(
@@ -101,7 +101,7 @@ def class_index(text: str, categories: Sequence[str]) -> int:
 
 @contextmanager
 def told_as_options() -> Iterator[None]:
-    """Say what to do about a network without a dense form in the command line's words."""
+    """Rephrase errors about a network without a dense form in terms of the command line."""
     try:
         yield
     except NoDenseForm as refusal:
@@ -109,11 +109,11 @@ def told_as_options() -> Iterator[None]:
 
 
 def shows_progress(args: Any) -> bool:
-    """Return whether somebody may be looking at a bar on stderr."""
+    """Return whether to show a bar on stderr."""
     return not args.json and sys.stderr.isatty()
 
 
 def box_in_words(box: Sequence[float]) -> str:
-    """Return a box in whole pixels."""
+    """Return a box as text in whole pixels."""
     left, top, right, bottom = (round(float(side)) for side in box)
     return f"at {left},{top} to {right},{bottom}"

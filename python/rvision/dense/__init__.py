@@ -1,12 +1,12 @@
-"""Trained classifiers as dense predictors: exact about what each cell of a map means.
+"""Trained classifiers as dense predictors, with an exact geometry of each cell of a map.
 
-`convolutionize` makes of a classifier a network for pictures of any size, `predict` runs it at any stride and
-several scales and says which window of the picture each cell stands for, `receptive_field` says what a cell
-depends on, and `SlidingWindowDetector` returns the best windows of each class. `digit_page` lays out a page
-to try it on.
+`convolutionize` turns a classifier into a network for pictures of any size. `predict` runs it at
+any stride and several scales and tells which window of the picture each cell stands for.
+`receptive_field` tells what a cell depends on. `SlidingWindowDetector` returns the best windows of
+each class. `digit_page` makes a page to try it on.
 """
 
-# Packages before parts of them, for the sake of threads that import at the same time.
+# Packages are imported before their submodules, for threads that import at the same time.
 import rvision.nn
 import rvision.ops
 import rvision.transforms  # noqa: F401

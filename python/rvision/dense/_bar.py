@@ -1,4 +1,4 @@
-"""A bar on stderr for what takes long."""
+"""A progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Bar"]
 
 
 class Bar:
-    """Counts windows on stderr, where it is wanted; for a `with` statement."""
+    """Counts windows on stderr, if requested; for a `with` statement."""
 
     def __init__(self, total: int, wanted: bool) -> None:
         self._bar: Any = None
@@ -25,6 +25,6 @@ class Bar:
             self._bar.close()
 
     def update(self, count: int) -> None:
-        """Count so many windows."""
+        """Add `count` windows."""
         if self._bar is not None:
             self._bar.update(count)

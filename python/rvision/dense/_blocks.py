@@ -1,4 +1,4 @@
-"""How a large picture is cut into blocks that fit memory, so that their maps are the whole picture's."""
+"""Splitting a large picture into blocks that fit memory; their maps make up the whole picture's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Axis:
     Attributes
     ----------
     side : int
-        The picture's pixels.
+        Pixels of the picture.
     cells : int
-        The map's cells.
+        Cells of the map.
     window, stride : int
-        Of the windows, in pixels.
+        Size and stride of the windows in pixels.
     start, size : int
-        What the first cell depends on, in pixels from the picture's edge.
+        The receptive field of the first cell, in pixels from the picture's edge.
     """
 
     side: int
@@ -35,26 +35,26 @@ class Axis:
     size: int
 
     def pixels(self, first: int, last: int) -> tuple[int, int]:
-        """Return the pixels that the cells first..last (not included) depend on."""
+        """Return the pixels that the cells first..last (excluded) depend on."""
         begin = max(first * self.stride + min(self.start, 0), 0)
-        # The block's own cells begin at its first pixel.
+        # The block's cells begin at its first pixel.
         begin -= begin % self.stride
         end = (last - 1) * self.stride + max(self.start + self.size, self.window)
         return begin, min(end, self.side)
 
     def spans(self, pixels: int) -> list[tuple[int, int]]:
-        """Return ranges of cells whose blocks have at most so many pixels, or the whole axis."""
+        """Return ranges of cells whose blocks have at most `pixels` pixels, or the whole axis."""
         if pixels >= self.side:
             return [(0, self.cells)]
         most = max((pixels - self.size) // self.stride, 1)
-        # Of the same size, so that none is little but halo.
+        # Ranges of equal size, so that no block consists mostly of halo.
         count = -(-self.cells // -(-self.cells // most))
         return [(first, min(first + count, self.cells)) for first in range(0, self.cells, count)]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Cells of a map, rows and columns from..to, and the pixels that they depend on."""
+    """Cells of a map (rows and columns from..to), and the pixels that they depend on."""
 
     rows: tuple[int, int]
     columns: tuple[int, int]
@@ -65,14 +65,14 @@ class Block:
 
 
 def blocks(axes: Sequence[Axis], pixels: int, where: str) -> list[list[Block]]:
-    """Cut a picture into bands of blocks of at most about so many pixels each.
+    """Split a picture into bands of blocks of at most about `pixels` pixels each.
 
-    Of full-width bands and square blocks those are taken that compute less twice.
+    Either full-width bands or square blocks, whichever overlap less.
 
     Raises
     ------
     ArgumentError
-        If not even one cell's pixels are so few.
+        If even a single cell needs more pixels.
     """
     down, across = axes
     side = math.isqrt(pixels)

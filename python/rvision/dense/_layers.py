@@ -14,10 +14,10 @@ __all__ = ["convolutionize_layers"]
 
 
 def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) -> list[Module]:
-    """Return as many layers that are convolutional, given the size (C, H, W) of the classifier's window."""
+    """Return the same number of convolutional layers, given the classifier's window (C, H, W)."""
     tracer = Tracer({}, "convolutionize")
     x = tracer.input("x", (1, *size), (True,) * 4)
-    # The distance of a map's positions that belong to one window, behind a pool whose stride was taken out.
+    # The distance between a window's positions on the map, after a pool whose stride was removed.
     spread = (1, 1)
     result: list[Module] = []
     before = len(tracer.builder.nodes())
@@ -30,7 +30,7 @@ def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) 
             )
         new, spread = _converted(layer, x, spread, where)
         result.append(new)
-        # What the layer makes of a window, which the new one makes at each place.
+        # The layer's output for a window, which the new layer computes at each position.
         sides = x.traced_shape[2:]
         x = _seen(layer, x, where)
         nodes = tracer.builder.nodes()
@@ -48,7 +48,7 @@ def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) 
 def _check_inside(
     nodes: Sequence[tuple[str, str, tuple[int, ...], int]], size: Sequence[int], where: str
 ) -> None:
-    """Raise if a layer of several looks at its whole map, as squeeze and excitation does."""
+    """Raise if a layer with children depends on its whole map, as squeeze and excitation does."""
     for _, operation, shape, _ in nodes:
         point = len(shape) == 2 or tuple(shape[2:]) == (1, 1)
         if (
@@ -79,14 +79,14 @@ def _converted(
         return _pool(layer, (height, width), spread, where)
     if spread != (1, 1) and any(hasattr(child, "kernel_size") for child in layer.modules()):
         raise UnsupportedError(
-            f"{where}: a window over maps behind an adaptive pool needs a dilation; "
+            f"{where}: a window over maps after an adaptive pool needs a dilation; "
             "give the whole model instead of its layers"
         )
     return layer, spread
 
 
 def _convolution(layer: nn.Linear, size: tuple[int, int], spread: tuple[int, int]) -> nn.Conv2d:
-    """Return the convolution that is a linear layer of a map of this size, with the layer's own memory."""
+    """Return the convolution equal to a linear layer on a map of this size; it shares the weights."""
     outputs = layer.out_features
     channels = layer.in_features // (size[0] * size[1])
     new = nn.Conv2d(channels, outputs, size, dilation=spread, bias=layer.bias is not None)
@@ -119,7 +119,7 @@ def _pool(
 
 
 def _seen(layer: Module, x: Symbol, where: str) -> Symbol:
-    """Return what a layer makes of a window, as a map."""
+    """Return a layer's output for a window, as a map."""
     if isinstance(layer, nn.Flatten):
         return x
     if isinstance(layer, nn.Linear):

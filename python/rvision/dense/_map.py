@@ -1,4 +1,4 @@
-"""What a dense prediction is: scores, and where on the picture their windows lie."""
+"""The result of a dense prediction: scores, and the positions of their windows on the picture."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Box(NamedTuple):
 
 
 class ReceptiveField(NamedTuple):
-    """What a cell depends on, vertically and horizontally, in pixels.
+    """The pixels that a cell depends on, vertically and horizontally.
 
     Attributes
     ----------
     size : tuple of int
         Height and width.
     start : tuple of int
-        Top and left of the first cell's, relative to the picture; negative where it begins in the padding.
+        Top and left of the first cell's field, relative to the picture; negative in the padding.
     stride : tuple of int
-        From a cell's to the next.
+        From one cell's field to the next.
     """
 
     size: tuple[int, int]
@@ -65,16 +65,16 @@ class Map:
     scores : numpy.ndarray, (classes, rows, columns), float32
         The classifier's outputs, logits for most.
     window_size : tuple of int
-        Height and width of a cell's window in pixels of the picture as it was scaled.
+        Height and width of a cell's window in pixels of the scaled picture.
     stride : tuple of int
-        From a cell's window to the next, vertically and horizontally, in the same pixels.
+        From one cell's window to the next, vertically and horizontally, in the same pixels.
     image_size : tuple of int
         Height and width of the picture before scaling.
     scale : tuple of float
-        Size of the scaled picture over `image_size`.
+        Size of the scaled picture divided by `image_size`.
     offset : tuple of int
-        Where the first cell's window begins, down and across, in pixels of the scaled picture: not 0 for a
-        part of a larger map, negative where windows hang over the edge (`pad`).
+        Top and left of the first cell's window, in pixels of the scaled picture: not 0 for a part
+        of a larger map, negative if windows extend beyond the edge (`pad`).
     """
 
     scores: NDArray[np.float32]
@@ -90,7 +90,7 @@ class Map:
         return self.scores.shape[1], self.scores.shape[2]
 
     def window(self, row: int, column: int) -> Box:
-        """Return the box, in pixels of the picture before scaling, that the classifier would have been given.
+        """Return the box of a cell's window, in pixels of the picture before scaling.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Map:
         Raises
         ------
         IndexError
-            If there is no such cell.
+            If the cell does not exist.
         """
         rows, columns = self.shape
         top = self.offset[0] + range(rows)[row] * self.stride[0]
@@ -110,7 +110,7 @@ class Map:
         return Box(left / across, top / down, (left + width) / across, (top + height) / down)
 
     def windows(self) -> NDArray[np.float32]:
-        """Return all boxes, (rows, columns, 4) float32, as `window` gives them."""
+        """Return all boxes, (rows, columns, 4) float32, as `window` returns them."""
         return window_boxes(self.shape, self.window_size, self.stride, self.scale, self.offset)
 
     def probabilities(self) -> NDArray[np.float32]:

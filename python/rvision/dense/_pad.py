@@ -1,4 +1,4 @@
-"""A picture with something around it, so that windows may hang over its edges and a map covers all of it."""
+"""Padded pictures: windows may extend beyond the edges, so that a map covers the whole picture."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def check_pad(pad: str | None, where: str) -> None:
 
 
 def margins(size: Sequence[int], window: Sequence[int], stride: Sequence[int], pad: str | None) -> Margins:
-    """Return the least margins with which the cells' centres come within half a stride of every edge.
+    """Return the least margins for which cells' centres are within half a stride of every edge.
 
-    Above and on the left they are multiples of the stride, so that the cells of the picture alone are among
-    those of the padded one.
+    Above and on the left they are multiples of the stride, so the cells of the picture itself are
+    among those of the padded picture.
     """
     if pad is None:
         return (0, 0), (0, 0)
@@ -38,16 +38,17 @@ def margins(size: Sequence[int], window: Sequence[int], stride: Sequence[int], p
 
 def _margin(side: int, window: int, stride: int) -> tuple[int, int]:
     before = stride * max(-(-(window - stride) // (2 * stride)), 0)
-    # The first cell whose centre is at most half a stride before the edge, or behind it.
+    # The first cell whose centre is at most half a stride before the edge, or beyond it.
     last = max(-(-(2 * (side + before) - window - stride) // (2 * stride)), 0)
     return before, max(last * stride + window - before - side, 0)
 
 
 def sources(first: int, last: int, side: int, pad: str) -> NDArray[np.intp]:
-    """Return which of `side` pixels stands at each place from `first` to `last` (not included).
+    """Return which of `side` pixels is at each position from `first` to `last` (excluded).
 
-    Places before 0 and from `side` on are padding: -1 for zeros, or the mirrored pixel, without the outermost
-    one twice; where the margin is wider than the picture the reflections go on.
+    Positions before 0 and from `side` on are padding: -1 for zeros, or the mirrored pixel, without
+    repeating the outermost one; if the margin is wider than the picture, it is reflected
+    repeatedly.
     """
     places = np.arange(first, last)
     if pad == "zeros":

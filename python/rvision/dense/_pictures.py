@@ -1,4 +1,4 @@
-"""Pictures as `dense` takes them: arrays that are prepared, or pictures with what prepares them."""
+"""Pictures as `dense` takes them: prepared arrays, or pictures with a transform."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 Scale = float | Sequence[int]
 Transform = Callable[[Any], Any]
 
-# How far floats may leave [0, 1]: what a product of roundings comes to, and far less than prepared values do.
+# How far floats may exceed [0, 1]: more than rounding errors, far less than prepared values.
 _ROUNDING = 1e-4
 
 OVERFEAT_SIZES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (461, 569))
@@ -40,7 +40,7 @@ OVERFEAT_SIZES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (4
 
 
 def as_picture(image: Any) -> Image | None:
-    """Return a Pillow image, made of uint8 pixels (H, W) or (H, W, C) too, or None for an array."""
+    """Return a Pillow image, also for uint8 pixels (H, W) or (H, W, C), or None for another array."""
     if is_pil(image):
         return image
     if is_pixels(image) or (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2):
@@ -49,9 +49,9 @@ def as_picture(image: Any) -> Image | None:
 
 
 def unprepared(image: Any, transform: Transform | None, where: str) -> Image | NDArray[Any] | None:
-    """Return what is to be prepared: a Pillow image, or with a transform an array (C, H, W) as it came.
+    """Return the picture to prepare: a Pillow image, or with a transform an unchanged array (C, H, W).
 
-    None stands for an array that is prepared: one of floats without a transform.
+    None means that the array is already prepared: floats without a transform.
     """
     picture = as_picture(image)
     if picture is not None or transform is None:
@@ -62,26 +62,26 @@ def unprepared(image: Any, transform: Transform | None, where: str) -> Image | N
 
 
 def height_and_width(picture: Image | NDArray[Any]) -> tuple[int, int]:
-    """Return the size of what `unprepared` returned."""
+    """Return the height and width of a result of `unprepared`."""
     if isinstance(picture, np.ndarray):
         return picture.shape[-2], picture.shape[-1]
     return picture.height, picture.width
 
 
 def prepared(image: Any, transform: Transform | None, where: str) -> NDArray[np.float32]:
-    """Return (C, H, W) float32: what `transform` makes of a picture or an array, or a prepared array.
+    """Return (C, H, W) float32: the result of `transform`, or an array that is already prepared.
 
-    Of a preset (`weights.transforms()`) the resizing and cropping is left out.
+    The resizing and cropping of a preset (`weights.transforms()`) is skipped.
 
     Raises
     ------
     ArgumentError
-        If a picture comes without a transform; if the transform returns another size; if floats that a preset
-        is to prepare lie outside of [0, 1].
+        If a picture is given without a transform; if the transform returns another size; if floats
+        for a preset are outside [0, 1].
     ShapeError
-        If it is not one picture.
+        If it is not a single picture.
     TypeError
-        If it is no picture and no array of floats; of uint8 only with a transform.
+        If it is neither a picture nor an array of floats (or of uint8, with a transform).
     """
     picture = unprepared(image, transform, where)
     if picture is None:
@@ -120,7 +120,7 @@ def _single(array: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _check_levels(picture: Image | NDArray[Any], where: str) -> None:
-    """Raise if floats that a preset is to normalise cannot be a picture's, as those that it made cannot."""
+    """Raise if floats for a preset cannot be a picture's, such as ones that are normalised already."""
     if not isinstance(picture, np.ndarray) or picture.dtype.kind != "f" or picture.size == 0:
         return
     low, high = float(picture.min()), float(picture.max())
@@ -132,7 +132,7 @@ def _check_levels(picture: Image | NDArray[Any], where: str) -> None:
 
 
 def scaled_size(size: tuple[int, int], scale: Scale, where: str) -> tuple[int, int]:
-    """Return a height and width times a factor, or those that `scale` is."""
+    """Return a height and width times the factor `scale`, or `scale` itself if it is a size."""
     if isinstance(scale, int | float | np.number):
         if not 0 < scale < np.inf:
             raise ArgumentError(f"{where}: scales: expected factors above 0, got {scale!r}")

@@ -32,10 +32,10 @@ __all__ = ["Forms", "cells", "predict"]
 
 _PADDINGS = ("shared", "per_window")
 
-# Windows that are run at a time: enough that weights are read seldom, few enough for small maps.
+# Windows per run: enough that weights are rarely reread, few enough for small maps.
 _BATCH = 16
 
-# Dense forms that a classifier keeps.
+# Number of dense forms that a classifier keeps.
 _MAX_FORMS = 8
 
 
@@ -90,67 +90,70 @@ def predict(
     Parameters
     ----------
     model : Module
-        A classifier, or what `convolutionize` made of one (then without `stride`, `input_size`, `squeeze`).
+        A classifier, or a result of `convolutionize` (then without `stride`, `input_size`,
+        `squeeze`).
     image : array_like or PIL.Image.Image
-        A prepared picture (C, H, W), float32, as `weights.transforms()` returns them but of any size. Or,
-        with `transform`, what that prepares: a Pillow image, uint8 pixels (H, W, C), or an array (C, H, W) of
-        uint8 or of floats between 0 and 1.
+        A prepared picture (C, H, W), float32, as `weights.transforms()` returns them but of any
+        size. Or, with `transform`, its input: a Pillow image, uint8 pixels (H, W, C), or an array
+        (C, H, W) of uint8 or of floats between 0 and 1.
     stride : int or (vertical, horizontal), optional
-        Pixels from a window to the next; by default the network's own.
+        Pixels from one window to the next; by default the network's own.
     input_size : int, (H, W) or (C, H, W), optional
         The classifier's window, as for `convolutionize`.
     padding : str
         What a padded network sees at the edges of a window:
 
         ``"shared"``
-            The picture's pixels, where there are any: layers are computed once for all windows. At the
-            picture's edges there are zeros.
+            The picture's pixels: layers are computed once for all windows. Beyond the picture's
+            edges there are zeros.
         ``"per_window"``
-            Zeros, as if the window were cut out: each cell is the classifier's output for its window,
-            exactly. Where the network has padding (or no dense form), it is run on each window.
+            Zeros, as if the window were cropped: each cell is exactly the classifier's output for
+            its window. If the network has padding (or no dense form), it is run on each window.
     squeeze : str, optional
-        ``"global"`` for networks with squeeze and excitation, as for `convolutionize`; others have nothing to
-        squeeze. Not with `padding="per_window"`, which squeezes each window alone.
+        ``"global"`` for networks with squeeze and excitation, as for `convolutionize`; other
+        networks ignore it. Not with `padding="per_window"`, which squeezes each window by itself.
     scales : sequence, or "overfeat", optional
-        Factors by which the picture is resized, or sizes (height, width); the six of OverFeat's table 5 by
-        name. For what `transform` prepares. Arrays (C, H, W) of floats are resized as floats, which is not
-        rounded to 256 levels as in a Pillow image.
+        Factors by which the picture is resized, or sizes (height, width); the six of OverFeat's
+        table 5 by name. Requires `transform`. Arrays (C, H, W) of floats are resized as floats,
+        without the rounding to 256 levels of a Pillow image.
     transform : callable, optional
-        Prepares a picture, also one of floats: without it an array of floats is taken as prepared. Of a
-        preset (`weights.transforms()`) resizing and cropping is left out; any other callable is given the
-        picture or the array (C, H, W), and must return (C, H, W) of its height and width.
+        Prepares a picture, also one of floats; without it an array of floats counts as prepared.
+        The resizing and cropping of a preset (`weights.transforms()`) is skipped; any other
+        callable is given the picture or the array (C, H, W), and must return (C, H, W) of the same
+        height and width.
     pad : {"zeros", "reflect"}, optional
-        What lies beyond the picture's edges, so that windows may hang over them and the map covers the
-        picture: zeros of the prepared picture, which a preset makes of its mean colour, or the picture
-        mirrored at its outermost pixels. By default every window lies inside.
+        Padding beyond the picture's edges, so that windows may extend over them and the map covers
+        the picture: zeros in the prepared picture (a preset's mean colour), or the picture mirrored
+        at its outermost pixels. By default every window is inside the picture.
     progress : bool
         Whether to show a bar on stderr.
 
     Returns
     -------
     Map, or list of Map
-        With a cell for every window that lies inside the picture: ``(H - window) // stride + 1`` rows, and
-        columns alike. With `pad` there are so many more on each side that every pixel is at most half a
-        stride from the centre of a window, vertically and horizontally; those inside keep their places.
-        With `scales` one for each of them.
+        A cell for every window inside the picture: ``(H - window) // stride + 1`` rows, and columns
+        likewise. With `pad` there are enough more on each side that every pixel is at most half a
+        stride from the centre of a window, vertically and horizontally; the windows inside keep
+        their positions. With `scales`, one map for each scale.
 
     Raises
     ------
     ArgumentError
-        If the picture is smaller than the window, an argument lies outside its range, or floats that a preset
-        is to prepare lie outside of [0, 1].
+        If the picture is smaller than the window, an argument is out of range, or floats for a
+        preset are outside [0, 1].
     UnsupportedError
         If a layer has no dense form, and `padding` is not ``"per_window"``.
 
     Notes
     -----
-    A map at a stride finer than the network's own equals the maps of all shifted pictures, interleaved:
-    everywhere, for networks without padding, and else for cells whose receptive field lies inside the
-    picture. At the border zeros stand around the picture, where the shifted pictures would have them at their
-    own edges; cells on the network's own grid are its own map's there too.
+    A map at a stride finer than the network's own equals the maps of all shifted pictures,
+    interleaved: everywhere for networks without padding, and otherwise for cells whose receptive
+    field is inside the picture. At the border, zeros surround the picture, while the shifted
+    pictures would have them at their own edges; cells on the network's own grid equal its own map
+    there too.
 
-    A map with `pad` is that of the padded picture. So all that is said of cells and windows holds for the
-    windows that hang over the edge too, as ones of that picture.
+    A map with `pad` is the map of the padded picture, so all of this also holds for the windows
+    that extend beyond the edge.
     """
     where = "dense.predict"
     forms = Forms(model, stride, input_size, squeeze, where)
@@ -218,7 +221,7 @@ class Forms:
         return self.dense
 
     def check_padding(self, padding: str, where: str) -> None:
-        """Raise if `padding` is neither of the two ways, or contradicts squeeze="global"."""
+        """Raise if `padding` is not one of the two values, or contradicts squeeze="global"."""
         if padding not in _PADDINGS:
             raise ArgumentError(f"{where}: padding: expected 'shared' or 'per_window', got {padding!r}")
         if padding == "per_window" and self._squeeze is not None:
@@ -228,7 +231,7 @@ class Forms:
             )
 
     def check(self, size: Sequence[int], where: str) -> None:
-        """Raise if a picture of this height and width has no room for a window."""
+        """Raise if a picture of this height and width is smaller than a window."""
         if any(side < window for side, window in zip(size, self.window, strict=True)):
             raise ArgumentError(
                 f"{where}: the picture of {size[0]} x {size[1]} pixels is smaller than the classifier's "
@@ -236,14 +239,14 @@ class Forms:
             )
 
     def classify(self, windows: Sequence[NDArray[np.float32]], where: str) -> NDArray[np.float32]:
-        """Return the classifier's logits, (windows, classes), for cut-out windows (C, H, W)."""
+        """Return the classifier's logits, (windows, classes), for cropped windows (C, H, W)."""
         starts = range(0, len(windows), _BATCH)
         batches = (np.ascontiguousarray(np.stack(windows[start : start + _BATCH])) for start in starts)
         return np.concatenate([_logits(self.classifier(batch), where) for batch in batches])
 
     @property
     def is_exact(self) -> bool:
-        """Whether no cell sees anything outside of its window."""
+        """Whether no cell depends on anything outside its window."""
         if self.dense is None:
             return False
         reach = self.dense.geometry().receptive_field
@@ -256,9 +259,9 @@ class Forms:
 def dense_form(
     model: Module, input_size: Size | None, stride: Size | None, squeeze: str | None
 ) -> Convolutionized:
-    """Return a classifier's dense form, the one that an earlier call made if there is one."""
+    """Return a classifier's dense form, reusing one that an earlier call made."""
     forms = model._links.derived
-    # As numbers, and with what a window that is not given follows from: the model may have changed.
+    # The key has plain numbers, and the source of a default window: the model may have changed.
     steps = None if stride is None else stride_pair(stride)
     key = ("dense", window_size(model, input_size), input_size is None, steps, squeeze)
     form = forms.get(key)
@@ -287,7 +290,7 @@ class _Run:
         self._stride = forms.stride
 
     def count(self, size: tuple[int, int]) -> int:
-        """Return how many windows a picture has, once it is known to have some."""
+        """Return how many windows a picture has, after checking that it has any."""
         (top, bottom), (left, right) = self._margins(size)
         whole = (size[0] + top + bottom, size[1] + left + right)
         self._forms.check(whole, self._where)
@@ -295,7 +298,7 @@ class _Run:
         return rows * columns
 
     def __call__(self, array: NDArray[np.float32], image_size: tuple[int, int], bar: Bar) -> Map:
-        """Return the map of a prepared picture, which was `image_size` before it was scaled."""
+        """Return the map of a prepared picture whose size before scaling was `image_size`."""
         size = height_and_width(array)
         around = self._margins(size)
         array = padded(array, around, self._pad)
@@ -304,7 +307,7 @@ class _Run:
             scores = _each_window(forms.classifier, array, forms.window, self._stride, bar, self._where)
         else:
             rows, columns = cells(array.shape[1:], forms.window, self._stride)
-            # Further cells stand for windows that reach over the picture's edge.
+            # Further cells stand for windows that extend beyond the picture's edge.
             scores = np.ascontiguousarray(forms.shared()(array[None])[0, :, :rows, :columns])
             bar.update(rows * columns)
         scale = (size[0] / image_size[0], size[1] / image_size[1])
@@ -316,7 +319,7 @@ class _Run:
 
 
 def cells(size: Sequence[int], window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """Return the rows and columns of windows that lie inside a picture."""
+    """Return the rows and columns of windows inside a picture."""
     return (size[0] - window[0]) // stride[0] + 1, (size[1] - window[1]) // stride[1] + 1
 
 

@@ -1,4 +1,4 @@
-"""Why a network has no dense form, and what whoever asked for one can do."""
+"""Why a network has no dense form, and what the caller can do."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from rvision.errors import UnsupportedError
 
 __all__ = ["SMALLER_STRIDE", "NoDenseForm", "refusal_of"]
 
-# How the engine ends its messages: with what `dense.predict` can be told.
+# The ends of the engine's messages: advice in terms of `dense.predict`.
 _ENGINES = (
     "; choose padding='per_window' for exact windows, or squeeze='global' to squeeze the whole picture",
     "; choose padding='per_window', which runs the classifier on each window",
 )
-# The same, where a stride is too large.
+# The same for a stride that is too large.
 SMALLER_STRIDE = "; choose a smaller stride"
 _EXACT = "which runs the classifier on each window"
-# What each function that is asked can be told, for squeeze and excitation and for what mixes all windows.
+# Advice for each function: for squeeze and excitation, and for layers that mix all windows.
 _ADVICE = {
     "convolutionize": (
         f"; dense.predict(model, picture, stride=32, padding='per_window'), {_EXACT}, is exact, and "
@@ -43,14 +43,14 @@ _ADVICE = {
 
 
 class NoDenseForm(UnsupportedError):
-    """A classifier without a dense form, as it was asked for by one of several functions.
+    """A classifier without a dense form, requested by one of several functions.
 
     Attributes
     ----------
     reason : str
         Without advice.
     kind : int
-        0 where squeezing the whole picture is a way out, 1 where it is none.
+        0 if squeezing the whole picture is a remedy, 1 if not.
     """
 
     def __init__(self, reason: str, kind: int, asked: str) -> None:
@@ -58,7 +58,7 @@ class NoDenseForm(UnsupportedError):
         self.reason, self.kind = reason, kind
 
     def for_(self, asked: str) -> NoDenseForm:
-        """Return the same with advice for who was asked: a key of the table above."""
+        """Return the same error with advice for the function `asked`, a key of the table above."""
         return NoDenseForm(self.reason, self.kind, asked)
 
     def __reduce__(self) -> tuple[type[UnsupportedError], tuple[str]]:
@@ -66,7 +66,7 @@ class NoDenseForm(UnsupportedError):
 
 
 def refusal_of(error: UnsupportedError) -> UnsupportedError:
-    """Return what the engine said with advice that `convolutionize` accepts, or as it is."""
+    """Return the engine's error with advice for `convolutionize`, or unchanged."""
     text = str(error)
     for kind, ending in enumerate(_ENGINES):
         if text.endswith(ending):

@@ -1,4 +1,4 @@
-"""How a convolutionized network is shown: its modules, with the convolutions and windows that they became."""
+"""The `repr` of a convolutionized network: its modules, with their convolutions and windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rvision.nn._operation import pair
 __all__ = ["as_it_runs"]
 
 _WINDOWS = {"conv2d": "Conv2d", "avg_pool2d": "AvgPool2d", "max_pool2d": "MaxPool2d"}
-# What only gives a value another shape, or looks at a whole map; in a dense form it is something else.
+# Modules that only reshape or depend on a whole map; a dense form replaces them.
 _REPLACED = (nn.Linear, nn.Flatten, nn.Unflatten, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 _SLIDING = (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d)
 _NUMBERED = re.compile(r"_[0-9]+$")
@@ -24,7 +24,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Node:
-    """A node of a dense graph, as `DenseGraph.describe` has it."""
+    """A node of a dense graph, as `DenseGraph.describe` prints it."""
 
     place: int
     operation: str
@@ -35,7 +35,7 @@ class _Node:
         return (int(found[1]), int(found[2] or found[1])) if found else (usual, usual)
 
     def padding(self) -> tuple[int, ...]:
-        """Return zeros above, left, below and right."""
+        """Return the padding above, left, below and right."""
         found = re.search(r" padding (?:(\d+)|\[([\d, ]+)\])", self.text)
         if found is None:
             return (0,) * 4
@@ -46,7 +46,7 @@ class _Node:
         return tuple(int(size) for size in found[1].split(",") if size.strip()) if found else None
 
     def shown(self) -> str:
-        """Return it as torch shows such a module."""
+        """Return the text that torch shows for such a module."""
         padding, dilation = self.padding(), self.pair("dilation", 1)
         if self.operation == "identity":
             return "Identity()"
@@ -86,7 +86,7 @@ def _sides(padding: tuple[int, ...], always_pair: bool = False) -> Any:
 
 
 class _Shown(Module):
-    """Stands for a module that is shown as something else."""
+    """A placeholder for a module that is shown as something else."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -109,16 +109,16 @@ def as_it_runs(model: Module, description: str) -> Module:
     Returns
     -------
     Module
-        To be shown only. Linear layers stand there as the convolutions that they have become, pools of a
-        whole map as windows that slide, and layers whose stride was taken out with their dilation. A call in
-        `forward` that has become a window has a line of its own, under its name in the graph. What is not
-        run, such as auxiliary heads, is left out.
+        For display only. Linear layers are shown as the convolutions that replace them, pools of a
+        whole map as sliding windows, and layers after a removed stride with their dilation. A call
+        in `forward` that became a window has its own line, under its name in the graph. Modules
+        that do not run, such as auxiliary heads, are omitted.
     """
     nodes: dict[str, _Node] = {}
     for place, line in enumerate(description.splitlines()[:-1]):
         _, name, text = line.split(maxsplit=2)
         nodes[name] = _Node(place, re.split(r"[ (]", text, maxsplit=1)[0], text)
-    # A module that stands in several places has one name in the graph.
+    # A module used in several places has one name in the graph.
     names = {id(module): name for name, module in model.named_modules()}
     modules = set(names.values())
     calls = {
@@ -127,7 +127,7 @@ def as_it_runs(model: Module, description: str) -> Module:
         if name not in modules
         and node.operation in _WINDOWS
         and _NUMBERED.sub("", name.rpartition(".")[2]) != node.operation
-        # Nodes of a module that runs several times are numbered too.
+        # Nodes of a module that runs several times are also numbered.
         and _NUMBERED.sub("", name) not in modules
     }
     return _twin(model, "", names, nodes, calls)
@@ -156,7 +156,7 @@ def _twin(
         first = _first(own, nodes)
         if first is None and next(child.parameters(), None) is not None:
             continue
-        # What adds no node stays behind the one before it.
+        # A module without a node stays after its predecessor.
         place = place if first is None else first
         children.append((place, name, _twin(child, own, names, nodes, calls)))
     prefix = f"{path}." if path else ""
@@ -184,7 +184,7 @@ def _with_children(
     children: Iterable[tuple[int, str, Module | None]],
     windows: Iterable[tuple[int, str, Module]],
 ) -> Module:
-    """Return a module that looks like this one with other children; lists keep their lines together."""
+    """Return a module that prints like this one with other children; lists stay together."""
     shown = list(children)
     for place, name, window in windows:
         # Before the first child that runs later.
@@ -197,7 +197,7 @@ def _with_children(
 
 
 def _differs(module: Module, node: _Node) -> bool:
-    """Return whether a convolution or a pool runs with another stride, padding or dilation than its own."""
+    """Return whether a convolution or pool runs with a different stride, padding or dilation."""
     if node.operation not in _WINDOWS:
         return True
     where = type(module).__name__
@@ -205,7 +205,7 @@ def _differs(module: Module, node: _Node) -> bool:
     dilation = pair(getattr(module, "dilation", 1), where)
     if node.pair("stride", 1) != stride or node.pair("dilation", 1) != dilation:
         return True
-    # 'same' is what keeps the size, which a dilation alone would change.
+    # 'same' keeps the size, which a dilation alone would change.
     if isinstance(module.padding, str) or isinstance(module, nn.Conv2dSame):
         return False
     vertical, horizontal = pair(module.padding, where)

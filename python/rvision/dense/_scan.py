@@ -1,4 +1,4 @@
-"""Dense prediction of pictures that are too large to be held, or whose maps are."""
+"""Dense prediction for pictures that do not fit in memory, or whose maps do not."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["Rows", "Scan", "scan"]
 
 _WHERE = "dense.scan"
 
-# What a run takes besides its maps: the block's pixels, prepared and as they came, scores and probabilities.
+# Memory of a run besides its maps: the block's pixels, raw and prepared, scores, probabilities.
 _COPIES = 4
 
 
 @runtime_checkable
 class Rows(Protocol):
-    """A picture that gives its rows: any object with these two.
+    """A picture that is read by rows: any object with these two members.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Rows(Protocol):
         """Height, width and channels."""
 
     def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
-        """Return the rows from `top` to `bottom` (not included), uint8 (bottom - top, W, C)."""
+        """Return the rows from `top` to `bottom` (excluded), uint8 (bottom - top, W, C)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,45 +97,47 @@ def scan(
 ) -> Any:
     """Classify the windows all over a picture of any size in constant memory.
 
-    The picture is run in blocks, each with the pixels around it that its cells depend on, and with the
-    kernels that the whole picture would get. So the scores are those of `dense.predict`, up to the rounding
-    of the last digit, whatever the blocks are. The whole map never exists: what is asked for is taken from
-    each block as it comes out.
+    The picture is run in blocks, each with the surrounding pixels that its cells depend on, and
+    with the kernels that the whole picture would use. So for any blocks the scores equal those of
+    `dense.predict` up to the rounding of the last digit. The whole map never exists: the requested
+    results are taken from each block as it is computed.
 
     Parameters
     ----------
     model : Module
-        A classifier, or what `convolutionize` made of one.
+        A classifier, or a result of `convolutionize`.
     source : array_like, PIL.Image.Image or Rows
         The picture: pixels (H, W, C) or (H, W) of uint8, or a picture (C, H, W) of floats (or, with
         `transform`, of uint8), in memory or as a `numpy.memmap`; or an object that reads rows, see
-        `dense.Rows`. Floats without `transform` are taken as prepared.
+        `dense.Rows`. Floats without `transform` count as prepared.
     stride : int or (vertical, horizontal), optional
         As for `dense.predict`.
     top : int, optional
-        Return so many of the best classes of each window; 1 if nothing else is asked for.
+        Return the `top` best classes of each window; 1 by default if no other result is requested.
     threshold : float, optional
-        Return the windows and classes with a larger probability.
+        Return the windows and classes with a probability above it.
     callback : callable, optional
-        Gets each part of the map as a `Map` whose `offset` says where it lies, from the top to the bottom.
+        Called with each part of the map, from top to bottom, as a `Map` whose `offset` is its
+        position.
     input_size, squeeze : optional
         As for `convolutionize`.
     transform : callable, optional
-        Prepares the picture, also one of floats, as for `dense.predict`; each pixel by itself, since it sees
-        parts of the picture.
+        Prepares the picture, also one of floats, as for `dense.predict`. It must treat each pixel
+        by itself, since it is given parts of the picture.
     pad : {"zeros", "reflect"}, optional
-        What lies beyond the picture's edges, so that windows may hang over them, as for `dense.predict`.
+        Padding beyond the picture's edges, so that windows may extend over them, as for
+        `dense.predict`.
     memory : int
-        About how many bytes to use, besides weights and what is returned.
+        The approximate number of bytes to use, besides weights and results.
     progress : bool
         Whether to show a bar on stderr.
 
     Returns
     -------
     Scan, dict or None
-        With `top` a `Scan`. With `threshold` a dict ``{"boxes", "labels", "scores"}`` as from torchvision's
-        detectors, row by row, overlapping boxes not yet suppressed (`ops.batched_nms` does that). With
-        `callback` None.
+        With `top`, a `Scan`. With `threshold`, a dict ``{"boxes", "labels", "scores"}`` as from
+        torchvision's detectors, row by row, without suppression of overlapping boxes
+        (`ops.batched_nms` does that). With `callback`, None.
 
     Raises
     ------
@@ -182,7 +184,7 @@ def scan(
 
 
 class _Picture:
-    """A picture whose rows are read when they are needed."""
+    """A picture whose rows are read on demand."""
 
     def __init__(self, source: Any, transform: Transform | None) -> None:
         self._transform = transform
@@ -210,11 +212,11 @@ class _Picture:
         self.size = shape[1:] if self._planes else shape[:2]
 
     def rows(self, top: int, bottom: int) -> Any:
-        """Return rows as they come."""
+        """Return unprepared rows."""
         if self._planes:
             return self._source[:, top:bottom]
         if is_pil(self._source):
-            # Cut out as it is: whether it has a palette or another colour space is for the transform.
+            # Cropped without conversion: the transform handles palettes and colour spaces.
             return self._source.crop((0, top, self._source.width, bottom))
         if isinstance(self._source, np.ndarray):
             return np.asarray(self._source[top:bottom])
@@ -233,12 +235,12 @@ class _Picture:
             return prepared(rows[:, :, left:right], self._transform, _WHERE)
         if is_pil(rows):
             return prepared(rows.crop((left, 0, right, rows.height)), self._transform, _WHERE)
-        # Made a picture here: rows so few that they could be a tensor's channels are pixels too.
+        # Convert to a picture here: a few rows of pixels could be mistaken for a tensor's channels.
         return prepared(to_pil(rows[:, left:right]), self._transform, _WHERE)
 
 
 class _Padded:
-    """A picture with margins, which are made where they are needed."""
+    """A picture with margins, which are made on demand."""
 
     def __init__(
         self, picture: _Picture, window: Sequence[int], stride: Sequence[int], pad: str | None
@@ -275,13 +277,13 @@ class _Padded:
 
 
 def _bounds(wanted: NDArray[np.intp]) -> tuple[int, int]:
-    """Return the first and the last (not included) of the pixels that are wanted; every window sees some."""
+    """Return the first and the last (excluded) of the wanted pixels; every window has some."""
     inside = wanted[wanted >= 0]
     return int(inside.min()), int(inside.max()) + 1
 
 
 class _Run:
-    """Runs blocks of a picture with the kernels of the whole."""
+    """Runs blocks of a picture with the kernels of the whole picture."""
 
     def __init__(self, dense: Convolutionized, picture: _Padded, axes: list[Axis]) -> None:
         self._dense, self._picture, self._axes = dense, picture, axes
@@ -295,7 +297,7 @@ class _Run:
         self._graph = graph
 
     def bytes_per_pixel(self) -> int:
-        """Return about what a large block takes."""
+        """Return the approximate memory per pixel of a large block."""
         height, width = (min(axis.side, axis.size + axis.window) for axis in self._axes)
         run = self._graph.memory([(1, self._channels, height, width)])
         cell = self._dense.stride[0] * self._dense.stride[1]
@@ -363,7 +365,7 @@ class _Top:
 
 
 class _Threshold:
-    """Collects the cells and classes that are likely."""
+    """Collects the cells and classes above the threshold."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = np.float32(threshold)
@@ -390,7 +392,7 @@ class _Threshold:
 
 
 class _Callback:
-    """Hands each part on."""
+    """Passes each part to the callback."""
 
     def __init__(self, callback: Callable[[Map], None]) -> None:
         self._callback = callback

@@ -1,4 +1,4 @@
-"""Several views of a picture, classified and averaged: crops, reflections, scales."""
+"""Test-time augmentation: crops, reflections and scales of a picture, classified and averaged."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def average(logits: Any, how: str = "probs") -> NDArray[np.float32]:
     logits : array_like, (..., classes)
         Logits of each view.
     how : str
-        What is averaged over all dimensions but the last, and so what is returned, as in `rvision.Ensemble`:
-        ``"probs"`` (the probabilities), ``"logprobs"`` (their logarithms, made to sum to one again) or
+        What is averaged over all dimensions but the last, and returned, as in `rvision.Ensemble`:
+        ``"probs"`` (the probabilities), ``"logprobs"`` (their logarithms, normalised again) or
         ``"logits"``.
 
     Returns
@@ -99,16 +99,18 @@ def ten_crop(
     model : Module
         A classifier, or what `convolutionize` made of one.
     image : array_like or PIL.Image.Image
-        A prepared picture (C, H, W), usually 256 x 256 for windows of 224, or one that `transform` prepares
-        in its own size, as for `dense.predict`; without `transform` floats are taken as prepared.
+        A prepared picture (C, H, W), usually 256 x 256 for windows of 224, or one that `transform`
+        prepares without resizing, as for `dense.predict`; without `transform`, floats count as
+        prepared.
     average : str
         ``"probs"``, ``"logprobs"`` or ``"logits"``, as for `dense.average`.
     padding : str
-        ``"shared"`` runs crops that lie a multiple of the network's stride apart as cells of one map: at
-        256 x 256 the four corners, which makes the ten crops about twice as fast. Networks with padding
-        then see pixels of the picture where a crop has zeros. ``"per_window"`` is exact: ten crops.
+        ``"shared"`` runs crops whose distance is a multiple of the network's stride as cells of one
+        map: at 256 x 256 the four corners, which makes the ten crops about twice as fast. Networks
+        with padding then see pixels of the picture where a crop has zeros. ``"per_window"`` is
+        exact: ten crops.
     vertical_flip : bool
-        Whether the reflections are up and down instead of left and right.
+        Whether to flip vertically instead of horizontally.
     input_size, squeeze, transform
         As for `dense.predict`.
 
@@ -119,7 +121,7 @@ def ten_crop(
     Raises
     ------
     ArgumentError
-        If the picture is smaller than the window, or an argument lies outside its range.
+        If the picture is smaller than the window, or an argument is out of range.
     """
     forms = Forms(model, None, input_size, squeeze, "dense.ten_crop")
     array = _array(image, transform, forms, "dense.ten_crop")
@@ -139,18 +141,18 @@ def random_crops(
     input_size: Size | None = None,
     transform: Transform | None = None,
 ) -> NDArray[np.float32]:
-    """Classify crops at random places, some of them reflected, and average.
+    """Classify crops at random positions, some of them reflected, and average.
 
     Parameters
     ----------
     model, image, average, input_size, transform
         As for :func:`ten_crop`.
     count : int
-        How many crops.
+        Number of crops.
     flip : float
-        The probability that a crop is reflected left to right.
+        The probability that a crop is flipped horizontally.
     generator : numpy.random.Generator, optional
-        Where the places come from; a new one by default.
+        Draws the positions; a new one by default.
 
     Returns
     -------
@@ -188,22 +190,22 @@ def multi_scale(
 ) -> NDArray[np.float32]:
     """Classify all windows of a picture at several scales, and average.
 
-    Dense evaluation as by Simonyan and Zisserman (arXiv:1409.1556): each scale's map is averaged over its
-    cells, and then the scales and reflections are.
+    Dense evaluation as by Simonyan and Zisserman (arXiv:1409.1556): each scale's map is averaged
+    over its cells, then over the scales and reflections.
 
     Parameters
     ----------
     model, stride, padding, input_size, squeeze, transform
         As for `dense.predict`.
     image : PIL.Image.Image or array_like
-        A picture, as it is resized before it is prepared: a Pillow image, uint8 pixels (H, W, C), or an array
-        (C, H, W) of uint8 or of floats between 0 and 1.
+        An unprepared picture, since it is resized first: a Pillow image, uint8 pixels (H, W, C), or
+        an array (C, H, W) of uint8 or of floats between 0 and 1.
     scales : sequence, or "overfeat"
         Factors of the picture's size, or sizes (height, width), as for `dense.predict`.
     average : str
         ``"probs"``, ``"logprobs"`` or ``"logits"``, as for `dense.average`.
     flip : bool
-        Whether the reflected picture is taken too.
+        Whether to include the reflected picture.
 
     Returns
     -------
@@ -229,7 +231,7 @@ def multi_scale(
         )
         views += [map.scores.reshape(len(map.scores), -1).T for map in maps]
     if average == "probs":
-        # Averages of probabilities are averaged as they are; of the others it is their logarithms.
+        # Averages of probabilities are averaged directly; for the others, their logarithms are.
         return np.mean([_average(view, "probs") for view in views], axis=0, dtype=np.float32)
     return _average(np.stack([_average(view, average) for view in views]), average)
 
@@ -248,7 +250,7 @@ def _five(forms: Forms, array: NDArray[np.float32], padding: str, where: str) ->
     forms.check_padding(padding, where)
     size, (height, width) = array.shape[1:], forms.window
     down, across = size[0] - height, size[1] - width
-    # As torchvision's centre crop: halves go to the even number.
+    # As in torchvision's centre crop: halves are rounded to even.
     centre = (round(down / 2), round(across / 2))
     places = [(0, 0), (0, across), (down, 0), (down, across), centre]
     if padding == "per_window" or forms.dense is None:
@@ -265,7 +267,7 @@ def _five(forms: Forms, array: NDArray[np.float32], padding: str, where: str) ->
 
 
 def _groups(places: Sequence[tuple[int, int]], stride: tuple[int, int]) -> Iterator[list[tuple[int, int]]]:
-    """Yield the places that are cells of one map."""
+    """Yield groups of positions that are cells of one map."""
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for y, x in places:
         groups.setdefault((y % stride[0], x % stride[1]), []).append((y, x))

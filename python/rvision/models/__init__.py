@@ -1,11 +1,11 @@
-"""Image networks under torchvision's names (`torchvision.models`), a family a file.
+"""Image networks under torchvision's names (`torchvision.models`), one file per family.
 
 >>> from rvision.models import ResNet50_Weights, resnet50
 >>> model = resnet50(weights=ResNet50_Weights.IMAGENET1K_V2)
 """
 # ruff: noqa: F403  # each file's __all__ says what it adds
 
-# Packages before parts of them, for the sake of threads that import at the same time.
+# Packages are imported before their submodules, for threads that import at the same time.
 import rvision.nn
 import rvision.ops
 import rvision.weights  # noqa: F401

@@ -1,6 +1,6 @@
-"""The registry of networks, and what every builder does with `weights=`.
+"""The registry of networks, and the handling of `weights=` in every builder.
 
-How a family's file uses it::
+A family's file uses it like this::
 
     from rvision.models._api import model_builder
     from rvision.weights import ResNet50_Weights
@@ -10,15 +10,16 @@ How a family's file uses it::
         \"\"\"ResNet-50 of "Deep Residual Learning for Image Recognition" (arXiv:1512.03385).\"\"\"
         return ResNet(Bottleneck, [3, 4, 6, 3], **kwargs)
 
-The function only makes the network. The decorator registers it under its name, gives it torchvision's
-signature ``(*, weights=None, progress=True, **kwargs)`` and the rest of its docstring, resolves `weights`,
-forces `num_classes` to what the weights were trained on, and loads them. A network without published
-weights passes none: ``@model_builder()``; it still takes a file or a state dict. Where the weights decide
-more than `num_classes`, such as a vision transformer's `image_size`, ``forced=`` says what (a function from
-`meta` to a dict); what they only set where the caller says nothing, such as GoogLeNet's `transform_input`,
-stands in ``defaults=``. Both hold as well where published weights come as a file (`weights._identify` tells),
-and there the caller has the last word. Names in published files that differ from the module's are the
-module's own matter, since `load_state_dict` meets them too.
+The function only makes the network. The decorator registers it under its name, gives it
+torchvision's signature ``(*, weights=None, progress=True, **kwargs)`` and the rest of its
+docstring, resolves `weights`, forces `num_classes` to the number that the weights were trained on,
+and loads them. A network without published weights uses ``@model_builder()``; it still takes a file
+or a state dict. If the weights decide more than `num_classes`, such as a vision transformer's
+`image_size`, ``forced=`` is a function from `meta` to these arguments. Values that they only set by
+default, such as GoogLeNet's `transform_input`, are in ``defaults=``. Both also apply if published
+weights are given as a file (recognised by `weights._identify`); then the caller's arguments take
+precedence. If names in published files differ from the module's, the module maps them, since
+`load_state_dict` gets them too.
 
 A user's own builder, which handles `weights` itself, is registered with torchvision's `register_model`.
 """
@@ -113,9 +114,11 @@ def list_models(
     Parameters
     ----------
     module : module, optional
-        Only those of this package or module, such as ``rvision.models`` or ``rvision.models.resnet``.
+        Only networks of this package or module, such as ``rvision.models`` or
+        ``rvision.models.resnet``.
     include, exclude : str or iterable of str, optional
-        Shell-style patterns: those that match any of `include` (all without it) and none of `exclude`.
+        Shell-style patterns: names that match any of `include` (by default all) and none of
+        `exclude`.
     """
     names: Iterable[str] = _BUILDERS
     if module is not None:
@@ -139,7 +142,7 @@ def get_model_builder(name: str) -> Callable[..., Module]:
     Raises
     ------
     ValueError
-        If there is none; the message names the nearest.
+        If there is none; the message suggests the nearest names.
     """
     if not isinstance(name, str):
         raise TypeError(f"expected the name of a network, got {type(name).__name__}")
@@ -182,7 +185,7 @@ def get_model_weights(name: Callable[..., Any] | str) -> type[WeightsEnum]:
     Raises
     ------
     ValueError
-        If there is no such network, or no weights are published for it.
+        If the network does not exist, or no weights are published for it.
     """
     builder = get_model_builder(name) if isinstance(name, str) else name
     parameter = inspect.signature(builder, eval_str=True).parameters.get("weights")
@@ -202,7 +205,7 @@ def get_weight(name: str) -> WeightsEnum:
     Raises
     ------
     ValueError
-        If the name is not of this form, or there is no such class.
+        If the name is not of this form, or the class does not exist.
     KeyError
         If the class has no such member.
     """
@@ -240,15 +243,15 @@ def model_builder(
     name : str, optional
         The name to register, the function's own by default.
     forced : callable, optional
-        From the weights' `meta`, the arguments they decide besides `num_classes`.
+        Returns the arguments that the weights decide besides `num_classes`, given their `meta`.
     defaults : mapping, optional
-        What other arguments are with published weights, unless the caller gives them.
+        Defaults of other arguments with published weights.
     input_size : tuple of int, optional
-        (C, H, W) of the pictures that the network is made for, its attribute `input_size`. By default what
-        its weights were evaluated with, those given or the published ones.
+        (C, H, W) of the pictures that the network is made for, its attribute `input_size`. By
+        default the size at which its weights (given or published) were evaluated.
     from_state : callable, optional
-        From the names and shapes of a state dict, the arguments besides `num_classes` with which the network
-        has them, where they are not the usual ones. The command line asks it.
+        Returns the arguments besides `num_classes` with which the network has the names and shapes
+        of a state dict, if they are not the default ones. Used by the command line.
     """
     enum = weights
 
@@ -274,7 +277,7 @@ def model_builder(
                     say_unseen(fn.__name__, source, known, defaults or {}, kwargs)
                     kwargs = {**(defaults or {}), **_decided(known.weights.meta, forced), **kwargs}
             size = input_size or _evaluated_size(enum, member)
-            # The file first: a download that fails should not have to wait for a network to be made.
+            # The file first: a failing download should not wait until a network is made.
             state_dict = _read(source, progress)
             model = fn(**kwargs)
             if isinstance(source, WeightsEnum) or not isinstance(model, Module):
@@ -292,7 +295,7 @@ def model_builder(
         }
         build.__doc__ = _docstring(fn, enum)
         build.from_state = from_state  # type: ignore[attr-defined]
-        # Auxiliary heads show in a file's names; other settings do not.
+        # A file's names show auxiliary heads, but not other settings.
         build.unseen = tuple(key for key in defaults or {} if key != "aux_logits")  # type: ignore[attr-defined]
         return register_model(name)(ends_at_caller(build))  # type: ignore[return-value]
 
@@ -300,7 +303,7 @@ def model_builder(
 
 
 def _evaluated_size(enum: type[WeightsEnum] | None, source: Any) -> tuple[int, int, int] | None:
-    """Return (C, H, W) of what given or else published weights were evaluated with, the smallest."""
+    """Return the smallest (C, H, W) at which the given, else the published weights were evaluated."""
     members = [source] if isinstance(source, WeightsEnum) else list(enum or [])
     sides = [crop[0] for member in members if (crop := getattr(member.transforms(), "crop_size", None))]
     return (3, min(sides), min(sides)) if sides else None
@@ -327,7 +330,7 @@ def _named(builder: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
 
 
 def _legacy(builder: str, enum: type[WeightsEnum] | None, kwargs: dict[str, Any]) -> Any:
-    """Take `weights` out of the arguments, translating the `pretrained` of torchvision before 0.13."""
+    """Pop `weights` from the arguments, translating `pretrained` of torchvision before 0.13."""
     source = kwargs.pop("weights", None)
     if "pretrained" in kwargs:
         wanted, spelled = kwargs.pop("pretrained"), "The parameter 'pretrained' is"
@@ -399,7 +402,7 @@ def _read(source: WeightsEnum | os.PathLike[str] | StateDict, progress: bool) ->
     if isinstance(source, Mapping):
         return source
     with warnings.catch_warnings():
-        # `load_without_prefix` sees to the prefix.
+        # `load_without_prefix` handles the prefix.
         warnings.filterwarnings("ignore", message=".*every name begins with")
         return read(source)
 
@@ -418,7 +421,7 @@ def _signature(fn: Callable[..., Any], enum: type[WeightsEnum] | None) -> inspec
 
 
 def _docstring(fn: Callable[..., Any], enum: type[WeightsEnum] | None) -> str:
-    """Complete a builder's docstring, which says what network it is, with what all builders share."""
+    """Complete a builder's docstring, which names the network, with the part all builders share."""
     made = fn.__annotations__.get("return", "the network")
     made = made if isinstance(made, str) else made.__name__
     if enum is None:

@@ -1,4 +1,4 @@
-"""State dicts of timm and Hugging Face in the names that networks have here."""
+"""Conversion of state dicts of timm and Hugging Face to the names of the networks here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversion", "conversion", "convert_state_dict", "in_own_names"]
 
-# What Hugging Face's wrapper of timm's networks puts in front of all names.
+# The prefix of all names in Hugging Face's wrapper of timm's networks.
 _WRAPPER = "timm_model."
 
 
 class Conversion(NamedTuple):
-    """A state dict in a network's own names, and what is to be said about it."""
+    """A state dict in a network's own names, and the note to show about it."""
 
     state: StateDict
     note: str
@@ -39,22 +39,23 @@ class Conversion(NamedTuple):
 def convert_state_dict(
     state_dict: Mapping[str, Any], model: Module, *, architecture: str | None = None
 ) -> Mapping[str, Any]:
-    """Return a state dict of timm's or Hugging Face's with the names that `model` has.
+    """Return a state dict of timm or Hugging Face with the names that `model` has.
 
-    The families are ConvNeXt, EfficientNet, MNASNet, MobileNet V2 and V3, RegNet, ResNet, Swin, VGG and the
-    vision transformer; timm's DenseNet, Inception v3 and ResNet have torchvision's names anyway. Where the
-    networks are not the same, nothing is returned. A builder given such a file does this by itself.
+    The families are ConvNeXt, EfficientNet, MNASNet, MobileNet V2 and V3, RegNet, ResNet, Swin, VGG
+    and the vision transformer; timm's DenseNet, Inception v3 and ResNet have torchvision's names
+    anyway. If the networks differ, an error is raised. A builder that is given such a file converts
+    it by itself.
 
     Parameters
     ----------
     state_dict : mapping of str to array_like
         From :func:`rvision.load`, timm or transformers.
     model : Module
-        The network that it is for.
+        The network to load it into.
     architecture : str, optional
-        timm's name of the network, where the caller knows it. Some networks differ in what neither names nor
-        shapes tell, such as the padding of ``tf_efficientnet_b0``; those are refused by this name, and for
-        others it answers the doubt.
+        timm's name of the network, if the caller knows it. Some networks differ in ways that names
+        and shapes do not show, such as the padding of ``tf_efficientnet_b0``; those are refused by
+        this name, and for others it settles the question.
 
     Returns
     -------
@@ -64,12 +65,12 @@ def convert_state_dict(
     Raises
     ------
     StateDictError
-        The file is of a network that is not the same; the message says in what.
+        If the file is of a different network; the message says how it differs.
 
     Warns
     -----
     UserWarning
-        There are networks of the same names that are not the same, and `architecture` is not given.
+        If other networks have the same names, and `architecture` is not given.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def convert_state_dict(
 
 
 def in_own_names(state_dict: Mapping[str, Any], model: Module) -> Mapping[str, Any]:
-    """Convert a state dict that was given as a file, and say so in a warning."""
+    """Convert a state dict that was given as a file, with a warning."""
     found = conversion(state_dict, model)
     if found is None:
         return state_dict
@@ -97,26 +98,27 @@ def in_own_names(state_dict: Mapping[str, Any], model: Module) -> Mapping[str, A
 def conversion(
     state_dict: Mapping[str, Any], model: Module, architecture: str | None = None
 ) -> Conversion | None:
-    """Convert a state dict if its names are known to be another library's; see `convert_state_dict`.
+    """Convert a state dict if its names are another library's; see `convert_state_dict`.
 
     Returns
     -------
     Conversion or None
-        None if the names are the network's own, or nobody's that is known.
+        None if the names are the network's own, or unknown.
     """
     if not all(isinstance(name, str) for name in state_dict):
         return None
     state = {name.removeprefix(_WRAPPER): value for name, value in state_dict.items()}
     known = _known(state)
     if not known:
-        # What a wrapper put in front of all names.
+        # A wrapper's prefix of all names.
         prefix = _common_prefix(state)
         state = {name.removeprefix(prefix): value for name, value in state.items()}
         known = _known(state)
     kinds = [kind.__name__ for kind in type(model).__mro__]
     family = next((family for family in known if family.network in kinds), None)
     if family is None:
-        # Those that filter have a ResNet's own names; padding is told apart where it is a choice.
+        # Networks with blur filters have a ResNet's own names; padding is settled elsewhere, where
+        # it is a choice.
         _refuse_by_name(architecture, converted=False)
     if not known:
         return None
@@ -162,7 +164,7 @@ def _whose(family: Family) -> str:
 
 
 def _refuse(family: Family, state: Mapping[str, Any], architecture: str | None) -> None:
-    """Raise if the names are those of a network that is not the same."""
+    """Raise if the names are those of a different network."""
     for pattern, what in family.refused:
         name = next((name for name in state if re.match(pattern, name)), None)
         if name is not None:
@@ -189,7 +191,7 @@ def _refuse_by_name(architecture: str | None, *, converted: bool) -> None:
 
 
 def _architecture_of(state_dict: Mapping[str, Any]) -> str | None:
-    """Return what a state dict's file says that its network is."""
+    """Return the network's name that a state dict's file states."""
     source = getattr(state_dict, "source", None)
     return None if source is None else origin(source.path).architecture or None
 
@@ -198,7 +200,7 @@ def _architecture_of(state_dict: Mapping[str, Any]) -> str | None:
 
 
 def _renamed(family: Family, state: Mapping[str, Any], entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values under the names that they have here, queries, keys and values put together."""
+    """Return the values under their names here, with queries, keys and values concatenated."""
     blocks = _inverted_residuals(family.blocks, state) if family.blocks else {}
     counts = {
         "stages": 1 + len({block.partition(".")[0] for block in blocks}),
@@ -234,7 +236,7 @@ def _renamed(family: Family, state: Mapping[str, Any], entries: Mapping[str, Any
 
 
 def _rule_name(name: str, family: Family, counts: Mapping[str, int]) -> str | None:
-    """Return a name by the family's rules: empty if it is dropped, None if no rule knows it."""
+    """Map a name by the family's rules: empty if it is dropped, None if no rule matches."""
     for pattern, template in family.rules:
         found = re.match(rf"(?:{pattern})(?=\.|$)", name)
         if found is None:
@@ -258,7 +260,7 @@ def _rule_name(name: str, family: Family, counts: Mapping[str, int]) -> str | No
 
 
 class _Places(NamedTuple):
-    """Where a network here keeps the parts of an inverted residual.
+    """The names of an inverted residual's parts in a network here.
 
     Templates of the block (stage s, number b in it, number n in the network), of the i-th convolution and its
     batch norm, and of the last convolution and its norm.
@@ -278,13 +280,13 @@ _PLACES = {
     "MNASNet": _Places("layers.{place}.{b}.layers", "{third}", "{norm}", "{third}", "{norm}"),
 }
 
-# The convolutions of a block in their order, with an expansion in front and without.
+# The convolutions of a block in order, with and without a leading expansion.
 _EXPANDED = ("conv_pw", "conv_exp", "conv_dw", "conv_pwl")
 _PLAIN = ("conv", "conv_dw", "conv_pw")
 
 
 def _inverted_residuals(network: str, state: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return for each block of timm's, ``s.b``, the names here of its parts."""
+    """Return the names here of the parts of each of timm's blocks ``s.b``."""
     found: dict[tuple[int, int], set[str]] = {}
     for name in state:
         match = re.match(r"blocks\.(\d+)\.(\d+)\.(\w+)\.", name)
@@ -297,7 +299,7 @@ def _inverted_residuals(network: str, state: Mapping[str, Any]) -> dict[str, dic
         convs = [part for part in (_EXPANDED if "conv_pwl" in parts else _PLAIN) if part in parts]
         block = places.block.format(stage=s + 1, b=b, n=number, place=7 + s)
         if network == "MNASNet" and s == 0:
-            # Its first block is no module of its own: layers.3 to layers.7.
+            # Its first block is not a separate module: layers.3 to layers.7.
             names = {"conv_dw": "layers.3", "bn1": "layers.4", "conv_pw": "layers.6", "bn2": "layers.7"}
         elif network == "MobileNetV3" and convs == ["conv"]:
             names = {"conv": f"features.{number}.0", "bn1": f"features.{number}.1"}
@@ -330,7 +332,7 @@ def _block_name(name: str, blocks: Mapping[str, Mapping[str, str]]) -> str | Non
 
 
 def _value(family: Family, name: str, value: Any, entry: Any) -> Any:
-    """Bring a value into the shape, and to the eps, that it has here."""
+    """Convert a value to the shape and eps that it has here."""
     if entry is None:
         return value
     shape = tuple(getattr(value, "shape", ()))
@@ -339,7 +341,8 @@ def _value(family: Family, name: str, value: Any, entry: Any) -> Any:
     if entry.name == "running_var" and family.norm_eps is not None:
         shift = family.norm_eps - entry.module.eps
         if abs(shift) > 1e-9:
-            # A norm reads variance + eps alone, so the difference can be part of the variance.
+            # A norm reads only variance + eps, so the difference in eps can be moved into the
+            # variance.
             value = (_array(value).astype(np.float64) + shift).astype(np.float32)
     return value
 
@@ -353,7 +356,7 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _check_positions(state: Mapping[str, Any], entries: Mapping[str, Any], model: Module) -> None:
-    """Raise if a transformer's positions are those of another picture size, or of patches alone."""
+    """Raise if a transformer's positions are for another picture size, or for patches only."""
     name = "encoder.pos_embedding"
     if name not in entries or name not in state:
         return

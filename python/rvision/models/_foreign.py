@@ -1,11 +1,11 @@
-r"""timm's and Hugging Face's names of the networks that are here: rules as data, a family a table.
+r"""timm's and Hugging Face's names of the networks here: rules as data, one table per family.
 
-A rule is a pattern for the beginning of a name, up to a dot or its end, and what stands there instead. In
-the replacement, ``{x}`` is what the group ``(?P<x>\d+)`` found, and ``{x_next}``, ``{x_before}``,
-``{x_odd}``, ``{x_even}`` and ``{x_after}`` are the numbers x + 1, x - 1, 2x + 1, 2x and 2x + 2: where stages
-and what leads to them take turns in one sequence. ``{stages}`` and ``{blocks}`` are one more than the stages
-and blocks of a network of inverted residuals. ``#k`` at the end says that the value is the k-th of three that
-are concatenated: queries, keys and values. None drops an entry.
+A rule is a pattern for the beginning of a name, up to a dot or its end, and its replacement. In the
+replacement, ``{x}`` is the match of the group ``(?P<x>\d+)``, and ``{x_next}``, ``{x_before}``,
+``{x_odd}``, ``{x_even}`` and ``{x_after}`` are the numbers x + 1, x - 1, 2x + 1, 2x and 2x + 2, for
+sequences in which stages alternate with the layers between them. ``{stages}`` and ``{blocks}`` are
+one more than the stages and blocks of a network of inverted residuals. A final ``#k`` means that
+the value is the k-th of three that are concatenated: queries, keys and values. None drops an entry.
 
 Sources: the networks' code in timm 1.0.31 and in transformers 4 and 5, whose names for attention differ.
 """
@@ -18,35 +18,36 @@ __all__ = ["FAMILIES", "Family"]
 
 
 class Family(NamedTuple):
-    """What a library calls the parts of a network.
+    """A library's names for the parts of a network.
 
     Attributes
     ----------
     library : str
-        Whose names these are.
+        The library.
     network : str
         The class here.
     mark : str
-        A pattern that names of such a file match, and others' do not.
+        A pattern that only names of such files match.
     rules : tuple
-        Patterns and replacements; the first that matches counts.
+        Patterns and replacements; the first match counts.
     refused : tuple
-        Patterns of names that only other networks have, and what those are.
+        Patterns of names that only other networks have, and a description of these networks.
     needed : tuple
-        Patterns of which one name must match each, and what it means if none does.
+        Patterns that must each match at least one name, and what it means if none does.
     reshaped : str
-        A pattern of names, as they are here, whose values may have the same elements in another shape.
+        A pattern of names here whose values may have the same elements in another shape.
     own : str
-        A pattern of names that the file lacks and the network here keeps: tables of indices.
+        A pattern of names that the file lacks and the network here has: tables of indices.
     blocks : str
-        How this network numbers the parts of inverted residuals: a key of `models._convert`'s table.
+        How this network numbers the parts of inverted residuals: a key of the table in
+        `models._convert`.
     norm_eps : float or None
-        `eps` of batch norms there, if it may be another one here.
+        `eps` of batch norms there, if it may differ here.
     unsure : str
-        What neither names nor shapes can tell.
+        Differences that names and shapes do not show.
     doubted : tuple
-        Patterns of names of networks that are likely not to be those here, and why; they are taken only
-        from somebody who says which network it is.
+        Patterns of names of networks that are probably not those here, and why; they are accepted
+        only if the caller names the network.
     """
 
     library: str
@@ -223,7 +224,7 @@ _VIT = (
                 )
             ),
             (r"((vit|deit)\.)?layernorm", "encoder.ln"),
-            # It is not read for classification.
+            # Not used for classification.
             (r"((vit|deit)\.)?pooler\.dense", None),
             (r"classifier", "heads.head"),
         ),
@@ -279,7 +280,7 @@ _SWIN = (
         "the authors' (and timm's before 0.9)",
         "SwinTransformer",
         r"layers\.0\.downsample\.reduction\.weight",
-        # Stages end with the merging of patches that leads to the next.
+        # A stage ends with the patch merging before the next stage.
         rules=(
             *_swin_blocks(_SWIN_STAGE),
             (rf"{_SWIN_STAGE}\.downsample", "features.{s_after}"),
@@ -292,7 +293,7 @@ _SWIN = (
         "timm",
         "SwinTransformer",
         r"layers\.0\.blocks\.0\.attn\.(relative_position_bias_table|logit_scale)",
-        # Stages begin with it.
+        # A stage begins with the patch merging.
         rules=(*_swin_blocks(_SWIN_STAGE), (rf"{_SWIN_STAGE}\.downsample", "features.{s_even}"), *_SWIN_ENDS),
         refused=_SWIN_REFUSED,
         own=_SWIN_INDEX,

@@ -1,4 +1,4 @@
-"""What builders do with weights that come as a file: which ones they are, what comes with them, prefixes."""
+"""Weights given to builders as a file: recognition, settings and prefixes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
 
 
 def _path_of(source: Any) -> str | os.PathLike[str] | None:
-    """Return the file that weights are, or were loaded from."""
+    """Return the weights' file, or the file that they were loaded from."""
     if isinstance(source, os.PathLike):
         return source
     path = getattr(getattr(source, "source", None), "path", None)
@@ -45,7 +45,7 @@ def _path_of(source: Any) -> str | os.PathLike[str] | None:
 
 
 def recognised(enum: type[WeightsEnum] | None, source: Any) -> Recognised | None:
-    """Return which of a network's published weights a file, or a state dict loaded from one, is."""
+    """Return which of a network's published weights a file, or a state dict loaded from one, holds."""
     path = _path_of(source)
     if enum is None or path is None or not Path(path).is_file():
         return None
@@ -56,7 +56,7 @@ def recognised(enum: type[WeightsEnum] | None, source: Any) -> Recognised | None
 def say_unseen(
     builder: str, source: Any, known: Recognised, defaults: Mapping[str, Any], kwargs: dict[str, Any]
 ) -> None:
-    """Warn of settings that come with a file and that nothing in it shows."""
+    """Warn about settings that follow from a file's origin and that its contents do not show."""
     unsaid = {key: value for key, value in defaults.items() if key not in kwargs}
     if not unsaid:
         return
@@ -71,7 +71,7 @@ def say_unseen(
 def as_origin_says(
     builder: str, source: Any, known: Recognised | None, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """Complete the arguments by what a file says of its origin, where networks of the same shapes differ."""
+    """Complete the arguments from a file's origin, if networks of the same shapes differ."""
     alike = lookalikes(builder)
     path = _path_of(source)
     if not alike or (known is not None and known.certain) or (path is not None and not Path(path).is_file()):
@@ -100,7 +100,7 @@ def as_origin_says(
 
 
 def load_without_prefix(builder: str, model: Any, state: Mapping[str, Any]) -> None:
-    """Load a state dict into a network, without the prefix of a wrapper, of which a warning tells."""
+    """Load a state dict into a network without a wrapper's prefix, and warn about the prefix."""
     state, note = unwrapped(model, state)
     if note:
         warn(f"{builder}: {note}")

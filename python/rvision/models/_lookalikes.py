@@ -1,7 +1,8 @@
-"""Networks of other libraries that have the names and shapes of one here, and are not the same.
+"""Networks of other libraries with the names and shapes of one here that are different networks.
 
-Their weights load without a word and give other numbers. What a file says of its origin decides; where it
-says nothing, that is told. Found by comparing all of timm's networks with all of these.
+Their weights load without an error and give other results. A file's stated origin decides; if it
+states none, a warning says so. The table was made by comparing all of timm's networks with all of
+these.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ class Lookalike:
     Attributes
     ----------
     theirs : str
-        Its name there; of a family, a pattern that the names begin with.
+        Its name there; for a family, a pattern for the beginning of the names.
     ours : str
-        The network here that has its names and shapes; empty for a family, which is like several.
+        The network here that has its names and shapes; empty for a family, which resembles several.
     difference : str
-        In what they differ.
+        How they differ.
     config : dict or None
-        What to tell the builder here so that it makes this network; None if it cannot.
+        Arguments with which the builder here makes this network; None if it cannot.
     preset : ImageClassification or None
-        How pictures are prepared for its published weights, if other than for the ones here.
+        The preset of its published weights, if it differs from the one here.
     converted : bool
-        Whether it has the names of one here only after :mod:`rvision.models._convert` has mapped its own.
+        Whether it has the names of one here only after conversion by
+        :mod:`rvision.models._convert`.
     """
 
     theirs: str
@@ -63,23 +65,23 @@ _ALL = (
     Lookalike("resnetaa50", "resnet50", _BLUR),
     Lookalike(r"resnetaa|resnetblur|seresnetaa|densenetblur", "", _BLUR),
     Lookalike(r".*quickgelu", "", "its GELU is an approximation (QuickGELU)"),
-    # Where the names are those here, padding is told apart by a choice: EfficientNet-Lite0's variants.
+    # If the names are those here, padding is a choice: EfficientNet-Lite0's variants.
     Lookalike(r"tf_|efficientnet.*_ap_|mixnet|.*_ns_jft", "", _TENSORFLOW, converted=True),
 )
 
 
 def lookalikes(ours: str) -> list[Lookalike]:
-    """Return the networks that have the names and shapes of one here, itself among them where it is one."""
+    """Return the networks with the names and shapes of one here, including itself if it is one."""
     return [each for each in _ALL if each.ours == ours]
 
 
 def lookalike_of(ours: str, origin: Origin) -> Lookalike | None:
-    """Return which of the networks like one here a file says it is of.
+    """Return which of the lookalikes of a network here a file's origin names.
 
     timm's names may be followed by a tag of the training, ``resnetaa50.a1h_in1k`` or ``resnetaa50_a1h``.
     """
     if origin.said_by == FILE_NAME and origin.architecture == ours:
-        return None  # Who named the file may have meant the network here.
+        return None  # The file's name may mean the network here.
     for each in lookalikes(ours):
         if re.fullmatch(rf"(hf[-_]hub:)?(timm/)?{each.theirs}([._].*)?", origin.architecture):
             return each
@@ -87,21 +89,21 @@ def lookalike_of(ours: str, origin: Origin) -> Lookalike | None:
 
 
 def stranger(architecture: str, *, converted: bool) -> Lookalike | None:
-    """Return the family that another library's name of a network belongs to, where none of it is one here.
+    """Return the family of another library's network name, if none of the family exists here.
 
     Parameters
     ----------
     architecture : str
         The name there.
     converted : bool
-        Whether the weights' names are to be mapped to those here, or are these already.
+        Whether the weights' names are mapped to those here, or are these already.
     """
     families = (each for each in _ALL if not each.ours and (converted or not each.converted))
     return next((each for each in families if re.match(each.theirs, architecture)), None)
 
 
 def settled_by(ours: str, origin: Origin, path: str) -> Lookalike | None:
-    """Return the network that a file says it is of, which can be built here.
+    """Return the network that a file's origin names, if it can be built here.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is said to a name that no network here has: what kind of network it is, and which are near."""
+"""The message for an unknown network name: the kind of network, and the nearest names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 __all__ = ["unknown"]
 
-# Networks of torchvision that are no classifiers of pictures, by the beginnings of their names.
+# torchvision's networks that are not image classifiers, by the beginnings of their names.
 _OTHER_TASKS = (
     ("semantic segmentation", r"deeplabv3|fcn_|lraspp"),
     ("object detection", r"fasterrcnn|maskrcnn|keypointrcnn|retinanet|fcos|ssd"),
@@ -27,9 +27,9 @@ def unknown(name: str, known: Iterable[str]) -> str:
     Parameters
     ----------
     name : str
-        The name that was asked for.
+        The requested name.
     known : iterable of str
-        The names that there are.
+        The existing names.
     """
     names = list(known)
     lower = name.lower()
@@ -55,6 +55,6 @@ def _nearest(name: str, names: list[str]) -> str:
 
 
 def _near(name: str, names: list[str]) -> list[str]:
-    # A name within the name is the network that it is built on: resnet50 in deeplabv3_resnet50.
+    # A network's name inside the name is its backbone: resnet50 in deeplabv3_resnet50.
     inside = sorted((known for known in names if len(known) > 3 and known in name), key=len, reverse=True)
     return list(dict.fromkeys([*inside[:1], *difflib.get_close_matches(name, names, n=3)]))[:3]

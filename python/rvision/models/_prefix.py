@@ -1,9 +1,9 @@
-"""Prefixes that wrappers put before a network's names: `module.`, `_orig_mod.`, `model.`, any others, nested.
+"""Wrappers' prefixes of a network's names: `module.`, `_orig_mod.`, `model.`, any others, nested.
 
 A wrapper of a whole model (`DataParallel`, `torch.compile`, `AveragedModel`, a Lightning module, a
-contrastive learner with two encoders) saves the network's names behind its own. A prefix is proven if the
-names behind it are all that a network has; what lies beside it (`n_averaged`, a loss's weights) is not of the
-network.
+contrastive learner with two encoders) saves the network's names after its own prefix. A prefix is
+confirmed if the names after it are all the names of a network; entries without it (`n_averaged`, a
+loss's weights) do not belong to the network.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ __all__ = ["is_counter", "one_of", "prefixes", "under", "unwrapped"]
 
 T = TypeVar("T")
 
-# A prefix stands before this share of the names; with less, more than three networks would be in one file.
+# The least fraction of names with a prefix; with less, a file would hold more than three networks.
 _SHARE = 0.25
 # `model.module._orig_mod.` has three parts.
 _DEPTH = 6
 
-# Where a file holds two copies of a network, the one that is meant to be used: MoCo's query encoder.
+# If a file holds two copies of a network, the one to use: MoCo's query encoder.
 _PREFERRED = {"encoder_k": "encoder_q"}
 
 
 def is_counter(name: str) -> bool:
-    """Whether it is batch norm's counter, which came with PyTorch 0.4.1 and which inference ignores."""
+    """Whether it is batch norm's counter, introduced in PyTorch 0.4.1 and ignored by inference."""
     return name.endswith("num_batches_tracked")
 
 
 def prefixes(names: Iterable[str]) -> Iterator[str]:
-    """Yield what may stand before a network's names, the shortest first, beginning with nothing."""
+    """Yield possible prefixes of a network's names, shortest first, beginning with the empty one."""
     names = list(names)
     level = [""]
     for _ in range(_DEPTH):
@@ -53,7 +53,7 @@ def prefixes(names: Iterable[str]) -> Iterator[str]:
 
 
 def under(state: Mapping[str, T], prefix: str) -> Mapping[str, T]:
-    """Return what lies behind a prefix, under the names that follow it; torch's versions of modules stay."""
+    """Return the entries with a prefix, under the names after it; torch's module versions stay."""
     if not prefix:
         return state
     inner: dict[str, T] = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -68,12 +68,12 @@ def under(state: Mapping[str, T], prefix: str) -> Mapping[str, T]:
 
 
 def one_of(found: list[str]) -> str:
-    """Return which of several prefixes of equal right is meant.
+    """Return which of several equally possible prefixes is meant.
 
     Raises
     ------
     StateDictError
-        If nothing says it.
+        If it is ambiguous.
     """
     if len(found) == 2:
         for prefix, other in (found, found[::-1]):
@@ -89,15 +89,15 @@ def one_of(found: list[str]) -> str:
 
 
 def unwrapped(model: Module, state: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Return what of a state dict is the model's, and the note to give if a prefix had to be taken away.
+    """Return a state dict's entries for the model, and a note if a prefix was removed.
 
-    Only a prefix behind which all of the model's names lie is taken away; in all other cases the state dict
-    is returned as it is.
+    A prefix is removed only if all of the model's names follow it; otherwise the state dict is
+    returned unchanged.
 
     Raises
     ------
     StateDictError
-        If the model lies in it several times, and nothing says which is meant.
+        If it holds the model several times and it is ambiguous which is meant.
     """
     if not state or _whole(model, state):
         return state, ""
@@ -113,7 +113,7 @@ def unwrapped(model: Module, state: Mapping[str, Any]) -> tuple[Mapping[str, Any
 
 
 def note(state: Iterable[str], prefix: str) -> str:
-    """Say that a prefix was taken away, and what was left out with it."""
+    """Return a note that a prefix was removed, and which names were left out."""
     others = [name for name in state if not name.startswith(prefix)]
     some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
     unused = f"; not used: {some}" if others else ""

@@ -1,4 +1,4 @@
-"""What several families need."""
+"""Helpers of several families."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["settled", "width_of"]
 
 
 def settled(kwargs: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """Return `kwargs` with the arguments that make a variant what it is.
+    """Return `kwargs` with the arguments that define a variant.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def settled(kwargs: dict[str, Any], **values: Any) -> dict[str, Any]:
 
 
 def _make_divisible(v: float, divisor: int, min_value: int | None = None) -> int:
-    """Round a channel count to a multiple of `divisor`, up where down would lose more than a tenth.
+    """Round a channel count to a multiple of `divisor`, up if down would lose more than a tenth.
 
     `min_value` is the least result, `divisor` by default.
     """
@@ -39,18 +39,18 @@ def _make_divisible(v: float, divisor: int, min_value: int | None = None) -> int
     return rounded + divisor if rounded < 0.9 * v else rounded
 
 
-# Widths that are in use, as published for MobileNets; others are tried in steps of a twentieth.
+# Common widths, as published for MobileNets; others are tried in steps of a twentieth.
 _WIDTHS = (1.0, 0.35, 0.75, 1.3, 1.4, *(round(0.05 * step, 2) for step in range(1, 61)))
 
 
 def width_of(channels: Sequence[int], usual: Sequence[int]) -> float | None:
-    """Return the width multiplier that makes `channels` of the `usual` ones; None if none does."""
+    """Return the width multiplier that turns the `usual` channels into `channels`, or None."""
     fitting = (w for w in _WIDTHS if [_make_divisible(c * w, 8) for c in usual] == list(channels))
     return next(fitting, None)
 
 
 def _relative_position_index(height: int, width: int) -> NDArray[np.int64]:
-    """Return for each pair of a window's T pixels the number of its offset, row by row: (T, T)."""
+    """Return the index of the offset for each pair of a window's T pixels, row by row: (T, T)."""
     row, column = np.divmod(np.arange(height * width), width)
     down = row[:, None] - row + height - 1
     across = column[:, None] - column + width - 1

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BNInception", "InceptionBN", "InceptionBNReduction", "bn_inception"]
 
-# The figure's rows: 1x1, 3x3 reduce, 3x3, double 3x3 reduce, double 3x3, pool, pool proj; at stride 2 without
-# the first and the last two. In 4c and 4d the figure prints 128 behind the pool, which does not add up to the
-# 576 channels it gives them, nor 4e to 1024. With 96, as in Google's TensorFlow code (`inception_v2` of
-# TF-Slim), everything does.
+# The figure's rows: 1x1, 3x3 reduce, 3x3, double 3x3 reduce, double 3x3, pool, pool proj; at stride
+# 2 without the first and the last two. In 4c and 4d the figure prints 128 after the pool, which
+# does not add up to its 576 channels, nor 4e to 1024. With 96, as in Google's TensorFlow code
+# (`inception_v2` of TF-Slim), all sums agree.
 _MODULES: dict[str, tuple[Any, ...]] = {
     "3a": (64, 64, 64, 64, 96, "avg", 32),
     "3b": (64, 64, 96, 64, 96, "avg", 64),
@@ -37,7 +37,7 @@ _MODULES: dict[str, tuple[Any, ...]] = {
 
 
 class InceptionBN(nn.Module):
-    """Four branches side by side: (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + chdbl + pool_proj, H, W).
+    """Four concatenated branches: (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + chdbl + pool_proj, H, W).
 
     GoogLeNet's module with two convolutions of 3x3 in place of one of 5x5, and with batch norms.
 
@@ -48,7 +48,7 @@ class InceptionBN(nn.Module):
     ch1x1, ch3x3, chdbl, pool_proj : int
         Channels of the four branches: 1x1, 3x3, two of 3x3, pool.
     ch3x3red, chdblred : int
-        Channels that the second and third branch are reduced to first.
+        Channels to which the second and third branch are first reduced.
     pool : str
         "avg" or "max". An average at the border counts the zeros around the map, as in torchvision's
         Inception v3.
@@ -95,7 +95,7 @@ class InceptionBN(nn.Module):
         self.out_channels = ch1x1 + ch3x3 + chdbl + pool_proj
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
@@ -111,7 +111,7 @@ class InceptionBNReduction(nn.Module):
     ch3x3, chdbl : int
         Channels of the branches of one and of two convolutions of 3x3.
     ch3x3red, chdblred : int
-        Channels that these are reduced to first.
+        Channels to which these are first reduced.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class InceptionBNReduction(nn.Module):
         self.out_channels = ch3x3 + chdbl + in_channels
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([self.branch1(x), self.branch2(x), self.branch3(x)], 1)
 
 
@@ -148,7 +148,7 @@ class SeparableConv2d(nn.Module):
     in_channels, out_channels : int
         Channels of the input and of the output.
     multiplier : int
-        Channels that each channel of the input becomes in between.
+        Intermediate channels for each input channel.
     **kwargs
         The first convolution's.
     """
@@ -166,15 +166,15 @@ class SeparableConv2d(nn.Module):
 
 
 class BNInception(nn.Module):
-    """BN-Inception: (N, 3, H, W), usually 224x224, to (N, num_classes). Pictures of any size will do.
+    """BN-Inception: (N, 3, H, W), usually 224x224, to (N, num_classes). Pictures may have any size.
 
     Parameters
     ----------
     num_classes : int
         Outputs.
     separable : bool
-        Whether the first convolution is separable with depth multiplier 8, as the paper's. Its Caffe versions
-        have an ordinary one.
+        Whether the first convolution is separable with depth multiplier 8, as in the paper. Its
+        Caffe versions have an ordinary one.
     dropout : float
         Probability of the dropout, which does nothing at inference; the paper's best networks have none.
     """
@@ -186,7 +186,8 @@ class BNInception(nn.Module):
             self.conv1 = SeparableConv2d(3, 64, 8, kernel_size=7, stride=2, padding=3)
         else:
             self.conv1 = BasicConv2d(3, 64, kernel_size=7, stride=2, padding=3)
-        # With padding, the pools halve maps of any size as the convolutions beside them do.
+        # With padding, the pools halve maps of any size, like the convolutions of the other
+        # branches.
         self.maxpool1 = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.conv2 = BasicConv2d(64, 64, kernel_size=1)
         self.conv3 = BasicConv2d(64, 192, kernel_size=3, padding=1)

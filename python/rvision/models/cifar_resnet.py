@@ -1,8 +1,9 @@
 """The CIFAR-10 networks of the ResNet paper.
 
-He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), section 4.2: 3x3 stem,
-no max pool, three stages of n blocks with 16, 32 and 64 channels, 6n + 2 layers. torchvision has none. The
-names are those of its ResNet; files in the other widespread naming, ``shortcut`` and ``linear``, load too.
+He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), section 4.2:
+3x3 stem, no max pool, three stages of n blocks with 16, 32 and 64 channels, 6n + 2 layers.
+torchvision has none. The names are those of its ResNet; files with the other common names,
+``shortcut`` and ``linear``, load too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ __all__ = [
 
 
 class PadShortcut(nn.Module):
-    """The paper's option A: every second pixel, and channels of zeros on both sides; no parameters.
+    """The paper's option A: every second pixel, with channels of zeros on both sides; no parameters.
 
     (N, C, H, W) to (N, C + 2 padding, ceil(H/stride), ceil(W/stride)).
     """
@@ -58,7 +59,7 @@ class CifarResNet(nn.Module):
     n : int
         Blocks in each of the three stages; the network is then called ResNet-(6n + 2).
     shortcut : {"A", "B"}
-        Where the shape changes, the shortcut pads with zeros ("A", what the paper uses on CIFAR-10) or
+        Where the shape changes, the shortcut pads with zeros ("A", as in the paper for CIFAR-10) or
         projects by a 1x1 convolution and batch norm ("B").
     num_classes : int
         Outputs.

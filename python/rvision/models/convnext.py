@@ -54,7 +54,7 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class CNBlock(nn.Module):
-    """Filter each channel by 7x7, then expand, activate and project each pixel: the paper's figure 4.
+    """A 7x7 depthwise convolution, then expand, activate and project each pixel: the paper's figure 4.
 
     (N, dim, H, W) to the same shape; the input is added.
 
@@ -121,8 +121,8 @@ class ConvNeXt(nn.Module):
     block : callable, optional
         Makes a block, `CNBlock` by default.
     norm_layer : callable, optional
-        Makes the normalisations outside of the blocks from a channel count, `LayerNorm2d` with eps 1e-6 by
-        default.
+        Makes the normalisations outside the blocks from a channel count, `LayerNorm2d` with eps
+        1e-6 by default.
 
     Raises
     ------

@@ -42,7 +42,7 @@ _OLD_KEY = re.compile(r"(norm|conv)\.([12])\.(\w+)")
 
 
 class _DenseLayer(nn.Module):
-    """1x1 to ``bn_size * growth_rate`` channels, 3x3 to `growth_rate`, each behind its batch norm and ReLU.
+    """1x1 to ``bn_size * growth_rate`` channels, 3x3 to `growth_rate`, each after its batch norm and ReLU.
 
     (N, num_input_features, H, W), whole or as a list of pieces along the channels, to (N, growth_rate, H, W).
     """
@@ -80,7 +80,7 @@ class _DenseLayer(nn.Module):
 
 
 class _DenseBlock(nn.ModuleDict):
-    """Layers that each read the block's input and what all layers before have made.
+    """Layers that each read the block's input and the outputs of all previous layers.
 
     (N, num_input_features, H, W) to (N, num_input_features + num_layers * growth_rate, H, W).
     """
@@ -103,8 +103,8 @@ class _DenseBlock(nn.ModuleDict):
             )
 
     def forward(self, init_features: Symbol) -> Symbol:
-        """Return the input and all layers' features, side by side."""
-        # Each concatenation is a part of the next: all lie in one piece of memory and nothing is copied.
+        """Return the concatenation of the input and all layers' features."""
+        # Each concatenation is a part of the next: all share one buffer and nothing is copied.
         features = init_features
         for layer in self.values():
             features = rvision.cat([features, layer(features)], 1)
@@ -112,7 +112,7 @@ class _DenseBlock(nn.ModuleDict):
 
 
 class _Transition(nn.Sequential):
-    """Fewer channels by 1x1, then half the size: (N, inputs, H, W) to (N, outputs, H/2, W/2)."""
+    """A 1x1 convolution to fewer channels, then a pool: (N, inputs, H, W) to (N, outputs, H/2, W/2)."""
 
     def __init__(self, num_input_features: int, num_output_features: int) -> None:
         super().__init__(
@@ -145,7 +145,7 @@ class DenseNet(nn.Module):
     num_classes : int
         Outputs.
     memory_efficient : bool
-        Taken for torchvision's sake: it trades time for memory in training.
+        Accepted for compatibility with torchvision: it trades time for memory in training.
     """
 
     def __init__(

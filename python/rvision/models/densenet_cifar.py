@@ -1,7 +1,8 @@
 """DenseNet-BC for CIFAR.
 
-Huang, Liu, van der Maaten, Weinberger: "Densely Connected Convolutional Networks" (arXiv:1608.06993).
-Names inside as in `torchvision.models.densenet`, which has the networks for ImageNet alone.
+Huang, Liu, van der Maaten, Weinberger: "Densely Connected Convolutional Networks"
+(arXiv:1608.06993). Inner names as in `torchvision.models.densenet`, which has only the networks for
+ImageNet.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class CifarDenseLayer(nn.Module):
         self.dropout = nn.Dropout(p=drop_rate)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the input's channels and the new ones behind them."""
+        """Return the input's channels followed by the new ones."""
         new = self.conv1(self.relu1(self.norm1(x)))
         new = self.conv2(self.relu2(self.norm2(new)))
         return rvision.cat([x, self.dropout(new)], 1)
@@ -84,13 +85,13 @@ class CifarDenseNet(nn.Module):
     Parameters
     ----------
     depth : int
-        Layers with weights: 4 and 6 a dense layer of each of the blocks, so 6 n + 4.
+        Layers with weights: 4, and 6 for each dense layer of a block, so 6 n + 4.
     growth_rate : int
         Channels that each dense layer adds. The first convolution has twice as many outputs.
     num_classes : int
         Outputs.
     drop_rate : float
-        Each dense layer's, which does nothing at inference.
+        Probability of each dense layer's dropout, which does nothing at inference.
 
     Raises
     ------

@@ -67,7 +67,7 @@ __all__ = [
 
 @dataclass
 class _MBConvConfig:
-    """What a stage is: `num_layers` blocks, the first with `stride` and from `input_channels`."""
+    """A stage: `num_layers` blocks, the first with `stride` and from `input_channels`."""
 
     expand_ratio: float
     kernel: int
@@ -152,7 +152,7 @@ class FusedMBConvConfig(_MBConvConfig):
 
 
 class _Residual(nn.Module):
-    """What the two kinds of block share: the input is added where the shapes agree."""
+    """Base of the two kinds of block: the input is added if the shapes agree."""
 
     def __init__(self, cnf: _MBConvConfig, stochastic_depth_prob: float, layers: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class _Residual(nn.Module):
 
 
 class MBConv(_Residual):
-    """Expand by 1x1, filter each channel, squeeze and excite, project by 1x1 without activation.
+    """Expand by 1x1, depthwise convolution, squeeze and excite, project by 1x1 without activation.
 
     (N, input_channels, H, W) to (N, out_channels, H/stride, W/stride).
 
@@ -200,7 +200,7 @@ class MBConv(_Residual):
     ) -> None:
         conv = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.SiLU)
         hidden = cnf.adjust_channels(cnf.input_channels, cnf.expand_ratio)
-        # Of the block's input; MobileNetV3 takes its quarter of the expanded channels.
+        # A quarter of the block's input; MobileNetV3 takes a quarter of the expanded channels.
         squeeze = max(1, cnf.input_channels // 4)
         layers: list[nn.Module] = []
         if hidden != cnf.input_channels:
@@ -259,7 +259,8 @@ class EfficientNet(nn.Module):
     dropout : float
         Probability of the dropout, which does nothing at inference.
     stochastic_depth_prob : float
-        Probability with which training drops a block; it grows from 0 at the first block to nearly this.
+        Probability with which training drops a block; it grows from 0 at the first block to almost
+        this value.
     num_classes : int
         Outputs.
     norm_layer : callable, optional
@@ -323,7 +324,7 @@ class EfficientNet(nn.Module):
 
 # ---- the published networks ----
 
-# TensorFlow's; B0 to B4 were trained with PyTorch's.
+# TensorFlow's eps and momentum; B0 to B4 were trained with PyTorch's.
 _TF_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
 
 

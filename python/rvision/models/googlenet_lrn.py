@@ -1,4 +1,4 @@
-"""GoogLeNet as it was published, and the Inception modules it is made of.
+"""GoogLeNet as published, and its Inception modules.
 
 Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: "Going Deeper with Convolutions"
 (arXiv:1409.4842): kernels of 5x5, local response normalisation, no batch norm, two auxiliary classifiers.
@@ -49,9 +49,9 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 class NaiveInception(nn.Module):
     """The Inception module, naive version (arXiv:1409.4842, figure 2a).
 
-    (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + in_channels, H, W): convolutions of three sizes and
-    a pool, side by side. Since the pool keeps all its channels, a module has more of them than the one
-    before, and the large kernels see them all.
+    (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + in_channels, H, W): convolutions of three
+    sizes and a pool, concatenated. Since the pool keeps all its channels, each module has more
+    channels than the previous one, and the large kernels process all of them.
 
     Parameters
     ----------
@@ -75,16 +75,16 @@ class NaiveInception(nn.Module):
         self.out_channels = ch1x1 + ch3x3 + ch5x5 + in_channels
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
 class ReducedInception(nn.Module):
     """The Inception module with dimension reductions (arXiv:1409.4842, figure 2b).
 
-    (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + pool_proj, H, W): the naive one with a convolution
-    of 1x1 before those of 3x3 and 5x5 and behind the pool. Arguments and attributes are those of
-    torchvision's `Inception`, whose third branch has a 3x3 kernel.
+    (N, in_channels, H, W) to (N, ch1x1 + ch3x3 + ch5x5 + pool_proj, H, W): the naive one with a
+    convolution of 1x1 before those of 3x3 and 5x5 and after the pool. Arguments and attributes are
+    those of torchvision's `Inception`, whose third branch has a 3x3 kernel.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class ReducedInception(nn.Module):
     ch1x1, ch3x3, ch5x5, pool_proj : int
         Channels of the four branches.
     ch3x3red, ch5x5red : int
-        Channels that the second and third branch are reduced to first.
+        Channels to which the second and third branch are first reduced.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class ReducedInception(nn.Module):
         self.out_channels = ch1x1 + ch3x3 + ch5x5 + pool_proj
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
@@ -158,16 +158,16 @@ class AuxiliaryClassifier(nn.Module):
 class GoogLeNetLRN(nn.Module):
     """GoogLeNet as published: (N, 3, H, W), usually 224x224, to (N, num_classes).
 
-    H and W are at least 31. With `return_aux` they are 223 to 270, since the auxiliary classifiers end in
-    fully connected layers. The normalisations have the constants of BVLC's Caffe model `bvlc_googlenet`,
-    which are for pixels of 0 to 255 less the mean: the paper gives none.
+    H and W are at least 31. With `return_aux` they are 223 to 270, since the auxiliary classifiers
+    end in fully connected layers. The normalisations have the constants of BVLC's Caffe model
+    `bvlc_googlenet`, which are for pixels of 0 to 255 minus the mean: the paper gives none.
 
     Parameters
     ----------
     num_classes : int
         Outputs.
     aux_logits : bool
-        Whether there are the auxiliary classifiers `aux1`, behind module 4a, and `aux2`, behind 4d.
+        Whether there are the auxiliary classifiers `aux1`, after module 4a, and `aux2`, after 4d.
     dropout, dropout_aux : float
         Probabilities of the dropouts, which do nothing at inference.
 
@@ -190,7 +190,7 @@ class GoogLeNetLRN(nn.Module):
     ) -> None:
         super().__init__()
         self.aux_logits = aux_logits
-        # Caffe's pools keep the last window, also where it hangs over the edge.
+        # Caffe's pools keep the last window even if it extends beyond the edge.
         self.conv1 = _conv(3, 64, 7, stride=2)
         self.maxpool1 = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         self.norm1 = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
@@ -216,7 +216,7 @@ class GoogLeNetLRN(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x: Symbol, return_aux: bool = False) -> Symbol | GoogLeNetOutputs:
-        """Return the logits, with `return_aux` those of the auxiliary classifiers too.
+        """Return the logits; with `return_aux`, also those of the auxiliary classifiers.
 
         Raises
         ------
@@ -255,6 +255,7 @@ def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def googlenet_lrn(**kwargs: Any) -> GoogLeNetLRN:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842), as published.
 
-    The auxiliary classifiers are there with `aux_logits=True`, and run with ``model(x, return_aux=True)``.
+    The auxiliary classifiers exist with `aux_logits=True`, and run with ``model(x,
+    return_aux=True)``.
     """
     return GoogLeNetLRN(**kwargs)

@@ -1,9 +1,9 @@
 """Highway networks, convolutional.
 
-Srivastava, Greff, Schmidhuber: "Highway Networks" (arXiv:1505.00387) and "Training Very Deep Networks"
-(arXiv:1507.06228). torchvision has none. The papers give depth and parameters of their networks for CIFAR-10,
-and FitNets ("FitNets: Hints for Thin Deep Nets", arXiv:1412.6550) as what they put highway layers into; the
-widths here are those of FitNet 4.
+Srivastava, Greff, Schmidhuber: "Highway Networks" (arXiv:1505.00387) and "Training Very Deep
+Networks" (arXiv:1507.06228). torchvision has none. The papers give depth and parameters of their
+networks for CIFAR-10, and FitNets ("FitNets: Hints for Thin Deep Nets", arXiv:1412.6550) as the
+base of their highway layers; the widths here are those of FitNet 4.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ class HighwayConv2d(nn.Module):
     Parameters
     ----------
     channels : int
-        Channels of the input and of the output, which it has to be added to.
+        Channels of the input and of the output, which are added.
     kernel_size : int
-        Of both convolutions, odd.
+        Kernel size of both convolutions, odd.
     gate_bias : float
-        The gate's bias before training. Negative, so that a deep network begins by carrying its input on.
+        The gate's bias before training. Negative, so that a deep network initially passes its input
+        on.
 
     Raises
     ------
@@ -64,9 +65,9 @@ class HighwayConv2d(nn.Module):
 class HighwayNet(nn.Module):
     """A convolutional highway network: (N, 3, H, W), usually of 32x32, to (N, num_classes).
 
-    A plain 3x3 convolution wherever the number of channels changes, which a highway layer cannot change, and
-    highway layers elsewhere. A 2x2 max pool between the stages, one over the whole map at the end, and a
-    hidden layer.
+    It has plain 3x3 convolutions where the number of channels changes, since a highway layer cannot
+    change it, and highway layers elsewhere; a 2x2 max pool between the stages, a global one at the
+    end, and a hidden layer.
 
     Parameters
     ----------

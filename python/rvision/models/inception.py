@@ -24,7 +24,7 @@ _ConvBlock = Callable[..., nn.Module] | None
 
 
 class InceptionA(nn.Module):
-    """1x1, 5x5, two 3x3 and a pool side by side: (N, in_channels, H, W) to (N, 224 + pool_features, H, W).
+    """1x1, 5x5, two 3x3 and a pool, concatenated: (N, in_channels, H, W) to (N, 224 + pool_features, H, W).
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class InceptionA(nn.Module):
     pool_features : int
         Channels of the pool's branch.
     conv_block : callable, optional
-        Makes a convolution with what belongs to it, `BasicConv2d` by default.
+        Makes a convolution with its norm and activation, `BasicConv2d` by default.
     """
 
     def __init__(self, in_channels: int, pool_features: int, conv_block: _ConvBlock = None) -> None:
@@ -48,7 +48,7 @@ class InceptionA(nn.Module):
         self.branch_pool = conv_block(in_channels, pool_features, kernel_size=1)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         branch5x5 = self.branch5x5_2(self.branch5x5_1(x))
         branch3x3dbl = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         pooled = nn.functional.avg_pool2d(x, kernel_size=3, stride=1, padding=1)
@@ -73,14 +73,14 @@ class InceptionB(nn.Module):
         self.branch3x3dbl_3 = conv_block(96, 96, kernel_size=3, stride=2)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         branch3x3dbl = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         pooled = nn.functional.max_pool2d(x, kernel_size=3, stride=2)
         return rvision.cat([self.branch3x3(x), branch3x3dbl, pooled], 1)
 
 
 class InceptionC(nn.Module):
-    """1x1, one and two 7x7 taken apart into 1x7 and 7x1, a pool: (N, in_channels, H, W) to (N, 768, H, W).
+    """1x1, one and two 7x7 factored into 1x7 and 7x1, a pool: (N, in_channels, H, W) to (N, 768, H, W).
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class InceptionC(nn.Module):
         self.branch_pool = conv_block(in_channels, 192, kernel_size=1)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         branch7x7 = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         branch7x7dbl = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         branch7x7dbl = self.branch7x7dbl_5(self.branch7x7dbl_4(branch7x7dbl))
@@ -136,7 +136,7 @@ class InceptionD(nn.Module):
         self.branch7x7x3_4 = conv_block(192, 192, kernel_size=3, stride=2)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         branch3x3 = self.branch3x3_2(self.branch3x3_1(x))
         branch7x7x3 = self.branch7x7x3_2(self.branch7x7x3_1(x))
         branch7x7x3 = self.branch7x7x3_4(self.branch7x7x3_3(branch7x7x3))
@@ -169,7 +169,7 @@ class InceptionE(nn.Module):
         self.branch_pool = conv_block(in_channels, 192, kernel_size=1)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         branch3x3 = self.branch3x3_1(x)
         branch3x3 = rvision.cat([self.branch3x3_2a(branch3x3), self.branch3x3_2b(branch3x3)], 1)
         branch3x3dbl = self.branch3x3dbl_2(self.branch3x3dbl_1(x))

@@ -43,7 +43,7 @@ class Branches(nn.Module):
     """Submodules side by side: all see the same input, their channels follow each other in their order."""
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         return rvision.cat([branch(x) for branch in self.children()], 1)
 
 
@@ -143,7 +143,7 @@ class InceptionC(nn.Module):
         self.branch3 = pooled(1536, 256)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the branches' outputs side by side."""
+        """Return the concatenated outputs of the branches."""
         short = self.branch1_0(x)
         long = self.branch2_2(self.branch2_1(self.branch2_0(x)))
         return rvision.cat(
