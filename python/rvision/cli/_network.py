@@ -313,7 +313,7 @@ def _in_words(preset: ImageClassification) -> str:
 
 
 def _say_of_pictures(args: Any, note: str) -> None:
-    if args.command != "profile":  # such as `profile`, which runs on noise
+    if args.command != "profile":  # profile runs on noise
         say(note)
 
 

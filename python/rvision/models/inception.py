@@ -145,7 +145,7 @@ class InceptionD(nn.Module):
 
 
 class InceptionE(nn.Module):
-    """1x1, 3x3 and two 3x3 that end in 1x3 beside 3x1, a pool: (N, in_channels, H, W) to (N, 2048, H, W).
+    """1x1, 3x3 and two 3x3 ending in parallel 1x3 and 3x1, a pool: (N, in_channels, H, W) to (N, 2048, H, W).
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ class InceptionAux(nn.Module):
 class Inception3(nn.Module):
     """Inception v3: (N, 3, H, W) of 75x75 and more, best 299x299, to (N, num_classes).
 
-    The result is always the logits alone, as of torchvision's in eval mode. Without the auxiliary head,
-    values that a state dict has for it are not used.
+    The result is always the logits alone, as in torchvision's eval mode. Without the auxiliary
+    head, a state dict's values for it are ignored.
 
     Parameters
     ----------
@@ -211,20 +211,20 @@ class Inception3(nn.Module):
     aux_logits : bool
         Whether there is an auxiliary head, `AuxLogits`. It is for training and is not run.
     transform_input : bool
-        Whether inputs have torchvision's normalisation and are brought to -1 .. 1 first. On by default with
-        published weights.
+        Whether inputs have torchvision's normalisation and are first converted to -1 .. 1. On by
+        default with published weights.
     inception_blocks : sequence of callable, optional
         Make the convolutions, the blocks A to E and the auxiliary head; by default `BasicConv2d`,
         `InceptionA` to `InceptionE` and `InceptionAux`.
     init_weights : bool, optional
-        Taken for torchvision's sake: it chooses between ways to start training.
+        Accepted for compatibility with torchvision: it selects an initialisation for training.
     dropout : float
         Probability of the dropout, which does nothing at inference.
 
     Raises
     ------
     ValueError
-        If `inception_blocks` has not seven values.
+        If `inception_blocks` does not have seven values.
     """
 
     _spatial = True
@@ -315,7 +315,7 @@ class Inception3(nn.Module):
 
 
 def _auxiliary(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Leave out an auxiliary head that a file has not, or has with other classes: it is never run."""
+    """Omit an auxiliary head that a file lacks or has with other classes: it never runs."""
     classes = {shapes.get(f"{layer}.weight", (0,))[0] for layer in ("AuxLogits.fc", "fc")}
     return {} if len(classes) == 1 else {"aux_logits": False}
 
@@ -324,6 +324,6 @@ def _auxiliary(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def inception_v3(**kwargs: Any) -> Inception3:
     """Inception v3 of "Rethinking the Inception Architecture for Computer Vision" (arXiv:1512.00567).
 
-    Published weights switch `transform_input` on, unless told otherwise.
+    By default, published weights enable `transform_input`.
     """
     return Inception3(**kwargs)

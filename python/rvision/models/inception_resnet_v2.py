@@ -1,9 +1,10 @@
 """Inception-ResNet v2.
 
-Szegedy, Ioffe, Vanhoucke, Alemi: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
-Learning" (arXiv:1602.07261). torchvision has none; names of modules and values are those of timm's
-`inception_resnet_v2`. As there and in Google's published network, the stem is that of Inception v3 with one
-mixed block, and the maps have 320, 1088 and 2080 channels where the paper's figures have 384, 1154 and 2048.
+Szegedy, Ioffe, Vanhoucke, Alemi: "Inception-v4, Inception-ResNet and the Impact of Residual
+Connections on Learning" (arXiv:1602.07261). torchvision has none; names and hyperparameters are
+those of timm's `inception_resnet_v2`. As there and in Google's published network, the stem is that
+of Inception v3 with one mixed block, and the maps have 320, 1088 and 2080 channels where the
+paper's figures have 384, 1154 and 2048.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["InceptionResnetV2", "inception_resnet_v2"]
 
 
 class Mixed5b(Branches):
-    """1x1, 5x5, two 3x3 and a pool side by side: (N, 192, H, W) to (N, 320, H, W)."""
+    """1x1, 5x5, two 3x3 and a pool, concatenated: (N, 192, H, W) to (N, 320, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class Block35(nn.Module):
     Parameters
     ----------
     scale : float
-        The branches' share is multiplied by this before it is added (section 3.3).
+        Factor of the branches' output before it is added (section 3.3).
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -108,7 +109,7 @@ class Block8(nn.Module):
     scale : float
         As of `Block35`.
     no_relu : bool
-        Leave out the ReLU behind the sum, as the last block does.
+        Omit the ReLU after the sum, as in the last block.
     """
 
     def __init__(self, scale: float = 1.0, no_relu: bool = False) -> None:

@@ -1,8 +1,8 @@
 """Inception v4.
 
-Szegedy, Ioffe, Vanhoucke, Alemi: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
-Learning" (arXiv:1602.07261). torchvision has none; names of modules and values are those of timm's
-`inception_v4`.
+Szegedy, Ioffe, Vanhoucke, Alemi: "Inception-v4, Inception-ResNet and the Impact of Residual
+Connections on Learning" (arXiv:1602.07261). torchvision has none; names and hyperparameters are
+those of timm's `inception_v4`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def valid(in_channels: int, out_channels: int, stride: int = 1) -> BasicConv2d:
 
 
 def pooled(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Return an average of each 3x3 window, without the zeros outside, and a 1x1 convolution."""
+    """Return a 3x3 average pool that excludes the padding, and a 1x1 convolution."""
     return nn.Sequential(
         nn.AvgPool2d(kernel_size=3, stride=1, padding=1, count_include_pad=False),
         same(in_channels, out_channels, 1, 1),
@@ -40,7 +40,7 @@ def pooled(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class Branches(nn.Module):
-    """Submodules side by side: all see the same input, their channels follow each other in their order."""
+    """Parallel submodules on the same input; their channels are concatenated in order."""
 
     def forward(self, x: Symbol) -> Symbol:
         """Return the concatenated outputs of the branches."""
@@ -77,7 +77,7 @@ class Mixed5a(Branches):
 
 
 class InceptionA(Branches):
-    """1x1, 3x3, two 3x3 and a pool side by side (figure 4): (N, 384, H, W) to the same shape."""
+    """1x1, 3x3, two 3x3 and a pool, concatenated (figure 4): (N, 384, H, W) to the same shape."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class ReductionA(Branches):
 
 
 class InceptionB(Branches):
-    """1x1, one and two 7x7 taken apart, a pool (figure 5): (N, 1024, H, W) to the same shape."""
+    """1x1, one and two factored 7x7, a pool (figure 5): (N, 1024, H, W) to the same shape."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class ReductionB(Branches):
 
 
 class InceptionC(nn.Module):
-    """1x1, two branches that end in 1x3 beside 3x1, a pool (figure 6): (N, 1536, H, W) to the same shape."""
+    """1x1, two branches ending in 1x3 and 3x1, a pool (figure 6): (N, 1536, H, W) to the same shape."""
 
     def __init__(self) -> None:
         super().__init__()

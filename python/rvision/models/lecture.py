@@ -1,8 +1,9 @@
-"""AlexNet and VGG-19 as they are taught: features, flattened, and a classifier, with nothing between them.
+"""AlexNet and VGG-19 as they are taught: features, flatten, classifier, with nothing in between.
 
-torchvision's networks of 2017, before it put an adaptive average pool in between, and the papers' own form.
-Krizhevsky: "One weird trick for parallelizing convolutional neural networks" (arXiv:1404.5997). Simonyan,
-Zisserman: "Very Deep Convolutional Networks for Large-Scale Image Recognition" (arXiv:1409.1556).
+This is the form of the papers, and of torchvision in 2017, before it added an adaptive average
+pool. Krizhevsky: "One weird trick for parallelizing convolutional neural networks"
+(arXiv:1404.5997). Simonyan, Zisserman: "Very Deep Convolutional Networks for Large-Scale Image
+Recognition" (arXiv:1409.1556).
 
 The pool has no parameters, so names, shapes and published weights are those of `alexnet` and `vgg19`, and at
 224x224 so are the logits. A picture whose last maps have another size is an error.

@@ -1,9 +1,9 @@
-"""LeNet-5, the network that read cheques.
+"""LeNet-5, the network for reading cheques.
 
-LeCun, Bottou, Bengio, Haffner: "Gradient-Based Learning Applied to Document Recognition" (Proc. IEEE, 1998).
-torchvision has none. This is the form it is taught in: 28x28 digits padded to 32x32 by the first convolution,
-plain average pooling, every map of C3 connected to all of S2, and a linear layer in place of the radial basis
-functions at the end.
+LeCun, Bottou, Bengio, Haffner: "Gradient-Based Learning Applied to Document Recognition" (Proc.
+IEEE, 1998). torchvision has none. This is the form that is taught: 28x28 digits padded to 32x32 by
+the first convolution, plain average pooling, every map of C3 connected to all of S2, and a final
+linear layer in place of the radial basis functions.
 """
 
 from __future__ import annotations

@@ -32,15 +32,15 @@ __all__ = ["MaxVit", "MaxVit_T_Weights", "maxvit_t"]
 
 
 def _halved(size: Sequence[int]) -> tuple[int, int]:
-    """Return a map's size behind a 3x3 convolution of stride 2 with padding 1."""
+    """Return a map's size after a 3x3 convolution of stride 2 with padding 1."""
     return (size[0] - 1) // 2 + 1, (size[1] - 1) // 2 + 1
 
 
 class MBConv(nn.Module):
-    """Expand by 1x1, filter each channel, scale the channels, project by 1x1.
+    """Expand by 1x1, depthwise convolution, squeeze and excite, project by 1x1.
 
-    (N, in_channels, H, W) to (N, out_channels, H/stride, W/stride); the input is added, pooled and projected
-    where it must be.
+    (N, in_channels, H, W) to (N, out_channels, H/stride, W/stride); the input is added, pooled and
+    projected as necessary.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class RelativePositionalMultiHeadAttention(nn.Module):
     Raises
     ------
     ValueError
-        If `head_dim` is no divisor.
+        If `head_dim` is not a divisor.
     """
 
     def __init__(self, feat_dim: int, head_dim: int, max_seq_len: int) -> None:
@@ -126,7 +126,7 @@ class RelativePositionalMultiHeadAttention(nn.Module):
         self.size = math.isqrt(max_seq_len)
         self.max_seq_len = max_seq_len
         self.to_qkv = nn.Linear(feat_dim, self.n_heads * head_dim * 3)
-        # Of all channels and not of a head's, unlike the paper: trained weights go by it.
+        # Of all channels, not of a head's as in the paper: trained weights rely on it.
         self.scale_factor = feat_dim**-0.5
         self.merge = nn.Linear(head_dim * self.n_heads, feat_dim)
         # Deviation 0.02: a uniform distribution of variance 2 / fan_in.
@@ -331,13 +331,13 @@ class MaxVitLayer(nn.Module):
 class MaxVitBlock(nn.Module):
     """`n_layers` layers, the first of which halves the map.
 
-    The other arguments are those of `MaxVitLayer`, but for `input_grid_size`, the size of the input's map,
-    and `p_stochastic`, a probability for each layer.
+    The other arguments are those of `MaxVitLayer`, except `input_grid_size`, the size of the
+    input's map, and `p_stochastic`, a probability for each layer.
 
     Raises
     ------
     ValueError
-        If `p_stochastic` has another length than `n_layers`.
+        If the length of `p_stochastic` is not `n_layers`.
     """
 
     def __init__(
@@ -396,7 +396,8 @@ class MaxVit(nn.Module):
     Parameters
     ----------
     input_size : tuple of int
-        Height and width of the pictures. Those of every block's map must be multiples of `partition_size`.
+        Height and width of the pictures. Height and width of every block's map must be multiples of
+        `partition_size`.
     stem_channels : int
         Channels of the stem.
     partition_size : int
@@ -415,7 +416,7 @@ class MaxVit(nn.Module):
     squeeze_ratio, expansion_ratio : float
         As in `MBConv`.
     mlp_ratio : int
-        Channels inside the perceptrons, in multiples of those outside.
+        Channels inside the MLPs, in multiples of those outside.
     mlp_dropout, attention_dropout : float
         Probabilities of dropouts, which do nothing at inference.
     num_classes : int
@@ -424,7 +425,7 @@ class MaxVit(nn.Module):
     Raises
     ------
     ValueError
-        If a map is no multiple of `partition_size`.
+        If a map's size is not a multiple of `partition_size`.
     ShapeError
         On a call, for pictures of another size.
     """

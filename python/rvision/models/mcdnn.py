@@ -1,4 +1,4 @@
-"""The multi-column deep network that first read MNIST as well as people do.
+"""The multi-column deep network, the first to reach human accuracy on MNIST.
 
 Ciresan, Meier, Schmidhuber: "Multi-column Deep Neural Networks for Image Classification" (CVPR 2012,
 arXiv:1202.2745), 1x29x29-20C4-MP2-40C5-MP3-150N-10N. torchvision has none.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MCDNN", "MCDNNColumn", "ScaledTanh", "mcdnn_mnist", "normalize_widths"]
 
-# What a digit's box is scaled to; the paper's seventh block sees the digit as it is.
+# Widths that a digit's box is scaled to; the paper's seventh block sees the unscaled digit.
 _WIDTHS = (10, 12, 14, 16, 18, 20)
 _SIDE = 29
 
@@ -62,24 +62,24 @@ class MCDNNColumn(nn.Module):
 
 
 class MCDNN(nn.Module):
-    """Columns that were trained apart, averaged: (N, blocks, 29, 29) to probabilities (N, num_classes).
+    """Separately trained columns, averaged: (N, blocks, 29, 29) to probabilities (N, num_classes).
 
-    Each channel is the same digit prepared in another way, as by `normalize_widths`, and is what the columns
-    of one block see. Every column's softmax counts alike.
+    Each channel is the same digit in a different preparation, as by `normalize_widths`, and is the
+    input of one block's columns. Every column's softmax has the same weight.
 
     Parameters
     ----------
     blocks : int
         Preparations.
     columns_per_block : int
-        Columns that see the same preparation and differ by their training.
+        Columns with the same preparation, which differ in their training.
     num_classes : int
         Outputs.
 
     Raises
     ------
     ValueError
-        If there is no column.
+        If there are no columns.
     """
 
     _spatial = True
@@ -108,9 +108,9 @@ class MCDNN(nn.Module):
 def normalize_widths(digits: ArrayLike) -> NDArray[np.float32]:
     """Prepare digits for `mcdnn_mnist`: (N, 28, 28) of 0 to 255 to (N, 7, 29, 29) of -1 to 1, float32.
 
-    Six channels have the digit's bounding box scaled to 10, 12, 14, 16, 18 and 20 columns, its height kept,
-    in the middle; the seventh has the digit as it is. Both are the paper's, which names neither the
-    interpolation, bilinear here, nor where the digit goes. The background is -1.
+    Six channels have the digit's bounding box scaled to 10, 12, 14, 16, 18 and 20 columns at the
+    same height, centred; the seventh has the unscaled digit. Both follow the paper, which specifies
+    neither the interpolation (bilinear here) nor the position. The background is -1.
 
     Parameters
     ----------

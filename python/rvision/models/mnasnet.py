@@ -34,13 +34,13 @@ __all__ = [
     "mnasnet1_3",
 ]
 
-# torch's for the 0.9997 that TensorFlow's training had; it shows in `print` alone.
+# torch's equivalent of the 0.9997 of training in TensorFlow; it only appears in `print`.
 _BN_MOMENTUM = 1 - 0.9997
 _DEPTHS = (32, 16, 24, 40, 80, 96, 192, 320)
 
 
 class _InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel, project by 1x1; the input is added where the shapes agree.
+    """Expand by 1x1, depthwise convolution, project by 1x1; the input is added if the shapes agree.
 
     (N, in_ch, H, W) to (N, out_ch, H/stride, W/stride).
     """
@@ -114,13 +114,13 @@ def _stem(depths: Sequence[int]) -> list[nn.Module]:
 class MNASNet(nn.Module):
     """MNASNet-B1: (N, 3, H, W) of any size to (N, num_classes).
 
-    Files of its first version, whose first layers have 32 and 16 channels whatever `alpha` is, are read too:
-    these layers then get the file's widths, and the network is saved as that version.
+    Files of its first version, whose first layers have 32 and 16 channels for every `alpha`, are
+    read too: these layers then get the file's widths, and the network is saved as that version.
 
     Parameters
     ----------
     alpha : float
-        Multiplies the channels of every layer but the last convolution, positive.
+        Multiplies the channels of every layer except the last convolution; positive.
     num_classes : int
         Outputs.
     dropout : float
@@ -161,8 +161,9 @@ class MNASNet(nn.Module):
         return self.classifier(x)
 
     def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
-        # By the shapes, since safetensors and plain mappings have no version. The last convolution's tells
-        # whether it is a file for this alpha: one that does not fit must leave the network as it is.
+        # Decided by the shapes, since safetensors and plain mappings have no version. The last
+        # convolution's shape tells whether the file is for this alpha: a file that does not fit
+        # must not change the network.
         first, last = state.get(f"{prefix}layers.0.weight"), state.get(f"{prefix}layers.14.weight")
         if first is None or last is None or tuple(last.shape) != self.layers[14].weight.shape:
             return

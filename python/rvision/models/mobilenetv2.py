@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MobileNetV2", "MobileNet_V2_Weights", "mobilenet_v2"]
 
-# The paper's table 2: expansion, output channels, blocks, stride of the first.
+# The paper's table 2: expansion, output channels, blocks, stride of the first block.
 _SETTING = [
     [1, 16, 1, 1],
     [6, 24, 2, 2],
@@ -33,9 +33,9 @@ _SETTING = [
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel by 3x3, project by 1x1 without activation.
+    """Expand by 1x1, 3x3 depthwise convolution, project by 1x1 without activation.
 
-    (N, inp, H, W) to (N, oup, H/stride, W/stride); the input is added where the shapes agree.
+    (N, inp, H, W) to (N, oup, H/stride, W/stride); the input is added if the shapes agree.
 
     Parameters
     ----------
@@ -100,11 +100,11 @@ class MobileNetV2(nn.Module):
     num_classes : int
         Outputs.
     width_mult : float
-        Multiplies the channels of every layer; the last layer's only upwards.
+        Multiplies the channels of every layer; the last layer's are only increased.
     inverted_residual_setting : sequence of [t, c, n, s], optional
         The blocks: `n` of them with expansion `t` and `c` output channels, the first with stride `s`.
     round_nearest : int
-        Channels are rounded to a multiple of this. 1 leaves them.
+        Channels are rounded to a multiple of this; 1 leaves them unchanged.
     block : callable, optional
         Makes a block, `InvertedResidual` by default.
     norm_layer : callable, optional
@@ -165,7 +165,7 @@ class MobileNetV2(nn.Module):
 
 
 def _width(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Return the width with which the layers have a file's numbers of channels."""
+    """Return the width for which the layers have a file's channels."""
     ends = [shapes.get(f"features.{i}.conv.{3 if i > 1 else 2}.weight", (0,))[0] for i in range(1, 18)]
     ends = [shapes.get("features.0.0.weight", (0,))[0], *ends]
     usual = [32, *(c for _, c, n, _ in _SETTING for _ in range(n))]

@@ -32,7 +32,7 @@ _GATE = partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid)
 
 
 class InvertedResidualConfig:
-    """What a block is, a row of the paper's tables 1 and 2.
+    """A block: a row of the paper's tables 1 and 2.
 
     Parameters
     ----------
@@ -45,7 +45,8 @@ class InvertedResidualConfig:
     activation : {"HS", "RE"}
         Hardswish or ReLU.
     stride, dilation : int
-        The depthwise convolution's. A dilated one has stride 1, so that the next layers see as many pixels.
+        The depthwise convolution's. A dilated one has stride 1, so the next layers see as many
+        pixels.
     width_mult : float
         Multiplies all channels, which are rounded to multiples of 8.
 
@@ -85,10 +86,10 @@ class InvertedResidualConfig:
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel, squeeze and excite, project by 1x1 without activation.
+    """Expand by 1x1, depthwise convolution, squeeze and excite, project by 1x1 without activation.
 
-    (N, input_channels, H, W) to (N, out_channels, H/stride, W/stride); the input is added where the shapes
-    agree.
+    (N, input_channels, H, W) to (N, out_channels, H/stride, W/stride); the input is added if the
+    shapes agree.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ class MobileNetV3(nn.Module):
 
 
 def _sizes(shapes: Mapping[str, tuple[int, ...]], last_block: int, last_channel: int) -> dict[str, Any]:
-    """Return width and tail with which stem and classifier have a file's numbers of channels."""
+    """Return width and tail for which stem and classifier have a file's channels."""
     stem, hidden = shapes.get("features.0.0.weight", ()), shapes.get("classifier.0.weight", ())
     if len(stem) != 4 or len(hidden) != 2:
         return {}

@@ -19,7 +19,7 @@ __all__ = ["MLPConv", "NiN", "nin_cifar10", "nin_imagenet"]
 
 
 class MLPConv(nn.Sequential):
-    """The paper's mlpconv layer: a perceptron of three layers that slides over the picture.
+    """The paper's mlpconv layer: an MLP of three layers that slides over the picture.
 
     A convolution and two more of 1x1, each followed by a ReLU: (N, in_channels, H, W) to
     (N, channels[-1], H', W'), with H' and W' those of the first convolution.
@@ -29,14 +29,14 @@ class MLPConv(nn.Sequential):
     in_channels : int
         Channels of the input.
     channels : sequence of three int
-        Units of the perceptron's layers.
+        Units of the MLP's layers.
     kernel_size, stride, padding : int
         The first convolution's.
 
     Raises
     ------
     ValueError
-        If `channels` are not three.
+        If `channels` does not have three numbers.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class MLPConv(nn.Sequential):
 class NiN(nn.Module):
     """Network in Network: (N, 3, H, W) to (N, num_classes).
 
-    There is no fully connected layer: the last maps are the classes, and are averaged. H and W are at least
-    39 ("imagenet") or 4 ("cifar10").
+    There is no fully connected layer: the last maps stand for the classes and are averaged. H and W
+    are at least 39 ("imagenet") or 4 ("cifar10").
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class NiN(nn.Module):
 
     def __init__(self, version: str = "imagenet", num_classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()
-        # Caffe's pools keep the last window, also where it hangs over the edge.
+        # Caffe's pools keep the last window even if it extends beyond the edge.
         if version == "imagenet":
             self.features = nn.Sequential(
                 MLPConv(3, (96, 96, 96), kernel_size=11, stride=4),

@@ -3,8 +3,8 @@
 * He, Zhang, Ren, Sun: "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027).
 * Zagoruyko, Komodakis: "Wide Residual Networks" (arXiv:1605.07146).
 
-Batch norm and ReLU stand before each convolution, so nothing but additions lies on the shortcuts' way. A wide
-network has the same basic blocks, with more channels. torchvision has neither.
+Batch norm and ReLU precede each convolution, so the shortcut path consists of additions only. A
+wide network has the same basic blocks with more channels. torchvision has neither.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class PreActBasicBlock(nn.Module):
     stride : int
         The first convolution's.
     activated_shortcut : bool
-        Whether the shortcut starts behind the first norm and ReLU. Where the shapes differ it always does, by
-        way of a 1x1 convolution.
+        Whether the shortcut starts after the first norm and ReLU. If the shapes differ, it always
+        does, through a 1x1 convolution.
     dropout : float
         Probability of the dropout between the convolutions, which does nothing at inference.
     """
@@ -92,8 +92,8 @@ class PreActBottleneck(nn.Module):
     stride : int
         The 3x3 convolution's.
     activated_shortcut : bool
-        Whether the shortcut starts behind the first norm and ReLU. Where the shapes differ it always does, by
-        way of a 1x1 convolution.
+        Whether the shortcut starts after the first norm and ReLU. If the shapes differ, it always
+        does, through a 1x1 convolution.
     dropout : float
         Probability of the dropout before the 3x3 convolution, which does nothing at inference.
     """
@@ -148,7 +148,7 @@ class PreActResNet(nn.Module):
     width : int
         Multiplies the channels of the stages, the `k` of a wide network.
     dropout : float
-        Each block's, which does nothing at inference.
+        Probability of each block's dropout, which does nothing at inference.
 
     Raises
     ------
@@ -176,7 +176,7 @@ class PreActResNet(nn.Module):
             layers: list[nn.Module] = []
             for i in range(blocks):
                 stride = 2 if stage > 0 and i == 0 else 1
-                # What leaves conv1 is activated before it splits (the paper's appendix).
+                # The output of conv1 is activated before it splits (the paper's appendix).
                 first = stage == 0 and i == 0
                 layers.append(block(inplanes, planes, stride, activated_shortcut=first, dropout=dropout))
                 inplanes = planes * block.expansion

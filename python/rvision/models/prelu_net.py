@@ -21,7 +21,7 @@ __all__ = ["PReLUNet", "SpatialPyramidPool", "prelu_net_a"]
 
 
 class SpatialPyramidPool(nn.Module):
-    """Max pools to several grids, side by side: (N, C, H, W) of any size to (N, C * sum of bins squared).
+    """Max pools to several grids, concatenated: (N, C, H, W) of any size to (N, C * sum of bins squared).
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class SpatialPyramidPool(nn.Module):
         self.bins = tuple(bins)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return the pools' values, those of a grid by channel, row and column."""
+        """Return the pools' values, each grid's ordered by channel, row and column."""
         grids = [nn.functional.adaptive_max_pool2d(x, size).flatten(1) for size in self.bins]
         return rvision.cat(grids, 1)
 
@@ -61,7 +61,7 @@ class PReLUNet(nn.Module):
     width : sequence of int
         Channels of the 3x3 convolutions in the three stages.
     depth : int
-        How many of them a stage has.
+        The number of them in each stage.
     bins : sequence of int
         Grids of the spatial pyramid.
     num_classes : int

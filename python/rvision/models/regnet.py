@@ -125,7 +125,8 @@ class BottleneckTransform(nn.Sequential):
         layers["a"] = conv(width_in, hidden, kernel_size=1)
         layers["b"] = conv(hidden, hidden, stride=stride, groups=hidden // group_width)
         if se_ratio:
-            # Of the block's input, as in the paper's code: a stage's first block squeezes to fewer.
+            # Of the block's input, as in the paper's code: a stage's first block squeezes to fewer
+            # channels.
             squeeze = round(se_ratio * width_in)
             layers["se"] = SqueezeExcitation(hidden, squeeze, activation=activation_layer)
         layers["c"] = conv(hidden, width_out, kernel_size=1, activation_layer=None)
@@ -133,7 +134,7 @@ class BottleneckTransform(nn.Sequential):
 
 
 class ResBottleneckBlock(nn.Module):
-    """`BottleneckTransform` added to its input, by a 1x1 where the shapes differ; then an activation.
+    """`BottleneckTransform` added to its input (through a 1x1 if the shapes differ), then an activation.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ class ResBottleneckBlock(nn.Module):
 
 
 class AnyStage(nn.Sequential):
-    """`depth` blocks, the first with `stride` and from `width_in` channels, the others as it leaves them.
+    """`depth` blocks, the first with `stride` and from `width_in` channels.
 
     Parameters
     ----------
@@ -229,12 +230,12 @@ class AnyStage(nn.Sequential):
 
 
 class BlockParams:
-    """What the stages are: sequences of as many values as there are stages.
+    """The stages: sequences with one value per stage.
 
     Parameters
     ----------
     depths, widths, group_widths, bottleneck_multipliers, strides
-        Of each stage; see `AnyStage`.
+        One for each stage; see `AnyStage`.
     se_ratio : float, optional
         See `BottleneckTransform`.
     """
@@ -268,16 +269,16 @@ class BlockParams:
     ) -> BlockParams:
         """Return the stages of the paper's equations 2 to 4.
 
-        Block j would have ``w_0 + w_a * j`` channels; it has the nearest ``w_0 * w_m ** s`` with a whole s,
-        rounded to a multiple of 8. Blocks of the same width are a stage, whose width is then made a
-        multiple of its groups'.
+        Block j would have ``w_0 + w_a * j`` channels; it has the nearest ``w_0 * w_m ** s`` with an
+        integer s, rounded to a multiple of 8. Blocks of the same width form a stage, whose width is
+        then made a multiple of its groups' width.
 
         Parameters
         ----------
         depth : int
             Blocks.
         w_0, w_a, w_m
-            Width of the first block, its slope, and the ratio of neighbouring stages' widths.
+            Width of the first block, its slope, and the ratio of consecutive stages' widths.
         group_width, bottleneck_multiplier, se_ratio
             See `BottleneckTransform`.
 

@@ -81,7 +81,7 @@ def conv1x1(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: (N, inplanes, H, W) to (N, planes, H/stride, W/stride).
+    """Two 3x3 convolutions with a shortcut: (N, inplanes, H, W) to (N, planes, H/stride, W/stride).
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class BasicBlock(nn.Module):
     stride : int
         The first convolution's.
     downsample : Module, optional
-        What brings the shortcut to the output's shape. None passes the input on.
+        Maps the shortcut to the output's shape. None passes the input on.
     groups, base_width, dilation : int
-        Only 1, 64 and 1: these are `Bottleneck`'s.
+        Only 1, 64 and 1; others need `Bottleneck`.
     norm_layer : callable, optional
         Makes a normalisation from a channel count, `BatchNorm2d` by default.
     """
@@ -142,10 +142,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut: (N, inplanes, H, W) to (N, 4 planes, H/s, W/s).
+    """1x1, 3x3 and 1x1 convolutions with a shortcut: (N, inplanes, H, W) to (N, 4 planes, H/s, W/s).
 
-    The stride stands in the 3x3 convolution, as in torchvision, so this is "ResNet V1.5". The paper has it in
-    the first 1x1, which then never sees three quarters of its input.
+    The 3x3 convolution has the stride, as in torchvision, so this is "ResNet V1.5". In the paper
+    the first 1x1 has it, which then ignores three quarters of its input.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class Bottleneck(nn.Module):
     stride, dilation : int
         The 3x3 convolution's.
     downsample : Module, optional
-        What brings the shortcut to the output's shape. None passes the input on.
+        Maps the shortcut to the output's shape. None passes the input on.
     groups, base_width : int
         The 3x3 convolution has `groups` groups of ``planes * base_width / 64`` channels.
     norm_layer : callable, optional
@@ -219,19 +219,19 @@ class ResNet(nn.Module):
     num_classes : int
         Outputs.
     zero_init_residual : bool
-        Taken for torchvision's sake: it chooses between ways to start training.
+        Accepted for compatibility with torchvision: it selects an initialisation for training.
     groups, width_per_group : int
         Groups of each block's 3x3 convolution, and channels of each in the first stage.
     replace_stride_with_dilation : sequence of bool, optional
-        For the last three stages, whether to dilate instead of striding: the maps stay large, for dense
-        prediction. Needs `Bottleneck`.
+        For the last three stages, whether to dilate instead of stride: the maps stay large, for
+        dense prediction. Needs `Bottleneck`.
     norm_layer : callable, optional
         Makes a normalisation from a channel count, `BatchNorm2d` by default.
 
     Raises
     ------
     ValueError
-        If `replace_stride_with_dilation` has not three values.
+        If `replace_stride_with_dilation` does not have three values.
     """
 
     def __init__(
@@ -277,7 +277,8 @@ class ResNet(nn.Module):
         stride: int = 1,
         dilate: bool = False,
     ) -> nn.Sequential:
-        # The first block still has the dilation of the stage before: its input has that stage's spacing.
+        # The first block keeps the dilation of the previous stage: its input has that stage's
+        # spacing.
         first_dilation = self.dilation
         if dilate:
             self.dilation *= stride

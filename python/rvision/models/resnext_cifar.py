@@ -1,8 +1,8 @@
 """ResNeXt for CIFAR, and its block in the paper's three forms.
 
 Xie, Girshick, Dollar, Tu, He: "Aggregated Residual Transformations for Deep Neural Networks"
-(arXiv:1611.05431). torchvision has the networks for ImageNet alone, in form (c) of figure 3; names inside are
-those of `torchvision.models.resnet`.
+(arXiv:1611.05431). torchvision has only the networks for ImageNet, in form (c) of figure 3; inner
+names are those of `torchvision.models.resnet`.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class ResNeXtBlockB(nn.Module):
     Parameters
     ----------
     inplanes, planes, cardinality, width, stride : int
-        As of `ResNeXtBlockC`; `cardinality` is the number of paths. `resnext_paths` gives it that block's
-        values.
+        As of `ResNeXtBlockC`; `cardinality` is the number of paths. `resnext_paths` converts that
+        block's weights.
     """
 
     def __init__(self, inplanes: int, planes: int, cardinality: int, width: int, stride: int = 1) -> None:
@@ -100,7 +100,8 @@ class ResNeXtBlockA(nn.Module):
     Parameters
     ----------
     inplanes, planes, cardinality, width, stride : int
-        As of `ResNeXtBlockB`. The last batch norm stands behind the sum, for only so are the forms equal.
+        As of `ResNeXtBlockB`. The last batch norm follows the sum; otherwise the forms would not be
+        equal.
     """
 
     def __init__(self, inplanes: int, planes: int, cardinality: int, width: int, stride: int = 1) -> None:
@@ -136,7 +137,7 @@ def _shortcut(inplanes: int, planes: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(conv1x1(inplanes, planes, stride), nn.BatchNorm2d(planes))
 
 
-# Where the layers of form (c) stand in a path.
+# Positions of form (c)'s layers in a path.
 _PLACES = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4}
 
 
@@ -157,8 +158,8 @@ def resnext_paths(
     Returns
     -------
     dict of str to ndarray
-        Every path's channels of the first two convolutions and norms; for a `ResNeXtBlockA` also those
-        columns of the last convolution's weight that read them. No value is changed.
+        Every path's channels of the first two convolutions and norms; for a `ResNeXtBlockA` also
+        the columns of the last convolution's weight that read them. No value is changed.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def resnext_paths(
                 f"resnext_paths: {key} has {value.shape[axis]} channels, which are not a multiple of "
                 f"cardinality={cardinality}; give the block's own"
             )
-        # The count of batches has no channels: all paths have seen as many.
+        # The count of batches has no channels: it is the same for all paths.
         parts = np.split(value, cardinality, axis) if value.ndim else [value] * cardinality
         for i, part in enumerate(parts):
             name = f"conv3.{i}" if layer == "conv3" else f"paths.{i}.{_PLACES[layer]}"
@@ -192,7 +193,7 @@ class CifarResNeXt(nn.Module):
     Parameters
     ----------
     depth : int
-        Layers with weights: three a block, three stages, and two more, so 9 n + 2.
+        Layers with weights: three per block in three stages, and two more, so 9 n + 2.
     cardinality : int
         Groups of each 3x3 convolution.
     width : int

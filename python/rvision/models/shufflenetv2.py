@@ -42,7 +42,7 @@ def channel_shuffle(x: Symbol, groups: int) -> Symbol:
 
 
 class InvertedResidual(nn.Module):
-    """Half of the channels filtered, half passed on, then shuffled; both halves are filtered where striding.
+    """Filters half of the channels (both halves if striding), passes on the others, then shuffles.
 
     (N, inp, H, W) to (N, oup, H/stride, W/stride).
 
@@ -51,7 +51,7 @@ class InvertedResidual(nn.Module):
     inp, oup : int
         Channels of the input and of the output.
     stride : int
-        1, 2 or 3. At 1 the channels must stay: ``inp == oup // 2 * 2``.
+        1, 2 or 3. At 1 the channels must not change: ``inp == oup // 2 * 2``.
     """
 
     def __init__(self, inp: int, oup: int, stride: int) -> None:
@@ -89,7 +89,7 @@ class InvertedResidual(nn.Module):
     def depthwise_conv(
         i: int, o: int, kernel_size: int, stride: int = 1, padding: int = 0, bias: bool = False
     ) -> nn.Conv2d:
-        """Return a convolution with a group for each of the `i` input channels."""
+        """Return a depthwise convolution of `i` input channels."""
         return nn.Conv2d(i, o, kernel_size, stride, padding, bias=bias, groups=i)
 
     def forward(self, x: Symbol) -> Symbol:
@@ -119,7 +119,7 @@ class ShuffleNetV2(nn.Module):
     Raises
     ------
     ValueError
-        If `stages_repeats` has not three values or `stages_out_channels` not five.
+        If `stages_repeats` does not have three values, or `stages_out_channels` five.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Fire(nn.Module):
-    """The fire module: few 1x1 filters, then many of 1x1 and of 3x3 side by side.
+    """The fire module: few 1x1 filters, then many 1x1 and 3x3 filters in parallel.
 
     (N, inplanes, H, W) to (N, expand1x1_planes + expand3x3_planes, H, W).
     """
@@ -45,7 +45,7 @@ class Fire(nn.Module):
         self.expand3x3_activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Symbol) -> Symbol:
-        """Return both expansions, joined over the channels."""
+        """Return both expansions, concatenated over the channels."""
         x = self.squeeze_activation(self.squeeze(x))
         return rvision.cat(
             [self.expand1x1_activation(self.expand1x1(x)), self.expand3x3_activation(self.expand3x3(x))], 1
@@ -58,7 +58,8 @@ class SqueezeNet(nn.Module):
     Parameters
     ----------
     version : str
-        "1_0", the paper's, or "1_1", its authors' later one, 2.4 times as fast and as accurate.
+        "1_0", the paper's, or "1_1", its authors' later one, 2.4 times as fast and equally
+        accurate.
     num_classes : int
         Outputs.
     dropout : float
@@ -107,7 +108,7 @@ class SqueezeNet(nn.Module):
             )
         else:
             raise ValueError(f"Unsupported SqueezeNet version {version}: 1_0 or 1_1 expected")
-        # The classes are maps, averaged last: a larger picture needs no other layer.
+        # The classes are maps that are averaged last, so larger pictures need no other layer.
         self.classifier = nn.Sequential(
             nn.Dropout(p=dropout),
             nn.Conv2d(512, num_classes, kernel_size=1),

@@ -56,7 +56,7 @@ __all__ = [
 
 
 def _quarters(x: Symbol) -> Symbol:
-    """Return the pixels of each 2x2 square side by side: (N, H, W, C) to (N, H/2, W/2, 4C), rounded up."""
+    """Concatenate the pixels of each 2x2 square: (N, H, W, C) to (N, H/2, W/2, 4C), rounded up."""
     h, w = x.shape[1:3]
     if h % 2 or w % 2:
         x = F.pad(x, (0, 0, 0, w % 2, 0, h % 2))
@@ -87,7 +87,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchMergingV2(nn.Module):
-    """As `PatchMerging`, with the normalisation behind the linear layer."""
+    """As `PatchMerging`, with the normalisation after the linear layer."""
 
     def __init__(self, dim: int, norm_layer: Callable[..., nn.Module] = nn.LayerNorm) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class PatchMergingV2(nn.Module):
 
 
 def _shift_mask(size: tuple[int, int], window: Sequence[int], shift: Sequence[int]) -> NDArray[np.float32]:
-    """Return what keeps apart pixels that only the shift made neighbours: (windows, 1, T, T), 0 or -100."""
+    """Return the mask between pixels that only the shift made neighbours: (windows, 1, T, T), 0 or -100."""
     regions = []
     for length, side, step in zip(size, window, shift, strict=True):
         place = np.arange(length)
@@ -121,8 +121,9 @@ def _shift_mask(size: tuple[int, int], window: Sequence[int], shift: Sequence[in
 class ShiftedWindowAttention(nn.Module):
     """Attention among the pixels of each window, (N, H, W, dim) to the same shape.
 
-    The map is padded with zeros to whole windows. Windows may be shifted in a circle; pixels that only this
-    made neighbours do not see each other. A dimension with a single window is not shifted.
+    The map is padded with zeros to whole windows. Windows may be shifted cyclically; pixels that
+    are neighbours only because of the shift do not attend to each other. A dimension with a single
+    window is not shifted.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ class ShiftedWindowAttention(nn.Module):
         self.define_relative_position_index()
 
     def define_relative_position_bias_table(self) -> None:
-        """Add what the bias of a pair of pixels is looked up in."""
+        """Add the table in which the bias of a pair of pixels is looked up."""
         height, width = self.window_size
         # Deviation 0.02: a uniform distribution of variance 2 / fan_in.
         offsets = (2 * height - 1) * (2 * width - 1)
@@ -178,11 +179,11 @@ class ShiftedWindowAttention(nn.Module):
         self.register_parameter("relative_position_bias_table", table)
 
     def define_relative_position_index(self) -> None:
-        """Add the place of each pair of pixels in the table, (T * T,)."""
+        """Add the index of each pair of pixels in the table, (T * T,)."""
         self.register_buffer("relative_position_index", _relative_position_index(*self.window_size).ravel())
 
     def _table(self, x: Symbol) -> NDArray[Any]:
-        """Return the bias of each offset and head; `x` is what the trace has at hand."""
+        """Return the bias of each offset and head; `x` is any symbol of the trace."""
         return self.relative_position_bias_table.data
 
     def _position_bias(self, x: Symbol) -> NDArray[np.float32]:
@@ -192,7 +193,7 @@ class ShiftedWindowAttention(nn.Module):
         return bias.transpose(2, 0, 1)[None].astype(np.float32)
 
     def _project(self, x: Symbol) -> Symbol:
-        """Return queries, keys and values side by side."""
+        """Return queries, keys and values, concatenated."""
         return self.qkv(x)
 
     def _attend(self, query: Symbol, key: Symbol, value: Symbol, bias: NDArray[np.float32]) -> Symbol:
@@ -204,7 +205,7 @@ class ShiftedWindowAttention(nn.Module):
         side_h, side_w = self.window_size
         rows, columns = -(-height // side_h), -(-width // side_w)
         padded_h, padded_w = rows * side_h, columns * side_w
-        # A single window would only be turned in itself.
+        # A single window would only be rotated onto itself.
         shift_h = self.shift_size[0] if rows > 1 else 0
         shift_w = self.shift_size[1] if columns > 1 else 0
         shifted = shift_h + shift_w > 0
@@ -235,7 +236,7 @@ class ShiftedWindowAttention(nn.Module):
 
 
 class ShiftedWindowAttentionV2(ShiftedWindowAttention):
-    """Attention in windows by cosines, biased by a small network of the offset; see the second paper.
+    """Cosine attention in windows, with a bias from a small network of the offset; see the second paper.
 
     The arguments are those of `ShiftedWindowAttention`.
     """
@@ -260,7 +261,7 @@ class ShiftedWindowAttentionV2(ShiftedWindowAttention):
         )
 
     def define_relative_position_bias_table(self) -> None:
-        """Add the offsets, logarithmic and about -1 to 1: (1, 2 height - 1, 2 width - 1, 2)."""
+        """Add the logarithmic offsets, about -1 to 1: (1, 2 height - 1, 2 width - 1, 2)."""
         axes = [np.arange(1 - side, side) * (8 / (side - 1)) for side in self.window_size]
         offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)[None]
         offsets = np.sign(offsets) * np.log2(np.abs(offsets) + 1) / 3
@@ -273,7 +274,7 @@ class ShiftedWindowAttentionV2(ShiftedWindowAttention):
     def _project(self, x: Symbol) -> Symbol:
         bias = self.qkv.bias
         if bias is not None:
-            # Keys have none, whatever is stored.
+            # Keys have no bias, even if one is stored.
             bias = bias.copy()
             third = bias.size // 3
             bias[third : 2 * third] = 0
@@ -287,14 +288,14 @@ class ShiftedWindowAttentionV2(ShiftedWindowAttention):
 
 
 class SwinTransformerBlock(nn.Module):
-    """Attention in windows, then a perceptron for each pixel: (N, H, W, dim) to the same shape.
+    """Attention in windows, then an MLP for each pixel: (N, H, W, dim) to the same shape.
 
     Parameters
     ----------
     dim, num_heads, window_size, shift_size, dropout, attention_dropout
         The attention's.
     mlp_ratio : float
-        Channels inside the perceptron, in multiples of `dim`.
+        Channels inside the MLP, in multiples of `dim`.
     stochastic_depth_prob : float
         Probability with which training drops a branch.
     norm_layer : callable
@@ -374,15 +375,15 @@ class SwinTransformer(nn.Module):
     Parameters
     ----------
     patch_size : sequence of two int
-        Height and width of what becomes a pixel of the first stage.
+        Height and width of the patch that becomes a pixel of the first stage.
     embed_dim : int
         Channels of the first stage; each later stage has twice as many.
     depths, num_heads : sequence of int
         Blocks, and heads of the attention, of each stage.
     window_size : sequence of two int
-        Height and width of a window. Every second block shifts them by half of that.
+        Height and width of a window. Every second block shifts windows by half of that.
     mlp_ratio : float
-        Channels inside the perceptrons, in multiples of those outside.
+        Channels inside the MLPs, in multiples of those outside.
     dropout, attention_dropout : float
         Probabilities of dropouts, which do nothing at inference.
     stochastic_depth_prob : float
@@ -394,7 +395,7 @@ class SwinTransformer(nn.Module):
     block : callable, optional
         Makes a block, `SwinTransformerBlock` by default.
     downsample_layer : callable
-        Makes what stands between stages from a channel count and `norm_layer`.
+        Makes the layer between stages from a channel count and `norm_layer`.
     """
 
     def __init__(

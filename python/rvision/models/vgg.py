@@ -60,11 +60,11 @@ class VGG(nn.Module):
     Parameters
     ----------
     features : Module
-        Gives 512 maps; see `make_layers`.
+        Returns 512 maps; see `make_layers`.
     num_classes : int
         Outputs.
     init_weights : bool
-        Taken for torchvision's sake: it chooses between ways to start training.
+        Accepted for compatibility with torchvision: it selects an initialisation for training.
     dropout : float
         Probability of the dropouts, which do nothing at inference.
     """

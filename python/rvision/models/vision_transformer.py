@@ -63,7 +63,7 @@ class ConvStemConfig(NamedTuple):
 
 
 class MLPBlock(MLP):
-    """The perceptron of a transformer's layer, (N, tokens, in_dim) to the same shape.
+    """The MLP of a transformer's layer, (N, tokens, in_dim) to the same shape.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class MLPBlock(MLP):
         Probability of the dropouts, which do nothing at inference.
     """
 
-    # 2: its layers are numbered.
+    # Version 2: its layers are numbered.
     _version = 2
 
     def __init__(self, in_dim: int, mlp_dim: int, dropout: float) -> None:
@@ -89,12 +89,12 @@ class MLPBlock(MLP):
 
 
 class EncoderBlock(nn.Module):
-    """Attention among the tokens, then a perceptron for each: (N, tokens, hidden_dim) to the same shape.
+    """Attention among the tokens, then an MLP for each: (N, tokens, hidden_dim) to the same shape.
 
     Parameters
     ----------
     num_heads, hidden_dim, mlp_dim : int
-        Heads of the attention, features of a token, features inside the perceptron.
+        Heads of the attention, features of a token, features inside the MLP.
     dropout, attention_dropout : float
         Probabilities of dropouts, which do nothing at inference.
     norm_layer : callable
@@ -175,25 +175,25 @@ class VisionTransformer(nn.Module):
         Height and width of the pictures, a multiple of `patch_size`. For another size, adapt the position
         embeddings with `interpolate_embeddings`.
     patch_size : int
-        Height and width of what becomes a token.
+        Height and width of the patch that becomes a token.
     num_layers, num_heads, hidden_dim, mlp_dim : int
-        Layers, heads of the attention, features of a token, features inside the perceptrons.
+        Layers, heads of the attention, features of a token, features inside the MLPs.
     dropout, attention_dropout : float
         Probabilities of dropouts, which do nothing at inference.
     num_classes : int
         Outputs.
     representation_size : int, optional
-        Features of a layer with tanh before the last. None leaves it out.
+        Features of a layer with tanh before the last. None omits it.
     norm_layer : callable
         Makes a normalisation from a feature count.
     conv_stem_configs : sequence of ConvStemConfig, optional
-        The layers of a convolutional stem, whose strides make `patch_size`, in place of the patches' linear
-        projection.
+        The layers of a convolutional stem, whose strides multiply to `patch_size`, in place of the
+        patches' linear projection.
 
     Raises
     ------
     ValueError
-        If `image_size` is no multiple of `patch_size`.
+        If `image_size` is not a multiple of `patch_size`.
     ShapeError
         On a call, for pictures of another size.
     """
@@ -295,13 +295,13 @@ def interpolate_embeddings(
 ) -> OrderedDict[str, Any]:
     """Adapt a state dict's position embeddings to pictures of another size.
 
-    As `torchvision.models.vision_transformer.interpolate_embeddings`: the embeddings of the patches, a square
-    map, are enlarged so that corners fall on corners; that of the class token stays.
+    As `torchvision.models.vision_transformer.interpolate_embeddings`: the embeddings of the
+    patches, a square map, are resized with aligned corners; that of the class token is kept.
 
     Parameters
     ----------
     image_size : int
-        Height and width of the pictures to come.
+        Height and width of the new pictures.
     patch_size : int
         Height and width of a patch, the network's.
     model_state : mapping of str to array_like
@@ -319,7 +319,8 @@ def interpolate_embeddings(
     Raises
     ------
     ValueError
-        If the embeddings are not those of a square map with a class token, or the mode is another.
+        If the embeddings are not those of a square map with a class token, or the mode is not one
+        of these.
     """
     if interpolation_mode not in _KERNELS:
         raise ValueError(f"interpolation_mode must be 'bicubic' or 'bilinear', got {interpolation_mode!r}")
@@ -363,12 +364,12 @@ _KERNELS = {"bicubic": _cubic, "bilinear": _linear}
 def _interpolation(
     old: int, new: int, kernel: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return the weight (new, old) of each old value in each new one, first on first and last on last."""
+    """Return the weight (new, old) of each old value in each new one; the ends are aligned."""
     position = np.arange(new) * ((old - 1) / (new - 1) if new > 1 else 0.0)
     weights = np.zeros((new, old))
     for tap in range(-1, 3):
         source = np.floor(position) + tap
-        # Beyond the border its values go on.
+        # The border values are repeated beyond the border.
         inside = np.clip(source, 0, old - 1).astype(np.int64)
         np.add.at(weights, (np.arange(new), inside), kernel(np.abs(position - source)))
     return weights
@@ -382,7 +383,7 @@ def _image_size(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Return the pictures' size, by the number of position embeddings, and the width of `pre_logits`."""
+    """Return the pictures' size, from the number of position embeddings, and the width of `pre_logits`."""
     config: dict[str, Any] = {}
     positions, patches = shapes.get("encoder.pos_embedding", ()), shapes.get("conv_proj.weight", ())
     if len(positions) == 3 and len(patches) == 4:

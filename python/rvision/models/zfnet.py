@@ -31,8 +31,8 @@ class ZFNet(nn.Module):
 
     def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()
-        # The figure's sizes, 110, 55, 26, 13 and 6, come of one row of zeros around the picture and of pools
-        # that keep a last window over the edge.
+        # The figure's sizes, 110, 55, 26, 13 and 6, result from one row of zeros around the picture
+        # and from pools that keep a last window beyond the edge.
         self.features = nn.Sequential(
             nn.Conv2d(3, 96, kernel_size=7, stride=2, padding=1),
             nn.ReLU(inplace=True),
@@ -68,8 +68,8 @@ class ZFNet(nn.Module):
 
 
 def _contrast() -> nn.LocalResponseNorm:
-    # Krizhevsky's constants, of which this paper changes none. His alpha multiplies the sum over the five
-    # channels and torch's the mean.
+    # Krizhevsky's constants; this paper changes none. His alpha multiplies the sum over the five
+    # channels, torch's the mean.
     return nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
 
 

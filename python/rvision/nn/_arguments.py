@@ -1,4 +1,4 @@
-"""The arguments and results of `forward`: arrays moved out of their structure, and put back into it."""
+"""The arguments and results of `forward`: arrays taken out of their structure and put back."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["argument_names", "constants", "fill", "take", "template"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an array stands in arguments or results."""
+    """The position of an array in arguments or results."""
 
     index: int
 
 
 def take(value: Any, arrays: list[NDArray[np.floating]], where: str) -> Hashable:
-    """Move arrays out of an argument; what remains is hashable and equal for equal calls."""
+    """Take arrays out of an argument; the rest is hashable and equal for equal calls."""
     value = plain(value)
     if is_array(value) or (isinstance(value, list) and not _has_array(value)):
         arrays.append(as_floats(value, where))
@@ -56,7 +56,7 @@ class _Mapping:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A constant; equal to those of its type, since 1 == 1.0 == True, that no computation tells from it."""
+    """A constant; equal only to constants of its type (1 == 1.0 == True) that compute the same."""
 
     kind: type
     same: Any
@@ -64,7 +64,7 @@ class _Value:
 
 
 def constants(form: Any) -> Iterator[Any]:
-    """Yield the arguments that are no arrays."""
+    """Yield the arguments that are not arrays."""
     if isinstance(form, tuple):
         for part in form:
             yield from constants(part)
@@ -75,8 +75,8 @@ def constants(form: Any) -> Iterator[Any]:
 
 
 def _distinct(value: Any) -> Any:
-    """Return what two constants of a type have in common exactly if they are the same."""
-    # 0.0 equals -0.0, and NaN does not equal itself.
+    """Return a value that is equal for two constants of a type exactly if they are the same."""
+    # 0.0 equals -0.0, and NaN is not equal to itself.
     return repr(value) if isinstance(value, float | complex) else value
 
 
@@ -89,7 +89,7 @@ def _has_array(value: Any) -> bool:
 
 
 def template(value: Any, outputs: list[Symbol]) -> Any:
-    """Move symbols out of what `forward` returned. The same symbol twice is computed once."""
+    """Take symbols out of the result of `forward`. A symbol that occurs twice is computed once."""
     value = plain(value)
     if isinstance(value, Symbol):
         for index, output in enumerate(outputs):
@@ -105,7 +105,7 @@ def template(value: Any, outputs: list[Symbol]) -> Any:
 
 
 def fill(template: Any, values: Sequence[Any]) -> Any:
-    """Put values where :class:`Place` stands."""
+    """Replace each :class:`Place` by its value."""
     if isinstance(template, Place):
         return values[template.index]
     if isinstance(template, _Sequence):
@@ -114,12 +114,12 @@ def fill(template: Any, values: Sequence[Any]) -> Any:
     if isinstance(template, _Mapping):
         kind = template.kind if template.kind is OrderedDict else dict
         return kind((key, fill(item, values)) for key, item in template.items)
-    # A constant array belongs to the caller, who may write into it.
+    # A returned constant array belongs to the caller, who may write into it.
     return np.array(template.value) if isinstance(template.value, np.ndarray) else template.value
 
 
 def argument_names(forward: Callable[..., Any], form: Any) -> list[str]:
-    """Return a name for each array, after the parameter of `forward` that it came with."""
+    """Return a name for each array, from the parameter of `forward` that it was passed as."""
     positional, named = form
     code = getattr(getattr(forward, "__func__", forward), "__code__", None)
     known = list(code.co_varnames[1 : code.co_argcount]) if code is not None else []

@@ -1,4 +1,4 @@
-"""Attention as a function, which users find in `functional`."""
+"""Attention as a function, public in `functional`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def scaled_dot_product_attention(
     value : array_like, (..., S, F)
         Values.
     attn_mask : array_like, optional
-        Floats that are added to the scores, or bools of which False takes a key away from a query; anything
-        that broadcasts to (..., L, S), and is not repeated in memory for that.
+        Floats that are added to the scores, or bools, where False hides a key from a query. It
+        broadcasts to (..., L, S), without being repeated in memory.
     dropout_p : float
         Only 0.
     is_causal : bool
-        Whether a query sees the keys up to its own place only. Reads L and S.
+        Whether a query sees only the keys up to its own position. Reads L and S.
     scale : float, optional
-        Factor of the scores; ``1 / sqrt(E)`` by default.
+        Factor of the scores; by default ``1 / sqrt(E)``.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def scaled_dot_product_attention(
 
 
 def additive_mask(mask: Any) -> Any:
-    """Return a mask as a summand of scores: of bools False becomes negative infinity."""
+    """Return a mask that is added to the scores: for bools, False becomes negative infinity."""
     if mask is None or isinstance(mask, Symbol):
         return mask
     array = np.asarray(mask)

@@ -1,4 +1,4 @@
-"""Why a state dict does not fit a module: a reason first, then a few names."""
+"""Why a state dict does not fit a module: first a reason, then a few names."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ __all__ = ["diagnose_state_dict", "guess_architecture"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# Names listed below the reason, of all kinds together.
+# Number of names listed below the reason.
 _LISTED = 10
 
-# Entries of training checkpoints that hold the state dict.
+# Entries of training checkpoints that may hold the state dict.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "ema")
 
-# What puts a part into names: in front of all of them, or behind the name of the part that it wraps.
+# Wrappers that add a part to names: before all of them, or after the name of the wrapped module.
 _WRAPPER_ORIGINS = {
     "module": "DataParallel put it there",
     "_orig_mod": "torch.compile put it there",
     "model": "a training wrapper put it there",
 }
 
-# Of those, what may also stand in the middle: `layer1._orig_mod.0.conv1.weight`, `features.module.0.weight`.
+# Those that may also be in the middle: `layer1._orig_mod.0.conv1.weight`,
+# `features.module.0.weight`.
 _INNER_WRAPPERS = ("_orig_mod", "module")
 
-# Names that only another library gives, by the library.
+# Names that only one other library uses, by library.
 _LIBRARIES = (
     (
         "timm's",
@@ -39,17 +40,17 @@ _LIBRARIES = (
     ),
 )
 
-# A guess is made where this share of the model's names is explained by it.
+# A guess must explain at least this fraction of the model's names.
 _CONVINCING = 0.5
 
-# Where fewer of the names than this are in both, the networks are different ones.
+# With a smaller fraction of common names than this, the networks are different.
 _RELATED = 0.1
 
 
 def diagnose_state_dict(
     model_name: str, expected: Shapes, found: Shapes, *, strict: bool = True, nested: Sequence[str] = ()
 ) -> str:
-    """Say in one message why a state dict does not fit.
+    """Return a message that says why a state dict does not fit.
 
     Parameters
     ----------
@@ -60,19 +61,19 @@ def diagnose_state_dict(
     found : mapping of str to tuple of int
         Names and shapes in the state dict.
     strict : bool
-        Whether missing and unexpected names count; shapes always do.
+        Whether missing and unexpected names are errors; shapes always are.
     nested : sequence of str
-        Names in `found` whose values are no arrays but mappings or modules.
+        Names in `found` whose values are mappings or modules instead of arrays.
 
     Returns
     -------
     str
-        What does not fit, the likely reason and what to do about it, then at most ten names.
+        What does not fit, the likely reason and the remedy, then at most ten names.
     """
     missing = [name for name in expected if name not in found] if strict else []
     unexpected = [name for name in found if name not in expected] if strict else []
     if not any(map(_is_counter, found)):
-        # A file from before the counters: they are the matter only where nothing else is.
+        # Older files have no counters: these are reported only if nothing else is wrong.
         missing = [name for name in missing if not _is_counter(name)] or (missing if not unexpected else [])
     misfits = [name for name in expected if name in found and expected[name] != found[name]]
     missing.sort(key=_is_counter)
@@ -112,7 +113,7 @@ def _count(n: int, one: str, many: str) -> str:
 
 
 def _spread(details: list[str], sizes: tuple[int, ...]) -> list[str]:
-    """Take `_LISTED` of the details, of each kind some."""
+    """Select `_LISTED` of the details, some of each kind."""
     kinds = []
     start = 0
     for size in sizes:
@@ -169,11 +170,11 @@ def _library(names: Iterable[str]) -> str:
 
 
 def _entry(found: Shapes, nested: Sequence[str]) -> str:
-    """Name the entry of a checkpoint that is likely to be the state dict."""
+    """Return the entry of a checkpoint that is probably the state dict."""
     known = [name for name in _WRAPPERS if name in found and (not nested or name in nested)]
     if known:
         return known[0]
-    # Optimizers and schedulers are mappings too, and arguments and histories.
+    # Optimizers, schedulers, arguments and histories are mappings too.
     other = [name for name in nested if re.search(r"model|net|state|weights|params|encoder|backbone", name)]
     other = [name for name in other if not re.search(r"optim|sched|scaler|rng", name)]
     return next(iter(other or nested), "") if len(nested) == 1 or other else ""
@@ -209,7 +210,7 @@ def _prefix_in_model(expected: Shapes, found: Shapes) -> str:
 
 
 def _best_prefix(plain: Shapes, prefixed: Shapes) -> str:
-    """Find what stands before the names of `plain` in `prefixed`, if that explains most of either."""
+    """Find the prefix of `plain`'s names in `prefixed`, if it explains most of either."""
     prefixes: Counter[str] = Counter()
     for name in prefixed:
         at = name.find(".")
@@ -229,7 +230,7 @@ def _origin(parts: Iterable[str]) -> str:
 
 
 def _inner_wrapper(expected: Shapes, found: Shapes) -> str:
-    """Find what wrapped a part of the network alone: `layer1._orig_mod.0.conv1.weight`."""
+    """Find the wrapper of only a part of the network: `layer1._orig_mod.0.conv1.weight`."""
     for wrapper in _INNER_WRAPPERS:
         pattern = rf"(?:^|(?<=\.)){wrapper}\."
         carrying = [name for name in found if name not in expected and re.search(pattern, name)]
@@ -247,7 +248,7 @@ def _inner_wrapper(expected: Shapes, found: Shapes) -> str:
 
 
 def _remainder(expected: Shapes, found: Shapes) -> str:
-    """Say what would still not fit."""
+    """Describe what would still not fit."""
     wrong = [name for name in expected if not _is_counter(name) and found.get(name) != expected[name]]
     wrong += [name for name in found if not _is_counter(name) and name not in expected]
     if not wrong:
@@ -257,7 +258,7 @@ def _remainder(expected: Shapes, found: Shapes) -> str:
 
 
 def _shapes(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
-    """Explain shapes that differ at a network's ends: its input channels and its classes."""
+    """Explain shapes that differ in a network's input channels or classes."""
     stem = next((name for name, shape in expected.items() if len(shape) == 4), None)
     first = _first_layer(expected, found, stem) if stem in misfits else ""
     rest = [name for name in misfits if name != stem] if first else misfits
@@ -271,7 +272,7 @@ def _class_count(expected: Shapes, found: Shapes, misfits: list[str]) -> str:
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in misfits))
     pairs = {(expected[name][:1], found[name][:1]) for name in misfits}
     rest_fits = all(expected[name][1:] == found[name][1:] and expected[name] for name in misfits)
-    # GoogLeNet has three layers of classes, its own and two auxiliary ones.
+    # GoogLeNet has three classifiers, its own and two auxiliary ones.
     if len(pairs) != 1 or not rest_fits or len(layers) > 3:
         return ""
     (mine,), (theirs,) = pairs.pop()
@@ -321,7 +322,7 @@ def _architecture(
 
 
 def _auxiliary(names: Iterable[str], wanted: bool) -> str:
-    """Return what to do about layers that are all of GoogLeNet's or Inception's auxiliary classifiers."""
+    """Return advice if all layers belong to GoogLeNet's or Inception's auxiliary classifiers."""
     auxiliary = all(re.search(r"(?:^|\.)(?:aux[12]|AuxLogits)\.", name) for name in names)
     return f", its auxiliary classifiers: build the model with aux_logits={wanted}" if auxiliary else ""
 
@@ -344,7 +345,7 @@ _RESNETS = {
     ((3, 8, 36, 3), True): "resnet152",
 }
 
-# Channels of the first bottleneck's 3x3 convolution: in a group, in all.
+# Channels of the first bottleneck's 3x3 convolution: per group, in total.
 _RESNET_WIDTHS = {
     ("resnet50", 4, 128): "resnext50_32x4d",
     ("resnet101", 8, 256): "resnext101_32x8d",
@@ -363,7 +364,7 @@ _DENSENETS = {
     (6, 12, 36, 24): "densenet161",
 }
 
-# A name and its shape that only one network has; `None` where any shape will do.
+# A name and its shape that only one network has; `None` for any shape.
 _MARKERS: tuple[tuple[str, tuple[int, ...] | None, str], ...] = (
     ("features.0.weight", (64, 3, 11, 11), "alexnet"),
     ("features.3.squeeze.weight", (16, 96, 1, 1), "squeezenet1_0"),
@@ -384,7 +385,7 @@ _MARKERS: tuple[tuple[str, tuple[int, ...] | None, str], ...] = (
 
 
 def guess_architecture(shapes: Shapes) -> str | None:
-    """Name the torchvision network that a state dict is of, by its names and shapes; None if unknown.
+    """Return the torchvision network of a state dict by names and shapes; None if unknown.
 
     Parameters
     ----------
@@ -421,7 +422,7 @@ def _guess_resnet(shapes: Shapes) -> str | None:
     stages = {name.partition(".")[0] for name in shapes if re.match(r"layer\d+\.", name)}
     if len(stages) != len(blocks):
         return None  # a stage whose blocks have other names
-    # A batch norm behind the first convolution: those with pre-activations and wide ones have none.
+    # A batch norm after the first convolution: pre-activation and wide networks have none.
     narrow = stages == {"layer1", "layer2", "layer3"} and not bottleneck and "bn1.weight" in shapes
     if narrow and len(set(blocks)) == 1:
         return f"a CIFAR resnet{6 * blocks[0] + 2}"

@@ -48,14 +48,14 @@ __all__ = [
 
 @ends_at_caller
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """Put arrays side by side along `dim`: `torch.cat`.
+    """Concatenate arrays along `dim`: `torch.cat`.
 
     Parameters
     ----------
     tensors : sequence of array_like
-        Of the same shape but for `dim`.
+        Arrays of the same shape except in `dim`.
     dim : int
-        The dimension in which they are joined.
+        The dimension in which they are concatenated.
     """
     tensors = list(tensors)
     if not tensors:
@@ -70,14 +70,14 @@ concat = cat
 
 @ends_at_caller
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """Put arrays of one shape side by side along a new dimension: `torch.stack`.
+    """Stack arrays of one shape along a new dimension: `torch.stack`.
 
     Parameters
     ----------
     tensors : sequence of array_like
         All of the same shape.
     dim : int
-        Where the new dimension stands in the result.
+        The position of the new dimension in the result.
     """
     tensors = list(tensors)
     if not tensors:
@@ -122,7 +122,7 @@ def _in_place(name: str, function: Callable[[Any], Any], input: Any) -> Any:
 
 @ends_at_caller
 def matmul(input: Any, other: Any) -> Any:
-    """Return products of matrices, (..., M, K) and (..., K, N) to (..., M, N): `torch.matmul`.
+    """Return matrix products, (..., M, K) and (..., K, N) to (..., M, N): `torch.matmul`.
 
     Leading dimensions broadcast.
     """
@@ -149,7 +149,7 @@ def _method(name: str, input: Any, *args: Any) -> Any:
 
 @ends_at_caller
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Make one dimension of `start_dim` to `end_dim`: `torch.flatten`."""
+    """Merge the dimensions `start_dim` to `end_dim` into one: `torch.flatten`."""
     return _method("flatten", input, start_dim, end_dim)
 
 
@@ -161,43 +161,43 @@ def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = Fal
 
 @ends_at_caller
 def permute(input: Any, dims: Sequence[int]) -> Any:
-    """Return the dimensions in another order: `torch.permute`."""
+    """Reorder the dimensions: `torch.permute`."""
     return _method("permute", input, tuple(dims))
 
 
 @ends_at_caller
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """Return two dimensions exchanged: `torch.transpose`."""
+    """Exchange two dimensions: `torch.transpose`."""
     return _method("transpose", input, dim0, dim1)
 
 
 @ends_at_caller
 def unsqueeze(input: Any, dim: int) -> Any:
-    """Return a dimension of size one inserted: `torch.unsqueeze`."""
+    """Insert a dimension of size one: `torch.unsqueeze`."""
     return _method("unsqueeze", input, dim)
 
 
 @ends_at_caller
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
-    """Make several dimensions of one; one of their `sizes` may be -1: `torch.unflatten`."""
+    """Split one dimension into several; one of their `sizes` may be -1: `torch.unflatten`."""
     return _method("unflatten", input, dim, tuple(sizes))
 
 
 @ends_at_caller
 def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Any:
-    """Move indices on by `shifts` along `dims`, in a circle: `torch.roll`."""
+    """Shift cyclically by `shifts` along `dims`: `torch.roll`."""
     return _method("roll", input, shifts, dims)
 
 
 @ends_at_caller
 def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
-    """Cut one dimension into at most `chunks` pieces of the same size: `torch.chunk`."""
+    """Split one dimension into at most `chunks` pieces of one size: `torch.chunk`."""
     return _method("chunk", input, chunks, dim)
 
 
 @ends_at_caller
 def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
-    """Cut one dimension into pieces of a size or of given sizes: `torch.split`."""
+    """Split one dimension into pieces of one size or of given sizes: `torch.split`."""
     return _method("split", tensor, split_size_or_sections, dim)
 
 

@@ -1,4 +1,4 @@
-"""What a network is called with: arrays and tensors, made ready for the engine."""
+"""A network's inputs: arrays and tensors, converted for the engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TO_TENSOR = (
 
 
 def is_array(value: Any) -> bool:
-    """Tell whether `value` is an array or a tensor, or something (such as a picture) that looks like one."""
+    """Return whether `value` is an array or a tensor, or looks like one (such as a picture)."""
     return isinstance(value, np.ndarray) or (
         not isinstance(value, type)
         and any(hasattr(value, name) for name in ("__array_interface__", "__array__", "__dlpack__"))
@@ -39,29 +39,29 @@ def as_input(value: Any, where: str) -> NDArray[np.float32]:
         A float array, a PyTorch CPU tensor without gradient, anything with `__array__` or `__dlpack__`, or a
         nested list of floats.
     where : str
-        What is being called, for messages.
+        The name of the called module, for messages.
 
     Raises
     ------
     TypeError
-        If the values are integers, bool or complex, or the tensor must be prepared first.
+        If the values are integers, bool or complex, or the tensor must be converted first.
     """
     return ready(as_floats(value, where))
 
 
 def ready(array: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return floats as the engine reads them, C-contiguous float32; no copy if they are."""
+    """Return floats as C-contiguous float32, which the engine reads; no copy if they already are."""
     with np.errstate(over="ignore"):
         return np.asarray(array, np.float32, order="C")
 
 
 def is_ready(array: NDArray[np.floating]) -> bool:
-    """Tell whether :func:`ready` copies nothing."""
+    """Return whether :func:`ready` would not copy."""
     return array.dtype == np.float32 and array.flags.c_contiguous
 
 
 def prepared(graph: _rvision.Graph, arrays: list[NDArray[np.floating]]) -> list[NDArray[np.float32]]:
-    """Return arrays as a graph reads them. Shapes that do not fit are told before any is copied."""
+    """Return arrays as a graph reads them. Shapes that do not fit are refused before any copy."""
     if all(is_ready(array) for array in arrays):
         return arrays
     graph.memory([array.shape for array in arrays])
@@ -69,7 +69,7 @@ def prepared(graph: _rvision.Graph, arrays: list[NDArray[np.floating]]) -> list[
 
 
 def as_floats(value: Any, where: str) -> NDArray[np.floating]:
-    """Return an input as an array of floats of any size and order, which is not copied for that.
+    """Return an input as an array of floats of any width and memory order, without a copy.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def as_floats(value: Any, where: str) -> NDArray[np.floating]:
 
 
 def as_array(value: Any, where: str) -> NDArray[Any]:
-    """Return anything that NumPy can see as an array of its own type, without a copy where that can be.
+    """Return anything that NumPy accepts as an array of its own type, without a copy if possible.
 
     Raises
     ------
     TypeError
-        If it is no array, or a tensor that must be prepared first; the message says how.
+        If it is not an array, or a tensor that must be converted first; the message says how.
     """
     if isinstance(value, np.ndarray):
         return value
@@ -123,41 +123,42 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
             f"{where}: expected an array of floats, and this {kind.__name__} cannot be made one: {error}"
         ) from None
     except (TypeError, RuntimeError) as error:
-        # So say torch's sparse and quantised tensors, and those of types that NumPy lacks.
+        # torch's sparse and quantised tensors raise this, as do those of types that NumPy lacks.
         raise TypeError(
             f"{where}: expected an array of floats, and this {kind.__name__} cannot be made one: {error}"
         ) from None
 
 
 def refused(error: Exception, where: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError | None:
-    """Say what a network was called with instead of an array, if that is why it failed.
+    """Return an error about an argument that is not an array, if that is why a network failed.
 
-    A network of the user's own may take anything, so this is asked only after the fact: where `error` came
-    out of rvision's own code alone, and the first argument is nothing that a layer could take.
+    A user's network may take anything, so this is checked only after a failure: if `error` came
+    from rvision's own code alone, and no layer could take the first argument.
 
     Parameters
     ----------
     error : Exception
-        What the network failed with.
+        The network's error.
     where : str
-        What was called.
+        The name of the called module.
     args, kwargs
-        What it was called with.
+        Its arguments.
 
     Returns
     -------
     TypeError or None
-        What to raise instead.
+        The error to raise instead.
     """
     given = [*args, *kwargs.values()]
-    # A module's own complaint about its arguments knows more.
+    # A module's own error about its arguments is more precise.
     if not given or isinstance(error, ArgumentError) or has_other_frames(error):
         return None
     value = given[0]
     if is_array(value) or isinstance(value, float):
         return None
     if isinstance(value, list | tuple) and not _holds(value, (str, bytes, os.PathLike, Mapping)):
-        # Nested lists of numbers are arrays, and what is wrong with their values has been said.
+        # Nested lists of numbers are arrays, and errors about their values have been raised
+        # already.
         arrays = any(is_array(item) for item in value)
         if not arrays and not isinstance(error, AttributeError):
             return None
@@ -173,7 +174,7 @@ def _is_picture(value: Any) -> bool:
 
 
 def _described(value: Any) -> str:
-    """Say what something is that is no array, and what to do to have one."""
+    """Describe something that is not an array, and how to make one of it."""
     if _is_picture(value):
         return "a PIL picture; use rvision.transforms.ToTensor() or the weights' transforms()"
     if isinstance(value, str | os.PathLike):
@@ -200,7 +201,7 @@ def _described(value: Any) -> str:
 
 
 def _several(values: Sequence[Any]) -> str:
-    """Say how a list of pictures becomes a batch."""
+    """Describe how a list of pictures becomes a batch."""
     kind = type(values).__name__
     if values and all(_is_picture(value) for value in values):
         return (
@@ -220,7 +221,7 @@ def _several(values: Sequence[Any]) -> str:
         kinds = ", ".join(dict.fromkeys(type(value).__name__ for value in values)) or "nothing"
         return f"a {kind} of {kinds}; one array of floats is needed"
     if any(isinstance(value, Symbol) for value in values):
-        # Within a network its values have their batch dimension, whatever was passed.
+        # Inside a network, values have their batch dimension in any case.
         return (
             f"a {kind} of {len(values)} arrays; np.stack makes a batch of pictures (C, H, W) of one size, "
             "np.concatenate one of batches (N, C, H, W); pass each to its own argument if they are several "
@@ -238,7 +239,7 @@ def _several(values: Sequence[Any]) -> str:
 
 
 def _check_tensor(tensor: Any, where: str) -> None:
-    """Say what to call on a tensor that NumPy cannot see."""
+    """Raise with the methods to call on a tensor that NumPy cannot read."""
     calls = []
     found = []
     if tensor.requires_grad:

@@ -1,12 +1,13 @@
-"""What a module remembers for running: the modules that it is a part of, its state, and its traces.
+"""A module's records for running: the modules that contain it, its state, and its traces.
 
-A trace is kept by the module that was called (the root of the run) under what its graph depends on: the
-structure of the arguments, and of each array the number of dimensions and every size but the batch's and
-the picture's. Where `forward` has used the value of one of those, it is part of the key too.
+The module that was called (the root of the run) keeps a trace under the key that its graph depends
+on: the structure of the arguments and, for each array, the number of dimensions and every size
+except the batch's and the picture's. If `forward` has used the value of one of those, it is part of
+the key too.
 
-Any change to a module gives it and its ancestors a new *state*; a trace belongs to the state it was made
-in. So a replaced layer or a loaded state dict is seen by the next call, no call looks through the tree, and
-there is no global counter.
+Any change to a module gives it and its ancestors a new *state*; a trace belongs to the state it was
+made in. So the next call sees a replaced layer or a loaded state dict, no call searches the tree,
+and there is no global counter.
 """
 
 from __future__ import annotations
@@ -30,38 +31,39 @@ from rvision.nn._inputs import prepared
 
 __all__ = ["Links", "Timed", "Trace"]
 
-# Of each step name, kernel, output shape, multiply-adds, bytes, median and least seconds; these of the runs.
+# For each step: name, kernel, output shape, multiply-adds, bytes, median and minimum seconds; then
+# the median and minimum of the runs.
 Timed = tuple[list[tuple[str, str, tuple[int, ...], int, int, float, float]], tuple[float, float]]
 
-# Traces a module keeps: one for each rank and channel count, or for each size of a network that uses sizes.
-# Their graphs keep plans, so more of them cost memory.
+# Traces that a module keeps: one for each rank and channel count, or for each size of a network
+# that uses sizes. Their graphs keep plans, so more traces cost memory.
 _MAX_TRACES = 16
 
-# Kinds of inputs that a module remembers to be pictures: those that it met last.
+# Kinds of inputs that a module remembers to be pictures: the most recent ones.
 _MAX_PICTURES = 256
 
 
 class _Linked(Protocol):
-    """A module, as far as this file knows one."""
+    """The part of a module that this file uses."""
 
     _links: Links
     _modules: dict[str, Any]
 
 
 class _Watch(Protocol):
-    """What `forward` has read besides its inputs, see :class:`rvision.nn._watch.Watch`."""
+    """What `forward` has read besides its inputs; see :class:`rvision.nn._watch.Watch`."""
 
     def same(self) -> bool:
-        """Return whether all of it is as it was."""
+        """Return whether all of it is unchanged."""
         ...
 
     def traced(self) -> bool:
-        """Return whether a trace that has just been made is good for another call."""
+        """Return whether a trace that has just been made is valid for another call."""
         ...
 
 
 class Links:
-    """What a module remembers for running: its parents, its state, its traces. Never copied or pickled."""
+    """A module's records for running: its parents, its state, its traces. Never copied or pickled."""
 
     __slots__ = ("_locks", "_parents", "_pictures", "_state", "_traces", "_workspaces", "derived")
 
@@ -70,21 +72,21 @@ class Links:
         self._state = object()
         self._traces: OrderedDict[Hashable, Trace | _Bound] = OrderedDict()
         self._workspaces: _rvision.Workspaces | None = None
-        # Kinds of inputs of which (C, H, W) are pictures.
+        # Kinds of inputs for which (C, H, W) is a picture.
         self._pictures: dict[Hashable, None] = {}
         self._locks: dict[int, Any] = {}
-        # What others have made of the module, such as its dense forms; they look at the state themselves.
+        # Objects derived from the module, such as its dense forms; they check the state themselves.
         self.derived: dict[Hashable, Any] = {}
 
     def add_parent(self, parent: _Linked) -> None:
-        """Remember a module that this one was assigned to. A module may stand in several trees."""
+        """Record a module that this one was assigned to. A module may be in several trees."""
         alive = [link for link in self._parents if link() is not None]
         if all(link() is not parent for link in alive):
             alive.append(weakref.ref(parent))
         self._parents = alive
 
     def parents(self) -> list[_Linked]:
-        """Return the modules that this one was assigned to, first come first."""
+        """Return the modules that this one was assigned to, in order."""
         return [parent for link in self._parents if (parent := link()) is not None]
 
     def changed(self) -> None:
@@ -96,7 +98,7 @@ class Links:
             links._state = object()
             if links._traces:
                 links._traces.clear()
-                # Another network may need far less memory.
+                # The changed network may need far less memory.
                 links._workspaces = None
             if links._pictures:
                 links._pictures.clear()
@@ -106,14 +108,15 @@ class Links:
                     pending.append(parent._links)
 
     def lock(self) -> Any:
-        """Return the lock that is held while tracing, and never while running.
+        """Return the lock that is held while tracing, but not while running.
 
-        After a fork the child has its own: the parent's may be held by a thread that the child does not have.
+        After a fork the child has its own: a thread that does not exist in the child may hold the
+        parent's.
         """
         return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def find(self, key: Hashable, arrays: Sequence[NDArray[np.floating]]) -> Trace | None:
-        """Return the trace of the present state for these inputs, if there is one."""
+        """Return the current state's trace for these inputs, if there is one."""
         trace = self._traces.get(key)
         if isinstance(trace, _Bound):
             self._used(key)
@@ -134,25 +137,25 @@ class Links:
         return bool(self._pictures)
 
     def note_pictures(self, kind: Hashable) -> None:
-        """Remember that inputs of this kind are pictures."""
+        """Record that inputs of this kind are pictures."""
         if len(self._pictures) >= _MAX_PICTURES:
             self._pictures.clear()
         self._pictures[kind] = None
 
     @property
     def workspaces(self) -> _rvision.Workspaces:
-        """The memory that all traces' runs share."""
+        """The memory that the runs of all traces share."""
         if self._workspaces is None:
             self._workspaces = _rvision.Workspaces()
         return self._workspaces
 
     def _used(self, key: Hashable) -> None:
-        # Another thread may just have dropped it.
+        # Another thread may have removed it.
         with suppress(KeyError):
             self._traces.move_to_end(key)
 
     def keep(self, key: Hashable, arrays: Sequence[NDArray[np.floating]], trace: Trace) -> None:
-        """Keep a trace, unless the module has changed while it was made."""
+        """Keep a trace, unless the module has changed during tracing."""
         if trace.state is not self._state:
             return
         if trace.bound:
@@ -161,7 +164,8 @@ class Links:
             if isinstance(known, _Bound):
                 bound = _Bound(known.reads | bound.reads)
             if isinstance(known, _Bound) and known != bound:
-                # At other sizes `forward` has used more. What is kept under fewer is not found any more.
+                # For other sizes `forward` has used more sizes. Traces kept under fewer are no
+                # longer found.
                 for old in [k for k in self._traces if isinstance(k, _BoundKey) and k.key == key]:
                     del self._traces[old]
             self._traces[key] = bound
@@ -172,7 +176,7 @@ class Links:
 
     @property
     def state(self) -> object:
-        """The present state."""
+        """The current state."""
         return self._state
 
     @property
@@ -194,7 +198,7 @@ class Trace:
 
     @property
     def size_bound(self) -> bool:
-        """Whether it is good for inputs of some sizes only."""
+        """Whether it is valid only for inputs of certain sizes."""
         return bool(self.bound)
 
     def run(self, arrays: list[NDArray[np.floating]]) -> Any:
@@ -205,7 +209,7 @@ class Trace:
         return fill(self.result, outputs)
 
     def is_valid(self) -> bool:
-        """Return whether all that `forward` has read is as it was."""
+        """Return whether everything that `forward` has read is unchanged."""
         return self.watch is None or self.watch.same()
 
     def profile(self, arrays: list[NDArray[np.floating]], runs: int) -> Timed:
@@ -222,7 +226,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """Which of the inputs' sizes traces depend on: the input's number, and the dimension from the end."""
+    """The input sizes that traces depend on: the input's number, and the dimension from the end."""
 
     reads: frozenset[tuple[int, int]]
 

@@ -1,4 +1,4 @@
-"""What the functions of :mod:`rvision.nn.functional` share: calls with arrays or symbols, checks, weights."""
+"""Shared by the functions of :mod:`rvision.nn.functional`: calls with arrays or symbols, checks, weights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def operation(spatial: bool = False) -> Callable[[F], F]:
-    """Let a function of a symbol also take an array, by way of a graph of its own."""
+    """Decorate a function of a symbol so that it also takes an array, which runs as its own graph."""
 
     def decorate(function: F) -> F:
         names = list(inspect.signature(function).parameters)
@@ -74,7 +74,7 @@ def operation(spatial: bool = False) -> Callable[[F], F]:
 
 
 def check_writable(array: Any, name: str) -> None:
-    """Raise UnsupportedError unless an operation in place can write its result into `array`."""
+    """Raise UnsupportedError unless an in-place operation can write its result into `array`."""
     if not isinstance(array, np.ndarray):
         found = type(array).__name__
     elif array.dtype != np.float32:
@@ -91,15 +91,15 @@ def check_writable(array: Any, name: str) -> None:
 
 
 def replaced(input: Symbol, result: Symbol, inplace: bool, name: str) -> Symbol:
-    """Return a function's result; in place the input stands for it."""
+    """Return a function's result; in place, the input is rebound to it."""
     return input.become(result, name) if inplace else result
 
 
 def _batch_of_one(input: Symbol) -> Symbol | None:
-    """Return a value (C, H, W) with the batch dimension that the engine's layers for pictures need.
+    """Return a symbol (C, H, W) with the batch dimension that the engine's layers for pictures need.
 
-    None says that `input` has one, or has got one: it is the network's own input, and all of the network
-    then sees a batch.
+    None means that `input` has one, or was given one: it is the network's own input, and then the
+    whole network sees a batch.
     """
     input.tracer.takes_picture(input)
     if input.ndim != 3:
@@ -108,7 +108,7 @@ def _batch_of_one(input: Symbol) -> Symbol | None:
 
 
 def as_node(symbol: Symbol, method: str, label: str, *attributes: Any, fixed: Sequence[Flag]) -> Symbol:
-    """Add a node that is a part of a layer, beside the one that has the layer's name."""
+    """Add an auxiliary node of a layer, besides the one that has the layer's name."""
     tracer = symbol.tracer
     add = getattr(tracer.builder, method)
     value = add(tracer.side_name(label), symbol.value_of(tracer), *attributes)
@@ -116,12 +116,12 @@ def as_node(symbol: Symbol, method: str, label: str, *attributes: Any, fixed: Se
 
 
 def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
-    """Return one number for height and width, or one for each, as two.
+    """Return one number for both height and width, or one for each, as a pair.
 
     Raises
     ------
     ArgumentError
-        If that is not what `value` is, or a number is below `least` or above what any picture has.
+        If `value` is something else, or a number is below `least` or above the size of any picture.
     """
     if isinstance(value, int | np.integer):
         both = (value, value)
@@ -157,7 +157,7 @@ def handle_of(
 
 
 def with_fixed(symbol: Symbol, axis: int) -> list[Flag]:
-    """Return the flags of a value, one of whose sizes a weight's shape fixes."""
+    """Return a symbol's flags if a weight's shape fixes one of its sizes."""
     fixed = list(symbol.fixed)
     if fixed:
         fixed[axis] = True

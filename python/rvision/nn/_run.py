@@ -1,7 +1,7 @@
-"""Running a module on arrays: find or make the trace that fits the inputs, run its graph.
+"""Running a module on arrays: find or make the trace for the inputs, and run its graph.
 
-Which traces there are is the module's knowledge (:mod:`rvision.nn._links`). What code of the user's reads
-besides its inputs and the module's attributes is compared at each call (:mod:`rvision.nn._watch`).
+The module keeps its traces (:mod:`rvision.nn._links`). What the user's code reads besides its
+inputs and the module's attributes is compared at each call (:mod:`rvision.nn._watch`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def call_module(module: Tree[Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     TypeError
         If an input is not an array of floats.
     UnsupportedError
-        If `forward` does what cannot be traced.
+        If `forward` does something that cannot be traced.
     """
     arrays: list[NDArray[np.floating]] = []
     forget_arrays()
@@ -75,7 +75,8 @@ def trace_for(
             key = _key(links, form, arrays)
             trace = links.find(key, arrays)
             if trace is not None and not trace.is_valid():
-                # What is made of parts of the network, such as a dense form, has read the same.
+                # Objects derived from parts of the network, such as a dense form, have read the
+                # same.
                 for child in module.modules():
                     child._links.changed()
                 key = _key(links, form, arrays)
@@ -89,8 +90,8 @@ def trace_for(
     return trace
 
 
-# What a trace depends on besides the sizes that it is bound to: the arguments' structure, what matters of the
-# arrays' shapes, and whether these are pictures without a batch dimension.
+# The key of a trace besides the sizes that it is bound to: the arguments' structure, the relevant
+# part of the arrays' shapes, and whether the arrays are pictures without a batch dimension.
 _Key = tuple[Hashable, tuple[Hashable, ...], bool]
 
 
@@ -103,7 +104,7 @@ def _key(
 
 
 def _kinds(form: Hashable, arrays: Sequence[NDArray[np.floating]]) -> tuple[Hashable, Hashable]:
-    """Return what inputs are known by to be pictures: whatever their sizes are, or with these sizes."""
+    """Return the keys under which inputs are known to be pictures: for any sizes, or for these sizes."""
     return (form, tuple(array.ndim for array in arrays)), (
         form,
         tuple(_open(array, False) for array in arrays),
@@ -113,16 +114,16 @@ def _kinds(form: Hashable, arrays: Sequence[NDArray[np.floating]]) -> tuple[Hash
 def call_function(
     function: Callable[..., Symbol | tuple[Symbol, ...]], inputs: Sequence[Any], spatial: bool
 ) -> Any:
-    """Run an operation on arrays, as a graph that is made for this call.
+    """Run an operation on arrays, as a graph made for this call.
 
     Parameters
     ----------
     function : callable
-        Gets a symbol for each input, and returns one or several.
+        Takes a symbol for each input, and returns one or several.
     inputs : sequence of array_like
         The arrays.
     spatial : bool
-        Whether the operation is for pictures, so that (C, H, W) is a batch of one.
+        Whether the operation is for pictures, so that (C, H, W) counts as a batch of one.
     """
     where = "rvision.nn.functional"
     arrays = [as_floats(value, where) for value in inputs]
@@ -144,7 +145,7 @@ def _trace(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating]],
     try:
         trace = _trace_as(module, form, arrays, unbatched)
     except Unbatched:
-        # `forward` has looked at the input before: what it does next may depend on its sizes.
+        # `forward` has used the input before: its next steps may depend on the sizes.
         module._links.note_pictures(_kinds(form, arrays)[1])
         return _trace_as(module, form, arrays, True)
     if trace.unbatched and not unbatched:
@@ -180,7 +181,7 @@ def _trace_as(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating
         graph=graph,
         result=result,
         unbatched=tracer.unbatched,
-        # From the end, where one picture and a batch of them count alike.
+        # Counted from the end, so one picture and a batch are the same.
         bound=frozenset((number, dim - ranks[number]) for number, dim in tracer.bound),
         state=state,
         watch=watched,
@@ -193,7 +194,7 @@ def _fixed(rank: int) -> tuple[bool, ...]:
 
 
 def _open(array: NDArray[np.floating], unbatched: bool) -> Hashable:
-    """Return what a trace depends on in an input whose other sizes are not read."""
+    """Return the part of an input's shape that a trace depends on if no other sizes are read."""
     if array.ndim == 4:
         return ("NCHW", array.shape[1])
     if unbatched:
@@ -202,7 +203,7 @@ def _open(array: NDArray[np.floating], unbatched: bool) -> Hashable:
 
 
 def _explained(error: ShapeError, arrays: Sequence[NDArray[np.floating]]) -> ShapeError:
-    """Add a hint where the picture seems to have its channels last."""
+    """Add a hint if the picture seems to have its channels last."""
     for array in arrays:
         if array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4) and array.shape[-3] not in (1, 3, 4):
             return ShapeError(

@@ -1,4 +1,4 @@
-"""Functions that move values between channels and pixels; users find them in `functional`."""
+"""Functions that move values between channels and pixels, public in `functional`."""
 
 from __future__ import annotations
 

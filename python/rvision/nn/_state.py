@@ -1,4 +1,4 @@
-"""State dicts: what `Module.state_dict` and `Module.load_state_dict` do."""
+"""State dicts: the implementation of `Module.state_dict` and `Module.load_state_dict`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Tree[Any])
 
 
 class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict` did not find, and what it did not use."""
+    """Names that `load_state_dict` did not find, and names that it did not use."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -34,7 +34,7 @@ class IncompatibleKeys(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A place in the tree that has a value in the state dict."""
+    """An entry of the tree that has a value in the state dict."""
 
     module: Tree[Any]
     registry: str
@@ -102,12 +102,12 @@ def load(
 
 
 def compare(module: Tree[Any], state_dict: Mapping[str, Any]) -> Match:
-    """Compare a state dict with a module by names and shapes; values are neither made nor looked at."""
+    """Compare a state dict with a module by names and shapes, without initialising or reading values."""
     metadata = getattr(state_dict, "_metadata", None) or {}
     state = dict(state_dict)
     entries: dict[str, _Entry] = {}
     modules: list[tuple[str, Tree[Any]]] = []
-    # An upgrade may replace a module's children, so they are looked for after it.
+    # An upgrade may replace a module's children, so they are listed after it.
     for path, child in module.named_modules(remove_duplicate=False):
         modules.append((path, child))
         prefix = f"{path}." if path else ""
@@ -154,7 +154,7 @@ def _shape(value: Any) -> tuple[int, ...]:
     try:
         return np.shape(value)
     except ValueError:
-        # Lists of lists of several lengths, such as a checkpoint's history, have none.
+        # Ragged nested lists, such as a checkpoint's history, have no shape.
         return ()
 
 
@@ -183,7 +183,7 @@ def _diagnosis(module: Tree[Any], match: Match, strict: bool) -> str:
 
 
 def _instead(value: Any) -> str:
-    """Say what to pass instead of something that is no mapping."""
+    """Return what to pass instead of something that is not a mapping."""
     if _is_module(value):
         return "pass its .state_dict()"
     return "rvision.load(path) reads a file"
@@ -194,9 +194,9 @@ def _is_module(value: Any) -> bool:
 
 
 def undrawn(module: M) -> M:
-    """Return a copy in which values that nobody has looked at yet are zeros that take no memory.
+    """Return a copy whose uninitialised values are zeros that take no memory.
 
-    For whoever wants to know shapes: initialising a large network takes seconds and gigabytes.
+    For code that only needs shapes: initialising a large network takes seconds and gigabytes.
     """
     twin = copy.deepcopy(module)
     for child in twin.modules():

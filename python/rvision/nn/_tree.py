@@ -1,7 +1,7 @@
-"""The tree that modules form: who stands in whom, under which names, with which parameters and buffers.
+"""The tree of modules: their children, names, parameters and buffers.
 
-This is the part of a module that those below :class:`rvision.nn.Module` know: what runs, watches, saves and
-loads a network goes through its tree, and calls it with symbols.
+This is the part of a module that the code below :class:`rvision.nn.Module` knows: the code that
+runs, watches, saves and loads a network traverses its tree, and calls it with symbols.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
 
 __all__ = ["REGISTRIES", "Tree", "forget_arrays"]
 
-# What a module's children are: `Module`, which stands in a file above.
+# The type of a module's children: `Module`, which is defined in a file above this one.
 T = TypeVar("T", bound="Tree[Any]")
 Self = TypeVar("Self", bound="Tree[Any]")
 
@@ -39,7 +39,7 @@ def forget_arrays() -> None:
 
 
 class Tree(Generic[T]):
-    """A module as a place in a tree; the base of :class:`rvision.nn.Module`."""
+    """A module as a node of the tree; the base of :class:`rvision.nn.Module`."""
 
     _version: int = 1
     """Counts changes of the names in the state dict; kept in its metadata."""
@@ -75,7 +75,7 @@ class Tree(Generic[T]):
         self._links.changed()
 
     def _full_name(self, name: str) -> str:
-        """Return an entry's name in the tree that this module stands in."""
+        """Return an entry's name in the tree that contains this module."""
         parts = [name]
         module: Any = self
         seen = {id(module)}
@@ -91,10 +91,10 @@ class Tree(Generic[T]):
             seen.add(id(module))
 
     def _made(self, registry: str, name: str, drawn: Drawn) -> Constant:
-        """Make a constant that has only been described so far."""
+        """Initialise a constant that has only been described so far."""
         kind = Parameter if registry == "_parameters" else Buffer
         value = kind(drawn.make(self._full_name(name)))._as(drawn.dtype)
-        # Another thread may have been faster, and packed forms should be shared.
+        # Another thread may have made it first, and packed forms should be shared.
         entries = self.__dict__[registry]
         if entries.get(name) is drawn:
             entries[name] = value._held
@@ -121,9 +121,9 @@ class Tree(Generic[T]):
     def named_modules(
         self, memo: set[T] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, T]]:
-        """Yield this module (under `prefix`) and all below it with their names, parents first."""
+        """Yield this module (as `prefix`) and all below it with their names, parents first."""
         memo = set() if memo is None else memo
-        this: Any = self  # a module: nothing else has this base
+        this: Any = self  # is a module: nothing else has this base
         if this in memo:
             return
         if remove_duplicate:
@@ -199,7 +199,7 @@ class Tree(Generic[T]):
         Raises
         ------
         AttributeError
-            If there is none; the message says where the name leads off the tree.
+            If there is none; the message says at which part the name is wrong.
         """
         module: Any = self
         for depth, part in enumerate(target.split(".") if target else []):
@@ -243,7 +243,7 @@ class Tree(Generic[T]):
         fn(this)
         return self
 
-    # ---- what a state dict asks each module ----
+    # ---- what loading a state dict calls on each module ----
 
     def _upgrade_state_dict(self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
         """Adapt older names; called by `load_state_dict` for each module, parents first.
@@ -251,11 +251,11 @@ class Tree(Generic[T]):
         Parameters
         ----------
         state : dict
-            All entries by full name, to be changed in place.
+            All entries by full name; changed in place.
         prefix : str
-            What this module's names begin with, such as ``layer1.0.``.
+            The beginning of this module's names, such as ``layer1.0.``.
         metadata : mapping
-            The file's word on this module; ``metadata.get("version")`` may be missing.
+            The file's metadata of this module; ``metadata.get("version")`` may be missing.
         """
 
     def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What a network's code reads besides arguments and attributes, so that a trace is dropped when it changes.
+"""Tracks what a network's code reads besides arguments and attributes; changes invalidate a trace.
 
-`forward` is run once and not again, so whatever it has read is part of the trace. What is assigned to a
-module's attributes begins a new state (:mod:`rvision.nn._run`). All else is found here, from the code: the
-names that `forward`, and all functions and methods that it can reach, mention. Where a name is a global, a
-variable of an enclosing function, an attribute of a class or of an object that hangs on the network, its
-value is remembered; of lists, dicts, sets, arrays and other modules, what they hold. Each call compares.
+`forward` runs only once, so everything that it has read is part of the trace. Assigning to a
+module's attributes begins a new state (:mod:`rvision.nn._run`). Everything else is found here, from
+the code: the names in `forward` and in all functions and methods that it can reach. If a name is a
+global, a variable of an enclosing function, or an attribute of a class or of an object that the
+network references, its value is recorded; for lists, dicts, sets, arrays and other modules, their
+contents. Each call compares.
 
 The code of rvision itself reads none of these: its networks have nothing to compare.
 """
@@ -32,13 +33,14 @@ __all__ = ["Watch", "watch"]
 
 _MISSING: Any = object()
 
-# Objects that are looked into, and bytes of an array that are compared, at most: each call pays for them.
+# Limits on the objects examined and on the bytes of an array compared: each call pays for them.
 _MOST_PLACES = 5000
 _MOST_BYTES = 1 << 16
 
 _SIMPLE = (int, float, complex, str, bytes, bool, type(None), type(...), range, slice, np.generic, np.dtype)
 
-# Packages that are not looked into, besides Python's own; of these, modules whose objects are plain data.
+# Packages that are not examined, besides Python's own; of these, modules whose objects are plain
+# data.
 _OPAQUE = {"rvision", "numpy", "torch", "torchvision", "PIL"}
 _PLAIN = {"argparse", "types", "collections", "dataclasses", "configparser"}
 
@@ -59,13 +61,13 @@ def _package(name: str | None) -> str:
 
 
 def _is_opaque(name: str | None) -> bool:
-    """Return whether a module's code is not looked into."""
+    """Return whether a module's code is not examined."""
     package = _package(name)
     return package in _OPAQUE or (package in sys.stdlib_module_names and package != "__main__")
 
 
 def is_own(module: Tree[Any]) -> bool:
-    """Return whether a module is rvision's, with no `forward` of its own."""
+    """Return whether a module is rvision's, without an overridden `forward`."""
     return _package(type(module).__module__) == "rvision" and "forward" not in module.__dict__
 
 
@@ -75,9 +77,9 @@ def watch(root: Tree[Any], constants: Iterable[Any]) -> Watch | None:
     Parameters
     ----------
     root : Tree[Any]
-        What is called.
+        The called module.
     constants : iterable
-        The arguments that are no arrays.
+        The arguments that are not arrays.
     """
     others = [value for value in constants if not isinstance(value, _SIMPLE)]
     tree = list(root.modules())
@@ -87,14 +89,14 @@ def watch(root: Tree[Any], constants: Iterable[Any]) -> Watch | None:
 
 
 def _same(now: Any, value: Any) -> bool:
-    """Return whether a value is what it was: the same object, or an equal number or text."""
+    """Return whether a value is unchanged: the same object, or an equal number or text."""
     if now is value:
         return True
     if type(now) is not type(value):
         return False
     if isinstance(now, tuple):
         return len(now) == len(value) and all(map(_same, now, value))
-    # The text of a float tells 0.0 from -0.0, and is the same for NaN.
+    # The text of a float distinguishes 0.0 from -0.0, and is the same for NaN.
     return isinstance(now, _SIMPLE) and (repr(now) == repr(value) if isinstance(now, float) else now == value)
 
 
@@ -104,7 +106,7 @@ def _items_same(now: Iterable[Any], values: tuple[Any, ...]) -> bool:
 
 
 class Watch:
-    """Values and contents as they were when a trace was made.
+    """Values and contents at the time a trace was made.
 
     Parameters
     ----------
@@ -115,11 +117,11 @@ class Watch:
     """
 
     def __init__(self, tree: list[Tree[Any]], others: list[Any]) -> None:
-        # What globals, classes and objects had under a name: `get`, the name, the value.
+        # Values of names in globals, classes and objects: `get`, the name, the value.
         self.names: list[tuple[Callable[..., Any], str, Any]] = []
         self.held: list[tuple[Callable[..., Any], str, Any]] = []
         self.cells: list[tuple[types.CellType, Any]] = []
-        # How to list what something holds, and what that was.
+        # A function that lists an object's contents, and the contents.
         self.contents: list[tuple[Callable[[], Iterable[Any]], tuple[Any, ...]]] = []
         # Random number generators, and all names that the network's code mentions.
         self.sources: list[Any] = []
@@ -128,7 +130,7 @@ class Watch:
         self._draws = [(source, _random_state(source)) for source in self.sources]
 
     def same(self) -> bool:
-        """Return whether all of it is as it was."""
+        """Return whether all of it is unchanged."""
         try:
             for get, name, value in self.names:
                 now = get(name, _MISSING)
@@ -140,7 +142,7 @@ class Watch:
                     return False
             return self._contents_same()
         except RuntimeError:
-            # Another thread changes a dict while it is looked at.
+            # Another thread changed a dict while it was being compared.
             return False
 
     def _contents_same(self) -> bool:
@@ -151,10 +153,10 @@ class Watch:
         return all(_items_same(contents(), values) for contents, values in self.contents)
 
     def traced(self) -> bool:
-        """Return whether a trace that has just been made is good for another call.
+        """Return whether a trace that has just been made is valid for another call.
 
-        It is not if `forward` has changed something that hangs on the network. Variables that it assigns to
-        itself, such as a counter of its calls in a class, are not looked at again.
+        It is not if `forward` has changed something that the network references. Variables that
+        `forward` itself assigns, such as a call counter in a class, are not compared again.
         """
         self.names = [entry for entry in self.names if _same(entry[0](entry[1], _MISSING), entry[2])]
         self.cells = [(cell, value) for cell, value in self.cells if _same(_in_cell(cell), value)]
@@ -165,7 +167,7 @@ class Watch:
         for source, state in self._draws:
             if _random_state(source) == state:
                 continue
-            # The draw may be that of another thread, unless the network's code has such a name.
+            # Another thread may have drawn them, unless the network's code has such a name.
             if self.mentioned & _random_names() or threading.active_count() == 1:
                 raise UnsupportedError(
                     f"{where}: random numbers are drawn in forward, which is traced once and not run on each "
@@ -204,10 +206,10 @@ def _frozen(state: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Space:
-    """Where names are looked up.
+    """An object in which names are looked up.
 
-    `kept` is the list of a watch that an entry belongs to, `kind` the class of the object that a name may
-    also be found in, and `whole` says that code which lists names can reach all of them.
+    `kept` is the list of a watch to which entries are added, `kind` the object's class, in which a
+    name may also be found, and `whole` tells that code which lists names can reach all of them.
     """
 
     names: Mapping[str, Any]
@@ -240,12 +242,12 @@ class _Search:
         found.mentioned = frozenset(self._names)
 
     def _module(self, module: Tree[Any]) -> None:
-        """Look into a module: its class, and its own attributes by name."""
+        """Examine a module: its class, and its own attributes by name."""
         forward = module.__dict__.get("forward")
         if forward is not None:
             self._visit(forward)
         self._class(type(module))
-        # Assignments are seen without this, so that the values alone are looked into.
+        # Assignments are detected elsewhere, so only the values are examined.
         own = {name: value for name, value in module.__dict__.items() if name not in _REGISTRY}
         self._spaces.append(_Space(own, [], whole=True))
 
@@ -262,7 +264,7 @@ class _Search:
     # ---- names ----
 
     def _follow(self) -> None:
-        """Look names up until there are no new ones."""
+        """Look up names until there are no new ones."""
         size = -1
         while size != (size := len(self._names) + len(self._seen) + len(self._done)):
             for kind in list(self._classes):
@@ -275,7 +277,7 @@ class _Search:
                     if space.kind is not None:
                         self._whole(space.names)
                 for name in list(names):
-                    # An object may be given later what its class has.
+                    # An object may later be given an attribute that its class has.
                     if name in space.names or hasattr(space.kind, name):
                         self._name(id(space.names), space.names, name, space.kept)
             for value in list(self._slotted):
@@ -284,7 +286,7 @@ class _Search:
                     self._keep(id(value), get, name, get(name, _MISSING), self._found.held)
 
     def _whole(self, attributes: Mapping[str, Any]) -> None:
-        """Compare all that an object has, names that come later included."""
+        """Compare all attributes of an object, including names added later."""
         if (id(attributes), "") not in self._done:
             self._done.add((id(attributes), ""))
             self._hold(lambda: (*attributes, *attributes.values()))
@@ -294,7 +296,7 @@ class _Search:
         holder = next((base for base in kind.__mro__ if name in base.__dict__), None)
         if holder is None or (holder not in line and name != "forward"):
             return
-        # One that is inherited may be given to the class later.
+        # An inherited attribute may later be set on the class.
         for base in line[: line.index(holder) + 1] if holder in line else line:
             self._name(id(base), base.__dict__, name, self._found.names)
 
@@ -341,7 +343,7 @@ class _Search:
     # ---- values ----
 
     def _visit(self, value: Any) -> None:
-        """Look into a value that the network's code can reach."""
+        """Examine a value that the network's code can reach."""
         if isinstance(value, (*_SIMPLE, Constant)) or self._known(value):
             return
         if isinstance(value, types.FunctionType):
@@ -357,7 +359,7 @@ class _Search:
         elif isinstance(value, np.ndarray):
             self._array(value)
         elif _is_module(type(value)):
-            # A module that is not in the tree, such as one in a list: it has a state of its own.
+            # A module outside the tree, such as one in a list, has its own state.
             self._hold(lambda: (value._links.state,))
             for module in value.modules():
                 self._seen[id(module)] = module
@@ -377,7 +379,7 @@ class _Search:
             self._hold(lambda: (array.shape, array.dtype, array.tobytes()))
 
     def _parts(self, value: Any) -> None:
-        """Look into containers, wrappers of functions, and objects with attributes."""
+        """Examine containers, wrappers of functions, and objects with attributes."""
         parts: Iterable[Any] = ()
         if isinstance(value, list | deque | tuple | set | frozenset):
             if not isinstance(value, tuple | frozenset):
@@ -432,7 +434,7 @@ def _slots(kind: type) -> Iterator[str]:
 
 @functools.lru_cache(maxsize=1024)
 def _special(kind: type) -> frozenset[str]:
-    """Return methods that code reaches without their names."""
+    """Return methods that code calls without their names."""
     names = {
         name
         for base in kind.__mro__

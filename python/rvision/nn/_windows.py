@@ -1,4 +1,4 @@
-"""Functions of windows: pools, and the norm over neighbouring channels; users find them in `functional`."""
+"""Functions of windows: pools, and the norm over neighbouring channels; public in `functional`."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def max_pool2d(
     kernel_size : int or two of them
         Height and width of the window.
     stride : int or two of them, optional
-        Steps of the window; None is `kernel_size`.
+        Steps of the window; None means `kernel_size`.
     padding : int or two of them
-        On each side, at most half of the kernel; never the largest.
+        On each side, at most half of the kernel; padding is never the maximum.
     dilation : int or two of them
         Distance between the values of a window.
     ceil_mode : bool
-        Whether a last window may hang over the edge.
+        Whether a last window may extend beyond the edge.
     return_indices : bool
         Only False.
     """
@@ -140,9 +140,9 @@ def _is_count(value: Any) -> bool:
 
 @operation(spatial=True)
 def adaptive_avg_pool2d(input: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return averages of areas that cover a picture: (N, C, H, W) to (N, C, *output_size), larger or smaller.
+    """Average areas that cover a picture: (N, C, H, W) to (N, C, *output_size), larger or smaller.
 
-    None in `output_size` keeps the input's.
+    None in `output_size` keeps the input's size.
     """
     return _adaptive(input, "adaptive_avg_pool2d", output_size)
 
@@ -151,9 +151,9 @@ def adaptive_avg_pool2d(input: Any, output_size: int | Sequence[int | None] | No
 def adaptive_max_pool2d(
     input: Any, output_size: int | Sequence[int | None] | None, return_indices: bool = False
 ) -> Any:
-    """Return the largest values of areas that cover a picture: (N, C, H, W) to (N, C, *output_size).
+    """Return the maxima of areas that cover a picture: (N, C, H, W) to (N, C, *output_size).
 
-    None in `output_size` keeps the input's. `return_indices` can only be False.
+    None in `output_size` keeps the input's size. `return_indices` can only be False.
     """
     if return_indices:
         raise UnsupportedError(f"{input.tracer.where}: adaptive_max_pool2d does not return indices")
@@ -186,12 +186,13 @@ def interpolate(
     mode : str
         "nearest", "nearest-exact", "bilinear", "bicubic" or "area" (an adaptive average pool).
     align_corners : bool, optional
-        Of "bilinear" and "bicubic": whether the middles of the corner pixels meet, and not the corners.
+        For "bilinear" and "bicubic": whether the centres of the corner pixels are aligned instead
+        of their corners.
     recompute_scale_factor : bool, optional
-        Whether positions follow from the sizes, and not from `scale_factor`.
+        Whether positions follow from the sizes instead of `scale_factor`.
     antialias : bool
-        Of "bilinear" and "bicubic": whether a smaller result averages over all pixels that it replaces, as
-        Pillow's does.
+        For "bilinear" and "bicubic": whether a smaller result averages over all pixels that it
+        replaces, as Pillow's does.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Pointwise functions and softmax as layers.
 
-With `inplace` a layer replaces its input, as in torch: all that hold the same value of the network see the
-result. An array that a layer is called with is never written to.
+With `inplace`, a layer replaces its input, as in torch: everything that holds the same symbol sees
+the result. An array that a layer is called with is never written to.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ class Sigmoid(Module):
 
 
 class GELU(Module):
-    """x times the normal distribution's share below x: `torch.nn.GELU` ("none" exactly, or by "tanh")."""
+    """x times the normal distribution function of x: `torch.nn.GELU` (exact for "none", or "tanh")."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()

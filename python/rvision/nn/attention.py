@@ -20,11 +20,11 @@ __all__ = ["MultiheadAttention"]
 
 
 class NonDynamicallyQuantizableLinear(Linear):
-    """A linear layer under the name that torch prints for the last one of an attention."""
+    """A linear layer under the name that torch prints for attention's output projection."""
 
 
 class MultiheadAttention(Module):
-    """Attention of several heads, each on its part of the features: `torch.nn.MultiheadAttention`.
+    """Multi-head attention, each head on its part of the features: `torch.nn.MultiheadAttention`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class MultiheadAttention(Module):
     num_heads : int
         Heads, a divisor of `embed_dim`.
     dropout : float
-        For training; kept and not used.
+        For training; stored but not used.
     bias : bool
         Whether the linear layers have biases.
     add_bias_kv, add_zero_attn : bool
@@ -111,13 +111,13 @@ class MultiheadAttention(Module):
         key_padding_mask : array_like, (N, S), optional
             Added to the scores of each key.
         need_weights : bool
-            Whether to return the attention's weights too. They take memory and time: pass False.
+            Whether to also return the attention weights. They cost memory and time: pass False.
         attn_mask : array_like, (L, S) or (N * num_heads, L, S), optional
-            Floats that are added to the scores, or (a constant) bools of which True takes a key away.
+            Floats that are added to the scores, or (as a constant) bools, where True hides a key.
         average_attn_weights : bool
             Whether returned weights are averaged over the heads.
         is_causal : bool
-            As in torch a hint that `attn_mask` is causal, which must be given.
+            As in torch, a hint that `attn_mask`, which must be given, is causal.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class MultiheadAttention(Module):
                 continue
             if not isinstance(mask, Symbol):
                 mask = np.asarray(mask)
-                # Here True takes a key away, where the function has it the other way round.
+                # Here True hides a key; in the function, False does.
                 mask = additive_mask(~mask if mask.dtype == bool else mask)
             if keys_only:
                 mask = mask[:, None, None] if batched else mask[None, None, None]

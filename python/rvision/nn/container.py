@@ -92,7 +92,7 @@ class _Numbered(Module):
         return self
 
     def insert(self: L, index: int, module: Module) -> L:
-        """Put a module before the one at `index` and return the container; the ones behind move up."""
+        """Insert a module before the one at `index` and return the container; later ones move up."""
         modules = list(self._modules.values())
         if not -len(modules) <= index <= len(modules):
             raise IndexError(
@@ -103,7 +103,7 @@ class _Numbered(Module):
         return self
 
     def pop(self, index: int) -> Any:
-        """Take a module out and return it; the ones behind move down."""
+        """Remove a module and return it; later ones move down."""
         module = self[index]
         del self[index]
         return module
@@ -141,12 +141,12 @@ class Sequential(_Numbered):
             self._renumbered(args)
 
     def _like(self, modules: Iterable[tuple[str, Module]]) -> Sequential:
-        # A subclass has a constructor of its own.
+        # A subclass may have its own constructor.
         kind = type(self) if type(self).__init__ is Sequential.__init__ else Sequential
         return kind(OrderedDict(modules))
 
     def forward(self, input: Any) -> Any:
-        """Return what the last module returns."""
+        """Return the last module's result."""
         for module in self:
             input = module(input)
         return input
@@ -164,7 +164,7 @@ class ModuleList(_Numbered):
         return ModuleList(module for _, module in modules)
 
     def _child_lines(self) -> Iterable[str]:
-        # Equal ones in a row are one line, as in torch.
+        # Consecutive equal modules are shown in one line, as in torch.
         start = 0
         for text, equal in groupby(repr(module) for module in self):
             count = len(list(equal))
@@ -204,12 +204,12 @@ class ModuleDict(Module):
         return key in self._modules
 
     def clear(self) -> None:
-        """Take all modules out."""
+        """Remove all modules."""
         self._modules.clear()
         self._links.changed()
 
     def pop(self, key: str) -> Any:
-        """Take a module out and return it."""
+        """Remove a module and return it."""
         module = self[key]
         del self[key]
         return module

@@ -17,12 +17,14 @@ __all__ = ["Conv2d", "Conv2dSame", "Linear"]
 
 
 def _weight(layer: Module, input: Any, dim: int, groups: int = 1) -> Any:
-    """Return a layer's weight; zeros that take no memory where the input is about to be refused.
+    """Return a layer's weight; zeros that take no memory if the input is about to be refused.
 
-    Random numbers for a large layer take seconds and gigabytes, and a wrong shape should be told before.
+    Random weights of a large layer take seconds and gigabytes; a wrong shape should be reported
+    before.
     """
     drawn = layer._parameters.get("weight")
-    # The engine compares these sizes too. Not `traced_shape`, which would note that the input was looked at.
+    # The engine compares these sizes too. Not `traced_shape`, which would record that the input was
+    # used.
     if (
         isinstance(drawn, Drawn)
         and isinstance(input, Symbol)
@@ -45,11 +47,11 @@ class Conv2d(Module):
     stride, dilation : int or two of them
         Vertical and horizontal.
     padding : int, two of them, or str
-        Zeros on each side, ``"valid"`` (none) or ``"same"`` (what keeps the size; stride 1 only).
+        Zeros on each side, ``"valid"`` (none) or ``"same"`` (keeps the size; stride 1 only).
     groups : int
-        Into how many independent groups channels are cut.
+        Number of independent groups of channels.
     bias : bool
-        Whether a number is added to each output channel.
+        Whether to add a number to each output channel.
     padding_mode : str
         Only ``"zeros"``.
 
@@ -147,9 +149,9 @@ class Conv2d(Module):
 class Conv2dSame(Conv2d):
     """Convolution padded as TensorFlow's 'same', (N, C, H, W) to (N, C', ceil(H/stride), ceil(W/stride)).
 
-    The padding follows the input: the least that gives this size, with an odd zero below and to the right.
-    So a 3x3 kernel at stride 2 pads an even size by (0, 1) and an odd one by (1, 1). It is timm's class,
-    which ignores `padding`; here that can only be 0, or "same".
+    The padding depends on the input: the least that gives this size, with the odd zero below and to
+    the right. So a 3x3 kernel at stride 2 pads an even size by (0, 1) and an odd one by (1, 1). It
+    is timm's class, which ignores `padding`; here it can only be 0 or "same".
     """
 
     def __init__(

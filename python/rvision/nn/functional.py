@@ -4,9 +4,10 @@ Each takes arrays and returns an array, or takes symbols of a network that is be
 to its graph; the layers of :mod:`rvision.nn` call these. Signatures are torch's. Inputs of convolutions and
 pools are pictures (N, C, H, W), or (C, H, W) for one.
 
-With `inplace=True`, and under a name that ends with an underscore, the result replaces the input, as in
-torch: a symbol stands for it from then on, for all that hold the symbol, and into an array it is written;
-that must be a writable float32 NumPy array, else :class:`~rvision.UnsupportedError` is raised.
+With `inplace=True`, and in functions whose names end with an underscore, the result replaces the
+input, as in torch: a symbol is rebound to it, so everything that holds the symbol sees the result;
+an array is overwritten, and must be a writable float32 NumPy array, else
+:class:`~rvision.UnsupportedError` is raised.
 
 Weights given as arrays are packed for that call; those of a layer, and any `nn.Parameter`, only once.
 
@@ -113,11 +114,11 @@ def conv2d(
     stride, dilation : int or two of them
         Vertical and horizontal.
     padding : int, two of them, or str
-        Zeros on each side; ``"valid"`` is none, ``"same"`` (at stride 1) what keeps the size,
-        ``"same_upper"`` TensorFlow's 'same': what makes the output ``ceil(size / stride)`` with an odd zero
-        below and to the right.
+        Zeros on each side; ``"valid"`` means none, ``"same"`` (at stride 1) keeps the size,
+        ``"same_upper"`` is TensorFlow's 'same': an output of ``ceil(size / stride)``, with the odd
+        zero below and to the right.
     groups : int
-        Into how many independent groups channels are cut.
+        Number of independent groups of channels.
 
     Returns
     -------
@@ -357,7 +358,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
 
 @operation()
 def gelu(input: Any, approximate: str = "none") -> Any:
-    """Return x times the normal distribution's share below x; `approximate` is "none" or "tanh"."""
+    """Return x times the normal distribution function of x; `approximate` is "none" or "tanh"."""
     kinds = {"none": "gelu", "tanh": "gelu_tanh"}
     if approximate not in kinds:
         raise ArgumentError(
@@ -383,7 +384,7 @@ def layer_norm(
     normalized_shape : sequence of int
         Sizes of the dimensions over which mean and variance are taken.
     weight, bias : array_like, (*normalized_shape), optional
-        Without them 1 and 0.
+        By default 1 and 0.
     eps : float
         Added to the variance.
     """
@@ -413,9 +414,10 @@ def group_norm(
     input : array_like, (N, C, ...)
         Values.
     num_groups : int
-        Groups of channels, each with the mean and variance of all its values in a picture.
+        Number of channel groups; each is normalised by the mean and variance of its values in a
+        picture.
     weight, bias : array_like, (C,), optional
-        Without them 1 and 0.
+        By default 1 and 0.
     eps : float
         Added to the variance.
     """
@@ -448,11 +450,11 @@ def instance_norm(
     input : array_like, (N, C, ...)
         Values.
     running_mean, running_var : array_like, (C,), optional
-        Statistics that are used in place of the picture's own if `use_input_stats` is false.
+        Statistics used instead of the picture's own if `use_input_stats` is false.
     weight, bias : array_like, (C,), optional
-        Without them 1 and 0.
+        By default 1 and 0.
     use_input_stats : bool
-        Whether the mean and variance are those of the picture.
+        Whether to use the mean and variance of the picture.
     momentum : float
         For training; not used.
     eps : float
@@ -483,7 +485,7 @@ def instance_norm(
 
 @operation()
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
-    """Divide by the Euclidean length along `dim`, but by nothing less than `eps`. `p` can only be 2."""
+    """Divide by the Euclidean norm along `dim`, but at least by `eps`. `p` can only be 2."""
     if p != 2:
         raise UnsupportedError(f"{input.tracer.where}: normalize: p={p} is not supported, only 2")
     return input.emit(
@@ -521,7 +523,7 @@ def _dropout(input: Symbol, name: str, p: float, training: bool) -> Symbol:
             f"{input.tracer.where}: {name} with training=True (torch's default here) draws random numbers; "
             "rvision is for inference only, pass training=self.training"
         )
-    # Torch returns the input itself, in place or not: the node's value is a view of it.
+    # torch returns the input itself, in place or not: the node's value is a view of it.
     return input.emit("identity", name)
 
 
@@ -545,7 +547,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 @operation()
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Put constants around an array.
+    """Pad an array with constants.
 
     Parameters
     ----------

@@ -44,30 +44,31 @@ class Module(Tree["Module"]):
             def forward(self, x):
                 return self.relu(self.conv(x)) + x
 
-    A call takes anything that `np.asarray` or DLPack takes (NumPy arrays, PyTorch CPU tensors) and returns
-    float32 arrays in the structure that `forward` returns. What it takes is never written to, also where
-    `forward` changes its input in place. Where a layer for pictures meets an input (C, H, W), that is one
-    picture, and the outputs have no batch dimension either.
+    A call takes anything that `np.asarray` or DLPack takes (NumPy arrays, PyTorch CPU tensors) and
+    returns float32 arrays in the structure that `forward` returns. Arguments are never written to,
+    even if `forward` changes its input in place. If a layer for pictures is given an input (C, H,
+    W), it is one picture, and the outputs have no batch dimension either.
 
     Notes
     -----
-    `forward` is traced once and not run again until the module or something in it changes: an attribute
-    assigned or deleted, a layer replaced, a state dict loaded, or what else its code reads: containers and
-    objects that hang on the module, globals, class attributes. It may not draw random numbers, and what it
-    reads from elsewhere (the time, files, the environment) is read once. Parameters and buffers cannot be
-    changed in place; assign an array to them (``conv.weight = conv.weight * 2``).
+    `forward` is traced once and not run again until the module or something in it changes: an
+    attribute assigned or deleted, a layer replaced, a state dict loaded, or anything else its code
+    reads: containers and objects that the module references, globals, class attributes. It must not
+    draw random numbers, and other sources (the time, files, the environment) are read once.
+    Parameters and buffers cannot be changed in place; assign an array to them (``conv.weight =
+    conv.weight * 2``).
     """
 
     _spatial: bool = False
-    """Whether the layer or network is one for pictures, (N, C, H, W), so that an input (C, H, W) is one."""
+    """Whether the layer or network is for pictures (N, C, H, W), so an input (C, H, W) is one picture."""
 
     input_size: tuple[int, int, int] | None = None
-    """(C, H, W) of the pictures that a network is made for, where that is known."""
+    """(C, H, W) of the pictures that a network is made for, if known."""
 
     # ---- running ----
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs; to be defined by every subclass that is called."""
+        """Compute the outputs; every subclass that is called defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -105,9 +106,10 @@ class Module(Tree["Module"]):
         Parameters
         ----------
         name : str
-            The attribute it is reached by.
+            The name of its attribute.
         param : Parameter or None
-            None stands for a parameter that this module could have, such as the bias of a layer without one.
+            None stands for an optional parameter that this module does not have, such as a missing
+            bias.
         """
         if param is not None and not isinstance(param, Parameter | Drawn):
             raise TypeError(
@@ -122,7 +124,7 @@ class Module(Tree["Module"]):
         Parameters
         ----------
         name : str
-            The attribute it is reached by.
+            The name of its attribute.
         tensor : array_like or None
             Floats become a :class:`Buffer`; integers and bool stay as they are.
         persistent : bool
@@ -187,7 +189,7 @@ class Module(Tree["Module"]):
             self._links.changed()
 
     def _replacement(self, registry: str, name: str, value: Any) -> Any:
-        """Turn what is assigned to a registered name into what is kept."""
+        """Convert a value that is assigned to a registered name into the value that is stored."""
         if value is None:
             return None
         where = f"{type(self).__name__}.{name}"
@@ -205,7 +207,7 @@ class Module(Tree["Module"]):
         return new
 
     def __getattr__(self, name: str) -> Any:
-        # Only called for what is not a plain attribute.
+        # Only called for names that are not plain attributes.
         attributes = self.__dict__
         for registry in REGISTRIES:
             found = attributes.get(registry)
@@ -238,15 +240,16 @@ class Module(Tree["Module"]):
     ) -> OrderedDict[str, Any]:
         """Return parameters and persistent buffers by name.
 
-        Its `_metadata` says which version of each module's names these are, as in torch. Values are read-only
-        arrays, except for integer buffers, which are copies. `keep_vars` is torch's for gradients: no effect.
+        Its `_metadata` holds the version of each module's names, as in torch. Values are read-only
+        arrays, except for integer buffers, which are copies. `keep_vars` is torch's, for gradients,
+        and has no effect.
         """
         return _state.save(self, prefix, destination)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> _state.IncompatibleKeys:
-        """Take over parameters and buffers by name.
+        """Load parameters and buffers by name.
 
         Parameters
         ----------
@@ -256,8 +259,8 @@ class Module(Tree["Module"]):
         strict : bool
             Whether names must fit exactly.
         assign : bool
-            Whether float16 values stay what they are, whatever the module has, as in torch. All others
-            become float32.
+            Whether float16 values stay float16 in any module, as in torch. All others become
+            float32.
 
         Returns
         -------
@@ -267,7 +270,7 @@ class Module(Tree["Module"]):
         Raises
         ------
         StateDictError
-            If names (with `strict`) or shapes do not fit. Nothing has been changed then.
+            If names (with `strict`) or shapes do not fit. In this case nothing is changed.
         """
         try:
             return _state.load(self, state_dict, strict, assign)
@@ -308,8 +311,8 @@ class Module(Tree["Module"]):
         Parameters
         ----------
         *args, **kwargs
-            A dtype, NumPy's, torch's or its name: float32 or float16. The CPU as a device is accepted;
-            `memory_format` and `non_blocking` are ignored: the engine chooses its own.
+            A dtype of NumPy or torch, or its name: float32 or float16. The CPU as a device is
+            accepted; `memory_format` and `non_blocking` are ignored: the engine chooses its own.
 
         Raises
         ------
@@ -337,14 +340,14 @@ class Module(Tree["Module"]):
         return self if dtype is None else self._store(dtype)
 
     def _store(self: M, dtype: type[np.floating[Any]]) -> M:
-        """Convert every float parameter and buffer of the tree; what modules share stays shared."""
+        """Convert every float parameter and buffer of the tree; shared ones stay shared."""
         places: dict[int, list[tuple[Module, str, str]]] = {}
         for module in self.modules():
             for registry in ("_parameters", "_buffers"):
                 for name, value in module.__dict__[registry].items():
                     if isinstance(value, Held | Drawn) and value.dtype != dtype:
                         places.setdefault(id(value), []).append((module, registry, name))
-        # One by one, so that no more than one value is there in both types.
+        # One by one, so that at most one value exists in both types.
         for same in places.values():
             module, registry, name = same[0]
             value = module.__dict__[registry][name]._as(dtype)
@@ -359,7 +362,7 @@ class Module(Tree["Module"]):
     def float(self: M) -> M:
         """Store the weights in float32 again, and return the module.
 
-        Rounded values stay as they are; to have the old ones back, load them.
+        Rounded values stay rounded; to get the old ones back, load them again.
         """
         return self._store(np.float32)
 
@@ -370,10 +373,10 @@ class Module(Tree["Module"]):
     def half(self: M) -> M:
         """Store the weights in float16, and return the module.
 
-        All float parameters and buffers are rounded, as in torch, and take half the memory. Inputs, outputs
-        and everything between them stay float32, where torch computes in float16: the module gives what the
-        same float32 module with rounded weights gives. Layers whose time is that of reading their weights,
-        above all linear layers on a few pictures, become faster.
+        All float parameters and buffers are rounded, as in torch, and take half the memory. Inputs,
+        outputs and everything between them stay float32, while torch computes in float16: the
+        results are those of the same float32 module with rounded weights. Layers that are bound by
+        reading their weights, mainly linear layers on a few pictures, become faster.
 
         Notes
         -----
@@ -397,7 +400,7 @@ class Module(Tree["Module"]):
         # A shallow copy gets its own registry.
         for registry in (*REGISTRIES, "_transient"):
             state[registry] = state[registry].copy()
-        # A copy has the same random numbers wherever it stands.
+        # A copy has the same random numbers in any tree.
         for name, value in self._parameters.items():
             if isinstance(value, Drawn) and value.name is None:
                 state["_parameters"][name] = replace(value, name=self._full_name(name))
@@ -408,7 +411,7 @@ class Module(Tree["Module"]):
         self.__dict__["_links"] = Links()
         self.__dict__["_arrays"] = {}
         for value in self._buffers.values():
-            # A deep copy of an array can be written to.
+            # A deep copy of an array is writable; keep it read-only here.
             if type(value) is np.ndarray:
                 value.flags.writeable = False
         for module in self._modules.values():
@@ -416,7 +419,7 @@ class Module(Tree["Module"]):
                 module._links.add_parent(self)
 
     def extra_repr(self) -> str:
-        """Return what `repr` shows of the module besides its children."""
+        """Return what `repr` shows besides the children."""
         return ""
 
     def _get_name(self) -> str:
@@ -449,7 +452,7 @@ def _as_buffer(value: Any) -> Any:
         array = np.asarray(tensor)
     if array.dtype.kind not in "iub":
         return Buffer(array)
-    # As all others it is changed by assigning another array, which is seen.
+    # Like all others it is changed by assigning another array, which is detected.
     own = np.array(array)
     own.flags.writeable = False
     return own

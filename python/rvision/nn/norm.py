@@ -19,9 +19,9 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNo
 
 
 class _ChannelNorm(Module):
-    """Normalisation of each channel, with weight, bias and running statistics where they are asked for."""
+    """Normalisation of each channel, with optional weight, bias and running statistics."""
 
-    # 2: has num_batches_tracked.
+    # Version 2 has num_batches_tracked.
     _version = 2
 
     def __init__(
@@ -53,7 +53,7 @@ class _ChannelNorm(Module):
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
 
     def _defaults(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the counter where the file does not say that it knows of one, as torch does."""
+        """Return the counter if the file's version has none, as torch does."""
         if self.num_batches_tracked is None or (metadata.get("version") or 1) >= 2:
             return {}
         return {"num_batches_tracked": self.num_batches_tracked}
@@ -67,7 +67,7 @@ class _ChannelNorm(Module):
 
 
 def _is_picture(input: Any) -> None:
-    """Check that a symbol is a batch of pictures, or make it one."""
+    """Check that a symbol is a batch of pictures, or turn it into one."""
     if isinstance(input, Symbol):
         input.tracer.takes_picture(input)
         if input.ndim != 4:
@@ -78,7 +78,7 @@ def _is_picture(input: Any) -> None:
 
 
 class _BatchNorm(_ChannelNorm):
-    """Normalisation of each channel by the statistics of the training."""
+    """Normalisation of each channel by the statistics of training."""
 
     def forward(self, input: Any) -> Any:
         """Return the normalised `input`."""
@@ -117,12 +117,12 @@ class BatchNorm1d(_BatchNorm):
     eps : float
         Added to the variance.
     momentum : float or None
-        For training; kept and not used.
+        For training; stored but not used.
     affine : bool
         Whether there are a weight and a bias per channel.
     track_running_stats : bool
-        Whether there are statistics. A layer without any normalises by the batch at hand, which only training
-        does: it can be made and loaded, not run.
+        Whether there are statistics. A layer without them normalises by the current batch, as only
+        training does: it can be created and loaded, but not run.
     bias : bool
         Whether an affine layer has a bias.
 
@@ -146,8 +146,8 @@ class BatchNorm1d(_BatchNorm):
 class InstanceNorm2d(_ChannelNorm):
     """Normalisation of each channel of each picture (arXiv:1607.08022): `torch.nn.InstanceNorm2d`.
 
-    With `track_running_stats` it normalises by the statistics of the training, as torch does in ``eval()``.
-    The arguments and attributes are those of :class:`BatchNorm1d`.
+    With `track_running_stats`, it normalises by the statistics of training, as torch does in
+    ``eval()``. The arguments and attributes are those of :class:`BatchNorm1d`.
     """
 
     _spatial = True
