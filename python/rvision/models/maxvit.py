@@ -173,7 +173,7 @@ class WindowPartition(nn.Module):
 
 
 class WindowDepartition(nn.Module):
-    """Put windows (N, rows * columns, p * p, C) together: (N, C, rows * p, columns * p)."""
+    """Join windows (N, rows * columns, p * p, C) to a map: (N, C, rows * p, columns * p)."""
 
     def forward(self, x: Symbol, p: int, h_partitions: int, w_partitions: int) -> Symbol:
         """Return the map."""
@@ -182,12 +182,12 @@ class WindowDepartition(nn.Module):
 
 
 class PartitionAttentionLayer(nn.Module):
-    """Attention in windows or on grids, then a perceptron for each pixel: (N, C, H, W) to the same shape.
+    """Attention in windows or on grids, then an MLP for each pixel: (N, C, H, W) to the same shape.
 
     Parameters
     ----------
     in_channels, head_dim : int
-        Channels, and those of a head.
+        Channels, and channels of a head.
     partition_size : int
         Height and width of a window, or of a grid's pixels.
     partition_type : {"grid", "window"}
@@ -195,7 +195,7 @@ class PartitionAttentionLayer(nn.Module):
     grid_size : tuple of int
         H and W, multiples of `partition_size`.
     mlp_ratio : int
-        Channels inside the perceptron, in multiples of `in_channels`.
+        Channels inside the MLP, in multiples of `in_channels`.
     activation_layer : callable
         Makes an activation.
     norm_layer : callable
@@ -208,9 +208,9 @@ class PartitionAttentionLayer(nn.Module):
     Raises
     ------
     ValueError
-        If `partition_type` is neither.
+        If `partition_type` is neither of the two.
     ShapeError
-        On a call, if the map has another size than `grid_size` or does not divide.
+        On a call, if the map's size is not `grid_size` or not divisible.
     """
 
     def __init__(
@@ -275,7 +275,7 @@ class MaxVitLayer(nn.Module):
     """An MBConv, attention in windows, attention on grids.
 
     The arguments are those of `MBConv` and `PartitionAttentionLayer`; `norm_layer` is the MBConv's,
-    `grid_size` the map's size behind it.
+    `grid_size` the map's size after it.
     """
 
     def __init__(

@@ -186,7 +186,7 @@ class GroupNorm(Module):
     Parameters
     ----------
     num_groups : int
-        The channels are cut into this many groups.
+        Number of groups of channels.
     num_channels : int
         Channels, a multiple of `num_groups`.
     eps : float

@@ -6,8 +6,8 @@ the read-only NumPy array of the values is made when somebody looks. A new value
 is the version: packed forms can never be stale, and everything that uses a constant (a model, its
 `features` alone, a copy) shares them.
 
-Values of a new layer are :class:`Drawn`: described, but made only when somebody looks at or runs them. A
-model whose weights come from a file never draws any.
+Values of a new layer are :class:`Drawn`: described, but only initialised when they are first read
+or run. A model whose weights come from a file never initialises any.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class Constant(np.ndarray):
     Parameters
     ----------
     data : array_like
-        Real numbers of any shape; NumPy arrays and PyTorch CPU tensors included. They are copied: float16
-        as it is, everything else as float32.
+        Real numbers of any shape; NumPy arrays and PyTorch CPU tensors included. They are copied:
+        float16 as float16, everything else as float32.
     """
 
     _held: Held | None
@@ -141,7 +141,7 @@ class Constant(np.ndarray):
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
     ) -> Any:
         if any(isinstance(value, Symbol) for value in inputs):
-            # The symbol takes the constant itself, whose packed forms and identity stay.
+            # The symbol's operator takes the constant itself, with its packed forms and identity.
             return NotImplemented
         if out is not None:
             kwargs["out"] = tuple(_plain(array) for array in out)
@@ -201,9 +201,9 @@ class Constant(np.ndarray):
         return self.ndim
 
     def expand(self, *sizes: Any) -> Any:
-        """Return the values repeated along dimensions of size one, and new ones in front; -1 keeps a size.
+        """Return the values repeated along dimensions of size one and new leading ones; -1 keeps a size.
 
-        A symbol where sizes are those of one, such as ``x.shape[0]``.
+        Returns a symbol if sizes are a symbol's, such as ``x.shape[0]``.
         """
         if len(sizes) == 1 and not isinstance(sizes[0], int):
             sizes = tuple(sizes[0])
@@ -239,7 +239,7 @@ class Constant(np.ndarray):
         return self._as(np.float16)
 
     def copy(self, order: Any = "C") -> NDArray[Any]:  # type: ignore[override]
-        """Return a plain array that can be written to."""
+        """Return a plain, writable array."""
         return _plain(self).copy(order)
 
     clone = copy
@@ -278,7 +278,8 @@ Constant.T = property(lambda self: _plain(self).T, doc="The transposed values as
 class Parameter(Constant):
     """A module's parameter: torch's `nn.Parameter`.
 
-    Assigned to a module's attribute it is registered under that name. `requires_grad` exists and is False.
+    When assigned to a module's attribute, it is registered under that name. `requires_grad` is
+    always False.
     """
 
 
@@ -291,7 +292,7 @@ def _plain(value: Any) -> Any:
 
 
 def _to_stored(data: Any) -> NDArray[Any]:
-    """Return real numbers as what a constant can hold: float16 as it is, everything else as float32."""
+    """Return real numbers in a type that a constant can hold: float16 unchanged, others as float32."""
     if str(getattr(data, "dtype", "")).removeprefix("torch.") != "float16":
         return to_float32(data)
     return np.asarray(data.detach().cpu() if hasattr(data, "detach") else data, order="C")
@@ -323,7 +324,7 @@ def to_float32(data: Any) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A constant that is made when it is first looked at.
+    """A constant that is initialised when it is first read.
 
     Parameters
     ----------
@@ -332,20 +333,20 @@ class Drawn:
     fill : float
         The value of all elements if `fan_in` is 0.
     fan_in : int
-        Inputs that one output sums over. If positive, values are uniform between plus and minus
-        ``sqrt(6 / fan_in)``, He's initialisation for rectifiers ("Delving Deep into Rectifiers",
+        Inputs that one output sums over. If positive, values are uniform in plus or minus ``sqrt(6
+        / fan_in)``, He's initialisation for rectifiers ("Delving Deep into Rectifiers",
         arXiv:1502.01852).
     name : str, optional
         The full name that random numbers depend on, for the copy of a parameter in another tree.
     dtype : numpy.dtype
-        What the values are rounded to once they are made: float32 or float16.
+        The type that the initialised values are rounded to: float32 or float16.
 
     Notes
     -----
-    The random numbers are a function of the parameter's full name in the tree that it stands in when it is
-    first looked at, and of nothing else: raw integers of Philox 4x64 with the first 16 bytes of the name's
-    SHA-256 as the key, each cut into two of 32 bits, low half first, of which the upper 24 become a
-    fraction. So they are the same on every machine and with every NumPy, whatever was drawn before.
+    The random numbers depend only on the parameter's full name in the tree that contains it when it
+    is first read: raw integers of Philox 4x64 with the first 16 bytes of the name's SHA-256 as the
+    key, each split into two of 32 bits, low half first, of which the upper 24 become a fraction. So
+    they are the same on every machine and with every NumPy version, regardless of earlier draws.
     """
 
     shape: tuple[int, ...]
@@ -355,30 +356,30 @@ class Drawn:
     dtype: np.dtype[Any] = _FLOAT32
 
     def _as(self, dtype: Any) -> Drawn:
-        """Return the same with values of another type."""
+        """Return the same constant with values of another type."""
         return replace(self, dtype=np.dtype(dtype))
 
     def make(self, name: str) -> NDArray[np.float32]:
-        """Return the values of the parameter with the full name `name`, unless it has one already.
+        """Return the values for the full name `name`, unless it has a name already.
 
-        They are float32 whatever `dtype` is.
+        They are float32 for any `dtype`.
         """
         if self.fan_in <= 0:
             return np.full(self.shape, self.fill, np.float32)
-        import hashlib  # brings OpenSSL, which a model with weights can do without
+        import hashlib  # loads OpenSSL, which a model with weights does not need
 
         digest = hashlib.sha256((self.name or name).encode()).digest()
         source = np.random.Philox(key=np.frombuffer(digest[:16], "<u8").astype(np.uint64))
         values = np.empty(math.prod(self.shape), np.float32)
         bound = np.float32(math.sqrt(6.0 / self.fan_in))
         step = np.float32(2.0 * bound * 2.0**-24)
-        # A piece that stays in the cache, of an even number of values.
+        # A piece that fits in the cache, of an even number of values.
         piece = 1 << 16
         for start in range(0, values.size, piece):
             part = values[start : start + piece]
             words = source.random_raw((part.size + 1) // 2).astype("<u8", copy=False).view("<u4")
             words >>= 8
-            # As signed integers, for which the conversion is fast.
+            # As signed integers, whose conversion is fast.
             np.multiply(words.view("<i4")[: part.size].astype(np.float32), step, out=part)
             part -= bound
         return values.reshape(self.shape)

@@ -30,15 +30,15 @@ class MaxPool2d(Module):
     kernel_size : int or two of them
         Height and width of the window.
     stride : int or two of them, optional
-        Steps of the window; None is `kernel_size`.
+        Steps of the window; None means `kernel_size`.
     padding : int or two of them
-        On each side, at most half of the kernel; never the largest.
+        On each side, at most half of the kernel; padding is never the maximum.
     dilation : int or two of them
         Distance between the values of a window.
     return_indices : bool
         Only False.
     ceil_mode : bool
-        Whether a last window may hang over the edge.
+        Whether a last window may extend beyond the edge.
     """
 
     _spatial = True
@@ -124,7 +124,7 @@ class AvgPool2d(Module):
 
 
 class _Adaptive(Module):
-    """A pool to a given size; None in it keeps the input's."""
+    """A pool to a given size; None keeps the input's."""
 
     _spatial = True
 
@@ -199,7 +199,7 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Pictures enlarged by copies of their pixels: `torch.nn.UpsamplingNearest2d`."""
+    """Pictures resized to their nearest pixels: `torch.nn.UpsamplingNearest2d`."""
 
     def __init__(
         self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
@@ -208,7 +208,7 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Pictures enlarged by lines between pixels, with `align_corners`: `torch.nn.UpsamplingBilinear2d`."""
+    """Pictures resized bilinearly, with `align_corners`: `torch.nn.UpsamplingBilinear2d`."""
 
     def __init__(
         self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None

@@ -25,14 +25,14 @@ __all__ = [
 
 
 class Dropout(Module):
-    """Nothing at inference: `torch.nn.Dropout`.
+    """The identity at inference: `torch.nn.Dropout`.
 
     Parameters
     ----------
     p : float
         Probability with which training drops a value.
     inplace : bool
-        Shown; without effect, since the input is returned either way.
+        Only shown; it has no effect, since the input is returned either way.
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
@@ -51,7 +51,7 @@ class Dropout(Module):
 
 
 class Dropout2d(Dropout):
-    """Nothing at inference; training drops whole channels: `torch.nn.Dropout2d`."""
+    """The identity at inference; training drops whole channels: `torch.nn.Dropout2d`."""
 
     def forward(self, input: Any) -> Any:
         """Return `input`."""
@@ -70,7 +70,7 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """One dimension made of `start_dim` to `end_dim`: `torch.nn.Flatten`."""
+    """Merges the dimensions `start_dim` to `end_dim`: `torch.nn.Flatten`."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Several dimensions made of one: `torch.nn.Unflatten`. One of the sizes may be -1."""
+    """Splits one dimension into several: `torch.nn.Unflatten`. One of the sizes may be -1."""
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Unflatten(Module):
         self.unflattened_size = unflattened_size
 
     def forward(self, input: Any) -> Any:
-        """Return `input` with the dimensions."""
+        """Return `input` with the dimension split."""
         return _functions.unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:

@@ -1,6 +1,6 @@
 """Boxes on pictures, and blocks that networks share (`torchvision.ops`)."""
 
-# Packages before parts of them, for the sake of threads that import at the same time.
+# Packages are imported before their submodules, for threads that import at the same time.
 import rvision.nn  # noqa: F401
 from rvision.ops.boxes import (
     batched_nms,

@@ -1,8 +1,8 @@
 """Boxes on pictures (`torchvision.ops.boxes`).
 
-Boxes are arrays whose last dimension holds the four numbers of a box; by default its corners
-(x1, y1, x2, y2) in pixels, "xyxy". Taken is whatever NumPy can see, integers too; computed and returned is
-float32, as torchvision does for float32 tensors, and places of boxes are int64.
+Boxes are arrays whose last dimension holds the four numbers of a box; by default its corners (x1,
+y1, x2, y2) in pixels, "xyxy". Functions take anything that NumPy accepts, including integers. They
+compute and return float32, as torchvision does for float32 tensors; indices of boxes are int64.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _FORMATS = ("xyxy", "xywh", "cxcywh")
 def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
     """Return which boxes remain after non-maximum suppression, best first: `torchvision.ops.nms`.
 
-    The box with the highest score is kept, the boxes that overlap it by more than `iou_threshold` are left
-    out, and so on with those that remain. Of equal scores the first comes first.
+    The box with the highest score is kept, the boxes that overlap it by more than `iou_threshold`
+    are dropped, and so on with the remaining ones. Equal scores are ordered by index.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
     scores : array_like
         (N,).
     iou_threshold : float
-        Intersection over union above which the lower of two boxes is left out.
+        Intersection over union above which the lower-scoring of two boxes is dropped.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
     ShapeError
         If `boxes` is not (N, 4) or `scores` not (N,).
     ArgumentError
-        If a number is NaN. torchvision keeps such boxes, as the best of all if it is their score.
+        If a number is NaN. torchvision keeps such boxes, and ranks them first if the score is NaN.
     """
     return _rvision.nms(
         as_boxes(boxes, "nms: boxes", "(N, 4)"), _scores(scores, "nms: scores"), iou_threshold
@@ -64,10 +64,11 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
 
 
 def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> NDArray[np.int64]:
-    """Return which boxes remain if a class suppresses only its own: `torchvision.ops.batched_nms`.
+    """Return which boxes remain after suppression within each class: `torchvision.ops.batched_nms`.
 
-    Exact for all coordinates. (torchvision moves the classes apart where there are at most 1,000 boxes, which
-    rounds coordinates; and above that the order of equal scores is left open. Here the first comes first.)
+    Exact for all coordinates. (For at most 1,000 boxes torchvision offsets the classes'
+    coordinates, which rounds them; for more, the order of equal scores is unspecified. Here they
+    are ordered by index.)
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> NDA
     scores : array_like
         (N,).
     idxs : array_like
-        (N,) whole numbers: the class of each box.
+        (N,) integers: the class of each box.
     iou_threshold : float
-        Intersection over union above which the lower of two boxes is left out.
+        Intersection over union above which the lower-scoring of two boxes is dropped.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def batched_nms(boxes: Any, scores: Any, idxs: Any, iou_threshold: float) -> NDA
     ArgumentError
         If a number is NaN.
     TypeError
-        If `idxs` are not whole numbers.
+        If `idxs` are not integers.
     """
     where = "batched_nms: idxs"
     classes = as_array(idxs, where)
@@ -116,12 +117,12 @@ def box_area(boxes: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
     boxes : array_like
         (..., 4).
     fmt : str
-        What their numbers are: "xyxy", "xywh" or "cxcywh", as in :func:`box_convert`.
+        The format: "xyxy", "xywh" or "cxcywh", as in :func:`box_convert`.
 
     Returns
     -------
     numpy.ndarray
-        float32 (...). Negative where a corner is on the wrong side of the other in one direction.
+        float32 (...). Negative if the corners are swapped in one direction.
     """
     _check_format("box_area", "fmt", fmt)
     boxes = as_boxes(boxes, "box_area: boxes")
@@ -129,19 +130,19 @@ def box_area(boxes: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
 
 
 def box_iou(boxes1: Any, boxes2: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
-    """Return intersection over union of each of some boxes with each of others: `torchvision.ops.box_iou`.
+    """Return the pairwise intersection over union of two sets of boxes: `torchvision.ops.box_iou`.
 
     Parameters
     ----------
     boxes1, boxes2 : array_like
         (..., N, 4) and (..., M, 4).
     fmt : str
-        What their numbers are: "xyxy", "xywh" or "cxcywh", as in :func:`box_convert`.
+        The format: "xyxy", "xywh" or "cxcywh", as in :func:`box_convert`.
 
     Returns
     -------
     numpy.ndarray
-        float32 (..., N, M). NaN where two boxes are both without area (0 / 0).
+        float32 (..., N, M). NaN if both boxes have no area (0 / 0).
     """
     _check_format("box_iou", "fmt", fmt)
     first = as_boxes(boxes1, "box_iou: boxes1", "(..., N, 4)")
@@ -149,7 +150,8 @@ def box_iou(boxes1: Any, boxes2: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
     areas = _area(first, fmt)[..., :, None], _area(second, fmt)[..., None, :]
     left, top, right, bottom = (side[..., :, None] for side in _sides(_corners(first, fmt)))
     left2, top2, right2, bottom2 = (side[..., None, :] for side in _sides(_corners(second, fmt)))
-    # In place, since the (N, M) arrays are what takes the time; what is not finite stays so, as in torch.
+    # In place, since the (N, M) arrays dominate the time; non-finite values stay non-finite, as in
+    # torch.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         inter = np.minimum(right, right2)
         inter -= np.maximum(left, left2)
@@ -182,7 +184,7 @@ def box_convert(boxes: Any, in_fmt: str, out_fmt: str) -> NDArray[np.float32]:
     Raises
     ------
     ArgumentError
-        If a format is another; torchvision's rotated boxes are not known here.
+        If a format is not one of these; torchvision's rotated boxes are not supported.
     """
     _check_format("box_convert", "in_fmt", in_fmt)
     _check_format("box_convert", "out_fmt", out_fmt)
@@ -199,7 +201,7 @@ def box_convert(boxes: Any, in_fmt: str, out_fmt: str) -> NDArray[np.float32]:
 
 
 def clip_boxes_to_image(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return boxes cut off at the edges of a picture: `torchvision.ops.clip_boxes_to_image`.
+    """Clip boxes to a picture: `torchvision.ops.clip_boxes_to_image`.
 
     Parameters
     ----------
@@ -211,8 +213,8 @@ def clip_boxes_to_image(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32
     Returns
     -------
     numpy.ndarray
-        float32 (..., 4), x within [0, width] and y within [0, height]. A box that lies outside loses its
-        area; :func:`remove_small_boxes` finds those.
+        float32 (..., 4), x within [0, width] and y within [0, height]. A box outside the picture
+        gets no area; :func:`remove_small_boxes` finds those.
     """
     boxes = as_boxes(boxes, "clip_boxes_to_image: boxes")
     try:
@@ -232,7 +234,7 @@ def remove_small_boxes(boxes: Any, min_size: float) -> NDArray[np.int64]:
     boxes : array_like
         (N, 4), xyxy.
     min_size : float
-        Smallest width and height that is kept.
+        Smallest width and height to keep.
 
     Returns
     -------
@@ -240,21 +242,21 @@ def remove_small_boxes(boxes: Any, min_size: float) -> NDArray[np.int64]:
         int64 (K,), indices into `boxes`, ascending.
     """
     x1, y1, x2, y2 = _sides(as_boxes(boxes, "remove_small_boxes: boxes", "(N, 4)"))
-    # Infinite ends give NaN, which is not large enough.
+    # Infinite coordinates give NaN, which does not count as large enough.
     with np.errstate(invalid="ignore"):
         large = (x2 - x1 >= min_size) & (y2 - y1 >= min_size)
     return np.flatnonzero(large).astype(np.int64)
 
 
-# ---- what comes in ----
+# ---- inputs ----
 
 
-# Shapes that boxes may have, by what messages call them: fewest and most dimensions.
+# Shapes that boxes may have, by their names in messages: fewest and most dimensions.
 _SHAPES = {"(..., 4)": (1, math.inf), "(N, 4)": (2, 2), "(..., N, 4)": (2, math.inf)}
 
 
 def as_boxes(value: Any, where: str, shape: str = "(..., 4)") -> NDArray[np.float32]:
-    """Return boxes as an aligned, C-contiguous array of float32 of one of `_SHAPES`."""
+    """Return boxes as an aligned, C-contiguous float32 array of one of `_SHAPES`."""
     array = _floats(value, where)
     fewest, most = _SHAPES[shape]
     if not fewest <= array.ndim <= most or array.shape[-1] != 4:

@@ -23,15 +23,16 @@ class Conv2dNormActivation(nn.Sequential):
     kernel_size, stride, dilation, groups
         The convolution's.
     padding : int, tuple or str, optional
-        The convolution's; by default what keeps the size at stride 1 under an odd kernel.
+        The convolution's; by default it keeps the size at stride 1 for an odd kernel.
     norm_layer : callable or None
-        Makes the normalisation from a channel count. None leaves it out.
+        Makes the normalisation from a channel count. None omits it.
     activation_layer : callable or None
-        Makes the activation. None leaves it out.
+        Makes the activation. None omits it.
     inplace : bool or None
-        Handed to `activation_layer`, unless None. It has no meaning here but in `print(model)`.
+        Passed to `activation_layer`, unless None. It only affects `print(model)` here.
     bias : bool, optional
-        Whether the convolution has a bias; by default only where no normalisation follows, which has its own.
+        Whether the convolution has a bias; by default only if no normalisation follows, which has
+        its own.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Conv2dNormActivation(nn.Sequential):
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel scaled by a factor that all channels' means decide: `torchvision.ops.SqueezeExcitation`.
+    """Scales each channel by a factor computed from all channels' means: `torchvision.ops.SqueezeExcitation`.
 
     Hu, Shen, Sun: "Squeeze-and-Excitation Networks" (arXiv:1709.01507), figure 1. (N, input_channels, H, W)
     to the same shape.
@@ -84,7 +85,7 @@ class SqueezeExcitation(nn.Module):
     activation : callable
         Makes the activation between them.
     scale_activation : callable
-        Makes the activation that gives the factors.
+        Makes the activation that computes the factors.
     """
 
     def __init__(
@@ -110,21 +111,22 @@ class SqueezeExcitation(nn.Module):
 class MLP(nn.Sequential):
     """Fully connected layers, (..., in_channels) to (..., hidden_channels[-1]): `torchvision.ops.MLP`.
 
-    Behind each but the last stand a normalisation, an activation and a dropout; behind the last a dropout.
+    Each layer but the last is followed by a normalisation, an activation and a dropout; the last by
+    a dropout.
 
     Parameters
     ----------
     in_channels : int
         Features of the input.
     hidden_channels : sequence of int
-        Features behind each layer.
+        Output features of each layer.
     norm_layer : callable, optional
-        Makes a normalisation from a feature count. None leaves it out.
+        Makes a normalisation from a feature count. None omits it.
     activation_layer : callable
         Makes an activation.
     inplace : bool, optional
-        Handed to `activation_layer` and the dropouts, unless None. It has no meaning here but in
-        `print(model)`.
+        Passed to `activation_layer` and the dropouts, unless None. It only affects `print(model)`
+        here.
     bias : bool
         Whether the layers have biases.
     dropout : float
@@ -155,12 +157,12 @@ class MLP(nn.Sequential):
 
 
 class Permute(nn.Module):
-    """The dimensions in another order: `torchvision.ops.Permute`.
+    """Reorders the dimensions: `torchvision.ops.Permute`.
 
     Parameters
     ----------
     dims : sequence of int
-        For each dimension of the output, the input's that it is.
+        For each dimension of the output, the input's dimension.
     """
 
     def __init__(self, dims: Sequence[int]) -> None:

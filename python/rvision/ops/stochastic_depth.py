@@ -11,7 +11,7 @@ __all__ = ["StochasticDepth"]
 
 
 class StochasticDepth(nn.Module):
-    """Nothing at inference; training drops whole residual branches: `torchvision.ops.StochasticDepth`.
+    """The identity at inference; training drops residual branches: `torchvision.ops.StochasticDepth`.
 
     Huang, Sun, Liu, Sedra, Weinberger: "Deep Networks with Stochastic Depth" (arXiv:1603.09382).
 
@@ -25,7 +25,7 @@ class StochasticDepth(nn.Module):
     Raises
     ------
     ArgumentError
-        If `p` is no probability.
+        If `p` is not a probability.
     ValueError
         If `mode` is neither.
     """

@@ -1,4 +1,4 @@
-"""The transforms as objects: settings first, pictures later."""
+"""The transforms as objects: constructed with settings, called with pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Compose:
         self.transforms = list(transforms)
 
     def __call__(self, img: Any) -> Any:
-        """Return what the last transform makes of `img`."""
+        """Return the result of applying all transforms to `img`."""
         for transform in self.transforms:
             img = transform(img)
         return img
@@ -68,12 +68,12 @@ class PILToTensor:
 class ConvertImageDtype:
     """Convert a tensor to another dtype and scale its values (`torchvision.transforms.ConvertImageDtype`).
 
-    After `PILToTensor` it does what `ToTensor` does, for pictures of 16 bits too.
+    After `PILToTensor` it does the same as `ToTensor`, also for pictures of 16 bits.
 
     Parameters
     ----------
     dtype : dtype_like
-        Such as ``np.float32``, whose white is 1.
+        For instance ``np.float32``, whose white is 1.
     """
 
     def __init__(self, dtype: DTypeLike) -> None:
@@ -93,9 +93,9 @@ class Normalize:
     Parameters
     ----------
     mean, std : sequence of float
-        One value a channel.
+        One value per channel.
     inplace : bool
-        Change the tensor itself.
+        Whether to change the tensor itself.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
@@ -117,13 +117,13 @@ class Resize:
     Parameters
     ----------
     size : int or sequence of int
-        One number: the length of the shorter side, the proportions kept. Two: height and width.
+        One number: the length of the shorter side, keeping the aspect ratio. Two: height and width.
     interpolation : InterpolationMode or int
         The filter, or Pillow's number for it.
     max_size : int, optional
-        A limit to the longer side, where `size` is one number.
+        A limit of the longer side, if `size` is one number.
     antialias : bool or None
-        For torchvision's signature: filters are antialiased, always.
+        For compatibility with torchvision: filters are always antialiased.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Resize:
 
 
 class CenterCrop:
-    """Cut out the middle, with zeros around what is smaller (`torchvision.transforms.CenterCrop`).
+    """Crop the centre, padding smaller pictures with zeros (`torchvision.transforms.CenterCrop`).
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ class CenterCrop:
 
 
 class Pad:
-    """Put a border around a picture or a tensor (`torchvision.transforms.Pad`).
+    """Pad a picture or a tensor with a border (`torchvision.transforms.Pad`).
 
     Parameters
     ----------
     padding : int or sequence of int
         One width; left and right, top and bottom; or left, top, right, bottom.
     fill : number or sequence of number
-        The border's value, or one a channel for pictures.
+        The border's value, or one per channel for pictures.
     padding_mode : {"constant", "edge", "reflect", "symmetric"}
     """
 
@@ -208,7 +208,7 @@ class Pad:
 
 
 class Grayscale:
-    """Turn a picture, or a tensor (..., 1 or 3, H, W), grey (`torchvision.transforms.Grayscale`).
+    """Convert a picture, or a tensor (..., 1 or 3, H, W), to grey (`torchvision.transforms.Grayscale`).
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class Grayscale:
 
 
 class FiveCrop:
-    """Cut out the four corners and the middle (`torchvision.transforms.FiveCrop`).
+    """Crop the four corners and the centre (`torchvision.transforms.FiveCrop`).
 
     To run the five as a batch, follow it with
     ``Lambda(lambda crops: np.stack([to_tensor(crop) for crop in crops]))``.
@@ -243,7 +243,7 @@ class FiveCrop:
         self.size = F.pair(size)
 
     def __call__(self, img: Any) -> tuple[Any, ...]:
-        """Return top left, top right, bottom left, bottom right, middle."""
+        """Return top left, top right, bottom left, bottom right, centre."""
         return F.five_crop(img, self.size)
 
     def __repr__(self) -> str:
@@ -251,14 +251,14 @@ class FiveCrop:
 
 
 class TenCrop:
-    """Cut out five views of a picture and of its mirror image (`torchvision.transforms.TenCrop`).
+    """Crop five views of a picture and of its mirror image (`torchvision.transforms.TenCrop`).
 
     Parameters
     ----------
     size : int or sequence of int
         (height, width) of each, or one number for squares.
     vertical_flip : bool
-        Mirror top to bottom instead of left to right.
+        Whether to mirror top to bottom instead of left to right.
     """
 
     def __init__(self, size: int | Sequence[int], vertical_flip: bool = False) -> None:
@@ -274,7 +274,7 @@ class TenCrop:
 
 
 class Lambda:
-    """Apply a function of one's own (`torchvision.transforms.Lambda`).
+    """Apply a user's function (`torchvision.transforms.Lambda`).
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ class Lambda:
         self.lambd = lambd
 
     def __call__(self, img: Any) -> Any:
-        """Return what the function makes of `img`."""
+        """Return the function's result for `img`."""
         return self.lambd(img)
 
     def __repr__(self) -> str:

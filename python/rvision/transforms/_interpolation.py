@@ -18,7 +18,7 @@ class InterpolationMode(Enum):
     LANCZOS = "lanczos"
 
 
-# Pillow's `Image.Resampling`, which has had these numbers since its first release.
+# Pillow's `Image.Resampling`; the numbers have not changed since its first release.
 PILLOW_FILTERS = {
     InterpolationMode.NEAREST: 0,
     InterpolationMode.NEAREST_EXACT: 0,
@@ -32,7 +32,7 @@ _BY_NUMBER = {number: mode for mode, number in PILLOW_FILTERS.items() if mode.va
 
 
 def interpolation_mode(mode: InterpolationMode | int) -> InterpolationMode:
-    """Return the mode itself, or the one that a Pillow constant such as ``Image.BILINEAR`` stands for.
+    """Return the mode itself, or the mode of a Pillow constant such as ``Image.BILINEAR``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the transforms take for a picture, and how a picture becomes RGB."""
+"""Recognition of pictures in transforms, and conversion of pictures to RGB."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BANDS = (1, 3, 4)
 
 
 def is_pil(obj: object) -> TypeGuard[Image]:
-    """Return whether `obj` is a Pillow image, without importing Pillow if nobody has."""
+    """Return whether `obj` is a Pillow image, without importing Pillow if it is not yet imported."""
     if "PIL.Image" not in sys.modules:
         return False
-    # Not what lies in sys.modules: another thread may be importing it, and half of the module is missing. An
-    # import statement waits for that thread.
+    # Do not take the module from sys.modules: another thread may be importing it, so it may be
+    # incomplete. An import statement waits for that thread.
     from PIL.Image import Image
 
     return isinstance(obj, Image)
@@ -72,14 +72,14 @@ def picture_or_tensor(obj: Any) -> Image | np.ndarray:
 
 
 def _as_array(obj: Any) -> np.ndarray:
-    # Tensors of other libraries; a list or a path is a mistake that asarray would hide.
+    # Accept tensors of other libraries; a list or a path is a mistake that asarray would hide.
     if not hasattr(obj, "__array__"):
         raise TypeError(f"img should be a PIL Image or a numpy array. Got {type(obj)}{_what_to_do(obj)}")
     return np.asarray(obj)
 
 
 def _what_to_do(obj: Any) -> str:
-    """Return how a picture is had from what is none."""
+    """Return how to make a picture of something that is not one."""
     if isinstance(obj, str | os.PathLike):
         return "; open the file with PIL.Image.open"
     if isinstance(obj, list | tuple):
@@ -90,30 +90,30 @@ def _what_to_do(obj: Any) -> str:
 
 
 def is_deep(img: Image) -> bool:
-    """Return whether a Pillow image has more than 8 bits a channel: modes I, I;16 of any byte order, F."""
+    """Return whether a Pillow image has more than 8 bits per channel: modes I, I;16 of any byte order, F."""
     return img.mode in ("I", "F") or img.mode.startswith("I;16")
 
 
 def eight_bits(img: Image) -> Image:
-    """Return a Pillow image of modes I, I;16 and F in mode L; any other as it is.
+    """Convert a Pillow image of modes I, I;16 and F to mode L; return any other unchanged.
 
-    The mode alone does not say what is white. `docs/pictures.md` has the table that this follows:
+    The mode alone does not define white. This follows the table in `docs/pictures.md`:
 
     * I;16, and I of PNG and PPM files: 0 to 65,535;
-    * I otherwise: 0 to 255 if no value is above (a warning says so), else 0 to 65,535;
-    * F: 0 to 255, as in Pillow, or 0 to 1 if no value is above (a warning says so).
+    * I otherwise: 0 to 255 if no value is above 255 (with a warning), else 0 to 65,535;
+    * F: 0 to 255, as in Pillow, or 0 to 1 if no value is above 1 (with a warning).
 
     Raises
     ------
     ArgumentError
-        If values lie outside, or one is not a number.
+        If values are out of range or NaN.
     """
     if not is_deep(img):
         return img
     values = np.asarray(img)
     low, high = (values.min(), values.max()) if values.size else (0, 0)
     if img.mode == "F":
-        # Filters overshoot a little.
+        # Filters may overshoot slightly.
         if not (low > -1 and high < 256):
             raise ArgumentError(
                 f"a picture of mode F has values from {low} to {high}: expected 0 to 255, or 0 to 1; "
@@ -139,7 +139,7 @@ def eight_bits(img: Image) -> Image:
 
 
 def from_sixteen_bits(values: np.ndarray) -> np.ndarray:
-    """Return 0 to 65,535 as 0 to 255, rounded, with a warning where next to nothing is left of them."""
+    """Return 0 to 65,535 as 0 to 255, rounded, with a warning if almost nothing is left of the values."""
     high = int(values.max()) if values.size else 0
     if 0 < high <= 255:
         _warn(
@@ -150,10 +150,11 @@ def from_sixteen_bits(values: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(img: Image) -> Image:
-    """Return a Pillow image in mode RGB, as it is if it is so already.
+    """Convert a Pillow image to mode RGB, if it is not already.
 
-    Like ``img.convert("RGB")``, except for pictures of more than 8 bits a channel (see `eight_bits`), which
-    Pillow would clip to white or black, and those of premultiplied grey (La), which it cannot convert.
+    Like ``img.convert("RGB")``, except for pictures of more than 8 bits per channel (see
+    `eight_bits`), which Pillow would clip to white or black, and those of premultiplied grey (La),
+    which Pillow cannot convert.
     """
     if img.mode == "RGB":
         return img
@@ -162,13 +163,14 @@ def to_rgb(img: Image) -> Image:
     if img.mode == "La":
         return img.convert("LA").convert("RGB")
     if img.mode == "P" and "transparency" in img.info:
-        # The detour drops the transparency in silence; the colours are the palette's either way.
+        # The detour drops the transparency without a warning; the colours are the palette's either
+        # way.
         return img.convert("RGBA").convert("RGB")
     return img.convert("RGB")
 
 
 def to_grey(img: Image) -> Image:
-    """Return a Pillow image in mode L, as ``img.convert("L")`` with the exceptions of `to_rgb`."""
+    """Convert a Pillow image to mode L, as ``img.convert("L")`` with the exceptions of `to_rgb`."""
     if img.mode in ("La", "LAB"):
         img = to_rgb(img)
     return eight_bits(img).convert("L")

@@ -1,4 +1,4 @@
-"""The preprocessing that published weights were evaluated with."""
+"""The preprocessing with which published weights were evaluated."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-# Floats above this are no picture of 0 to 1, whatever was done to it.
+# Floats above this cannot be a picture of 0 to 1, even after further processing.
 _NEVER_ONE = 16
 
 
 class ImageClassification:
-    """Resize, crop the middle, scale to [0, 1], normalise: what `weights.transforms()` gives.
+    """Resize, crop the centre, scale to [0, 1], normalise: the class of `weights.transforms()`.
 
-    The result equals `torchvision.transforms._presets.ImageClassification`'s bit for bit on RGB pictures.
-    Where that one passes other pictures on (and then fails on four channels, or the network on one), this
-    one first converts them to RGB: grey, palette, RGBA (transparency is dropped), CMYK; those of more than 8
-    bits a channel are scaled to 8 bits, by the table of ``docs/pictures.md``. A picture's EXIF orientation is
-    not applied, as in torchvision.
+    The result equals `torchvision.transforms._presets.ImageClassification`'s bit for bit on RGB
+    pictures. torchvision passes other pictures on (and then fails on four channels, or the network
+    on one); this class first converts them to RGB: grey, palette, RGBA (transparency is dropped),
+    CMYK. Pictures of more than 8 bits per channel are scaled to 8 bits by the table of
+    ``docs/pictures.md``. A picture's EXIF orientation is not applied, as in torchvision.
 
     Parameters
     ----------
     crop_size : int
-        Height and width of what comes out.
+        Height and width of the result.
     resize_size : int
-        The length that the shorter side gets first.
+        The length to which the shorter side is first resized.
     mean, std : sequence of float
-        One value a channel.
+        One value per channel.
     interpolation : InterpolationMode
         The resampling filter.
     antialias : bool or None
-        For torchvision's signature: filters are antialiased, always; False warns when it is ignored.
+        For compatibility with torchvision: filters are always antialiased; False is ignored with a
+        warning.
     """
 
     def __init__(
@@ -88,9 +89,10 @@ class ImageClassification:
         TypeError
             If it is neither, or a tensor of another dtype.
         ValueError
-            If a tensor has not as many channels as there are means, such as one with its channels last.
+            If a tensor's number of channels is not that of the means, such as one with its channels
+            last.
         MemoryError
-            If it would have to be resized to more than the memory holds, such as a strip of 1 x 100,000.
+            If the resized picture does not fit in memory, such as that of a strip of 1 x 100,000.
         """
         return self._prepared(img, self._crop)
 
@@ -122,13 +124,14 @@ class ImageClassification:
         return self._finish(tensor.astype(np.float32))
 
     def _check_channels(self, tensor: Any) -> None:
-        # First of all: resized as 480 pictures of 640 x 3, a picture (480, 640, 3) takes 25 GiB.
+        # Check this first: resized as 480 pictures of 640 x 3, a picture (480, 640, 3) takes 25
+        # GiB.
         if not hasattr(tensor, "__array__"):
-            return  # No tensor at all, which is said later.
+            return  # Not a tensor, which is reported later.
         shape = np.shape(tensor)
         channels = max(len(self.mean), len(self.std))
         if len(shape) < 2:
-            return  # No picture at all, which is said later.
+            return  # Not a picture, which is reported later.
         given = shape[-3] if len(shape) > 2 else None
         hint = channels_last_hint(shape)
         if given is None or (channels > 1 and given != channels) or hint:
@@ -138,7 +141,7 @@ class ImageClassification:
             )
 
     def normalized(self, img: Image | np.ndarray) -> np.ndarray:
-        """Prepare one picture in its own size: without resizing and cropping it.
+        """Prepare one picture in its own size, without resizing and cropping.
 
         Parameters
         ----------
@@ -174,7 +177,7 @@ class ImageClassification:
         return f"{type(self).__name__}({lines}\n)"
 
     def describe(self) -> str:
-        """Return what the preset does, as a sentence or two of reStructuredText."""
+        """Describe the preset in a sentence or two of reStructuredText."""
         return (
             "Accepts ``PIL.Image`` objects and arrays: uint8 pixels ``(H, W, C)``, and single ``(C, H, W)`` "
             "or batched ``(B, C, H, W)`` tensors. The images are resized to "
@@ -185,9 +188,10 @@ class ImageClassification:
 
 
 class GreyClassification(ImageClassification):
-    """`ImageClassification` for networks of one channel: pictures are converted to grey in place of RGB.
+    """`ImageClassification` for networks of one channel: converts pictures to grey instead of RGB.
 
-    torchvision has none. By default values stay in [0, 1]. Colours are weighed as Pillow does (ITU-R 601-2).
+    torchvision has none. By default values stay in [0, 1]. Colours are weighted as in Pillow (ITU-R
+    601-2).
 
     Parameters
     ----------

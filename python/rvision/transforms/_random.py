@@ -1,7 +1,7 @@
 """The random transforms: AlexNet's augmentation (Krizhevsky, Sutskever and Hinton 2012, section 4.1).
 
-Each draws from a `numpy.random.Generator` of its own, or from the one it is given, so that a seed makes a
-whole pipeline repeatable: ``rng = np.random.default_rng(0)``, then ``generator=rng`` in each.
+Each draws from its own `numpy.random.Generator`, or from a given one, so a seed makes a whole
+pipeline repeatable: ``rng = np.random.default_rng(0)``, then ``generator=rng`` in each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 from rvision.transforms import functional as F
 from rvision.transforms._sizes import channels_last_hint
 
-# Principal components of the RGB values of ImageNet's training pictures, scaled to [0, 1]: the spreads
-# along them and, in columns, their directions. The values everybody uses, computed for fb.resnet.torch.
+# Principal components of the RGB values of ImageNet's training pictures, scaled to [0, 1]: their
+# standard deviations and, in columns, their directions. These are the common values, computed for
+# fb.resnet.torch.
 _EIGVAL = (0.2175, 0.0188, 0.0045)
 _EIGVEC = (
     (-0.5675, 0.7192, 0.4009),
@@ -25,20 +26,20 @@ _EIGVEC = (
 
 
 class RandomCrop:
-    """Cut out a window at a random place (`torchvision.transforms.RandomCrop`).
+    """Crop a window at a random position (`torchvision.transforms.RandomCrop`).
 
     Parameters
     ----------
     size : int or sequence of int
         (height, width), or one number for a square.
     padding : int or sequence of int, optional
-        A border put around the picture first; see `Pad`.
+        A border that is first added to the picture; see `Pad`.
     pad_if_needed : bool
-        Put as much on both sides as a picture smaller than `size` lacks.
+        Whether to pad a picture smaller than `size` on both sides by the missing amount.
     fill, padding_mode
-        What the borders show; see `Pad`.
+        The borders' contents; see `Pad`.
     generator : numpy.random.Generator, optional
-        Where the place is drawn from.
+        The source of the position.
     """
 
     def __init__(
@@ -96,14 +97,14 @@ class RandomCrop:
 
 
 class RandomHorizontalFlip:
-    """Mirror left to right, or not, at random (`torchvision.transforms.RandomHorizontalFlip`).
+    """Mirror left to right at random (`torchvision.transforms.RandomHorizontalFlip`).
 
     Parameters
     ----------
     p : float
         The probability of mirroring.
     generator : numpy.random.Generator, optional
-        Where the decision is drawn from.
+        The source of the decision.
     """
 
     def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
@@ -111,7 +112,7 @@ class RandomHorizontalFlip:
         self.generator = np.random.default_rng() if generator is None else generator
 
     def __call__(self, img: Any) -> Any:
-        """Mirror a picture or a tensor (..., H, W), or return it as it is."""
+        """Mirror a picture or a tensor (..., H, W), or return it unchanged."""
         return F.hflip(img) if self.generator.random() < self.p else img
 
     def __repr__(self) -> str:
@@ -119,21 +120,21 @@ class RandomHorizontalFlip:
 
 
 class Lighting:
-    """Shift a picture's colours along ImageNet's principal components, at random: AlexNet's colour noise.
+    """Shift a picture's colours randomly along ImageNet's principal components: AlexNet's colour noise.
 
-    To every pixel the same three values are added, ``eigvec @ (alpha * eigval)``, with the three alphas
-    drawn anew each time from a normal distribution. It goes between `ToTensor` and `Normalize`.
+    The same three values, ``eigvec @ (alpha * eigval)``, are added to every pixel; the three alphas
+    are drawn from a normal distribution at each call. Use it between `ToTensor` and `Normalize`.
 
     Parameters
     ----------
     alphastd : float
         The standard deviation of the alphas; 0.1 in the paper.
     eigval : sequence of float
-        How far the colours spread along each component.
+        The standard deviation of the colours along each component.
     eigvec : sequence of sequence of float
-        The components' directions in RGB, one a column.
+        The components' directions in RGB, one per column.
     generator : numpy.random.Generator, optional
-        Where the alphas are drawn from.
+        The source of the alphas.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Lighting:
         TypeError
             If it is not an array of floats.
         ValueError
-            If it has not three channels.
+            If it does not have three channels.
         """
         if not isinstance(tensor, np.ndarray) or not np.issubdtype(tensor.dtype, np.floating):
             raise TypeError("Lighting expects a tensor of floats between 0 and 1; put ToTensor() before it")

@@ -1,4 +1,4 @@
-"""Sizes are looked at first: where an array has its channels, and whether a result fits into memory."""
+"""Checks of sizes: the position of an array's channels, and whether a result fits into memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rvision._frames import warn
 __all__ = ["channels_last_hint", "check_memory", "warn_of_channels_last"]
 
 _CHANNELS = (1, 3, 4)
-# What is smaller than this is tried, without reading how much memory is free.
+# Results smaller than this are allocated without reading how much memory is free.
 _ALWAYS_TRIED = 256 << 20
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:
-    """Return what to do about channels that seem to lie at the end, as a message's end; "" if they do not."""
+    """Return advice about channels that seem to be last, as the end of a message; "" if they are not."""
     if len(shape) < 3 or shape[-1] not in _CHANNELS or shape[-3] in _CHANNELS:
         return ""
     axes = (*range(len(shape) - 3), len(shape) - 1, len(shape) - 3, len(shape) - 2)
@@ -29,8 +29,8 @@ def channels_last_hint(shape: Sequence[int]) -> str:
 def warn_of_channels_last(shape: Sequence[int]) -> None:
     """Warn of an array (..., H, W, 3 or 4) where (..., C, H, W) is meant.
 
-    Its last two axes are then taken for height and width, as everywhere. Maps of many channels that happen
-    to be 3 wide are not meant: the two axes before must be about as long as a picture's.
+    Its last two axes are then taken for height and width, as everywhere. Maps of many channels with
+    a width of 3 are excluded: the two axes before must be about as long as a picture's.
     """
     if len(shape) < 3 or shape[-1] not in (3, 4):
         return
@@ -43,20 +43,20 @@ def warn_of_channels_last(shape: Sequence[int]) -> None:
 
 
 def check_memory(where: str, shape: Sequence[int], itemsize: int, hint: str = "") -> None:
-    """Refuse a result that is larger than the memory that is free, before it is allocated.
+    """Raise if a result is larger than the free memory, before it is allocated.
 
     Linux grants memory that it does not have, and kills the process that then uses it.
 
     Parameters
     ----------
     where : str
-        What is being called, for the message.
+        The called function, for the message.
     shape : sequence of int
         The result's shape.
     itemsize : int
-        Bytes of one of its values.
+        Bytes per value.
     hint : str
-        The message's end.
+        The end of the message.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def check_memory(where: str, shape: Sequence[int], itemsize: int, hint: str = ""
 
 
 def _free_memory() -> int | None:
-    """Return how many bytes the machine, or the process's container, has left; None where it is not told."""
+    """Return the free bytes of the machine, or of the process's container; None if unknown."""
     limits = [*_of_machine(), *_of_cgroups()]
     return max(min(limits), 0) if limits else None
 
@@ -97,14 +97,14 @@ def _of_cgroups() -> Iterator[int]:
             limit, used = "memory.limit_in_bytes", "memory.usage_in_bytes"
         else:
             continue
-        # A container sees its own group as the root; the path may then not be there.
+        # A container sees its own group as the root; then the path may not exist.
         own = Path(root + path)
         for group in {own, *own.parents, Path(root)}:
             if not group.is_relative_to(root):
                 continue
             bound, taken = (next(_lines(group / name), "") for name in (limit, used))
             if bound.isdecimal() and taken.isdecimal():
-                # Cached files make room.
+                # Memory of cached files can be reclaimed.
                 stat = dict(pair.split() for pair in _lines(group / "memory.stat"))
                 yield int(bound) - int(taken) + int(stat.get(cache, 0))
 

@@ -1,4 +1,4 @@
-"""Functions that change what pixels hold: their type, scale and colours; users find them in `functional`."""
+"""Functions that change pixels' values: type, scale and colours; public in `functional`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     Parameters
     ----------
     pic : PIL.Image.Image or numpy.ndarray
-        An image, or an array (H, W) or (H, W, C). Values that are not 8-bit (modes I, I;16 and F, arrays of
-        other dtypes) keep their dtype and are not scaled. Those of I;16 become int16, as in torchvision, so
-        that 32,768 and more wrap to negative numbers; a warning says so. ``pil_to_tensor`` keeps them, and
-        ``convert_image_dtype`` then scales them to 0 to 1.
+        An image, or an array (H, W) or (H, W, C). Values that are not 8-bit (modes I, I;16 and F,
+        arrays of other dtypes) keep their dtype and are not scaled. Those of I;16 become int16, as
+        in torchvision, so values from 32,768 wrap to negative numbers, with a warning.
+        ``pil_to_tensor`` keeps them, and ``convert_image_dtype`` then scales them to 0 to 1.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     TypeError
         If it is neither.
     ValueError
-        If an array has not two or three dimensions.
+        If an array does not have two or three dimensions.
     """
     if is_pil(pic):
         dtypes: dict[str, Any] = {"I": np.int32, "F": np.float32}
@@ -81,12 +81,12 @@ def pil_to_tensor(pic: Image) -> np.ndarray:
     if not is_pil(pic):
         raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
     array = np.array(pic)
-    # Pictures of mode I;16B have their bytes the other way round.
+    # Pictures of mode I;16B are big-endian.
     return _channels_first(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Convert a tensor to another dtype and scale its values: a dtype's white stays white.
+    """Convert a tensor to another dtype and scale its values, so that white stays white.
 
     White is 1 for floats and bool, and the largest number for integers: 255 for uint8, 65,535 for uint16
     (`torchvision.transforms.functional.convert_image_dtype`).
@@ -94,7 +94,7 @@ def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.
     Parameters
     ----------
     image : numpy.ndarray
-        Of any shape.
+        A tensor of any shape.
     dtype : dtype_like
 
     Raises
@@ -102,7 +102,7 @@ def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.
     TypeError
         If one of the dtypes is neither of floats nor of integers.
     ValueError
-        If floats are to become integers that float32 does not hold.
+        If floats would be converted to integers that float32 cannot represent.
     """
     target = np.dtype(dtype)
     if not isinstance(image, np.ndarray):
@@ -116,7 +116,8 @@ def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.
             return image.astype(target)
         if target.itemsize > (2 if image.dtype.itemsize < 8 else 4):
             raise ValueError(f"The cast from {image.dtype} to {target} cannot be performed safely.")
-        # Just below the next number, so that 1 becomes white and all numbers have an equal share.
+        # Just below the next number, so that 1 becomes white and all numbers have intervals of
+        # equal size.
         scaled = image * image.dtype.type(_white(target) + 1 - 1e-3)
         return scaled.astype(target) if target.kind == "b" else scaled.astype(np.int64).astype(target)
     ours = _white(image.dtype)
@@ -147,9 +148,9 @@ def normalize(
     tensor : numpy.ndarray
         Floats of shape (..., C, H, W).
     mean, std : sequence of float
-        One value a channel, or one for all.
+        One value per channel, or one for all.
     inplace : bool
-        Change `tensor` itself.
+        Whether to change `tensor` itself.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.n
 
 
 def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
-    """Turn a picture, or a tensor (..., 1 or 3, H, W), grey.
+    """Convert a picture, or a tensor (..., 1 or 3, H, W), to grey.
 
     Parameters
     ----------
@@ -233,7 +234,7 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
 
 
 def to_grayscale(img: Image, num_output_channels: int = 1) -> Image:
-    """Turn a Pillow image of any mode grey; see `rgb_to_grayscale`.
+    """Convert a Pillow image of any mode to grey; see `rgb_to_grayscale`.
 
     Raises
     ------

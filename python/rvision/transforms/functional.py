@@ -1,8 +1,9 @@
 """The transforms as functions (`torchvision.transforms.functional`).
 
-A picture is a Pillow image, or a uint8 array (H, W, 1, 3 or 4), which is first turned into one. A tensor
-is any other numpy array, of shape (..., C, H, W). Pictures give pictures, tensors give tensors; only
-`to_tensor` and `pil_to_tensor` lead from one to the other. Nothing is changed in place unless asked for.
+A picture is a Pillow image, or a uint8 array (H, W, 1, 3 or 4), which is first converted to one. A
+tensor is any other numpy array, of shape (..., C, H, W). Functions map pictures to pictures and
+tensors to tensors; only `to_tensor` and `pil_to_tensor` convert one to the other. Nothing is
+changed in place unless requested.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def get_image_num_channels(img: Any) -> int:
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, int]:
-    """Return a crop's (height, width), given so, or as one number for a square.
+    """Return a crop's (height, width), from a pair or from one number for a square.
 
     Raises
     ------
@@ -125,19 +126,21 @@ def resize(
     img : PIL.Image.Image or numpy.ndarray
         Tensors are (..., H, W), of any number dtype; those other than uint8 are resized as float32.
     size : int or sequence of int
-        One number: the length of the shorter side, the longer becoming ``int(size * long / short)``. Two: the
-        height and the width.
+        One number: the length of the shorter side; the longer one becomes ``int(size * long /
+        short)``. Two: the height and the width.
     interpolation : InterpolationMode or int
         The filter, or Pillow's number for it. It is antialiased (its support grows as the picture shrinks).
     max_size : int, optional
-        A limit to the longer side, where `size` is one number: the shorter then becomes less than `size`.
+        A limit of the longer side, if `size` is one number: the shorter side may then become less
+        than `size`.
     antialias : bool or None
-        Here for torchvision's signature: filters are antialiased, always.
+        For compatibility with torchvision: filters are always antialiased.
 
     Raises
     ------
     ValueError
-        If `size` has more than two numbers, or `max_size` goes with two, or is not above `size`.
+        If `size` has more than two numbers, or `max_size` is given with two, or is not above
+        `size`.
     TypeError
         If `img` or `interpolation` is something else.
     """
@@ -165,17 +168,17 @@ def resize(
         warn("Antialiasing is always applied; antialias=False is ignored.")
     if is_pil(img):
         if img.mode in ("I;16B", "I;16N"):
-            # Pillow's filters mix up their bytes.
+            # Pillow's filters handle their byte order wrongly.
             img = to_pil(pil_to_tensor(img)[0])
         return img.resize((new_width, new_height), PILLOW_FILTERS[mode])
     return _resize_tensor(img, (new_height, new_width), mode)
 
 
 def _check_room(where: str, img: Image | np.ndarray, height: int, width: int) -> None:
-    """Refuse a result of this height and width if the memory does not hold it."""
+    """Raise if a result of this height and width does not fit in memory."""
     height, width = max(height, 0), max(width, 0)
     if is_pil(img):
-        # Pillow keeps four bytes a pixel of all modes but these.
+        # Pillow stores four bytes per pixel for all other modes.
         itemsize = 1 if img.mode in ("1", "L", "P") else 2 if img.mode.startswith("I;16") else 4
         check_memory(where, (height, width), itemsize)
     else:
@@ -186,7 +189,8 @@ def _check_room(where: str, img: Image | np.ndarray, height: int, width: int) ->
 def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: InterpolationMode) -> np.ndarray:
     height, width = tensor.shape[-2:]
     if mode in (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT):
-        # torch takes pixel floor(i * scale) in a tensor; "exact" is from centre to centre, as Pillow does.
+        # For tensors torch takes pixel floor(i * scale); "exact" maps centre to centre, as in
+        # Pillow.
         half = int(mode is InterpolationMode.NEAREST_EXACT)
         rows, columns = (
             (2 * np.arange(new) + half) * old // (2 * new)
@@ -207,13 +211,13 @@ def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: Interpolatio
 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
-    """Cut a window out of a picture or a tensor; what lies outside it is zero.
+    """Crop a window of a picture or a tensor; pixels outside it are zero.
 
     Parameters
     ----------
     img : PIL.Image.Image or numpy.ndarray
     top, left : int
-        The window's corner; it may lie outside.
+        The window's corner; it may be outside.
     height, width : int
         The window's size.
     """
@@ -231,14 +235,14 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
 
 
 def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
-    """Cut the middle out of a picture or a tensor, with zeros around it where it is the smaller.
+    """Crop the centre of a picture or a tensor, padding smaller ones with zeros.
 
     Parameters
     ----------
     img : PIL.Image.Image or numpy.ndarray
     output_size : int or sequence of int
-        (height, width), or one number for a square. The corner is ``int(round((H - height) / 2))``, with
-        Python's rounding of halves to the even number.
+        (height, width), or one number for a square. The corner is ``int(round((H - height) / 2))``,
+        with Python's rounding of halves to even.
     """
     new_height, new_width = pair(output_size)
     img = picture_or_tensor(img)
@@ -255,7 +259,7 @@ def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
 
 
 def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the four corners and the middle of a picture or a tensor.
+    """Return the four corners and the centre of a picture or a tensor.
 
     Parameters
     ----------
@@ -266,7 +270,7 @@ def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, 
     Returns
     -------
     tuple
-        Top left, top right, bottom left, bottom right, middle.
+        Top left, top right, bottom left, bottom right, centre.
 
     Raises
     ------
@@ -293,7 +297,7 @@ def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -
     size : int or sequence of int
         (height, width) of each, or one number for squares.
     vertical_flip : bool
-        Mirror top to bottom instead of left to right.
+        Whether to mirror top to bottom instead of left to right.
 
     Raises
     ------
@@ -327,23 +331,24 @@ def pad(
     fill: float | Sequence[float] | None = 0,
     padding_mode: str = "constant",
 ) -> Any:
-    """Put a border around a picture or a tensor.
+    """Pad a picture or a tensor with a border.
 
     Parameters
     ----------
     img : PIL.Image.Image or numpy.ndarray
     padding : int or sequence of int
-        One width for all sides; two, for left and right, and top and bottom; or left, top, right, bottom.
+        One width for all sides; two, for left/right and top/bottom; or left, top, right, bottom.
         Negative widths crop.
     fill : number or sequence of number
-        The border's value, or one a channel for pictures.
+        The border's value, or one per channel for pictures.
     padding_mode : {"constant", "edge", "reflect", "symmetric"}
-        What the border shows: `fill`, the outermost pixels, or the picture mirrored without or with these.
+        The border's contents: `fill`, the outermost pixels, or the picture mirrored without or with
+        these.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument is invalid.
     """
     border = check_padding(padding, fill, padding_mode)
     img = picture_or_tensor(img)
@@ -364,7 +369,7 @@ def pad(
         planes = _pad_tensor(planes, border, 0, padding_mode)
         out = Image.fromarray(np.ascontiguousarray(planes if pixels.ndim == 2 else planes.transpose(1, 2, 0)))
         if out.mode != img.mode and palette is None:
-            # An array does not tell RGBA from CMYK.
+            # An array does not distinguish RGBA from CMYK.
             out = Image.frombytes(img.mode, out.size, out.tobytes())
     if palette is not None:
         out.putpalette(palette)
@@ -372,7 +377,7 @@ def pad(
 
 
 def check_padding(padding: Any, fill: Any, padding_mode: str) -> tuple[int, int, int, int]:
-    """Return a border as left, top, right, bottom, after a look at the arguments of `pad`."""
+    """Check the arguments of `pad`, and return the border as left, top, right, bottom."""
     if not isinstance(padding, int | np.integer | tuple | list):
         raise TypeError(f"Got inappropriate padding arg: {padding!r}")
     if fill is not None and not isinstance(fill, int | float | np.number | tuple | list):
@@ -389,7 +394,7 @@ def check_padding(padding: Any, fill: Any, padding_mode: str) -> tuple[int, int,
 
 
 def _color(fill: float | Sequence[float] | None, img: Image) -> Any:
-    """Return a fill value as Pillow wants it for the image's mode."""
+    """Return a fill value in Pillow's form for the image's mode."""
     bands = len(img.getbands())
     values = list(fill) if isinstance(fill, Sequence) else [0 if fill is None else fill]
     if len(values) == 1:

@@ -1,6 +1,6 @@
 """Pictures of results (`torchvision.utils`): boxes, heat maps, grids. All of them return Pillow pictures."""
 
-# Packages before parts of them, for the sake of threads that import at the same time.
+# Packages are imported before their submodules, for threads that import at the same time.
 import rvision.dense
 import rvision.nn
 import rvision.ops

@@ -20,7 +20,7 @@ __all__ = ["distinct_colors", "draw_bounding_boxes", "typeface"]
 Color: TypeAlias = "str | tuple[int, int, int]"
 Rgb: TypeAlias = "tuple[int, int, int]"
 
-# Of 255: what is under a filled box stays visible.
+# Of 255: the picture under a filled box stays visible.
 _FILL_OPACITY = 100
 _SMALLEST_FONT = 10
 # Pillow's default size is too small to read on photographs of several thousand pixels.
@@ -44,21 +44,21 @@ def draw_bounding_boxes(
     image : PIL.Image.Image or array_like
         A picture; uint8 (H, W, 3); or a tensor (1 or 3, H, W), uint8 or floats in [0, 1].
     boxes : array_like
-        (N, 4), xyxy, in pixels; fractions are cut off.
+        (N, 4), xyxy, in pixels; fractions are truncated.
     labels : sequence of str, optional
-        A name for each box, written in its upper left corner on its colour; None writes nothing.
+        A name for each box, written in its upper left corner on its colour; None for no name.
     colors : color or list of colors, optional
-        For all, or one for each box: a name or number that Pillow knows ("red", "#ff8800"), or (R, G, B). By
-        default each label has its own, or each box if there are no labels.
+        One for all boxes, or one for each: a name or number that Pillow knows ("red", "#ff8800"),
+        or (R, G, B). By default each label has its own color, or each box if there are no labels.
     fill : bool
-        Whether boxes are filled, letting the picture through.
+        Whether to fill boxes with a translucent colour.
     width : int
-        Of the lines, in pixels, inwards.
+        Width of the lines in pixels, inwards.
     font : str, optional
-        A TrueType file, or a font's name that Pillow finds. By default Pillow's own. Without `labels` nothing
-        is written, and this and `font_size` have no effect.
+        A TrueType file, or a font's name that Pillow finds. By default Pillow's own font. Without
+        `labels` this and `font_size` have no effect.
     font_size : int, optional
-        By default 10, on pictures over 500 pixels high a fiftieth of the height.
+        By default 10; on pictures more than 500 pixels high, a fiftieth of the height.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def draw_bounding_boxes(
     ShapeError
         If `boxes` is not (N, 4).
     ArgumentError
-        If a corner is on the wrong side of the other, or not finite; if labels or colors are not as many as
-        boxes, or no colors; or the font is not found.
+        If corners are swapped or not finite; if the number of labels or colors is not that of the
+        boxes, or colors are invalid; or if the font is not found.
     """
     from PIL import ImageDraw
 
@@ -87,12 +87,12 @@ def draw_bounding_boxes(
     rgbs = _colors(colors, len(corners), labels)
     typeface = None if labels is None else _font(font, font_size, picture.height)
     draw = ImageDraw.Draw(picture, "RGBA" if fill else "RGB")
-    # Lines that lie outside of the picture may as well lie just outside of it.
+    # Lines outside the picture can be moved to just outside of it.
     outside = np.array([picture.width, picture.height] * 2) + width
     whole = np.trunc(corners).clip(-1 - width, outside).astype(int).tolist()
     for box, rgb in zip(whole, rgbs, strict=True):
         draw.rectangle(box, width=width, outline=rgb, fill=(*rgb, _FILL_OPACITY) if fill else None)
-    # Over all boxes, so that none strikes through a name.
+    # Draw names over all boxes, so that no line crosses a name.
     for box, rgb, label in zip(whole, rgbs, labels or [None] * len(whole), strict=True):
         if label is not None:
             _write(draw, picture, label, (box[0] + width, box[1] + width), rgb, typeface)
@@ -125,13 +125,13 @@ def _colors(
 
 
 def distinct_colors(kinds: Sequence[Any]) -> list[Rgb]:
-    """Return a colour for each, the same for equal ones."""
+    """Return a colour for each kind, the same for equal kinds."""
     numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
     return [_nth_color(numbers[kind]) for kind in kinds]
 
 
 def _nth_color(number: int) -> Rgb:
-    """Return a bright colour; hues a golden section apart stay apart however many there are."""
+    """Return a bright colour; hues a golden section apart stay distinct for any number of colours."""
     red, green, blue = colorsys.hsv_to_rgb((0.02 + number * 0.618034) % 1, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
@@ -178,12 +178,12 @@ def typeface(size: int) -> Any:
     try:
         return ImageFont.load_default(size)
     except TypeError:
-        # Pillow before 10.1 has it in one size only.
+        # Pillow before 10.1 has it only in one size.
         return ImageFont.load_default()
 
 
 def _write(draw: Any, picture: Image, label: str, corner: tuple[int, int], rgb: Rgb, font: Any) -> None:
-    """Write a name on a patch of its box's colour, moved so far that it is on the picture."""
+    """Write a name on a patch of its box's colour, moved so that it is on the picture."""
     left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
     width, height = right - left + 2, bottom - top + 2
     x = max(0, min(corner[0], picture.width - width))

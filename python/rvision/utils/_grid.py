@@ -1,4 +1,4 @@
-"""Many pictures as one."""
+"""A grid of pictures."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ def make_grid(
     scale_each: bool = False,
     pad_value: float = 0.0,
 ) -> Image:
-    """Return pictures side by side: `torchvision.utils.make_grid`, as a Pillow picture.
+    """Arrange pictures in a grid: `torchvision.utils.make_grid`, as a Pillow picture.
 
     Parameters
     ----------
     tensor : array_like or list
-        (N, C, H, W) of 1 or 3 channels, uint8 or floats in [0, 1]; or pictures of the same size: Pillow
-        pictures, uint8 (H, W, 3), tensors (C, H, W). A single picture is returned as it is, without padding.
+        (N, C, H, W) of 1 or 3 channels, uint8 or floats in [0, 1]; or pictures of the same size:
+        Pillow pictures, uint8 (H, W, 3), tensors (C, H, W). A single picture is returned without
+        padding.
     nrow : int
-        Pictures side by side in a row.
+        Pictures per row.
     padding : int
-        Pixels around each.
+        Pixels around each picture.
     normalize : bool
-        Whether values are spread from black to white: `value_range`, or the smallest to the largest.
+        Whether to scale values from black to white: `value_range`, or the smallest to the largest.
     value_range : (float, float), optional
-        Smallest and largest value, with `normalize`; by default those that there are.
+        Smallest and largest value, with `normalize`; by default those of the pictures.
     scale_each : bool
-        Whether each picture's own smallest and largest value are taken, with `normalize`.
+        Whether to use each picture's own smallest and largest value, with `normalize`.
     pad_value : float
-        Between the pictures; of 255 for uint8, of 1 for floats.
+        The value between the pictures; 0 to 255 for uint8, 0 to 1 for floats.
 
     Returns
     -------
@@ -57,10 +58,11 @@ def make_grid(
     Raises
     ------
     ShapeError
-        If the pictures are not of one size.
+        If the pictures have different sizes.
     ArgumentError
-        If there is no picture; if `nrow`, `padding`, `value_range` or `pad_value` is out of range; or if
-        `value_range` or `scale_each` comes without `normalize`, which torchvision ignores.
+        If there are no pictures; if `nrow`, `padding`, `value_range` or `pad_value` is out of
+        range; or if `value_range` or `scale_each` is given without `normalize`, which torchvision
+        ignores.
     """
     if nrow < 1:
         raise ArgumentError(f"make_grid: nrow must be 1 or more, got {nrow}")
@@ -87,7 +89,7 @@ def _stacked(tensor: Any) -> NDArray[Any]:
         planes = [as_planes(tensor, where)]
     else:
         array = as_array(tensor, where)
-        # A batch of pixels, as pictures are decoded.
+        # A batch of decoded pixels.
         if (
             array.ndim == 4
             and array.dtype == np.uint8

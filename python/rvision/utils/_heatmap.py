@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOOR", "draw_heatmap", "in_digits", "nowhere_above"]
 
-# From low to high, each lighter than the one before it, so that the order can be seen in grey too.
+# From low to high, each lighter than the previous one, so that the order is visible in grey too.
 _COLORS = ((13, 20, 80), (98, 32, 136), (204, 58, 92), (247, 145, 48), (252, 240, 160))
 _MEDIUM = 128
 
 FLOOR = 0.01
-"""The probability below which a class is taken for absent: ten times that of a guess among 1,000 classes."""
+"""The probability below which a class counts as absent: ten times that of a guess among 1,000 classes."""
 
 
 def draw_heatmap(
@@ -42,43 +42,47 @@ def draw_heatmap(
     floor: float = FLOOR,
     legend: bool = True,
 ) -> Image:
-    """Return a picture with a map of values laid over it in colours, interpolated between its cells.
+    """Return a picture overlaid with a map of values in colours, interpolated between its cells.
 
-    A cell of a :class:`rvision.dense.Map` stands at the centre of its window. Coloured is the part of the
-    picture that has cells: up to half a stride beyond the outermost centres. The rim, where no window has its
-    centre, stays as it is; a map with `pad` (`rvision.dense.predict`) has none.
+    A cell of a :class:`rvision.dense.Map` is at the centre of its window. The part of the picture
+    that has cells is coloured: up to half a stride beyond the outermost centres. The rim, where no
+    window has its centre, is unchanged; a map with `pad` (`rvision.dense.predict`) has no rim.
 
-    Colours stand for the same probabilities in every picture: from 0 to 1. A class that is nowhere more
-    probable than `floor` is not painted at all, but the picture turns grey, and its title says which class
-    is the surest.
+    By default colours stand for the same probabilities in every picture: from 0 to 1. A class that
+    is nowhere more probable than `floor` is not painted at all; the picture turns grey, and its
+    title names the most probable class.
 
     Parameters
     ----------
     image : PIL.Image.Image or array_like
         A picture; uint8 (H, W, 3); or a tensor (1 or 3, H, W), uint8 or floats in [0, 1].
     map : Map or array_like
-        What `rvision.dense.predict` returned for this picture, of which the probability of `label` is shown;
-        or an array (h, w) of any values, spread over the whole picture.
+        The result of `rvision.dense.predict` for this picture, of which the probability of `label`
+        is shown; or an array (h, w) of any values, stretched over the whole picture.
     label : int, optional
         The class, with a `Map`.
     alpha : float
         Opacity of the colours, 0 to 1.
     colors : sequence of (int, int, int)
-        RGB from low to high, two or more; between them colours are mixed.
+        RGB from low to high, two or more; colours are interpolated between them.
     value_range : (float, float) or "max", optional
-        Values of the first and the last color. By default from 0 to 1 for probabilities; for scores from the
-        lowest to the highest of all classes, so that classes can be compared; for an array from its lowest to
-        its highest value. ``"max"`` is from 0 to the class's highest probability, or from its own lowest to
-        its own highest score: it shows where a class is likeliest, however unlikely it is there.
+        Values of the first and the last color. By default from 0 to 1 for probabilities; for scores
+        from the lowest to the highest of all classes, so that classes can be compared; for an array
+        from its lowest to its highest value. ``"max"`` is from 0 to the class's highest
+        probability, or from its own lowest to its own highest score: it shows where a class is most
+        probable, even if it is improbable there.
     show : {"probability", "score"}
-        What of a `Map`: the softmax over the classes, or the network's outputs as they are, logits for most.
+        The values of a `Map` to show: the softmax over the classes, or the network's outputs
+        themselves, logits for most.
     categories : sequence of str, optional
         Names of the classes for the title, as ``weights.meta["categories"]``; with a `Map`.
     floor : float
-        The probability that a class must reach somewhere to be painted, unless `value_range` is given.
+        The least maximum of a class's probability for it to be painted, unless `value_range` is
+        given.
     legend : bool
-        Whether a title, with the largest value, and a bar of the colours stand below the picture. Then what
-        is returned is higher, and if the picture is narrow wider; the picture is at its top left.
+        Whether to add a title, with the largest value, and a colour bar below the picture. The
+        result is then higher (and wider, if the picture is narrow), with the picture at its top
+        left.
 
     Returns
     -------
@@ -88,10 +92,10 @@ def draw_heatmap(
     Raises
     ------
     ShapeError
-        If the map is not (h, w), or of a picture of another size.
+        If the map is not (h, w), or belongs to a picture of another size.
     ArgumentError
-        If there is no such class, values are not finite, or `alpha`, `colors`, `value_range`, `show` or
-        `categories` make no sense.
+        If the class does not exist, values are not finite, or `alpha`, `colors`, `value_range`,
+        `show` or `categories` are invalid.
     """
     picture = as_picture(image, "draw_heatmap: image")
     if not 0 <= alpha <= 1:
@@ -120,7 +124,7 @@ def draw_heatmap(
         return with_legend(picture, nowhere, None) if legend else picture
     low, high = _range(value_range, shown)
     (rows, down), (columns, across) = places
-    # A map of one value, which has no range, is low everywhere.
+    # A map of a single value, which has no range, is low everywhere.
     values = ((shown.values - low) / (high - low or 1.0)).clip(0, 1)
     heat = palette[(_interpolated(values, down, across) * (len(palette) - 1) + 0.5).astype(np.intp)]
     pixels = np.array(picture)
@@ -129,23 +133,23 @@ def draw_heatmap(
     picture = to_pil(pixels)
     if not legend:
         return picture
-    # As they look on a picture of medium brightness.
+    # As they appear on a picture of medium brightness.
     mixed = (palette * alpha + _MEDIUM * (1 - alpha) + 0.5).astype(np.uint8)
     return with_legend(picture, shown.title, Bar(mixed, low, high, shown.largest, shown.unit))
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """The values that are painted, and what is said of them.
+    """The values to paint, and their description.
 
     Attributes
     ----------
     values : numpy.ndarray, (h, w), float32
     unit, title : str
     usual, own : tuple of float
-        Ranges: the one by default, and that of ``"max"``.
+        Ranges: the default one, and that of ``"max"``.
     surest : tuple of (str, float), optional
-        For probabilities: the class that is surest in any cell, and its probability.
+        For probabilities: the class that is most probable in any cell, and its probability.
     name : str
         The class.
     """
@@ -163,21 +167,21 @@ class _Shown:
         return float(self.values.max())
 
     def absent(self, floor: float) -> str | None:
-        """Return what is said of a class whose probability is nowhere so large, or None of another."""
+        """Return the note on a class whose probability is nowhere as large as `floor`, or None."""
         if self.surest is None or self.largest >= floor:
             return None
         return f"{self.name}: {nowhere_above(floor, self.name, *self.surest)}"
 
 
 def nowhere_above(floor: float, name: str, surest: str, probability: float) -> str:
-    """Return the words for a class `name` that is nowhere likely, and for the one that is `surest`."""
+    """Return the note on a class `name` that is nowhere probable, and on the one that is `surest`."""
     if surest == name:
         return f"nowhere above {floor:g}, and no class is surer"
     return f"nowhere above {floor:g}; the surest class is {surest} ({in_digits(probability)})"
 
 
 def in_digits(probability: float) -> str:
-    """Return a probability with two decimals, or with two digits where these would be zeros."""
+    """Return a probability with two decimals, or with two digits if these would be zeros."""
     return f"{probability:.2f}" if probability >= 0.01 or probability == 0 else f"{probability:.2g}"
 
 
@@ -288,8 +292,8 @@ def _palette(colors: Sequence[Sequence[int]]) -> NDArray[np.float32]:
 def _places(
     length: int, cells: int, window: float, stride: float, scale: float, offset: float
 ) -> tuple[slice, NDArray[np.float64]]:
-    """Return the pixels of a dimension that are coloured, and where among the cells each of them is."""
-    # A pixel's centre, in pixels of the scaled picture, counted in strides from the first window's centre.
+    """Return the coloured pixels of a dimension, and the position of each among the cells."""
+    # A pixel's centre on the scaled picture, in strides from the first window's centre.
     at = ((np.arange(length) + 0.5) * scale - window / 2 - offset) / stride
     covered = np.flatnonzero((at >= -0.5) & (at <= cells - 0.5))
     first, last = (covered[0], covered[-1] + 1) if covered.size else (0, 0)
@@ -299,7 +303,7 @@ def _places(
 def _interpolated(
     values: NDArray[np.float32], down: NDArray[np.float64], across: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Return the values at each pair of places, bilinear."""
+    """Return the values at each pair of positions, interpolated bilinearly."""
     for axis, at in ((0, down), (1, across)):
         before = at.astype(np.intp)
         after = np.minimum(before + 1, values.shape[axis] - 1)

@@ -1,4 +1,4 @@
-"""What can be drawn on: Pillow pictures, pixels, tensors; and numbers made into pixels."""
+"""Conversion of Pillow pictures, pixels and tensors to pictures to draw on, and of values to pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["as_picture", "as_planes", "to_levels"]
 
 
 def as_picture(image: Any, where: str) -> Image:
-    """Return an image as a Pillow picture in RGB of its own, which may be drawn on.
+    """Return an image as a new Pillow picture in RGB, which may be drawn on.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def as_picture(image: Any, where: str) -> Image:
         A picture; pixels, uint8 (H, W) or (H, W, 1, 3 or 4); or a tensor (C, H, W) of 1 or 3 channels, uint8
         or floats in [0, 1].
     where : str
-        What is being called, for messages.
+        The called function, for messages.
     """
     if is_pil(image):
         rgb = to_rgb(image)
@@ -37,14 +37,14 @@ def as_picture(image: Any, where: str) -> Image:
 
 
 def as_planes(image: Any, where: str) -> NDArray[Any]:
-    """Return an image as uint8 or float32 (1 or 3, H, W), its values as they are.
+    """Return an image as uint8 or float32 (1 or 3, H, W), with unchanged values.
 
     Raises
     ------
     ShapeError
         If it has another shape.
     TypeError
-        If it is no picture, or its values are neither uint8 nor floats.
+        If it is not a picture, or its values are neither uint8 nor floats.
     """
     if is_pil(image):
         return np.asarray(to_rgb(image)).transpose(2, 0, 1)
@@ -64,8 +64,8 @@ def as_planes(image: Any, where: str) -> NDArray[Any]:
 
 
 def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return floats in [0, 1] as 0 to 255, rounded and cut off (as `torchvision.utils.save_image`)."""
+    """Return floats in [0, 1] as 0 to 255, rounded and clipped (as `torchvision.utils.save_image`)."""
     if values.dtype == np.uint8:
         return values
-    # What is not a number becomes black.
+    # NaN becomes black.
     return (np.nan_to_num(values.clip(0, 1)) * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What stands below a heat map: its title, and a bar that says which colour is which value."""
+"""The legend below a heat map: its title, and a colour bar with values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "with_legend"]
 
 _PAPER, _INK = (255, 255, 255), (25, 25, 25)
-# Letters are a share of the picture's shorter side, between what can be read and what looks like a poster.
+# Letters are a fraction of the picture's shorter side, within limits that keep them readable.
 _LETTERS_IN_SIDE = 26
 _SMALLEST, _LARGEST = 12, 40
-# The narrowest legend, in letters' heights: the picture gets paper beside it if it is narrower.
+# The narrowest legend, in letter heights: a narrower picture is padded with paper.
 _NARROWEST = 16
 
 
@@ -36,9 +36,9 @@ class Bar:
     low, high : float
         Values of the first and the last colour.
     value : float
-        What is marked: the largest of the map.
+        The marked value: the largest of the map.
     unit : str
-        What the values are.
+        The name of the values.
     """
 
     colors: NDArray[np.uint8]
@@ -101,7 +101,7 @@ def _draw_bar(
         x = left + round(at * (columns - 1))
         draw.line((x, y + size, x, y + size + size // 4), fill=_INK)
         draw.text((x - length(text) / 2, y + size + size // 3), text, fill=_INK, font=font)
-    # The largest value, as a triangle that points at the bar from above.
+    # Mark the largest value by a triangle that points at the bar from above.
     share = (bar.value - bar.low) / (bar.high - bar.low) if bar.high > bar.low else 0.0
     x = left + round(min(max(share, 0.0), 1.0) * (columns - 1))
     half = max(size // 3, 3)
@@ -109,7 +109,7 @@ def _draw_bar(
 
 
 def _anchor(font: Any, anchor: str) -> str | None:
-    """Return an anchor for a font that knows them: Pillow's own of one size does not."""
+    """Return an anchor if the font supports them: Pillow's own font of one size does not."""
     return anchor if hasattr(font, "getmask2") and hasattr(font, "font_variant") else None
 
 

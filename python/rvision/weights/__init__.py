@@ -1,4 +1,4 @@
-"""Published weights: an enum class a network, with address, metrics and preprocessing.
+"""Published weights: one enum class per network, with address, metrics and preprocessing.
 
 >>> from rvision.weights import ResNet50_Weights
 >>> ResNet50_Weights.DEFAULT.meta["_metrics"]["ImageNet-1K"]["acc@1"]

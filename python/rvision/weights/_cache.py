@@ -1,9 +1,10 @@
-"""Where weight files lie on this machine, and whether they are what their names say.
+"""The location of weight files on this machine, and the check that they match their names.
 
-The folder is torch's own, so that a file it has downloaded is used and the other way round. A file's name
-carries the first digits of its SHA-256 (`resnet50-0676ba61.pth`); comparing takes a few tenths of a second,
-so a file is compared once and remembered by path, size, and the times when its content and its entry
-changed: the second also moves when another file comes in its place with the first one's time.
+The folder is torch's own, so torch and rvision use each other's downloads. A file's name contains
+the first digits of its SHA-256 (`resnet50-0676ba61.pth`). Comparing takes a few tenths of a second,
+so a file is compared once and remembered by path, size, and the times of its last change of content
+(mtime) and of its inode (ctime): ctime also changes if another file with the same mtime replaces
+it.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from urllib.parse import unquote, urlsplit
 
 from rvision.errors import DownloadError
 
-# torch.hub's rule, and its promise that there are eight digits or more.
+# torch.hub's rule, which guarantees eight digits or more.
 _HASH = re.compile(r"-([a-f0-9]{8,})\.")
 _BLOCK = 1 << 20
 
-# The package URL of rvision's own files; what follows is the path in the package.
+# The package URL of rvision's own files; it is followed by the path in the package.
 OWN = "pkg:pypi/rvision#rvision/"
 
 _chosen_dir: str | None = None
 
 
 def get_dir() -> str:
-    """Return the folder for downloads, `torch.hub.get_dir`'s: the weights lie in its `checkpoints`.
+    """Return the folder for downloads, as `torch.hub.get_dir`; weights are in its `checkpoints`.
 
-    It is what `set_dir` has chosen, or `$TORCH_HOME/hub`, where `$TORCH_HOME` is `$XDG_CACHE_HOME/torch`
-    unless set, and `$XDG_CACHE_HOME` is `~/.cache`.
+    It is the folder set by `set_dir`, or `$TORCH_HOME/hub`. `$TORCH_HOME` is
+    `$XDG_CACHE_HOME/torch` unless set, and `$XDG_CACHE_HOME` is `~/.cache`.
     """
     if _chosen_dir is not None:
         return _chosen_dir
@@ -46,7 +47,7 @@ def get_dir() -> str:
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:
-    """Choose the folder for downloads, for this process (`torch.hub.set_dir`)."""
+    """Set the folder for downloads in this process (`torch.hub.set_dir`)."""
     global _chosen_dir
     _chosen_dir = str(Path(d).expanduser())
 
@@ -56,21 +57,22 @@ def _user_cache() -> Path:
 
 
 def expected_hash(file_name: str) -> str | None:
-    """Return the first digits of the SHA-256 that a file's name states, if it does."""
+    """Return the first digits of the SHA-256 in a file's name, or None."""
     match = _HASH.search(file_name)
     return match.group(1) if match else None
 
 
 def location(url: str, model_dir: str | os.PathLike[str] | None = None, file_name: str | None = None) -> Path:
-    """Return where the file of an address lies, or would lie once downloaded.
+    """Return the path of an address's file, whether it exists yet or not.
 
     Raises
     ------
     DownloadError
-        If it comes with a Python package that is not installed.
+        If it belongs to a Python package that is not installed.
     """
     if url.startswith(OWN):
-        # Also from a checkout, which is no installed package; the file comes with this one.
+        # Also works in a checkout, which is not an installed package; the file is bundled with this
+        # one.
         return Path(__file__).parents[1] / url.removeprefix(OWN)
     if url.startswith("pkg:pypi/"):
         return _packaged(url)
@@ -102,7 +104,7 @@ def _packaged(url: str) -> Path:
 
 
 def sha256(file: IO[bytes]) -> Any:
-    """Return the hash object of what a file holds from here to its end."""
+    """Return the hash object of a file's contents from its current position to the end."""
     digest = hashlib.sha256()
     while block := file.read(_BLOCK):
         digest.update(block)
@@ -113,12 +115,12 @@ def sha256(file: IO[bytes]) -> Any:
 
 
 def verify(path: Path, expected: str) -> None:
-    """Compare a file with the digits its name states, unless that was done since it last changed.
+    """Compare a file with the digits in its name, unless that was done since its last change.
 
     Raises
     ------
     DownloadError
-        If it is another file. It is left where it is.
+        If it does not match. The file is left where it is.
     """
     found = digest(path, expected)
     if found.startswith(expected):
@@ -133,7 +135,7 @@ def verify(path: Path, expected: str) -> None:
 
 
 def digest(path: Path, expected: str = "") -> str:
-    """Return a file's SHA-256, computed unless that was done since it last changed, and it was `expected`."""
+    """Return a file's SHA-256; an earlier result is reused if the file is unchanged and it is `expected`."""
     stat = path.stat()
     key, mark = str(path.resolve()), _mark(stat)
     known = _remembered().get(key)
@@ -146,12 +148,12 @@ def digest(path: Path, expected: str = "") -> str:
 
 
 def remember(path: Path, digest: str) -> None:
-    """Note that a file has this SHA-256."""
+    """Record that a file has this SHA-256."""
     stat = path.stat()
     record = _record()
     notes = {name: note for name, note in _remembered().items() if Path(name).exists()}
     notes[str(path.resolve())] = [*_mark(stat), digest]
-    # Where it cannot be written down, the file is compared again next time.
+    # If it cannot be recorded, the file is compared again next time.
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
         draft = record.with_name(f"{record.name}.{os.getpid()}.{threading.get_ident()}")
@@ -176,7 +178,7 @@ def _remembered() -> dict[str, list[Any]]:
 
 
 def _guess(start: bytes, size: int) -> str:
-    """Return what else a file seems to be, as the end of a sentence."""
+    """Return what a file seems to be instead, as the end of a sentence."""
     head = start.lstrip()[:64].lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         return " (it looks like a web page saved under this name)"
@@ -190,11 +192,12 @@ def _guess(start: bytes, size: int) -> str:
 
 @contextlib.contextmanager
 def lock(target: Path, *, announce: bool = False) -> Iterator[bool]:
-    """Hold the lock of a file that is to be downloaded, waiting for the process or thread that has it.
+    """Hold the lock of a file to download, waiting for the process or thread that holds it.
 
-    The lock is the operating system's, on an empty file beside the target, so it ends with its holder however
-    that ends. Yields whether there is a lock: some network file systems have none, and then two processes may
-    download the same file, each to a temporary file of its own. With `announce`, a wait is told on stderr.
+    The lock is the operating system's, on an empty file next to the target, so it is released when
+    its holder ends in any way. Yields whether there is a lock: some network file systems have none,
+    and then two processes may download the same file, each to its own temporary file. With
+    `announce`, a wait is reported on stderr.
     """
     path = target.with_name(f".{target.name}.lock")
     while True:
@@ -208,7 +211,8 @@ def lock(target: Path, *, announce: bool = False) -> Iterator[bool]:
             try:
                 yield locked
             finally:
-                # Before the lock is given up: whoever holds the file that is removed here must be us.
+                # Before the lock is released: the lock file that is removed here must be held by
+                # us.
                 path.unlink(missing_ok=True)
             return
         finally:
@@ -216,7 +220,7 @@ def lock(target: Path, *, announce: bool = False) -> Iterator[bool]:
 
 
 def _flock(fd: int, notice: str) -> bool:
-    """Lock an open file, however long that takes, and return whether it is locked."""
+    """Lock an open file, waiting as long as necessary, and return whether it is locked."""
     import fcntl
 
     try:

@@ -1,6 +1,7 @@
-"""Downloading a file over HTTP so that it arrives whole or not at all.
+"""Atomic downloads over HTTP: a file arrives complete or not at all.
 
-Only the standard library's urllib, which honours `http_proxy`, `https_proxy`, `no_proxy` and `SSL_CERT_FILE`.
+Uses only the standard library's urllib, which honours `http_proxy`, `https_proxy`, `no_proxy` and
+`SSL_CERT_FILE`.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from urllib.request import Request, build_opener
 
 from rvision.errors import ArgumentError, DownloadError
 
-# What `RVISION_MIRROR` stands in for.
+# The base address that `RVISION_MIRROR` replaces.
 PUBLISHED = "https://download.pytorch.org/models/"
 
 _CHUNK = 1 << 18
 # Seconds before the second, third and fourth attempt.
 BACKOFF = (1.0, 3.0, 9.0)
 _MAX_RETRY_AFTER = 30.0
-# Nothing (or next to nothing) for so long is a stalled connection.
+# A connection counts as stalled after this time without data (or almost none).
 _TIMEOUT = 30.0
 _LEAST_BYTES_PER_SECOND = 256
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -40,7 +41,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class _Transient(Exception):
-    """Something that may go better another time; `wait` is the number of seconds the server asks for."""
+    """A failure that may pass; `wait` is the number of seconds that the server requests."""
 
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
@@ -49,7 +50,7 @@ class _Transient(Exception):
 
 @dataclass
 class _Transfer:
-    """A download on its way into a temporary file, over as many attempts as it takes."""
+    """A download into a temporary file, over one or more attempts."""
 
     target: Path
     file: IO[bytes]
@@ -58,8 +59,8 @@ class _Transfer:
     digest: Any = field(default_factory=hashlib.sha256)
     received: int = 0
     total: int | None = None
-    # What the server said that identifies the file's state: attempts go on where the last one broke off only
-    # while it stays the same.
+    # The server's identification of the file's state: an attempt resumes where the last one broke
+    # off only if it is unchanged.
     validator: str | None = None
 
     def restart(self) -> None:
@@ -72,15 +73,16 @@ class _Transfer:
 
 
 def offline() -> bool:
-    """Return whether `RVISION_OFFLINE` forbids to use the network."""
+    """Return whether `RVISION_OFFLINE` forbids network access."""
     return os.environ.get("RVISION_OFFLINE", "0").lower() not in ("", "0", "false", "no")
 
 
 def addresses(url: str) -> list[str]:
-    """Return where to look for a file: its address, or those `RVISION_MIRROR` puts in its place.
+    """Return the addresses of a file: its own, or those by which `RVISION_MIRROR` replaces it.
 
-    The variable holds one or more base addresses, separated by spaces or commas; they are tried in turn. It
-    concerns files published under `PUBLISHED` only. To fall back to that one, name it last.
+    The variable holds one or more base addresses, separated by spaces or commas, which are tried in
+    turn. It only applies to files published under `PUBLISHED`. To fall back to that address, name
+    it last.
     """
     mirrors = os.environ.get("RVISION_MIRROR", "").replace(",", " ").split()
     if not mirrors or not url.startswith(PUBLISHED):
@@ -89,28 +91,28 @@ def addresses(url: str) -> list[str]:
 
 
 def download(url: str, target: Path, expected: str | None, *, progress: bool) -> str:
-    """Download a file, and put it in its place only when it is whole and right.
+    """Download a file, and move it to its place only when it is complete and correct.
 
     Parameters
     ----------
     url : str
         http, https or file address.
     target : Path
-        Where it shall lie; replaced if there is something.
+        The file's path; replaced if it exists.
     expected : str or None
         The first digits of its SHA-256, if known.
     progress : bool
-        Show a bar on stderr.
+        Whether to show a bar on stderr.
 
     Returns
     -------
     str
-        The SHA-256 of what has arrived.
+        The SHA-256 of the downloaded file.
 
     Raises
     ------
     DownloadError
-        If it cannot be had from any address. Nothing is left behind, at an interrupt neither.
+        If no address delivers it. Nothing is left behind, even after an interrupt.
     """
     with _temporary(target) as file:
         transfer = _Transfer(target, file, expected, progress)
@@ -139,7 +141,7 @@ def download(url: str, target: Path, expected: str | None, *, progress: bool) ->
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[IO[bytes]]:
-    # In the target's folder, because a rename is atomic only within a file system. Opened plainly, not by
+    # In the target's folder, because a rename is atomic only within a file system. Not opened by
     # tempfile, so that it has the permissions of any new file.
     path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -154,13 +156,13 @@ def _temporary(target: Path) -> Iterator[IO[bytes]]:
 
 
 def clear_leftovers(target: Path) -> None:
-    """Remove temporary files of downloads that were killed. To be called under the target's lock only."""
+    """Remove temporary files of killed downloads. Call it only while holding the target's lock."""
     for path in target.parent.glob(f".{target.name}.*.partial"):
         path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    # The rename itself has to reach the disk too; not every file system lets a folder be synced.
+    # The rename itself must reach the disk too; not every file system can sync a folder.
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
         try:
@@ -170,7 +172,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _download_from(url: str, transfer: _Transfer) -> None:
-    """Download from one address, trying again after what may pass."""
+    """Download from one address, retrying after transient failures."""
     if urlsplit(url).scheme not in ("http", "https", "file"):
         raise DownloadError(f"{url}: expected an http, https or file address")
     for wait in (*BACKOFF, None):
@@ -190,7 +192,7 @@ def _download_from(url: str, transfer: _Transfer) -> None:
 
 
 def _timeout() -> float:
-    """Return how many seconds a server may be silent: `RVISION_DOWNLOAD_TIMEOUT`, or the default."""
+    """Return for how many seconds a server may be silent: `RVISION_DOWNLOAD_TIMEOUT`, or the default."""
     value = os.environ.get("RVISION_DOWNLOAD_TIMEOUT", "").strip()
     try:
         seconds = float(value or _TIMEOUT)
@@ -211,7 +213,8 @@ def _attempt(url: str, transfer: _Transfer) -> None:
         transfer.restart()
     timeout = _timeout()
     try:
-        # A new opener, because the one behind `urlopen` keeps the proxies of the process's first request.
+        # A new opener, because the one that `urlopen` uses keeps the proxies of the process's first
+        # request.
         with build_opener().open(Request(url, headers=headers), timeout=timeout) as response:
             _begin(url, response, transfer)
             _receive(response, transfer, timeout)
@@ -220,7 +223,7 @@ def _attempt(url: str, transfer: _Transfer) -> None:
         message = f"the server answers {error.code} {error.reason}{_meaning(error.code)}"
         if error.code in _TRANSIENT_STATUS:
             raise _Transient(message, _retry_after(error)) from None
-        if error.code == 416:  # what we have is longer than the file is now
+        if error.code == 416:  # our part is longer than the file is now
             transfer.restart()
             raise _Transient(message) from None
         raise DownloadError(f"{url}: {message}") from None
@@ -235,7 +238,7 @@ def _attempt(url: str, transfer: _Transfer) -> None:
 
 
 def _begin(url: str, response: Any, transfer: _Transfer) -> None:
-    """Take note of what the server says of the file before the file itself comes."""
+    """Read the response's headers before the file itself."""
     if url.startswith("https:") and not response.geturl().startswith("https:"):
         raise DownloadError(f"{url}: the server redirects to an unencrypted address, {response.geturl()}")
     if transfer.received and response.status != 206:
@@ -257,7 +260,7 @@ def _begin(url: str, response: Any, transfer: _Transfer) -> None:
             )
     if response.headers.get("Accept-Ranges") == "bytes":
         etag = response.headers.get("ETag", "W/")
-        # A weak tag does not promise the same bytes.
+        # A weak tag does not guarantee the same bytes.
         transfer.validator = response.headers.get("Last-Modified") if etag.startswith("W/") else etag
 
 
@@ -295,7 +298,7 @@ def _bar(transfer: _Transfer) -> Any:
     )
 
 
-# ---- what went wrong ----
+# ---- error messages ----
 
 
 def _meaning(status: int) -> str:

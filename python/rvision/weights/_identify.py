@@ -1,13 +1,14 @@
-"""Which published weights a file is: told by its content, or else by the hash in its name.
+"""Recognises a file of published weights by its content, or else by the hash in its name.
 
-Published weights decide more than numbers: how pictures are prepared for them, and settings that no shape
-shows, such as GoogLeNet's `transform_input`. A file that is one of them brings these along, under whatever
-name it lies.
+Published weights determine more than the values: the preparation of pictures, and settings that
+shapes do not show, such as GoogLeNet's `transform_input`. These apply to a file of published
+weights under any name.
 
-A published name carries the first digits of its content's SHA-256, so content decides. Only a file whose size
-is that of published weights, or whose name states a hash, is read for it, once; the result is remembered by
-path, size and time of change. Where a name states a hash that the content has not, as after saving the
-weights in another format, the name is evidence all the same, and whoever goes by it says so.
+A published name contains the first digits of the content's SHA-256, so the content decides. Only a
+file whose size is that of published weights, or whose name has a hash, is read for this, once; the
+result is remembered by path, size and time of change. If the content does not match the hash in the
+name, as after saving the weights in another format, the name still counts as evidence, and its use
+is reported.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ _SIZE_ROUNDING = 0.001
 
 @dataclass(frozen=True)
 class Recognised:
-    """The published weights that a file is, or that its name says it is.
+    """The published weights in a file, by its content or its name.
 
     Attributes
     ----------
     weights : WeightsEnum
         The member.
     certain : bool
-        Whether the content is the published one. Otherwise only the name states its hash.
+        Whether the content is the published one. Otherwise only the name has its hash.
     """
 
     weights: WeightsEnum
@@ -54,10 +55,10 @@ class Recognised:
 
 
 def identify(path: str | os.PathLike[str]) -> WeightsEnum | None:
-    """Return the published weights that a file is, whatever it is called; None if it is none of them.
+    """Return the published weights that a file holds, under any name; None if it holds none.
 
-    What was published with them is then at hand: ``identify(path).transforms()`` prepares pictures as they
-    were evaluated, ``identify(path).meta["categories"]`` names the classes.
+    Their metadata can then be used: ``identify(path).transforms()`` prepares pictures as in their
+    evaluation, ``identify(path).meta["categories"]`` names the classes.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def identify(path: str | os.PathLike[str]) -> WeightsEnum | None:
     Warns
     -----
     UserWarning
-        If the file's name states the hash of published weights and its content is another.
+        If the file's name has the hash of published weights, but its content does not.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def identify(path: str | os.PathLike[str]) -> WeightsEnum | None:
 
 
 def recognise(path: str | os.PathLike[str]) -> Recognised | None:
-    """Return the published weights that a file is by its content, or else by its name; None if neither."""
+    """Return a file's published weights by its content, or else by its name; None if neither."""
     file = Path(path)
     members = _published()
     stated = _cache.expected_hash(file.name)
@@ -107,7 +108,7 @@ def recognise(path: str | os.PathLike[str]) -> Recognised | None:
 
 @cache
 def _published() -> list[tuple[str, WeightsEnum]]:
-    """Return every member with the digits of the SHA-256 that its published name states."""
+    """Return every member with the digits of the SHA-256 in its published name."""
     members = (member for enum in WeightsEnum.__subclasses__() for member in enum)
     digits = ((_cache.expected_hash(member.url.rpartition("/")[2]), member) for member in members)
     return [(stated, member) for stated, member in digits if stated is not None]

@@ -1,10 +1,10 @@
-"""What a weight file says of where it comes from: the network's name, and how its pictures were prepared.
+"""The stated origin of a weight file: the network's name, and the preparation of its pictures.
 
-Networks may have the same names and shapes and not be the same. Then what stands beside the numbers tells:
+Different networks may have the same names and shapes. Then other information distinguishes them:
 
 * the header of a safetensors file (`architecture`);
 * entries of a training checkpoint (`arch`, of timm's and PyTorch's example; Lightning's `hyper_parameters`);
-* Hugging Face's `config.json` beside `model.safetensors` or `pytorch_model.bin`;
+* Hugging Face's `config.json` next to `model.safetensors` or `pytorch_model.bin`;
 * the file's own name (`tf_efficientnet_lite0-0aa007d2.pth`).
 """
 
@@ -26,7 +26,7 @@ from rvision.transforms import ImageClassification, InterpolationMode
 
 __all__ = ["FILE_NAME", "Origin", "origin"]
 
-# What says so where nothing but the file's name does.
+# The source in messages if only the file's name states the origin.
 FILE_NAME = "its name"
 
 _NAMES = ("architecture", "arch", "model_name", "model")
@@ -36,16 +36,16 @@ _HUB_FILES = {"model.safetensors", "pytorch_model.bin"}
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a file comes from.
+    """The origin of a file.
 
     Attributes
     ----------
     architecture : str
-        The network's name there: timm's, torchvision's, somebody's own; empty where nothing says it.
+        The network's name there: timm's, torchvision's or another; empty if not stated.
     said_by : str
-        What says so, for messages.
+        The source of the information, for messages.
     preset : ImageClassification or None
-        How its pictures were prepared, where timm's configuration says it.
+        The preparation of its pictures, if timm's configuration states it.
     """
 
     architecture: str = ""
@@ -54,7 +54,7 @@ class Origin:
 
 
 def origin(path: str | os.PathLike[str]) -> Origin:
-    """Return what a file, or what lies beside it, says of where it comes from."""
+    """Return the origin that a file, or a file next to it, states."""
     file = Path(path)
     config = _hub_config(file)
     if config:
@@ -65,7 +65,7 @@ def origin(path: str | os.PathLike[str]) -> Origin:
     name, where = _inside_of(file)
     if name:
         return Origin(name, where)
-    # What follows the network's name is a tag of the training, and a hash.
+    # The network's name is followed by a tag of the training and a hash.
     return Origin(re.split(r"[-.]", file.name, maxsplit=1)[0], FILE_NAME)
 
 
@@ -83,18 +83,18 @@ def _inside_of(file: Path) -> tuple[str, str]:
     try:
         stat = file.stat()
     except OSError:
-        return "", ""  # whoever loads it says what is wrong
+        return "", ""  # loading it reports the error
     return _inside(file, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
 def _inside(file: Path, size: int, changed: int) -> tuple[str, str]:
-    """Return the name that stands in the file, and where; `size` and `changed` make the cache a right one."""
+    """Return the name in the file and its source; `size` and `changed` keep the cache valid."""
     try:
         checkpoint = _rvision.Checkpoint.open(os.fspath(file))
         if checkpoint.header:
             return _named(checkpoint.header, "its header")
-        # Only a checkpoint has entries beside the weights; it is then read a second time.
+        # Only a checkpoint has entries besides the weights; it is then read a second time.
         content = checkpoint.content() if checkpoint.state_dict().key else None
     except (OSError, RVisionError):
         return "", ""

@@ -12,13 +12,13 @@ from rvision.weights._zoo import published, table
 
 
 def _enum(network: str, name: str) -> type[WeightsEnum]:
-    """Return the class of a network's weights; its members have the table's order."""
+    """Return the class of a network's weights, with members in the table's order."""
     prefix = f"{name}."
     rows = {key: row for key, row in table()["weights"].items() if key.startswith(prefix)}
     members = {key.removeprefix(prefix): published(key) for key in rows}
     default = next(key for key, row in rows.items() if row["default"]).removeprefix(prefix)
     make: Any = WeightsEnum
-    # Pickles look for the class in the file that has all of them.
+    # Pickles look up the class in the module that has all of them.
     enum = make(name, {**members, "DEFAULT": members[default]}, module="rvision.weights._enums")
     enum.__doc__ = f"Weights of :func:`~rvision.models.{network}`."
     return enum

@@ -1,7 +1,7 @@
 """The table of published weights: `zoo.json` and `imagenet_classes.txt`, each read once.
 
-Both are written by `tools/export_zoo.py` and hold every classification network of torchvision, so that
-a new network needs a builder, no data and no enum class.
+Both are written by `tools/export_zoo.py` and hold every classification network of torchvision, so a
+new network needs only a builder, no data and no enum class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rvision.transforms import ImageClassification, InterpolationMode
 from rvision.weights._base import Weights
 
 _FOLDER = Path(__file__).parent
-# The values a preset has where the table would only repeat them: the transform's own defaults.
+# The preset's values that the table omits: the transform's own defaults.
 _PRESET_DEFAULTS = {
     "resize_size": 256,
     "mean": (0.485, 0.456, 0.406),
@@ -46,7 +46,7 @@ def table() -> dict[str, Any]:
 
 
 def preset(crop_size: int, **config: Any) -> partial[ImageClassification]:
-    """Return a constructor of `ImageClassification` with these settings, those that are defaults left out."""
+    """Return a constructor of `ImageClassification` with these settings, without those that are defaults."""
     told = {key: value for key, value in config.items() if value != _PRESET_DEFAULTS[key]}
     return partial(ImageClassification, crop_size=crop_size, **told)
 
@@ -57,7 +57,7 @@ def published(name: str) -> Weights:
     Parameters
     ----------
     name : str
-        Such as ``"ResNet50_Weights.IMAGENET1K_V2"``.
+        For instance ``"ResNet50_Weights.IMAGENET1K_V2"``.
     """
     row = table()["weights"][name]
     nan = float("nan")
