@@ -8,10 +8,11 @@ use super::guard::{guarded, zeros};
 use crate::boxes;
 use crate::error::Error;
 
-/// Non-maximum suppression, class by class if there are classes: the places of the boxes to keep, best first.
+/// Non-maximum suppression, within each class if there are classes: the indices of the boxes to
+/// keep, best first.
 ///
-/// Boxes are C-contiguous float32 (N, 4), scores float32 (N,), classes int64 (N,). The interpreter's lock is
-/// released meanwhile, and Ctrl-C stops the run.
+/// Boxes are C-contiguous float32 (N, 4), scores float32 (N,), classes int64 (N,). The GIL is
+/// released during the run, and Ctrl-C stops it.
 #[pyfunction]
 #[pyo3(signature = (boxes, scores, iou_threshold, classes = None))]
 pub fn nms<'py>(
@@ -27,7 +28,7 @@ pub fn nms<'py>(
             expected: "an aligned, C-contiguous array, (N, 4) for boxes".into(),
             found: "another one".into(),
         };
-        // `as_slice` alone would take Fortran's order too.
+        // `as_slice` alone would also accept Fortran order.
         let contiguous = boxes.is_c_contiguous() && boxes.shape()[1] == 4;
         let corners = if contiguous { boxes.as_slice().ok() } else { None }.ok_or_else(|| layout("boxes"))?;
         let (corners, _) = corners.as_chunks::<4>();

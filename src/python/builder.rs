@@ -29,10 +29,9 @@ enum Padding {
 
 /// Adds nodes to a network; every method returns the number of the new value.
 ///
-/// A node is checked when it is added: `ShapeError` says which input or parameter does not fit,
-/// `ArgumentError` which attribute lies outside its range, both with the node's name. A name that
-/// is taken gets a suffix: `relu`, `relu_1`. Dimensions may be negative and then count from the
-/// end.
+/// A node is checked when it is added: `ShapeError` names the input or parameter that does not fit,
+/// `ArgumentError` the attribute that is out of range, both with the node's name. A name that is
+/// taken gets a suffix: `relu`, `relu_1`. Negative dimensions count from the end.
 #[pyclass(module = "rvision._rvision")]
 pub struct GraphBuilder {
     builder: graph::GraphBuilder,
@@ -50,13 +49,13 @@ impl GraphBuilder {
         self.adding(|builder| builder.add(name, op, &inputs, params))
     }
 
-    /// Every node comes this way.
+    /// Every method that adds a node calls this.
     fn adding(&mut self, add: impl FnOnce(&mut graph::GraphBuilder) -> Result<NodeId>) -> PyResult<usize> {
         guarded(|| add(&mut self.builder)).map(|value| value.0)
     }
 }
 
-/// Numbers that count from the front or the end, or leave one out.
+/// Numbers that may count from the end, or be absent.
 fn numbers(values: Vec<Whole>) -> Vec<i64> {
     values.into_iter().map(|value| value.0).collect()
 }
@@ -174,13 +173,13 @@ impl GraphBuilder {
         Self { builder: graph::GraphBuilder::new() }
     }
 
-    /// The next input, of this shape for the moment: the graph runs for other sizes too.
+    /// The next input. The shape is that of the trace; the graph runs for other sizes too.
     fn input(&mut self, name: &str, shape: Vec<Whole>) -> PyResult<usize> {
         let shape: Vec<_> = shape.into_iter().map(|dim| size(name, "shape", dim)).collect::<Result<_>>()?;
         self.adding(|builder| builder.input(name, &shape))
     }
 
-    /// The shape a value has for the inputs' shapes given to `input`.
+    /// The shape of a graph value for the input shapes given to `input`.
     fn shape<'py>(&self, py: Python<'py>, value: usize) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.builder.shape(NodeId(value))?.iter())
     }
@@ -201,7 +200,7 @@ impl GraphBuilder {
         self.builder.output(NodeId(value))
     }
 
-    /// The graph after the passes. The builder may go on afterwards.
+    /// The graph after the passes. The builder may be used further.
     ///
     /// Graphs that are given the same `workspaces` share the memory of their runs.
     #[pyo3(signature = (workspaces = None))]
@@ -267,7 +266,7 @@ impl GraphBuilder {
         self.add(name, ops::BatchNorm { eps }, &[x], params)
     }
 
-    /// A parameter as a value of its own.
+    /// A parameter as a graph value.
     fn constant(&mut self, name: &str, value: &Parameter) -> PyResult<usize> {
         self.add(name, ops::Constant, &[], vec![Some(value.share())])
     }
@@ -287,7 +286,8 @@ impl GraphBuilder {
         self.add(name, ops::LayerNorm { shape, eps }, &[x], vec![shared(weight), shared(bias)])
     }
 
-    /// `torch.nn.functional.group_norm`; without `groups` `instance_norm` by the input's own statistics.
+    /// `torch.nn.functional.group_norm`; without `groups`, `instance_norm` by the input's own
+    /// statistics.
     fn group_norm(
         &mut self,
         name: &str,
@@ -412,7 +412,7 @@ impl GraphBuilder {
         self.add(name, ops::Interpolate { mode, to }, &[x], vec![])
     }
 
-    /// `torch.nn.functional.interpolate` by factors, of which positions follow unless `recompute`.
+    /// `torch.nn.functional.interpolate` by factors, which determine positions unless `recompute`.
     fn resize_by(
         &mut self,
         name: &str,
@@ -442,14 +442,15 @@ impl GraphBuilder {
         self.add(name, ops::LocalResponseNorm { size, alpha, beta, k }, &[x], vec![])
     }
 
-    /// Two values element by element, with broadcasting; `in_place`, the result has the first one's shape.
+    /// An elementwise operation on two values, with broadcasting; if `in_place`, the result has the
+    /// first one's shape.
     #[pyo3(signature = (name, kind, x, y, in_place = false))]
     fn binary(&mut self, name: &str, kind: &str, x: usize, y: usize, in_place: bool) -> PyResult<usize> {
         let op = binary_kind(name, kind)?;
         self.add(name, ops::Binary { op, in_place }, &[x, y], vec![])
     }
 
-    /// A value and a number, which stands on the left if `reversed`.
+    /// An operation on a value and a number, which is the left operand if `reversed`.
     fn binary_scalar(
         &mut self,
         name: &str,
@@ -485,7 +486,8 @@ impl GraphBuilder {
         self.adding(|builder| builder.mean(name, NodeId(x), &numbers(dims), keepdim))
     }
 
-    /// `torch.reshape`; one size may be -1, and -2 - d is the size of the input's dimension d in each run.
+    /// `torch.reshape`; one size may be -1, and -2 - d is the size of the input's dimension d in
+    /// each run.
     fn reshape(&mut self, name: &str, x: usize, shape: Vec<Whole>) -> PyResult<usize> {
         self.add(name, ops::Reshape { dims: numbers(shape) }, &[x], vec![])
     }
@@ -549,7 +551,7 @@ impl GraphBuilder {
         self.adding(|builder| builder.concat(name, &xs, dim.0))
     }
 
-    /// A constant around a value: one (before, after) for each dimension.
+    /// Padding with a constant: one (before, after) for each dimension.
     fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> PyResult<usize> {
         let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
         self.add(name, ops::Pad { pads, value }, &[x], vec![])
@@ -560,7 +562,7 @@ impl GraphBuilder {
         self.add(name, ops::Identity, &[x], vec![])
     }
 
-    /// The dense predictor of the classifier that was traced, for windows of the input's size.
+    /// The dense predictor of the traced classifier, for windows of the input's size.
     fn convolutionize(&self, stride: Option<Pair>, squeeze: &str) -> PyResult<DenseGraph> {
         let squeeze = match squeeze {
             "refused" => Squeeze::Refused,

@@ -1,4 +1,4 @@
-//! Dense predictors: what their cells mean.
+//! Dense predictors and the geometry of their cells.
 
 use pyo3::prelude::*;
 
@@ -12,33 +12,33 @@ pub struct DenseGraph(pub(super) Dense);
 
 #[pymethods]
 impl DenseGraph {
-    /// The size of the picture that the classifier would be given.
+    /// The size of the classifier's window.
     #[getter]
     fn window(&self) -> (usize, usize) {
         self.0.geometry.window.into()
     }
 
-    /// From a cell's window to its neighbour's.
+    /// The distance between the windows of neighbouring cells.
     #[getter]
     fn stride(&self) -> (usize, usize) {
         self.0.geometry.stride.into()
     }
 
-    /// The stride of the network itself.
+    /// The network's own stride.
     #[getter]
     fn native_stride(&self) -> (usize, usize) {
         self.0.geometry.native_stride.into()
     }
 
-    /// What the first cell depends on: (start, size) vertically and horizontally. It may begin before the
-    /// picture, in its padding.
+    /// The receptive field of the first cell: (start, size) vertically and horizontally. It may
+    /// begin before the picture, in its padding.
     #[getter]
     fn receptive_field(&self) -> ((i64, usize), (i64, usize)) {
         let [down, across] = self.0.geometry.receptive_field.map(|reach| (reach.start, reach.size));
         (down, across)
     }
 
-    /// The nodes before the passes as text, one a line.
+    /// The nodes before the passes as text, one per line.
     fn describe(&self) -> String {
         self.0.graph.describe()
     }

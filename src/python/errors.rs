@@ -1,7 +1,7 @@
-//! One match from the crate's [`Error`] to Python's exceptions.
+//! The mapping from the crate's [`Error`] to Python exceptions.
 //!
-//! The classes are defined in `rvision/errors.py`, since a class with two bases cannot be made
-//! from Rust under the stable ABI. The match has no wildcard: a new variant chooses its
+//! The classes are defined in `rvision/errors.py`, since the stable ABI does not allow creating a
+//! class with two bases from Rust. The match has no wildcard: a new variant must choose its
 //! exception here.
 
 use pyo3::exceptions::{PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError};
@@ -75,12 +75,12 @@ fn os_error(path: &str, source: &std::io::Error) -> PyErr {
         return PyOSError::new_err(format!("{path}: {source}"));
     };
     let message = source.to_string();
-    // Rust appends the number that Python puts in front.
+    // Rust appends the error number; Python prepends it.
     let message = message.strip_suffix(&format!(" (os error {errno})")).unwrap_or(&message);
     PyOSError::new_err((errno, message.to_owned(), path.to_owned()))
 }
 
-/// Do `job` without the interpreter's lock. It asks what it is given now and then whether to stop, which
+/// Run `job` without the GIL. From time to time it calls its argument to ask whether to stop, which
 /// lets Python's signal handlers run.
 pub(super) fn interruptible<T: Send>(
     py: Python<'_>,
@@ -93,7 +93,7 @@ pub(super) fn interruptible<T: Send>(
         signal.is_some()
     };
     let result = py.detach(|| job(&mut interrupted));
-    // The exception that the signal's handler raised, which need not be KeyboardInterrupt.
+    // The signal handler's exception, which need not be KeyboardInterrupt.
     match signal {
         Some(raised) => Err(raised),
         None => result.map_err(PyErr::from),

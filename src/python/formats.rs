@@ -17,14 +17,13 @@ use crate::formats::{
 };
 use crate::tensor::{AlignedBuf, Packed, Param, Shape};
 
-/// Objects nested deeper than this are not turned into Python's, which would have to print and
-/// compare them.
+/// Objects nested deeper than this are not converted: Python could not print or compare them.
 const MAX_DEPTH: usize = 200;
 
-/// An object of a weight file that is no data, such as an optimizer: it was not loaded.
+/// An object of a weight file that is not data, such as an optimizer, and was not loaded.
 #[pyclass(module = "rvision._rvision", name = "NotLoaded", frozen)]
 pub(super) struct NotLoaded {
-    /// What it would have been.
+    /// The class that it would have had.
     #[pyo3(get)]
     name: String,
 }
@@ -58,13 +57,13 @@ impl PyCheckpoint {
         Ok(Self { file: Arc::new(file) })
     }
 
-    /// The path it was opened by.
+    /// The path it was opened with.
     #[getter]
     fn path(&self) -> &str {
         self.file.path()
     }
 
-    /// How it is written, in words.
+    /// The name of its format.
     #[getter]
     fn format(&self) -> &'static str {
         self.file.format().name()
@@ -76,7 +75,7 @@ impl PyCheckpoint {
         self.file.header().clone()
     }
 
-    /// Functions and classes that the file names and that are not data; none was called.
+    /// Functions and classes named in the file that are not data; none was called.
     #[getter]
     fn refused_globals(&self) -> Vec<&str> {
         self.file.refused_globals().collect()
@@ -89,7 +88,7 @@ impl PyCheckpoint {
         Ok(PyStateDict { file: Arc::clone(&self.file), found })
     }
 
-    /// Everything that was saved, as it was nested.
+    /// Everything that was saved, in its original structure.
     fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         guarded(|| {
             let root = ("the file's object".to_owned(), self.file.root());
@@ -98,7 +97,7 @@ impl PyCheckpoint {
     }
 }
 
-/// A state dict in a file, not read yet.
+/// A state dict in a file; its tensors are not read yet.
 #[pyclass(module = "rvision._rvision", name = "FoundStateDict", frozen)]
 pub(super) struct PyStateDict {
     file: Arc<Checkpoint>,
@@ -119,7 +118,7 @@ impl PyStateDict {
         self.found.module.as_deref()
     }
 
-    /// Whether the module has hooks that might rename its weights, which were not run.
+    /// Whether the module has hooks that might rename its weights; they were not run.
     #[getter]
     fn hooked(&self) -> bool {
         self.found.hooked
@@ -194,7 +193,7 @@ pub(super) fn write_safetensors_py(
     guarded(|| py.detach(|| write_safetensors(&path, &data, &metadata)))
 }
 
-/// Turns values into Python objects. What is shared in the file is shared in Python.
+/// Converts pickled values to Python objects. Objects shared in the file are shared in Python.
 struct Converter<'a, 'py> {
     py: Python<'py>,
     file: &'a Checkpoint,
@@ -291,7 +290,7 @@ impl<'a, 'py> Converter<'a, 'py> {
     }
 }
 
-/// The readable tensors in `roots`, with a name each for messages.
+/// The readable tensors in `roots`, each with a name for messages.
 fn reachable_tensors(file: &Checkpoint, roots: impl IntoIterator<Item = (String, Id)>) -> Vec<(String, Id)> {
     let graph = file.graph();
     let mut tensors = Vec::new();
@@ -434,7 +433,7 @@ fn numpy_code(dtype: Dtype) -> &'static str {
         Dtype::U32 => "<u4",
         Dtype::U64 => "<u8",
         Dtype::Bool => "|b1",
-        // Widened, and refused, when they are read.
+        // Widened or refused when they are read.
         Dtype::BF16 | Dtype::Other { .. } => "|V1",
     }
 }

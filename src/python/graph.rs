@@ -14,7 +14,7 @@ use crate::tensor::Shape;
 
 /// A traced network, after the passes.
 ///
-/// Made by `GraphBuilder.finish`; immutable, so that many threads may use it at once.
+/// Made by `GraphBuilder.finish`; immutable, so many threads may use it concurrently.
 #[pyclass(frozen, module = "rvision._rvision")]
 pub struct Graph {
     network: Network,
@@ -33,10 +33,10 @@ impl Graph {
     }
 }
 
-/// Memory of runs that several graphs take turns in using.
+/// Memory for runs, shared by several graphs.
 ///
-/// Given to `GraphBuilder.finish`. It grows to what the largest run needs, once for each caller that
-/// runs at the same time.
+/// Given to `GraphBuilder.finish`. It grows to the largest run's size, once for each concurrent
+/// caller.
 #[pyclass(frozen, module = "rvision._rvision")]
 pub struct Workspaces(Arc<plan::Workspaces>);
 
@@ -48,11 +48,11 @@ impl Workspaces {
     }
 }
 
-/// A line of a profile.
+/// A row of a profile.
 type StepRow<'py> = (String, &'static str, Bound<'py, PyTuple>, usize, usize, f64, f64);
 
 impl Graph {
-    /// Plan for the inputs' shapes, make the outputs, and do `job` without the interpreter's lock.
+    /// Make a plan for the inputs' shapes and allocate the outputs, then run `job` without the GIL.
     fn execute<'py, T: Send>(
         &self,
         py: Python<'py>,
@@ -65,7 +65,7 @@ impl Graph {
         let mut slices = Vec::with_capacity(inputs.len());
         for (i, array) in inputs.iter().enumerate() {
             shapes.push(shape_of(array.shape())?);
-            // `as_slice` alone would take Fortran's order too.
+            // `as_slice` alone would also accept Fortran order.
             let slice = if array.is_c_contiguous() { array.as_slice().ok() } else { None };
             slices.push(slice.ok_or_else(|| Error::Input {
                 what: format!("input {i}"),
@@ -96,7 +96,7 @@ impl Graph {
         self.node_names.clone()
     }
 
-    /// The nodes after the passes as text, one a line.
+    /// The nodes after the passes as text, one per line.
     fn describe(&self) -> String {
         self.network.graph().describe()
     }
@@ -107,8 +107,8 @@ impl Graph {
         guarded(|| Ok::<_, PyErr>(py.detach(|| self.network.plan(&shapes))?.to_string()))
     }
 
-    /// Bytes that a run on inputs of these shapes takes for intermediate values and scratch, besides
-    /// weights, inputs and outputs. Makes (and keeps) the plan, and runs nothing.
+    /// Bytes of intermediate values and scratch in a run on inputs of these shapes, besides
+    /// weights, inputs and outputs. Makes (and keeps) the plan without running it.
     fn memory(&self, py: Python<'_>, shapes: Vec<Vec<usize>>) -> PyResult<usize> {
         let shapes = shapes_of(&shapes)?;
         guarded(|| Ok::<_, PyErr>(py.detach(|| self.network.plan(&shapes))?.workspace_bytes()))
@@ -116,11 +116,11 @@ impl Graph {
 
     /// Run on C-contiguous float32 arrays; returns one new array per output.
     ///
-    /// The interpreter's lock is released meanwhile, and Ctrl-C stops the run.
+    /// The GIL is released during the run, and Ctrl-C stops it.
     ///
-    /// `chosen_for` are the shapes of larger inputs (same rank and channels) whose kernels are taken:
-    /// then a part of a picture has the same bits as in the whole, away from its edges, if it begins
-    /// at a multiple of 4 times the strides and dilations.
+    /// `chosen_for` are the shapes of larger inputs (same rank and channels) whose kernels are
+    /// used. Then a part of a picture gives the same bits as in the whole picture, away from its
+    /// edges, if it begins at a multiple of 4 times the strides and dilations.
     #[pyo3(signature = (inputs, chosen_for = None))]
     fn run<'py>(
         &self,
@@ -137,11 +137,11 @@ impl Graph {
         })
     }
 
-    /// Run `runs` times after a run to warm up, and time the steps inside of these runs.
+    /// Run `runs` times after a warm-up run, and time the steps inside these runs.
     ///
-    /// Returns for each step: node, kernel, output shape, multiply-adds, bytes of its operands, median and
-    /// least seconds; then median and least seconds of the runs, which include entering and leaving the
-    /// worker pool.
+    /// Returns for each step: node, kernel, output shape, multiply-adds, bytes of its operands,
+    /// median and minimum seconds; then median and minimum seconds of the runs, which include
+    /// entering and leaving the worker pool.
     #[pyo3(signature = (inputs, runs = 20))]
     fn profile<'py>(
         &self,

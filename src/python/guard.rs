@@ -1,4 +1,4 @@
-//! Where Python enters: what must not leave as a panic, and arrays that may not be had.
+//! The boundary to Python: panics must not cross it, and allocations may fail.
 
 use numpy::{Element, PyArrayDescrMethods, PyArrayDyn, dtype};
 use pyo3::exceptions::{PyMemoryError, PyOverflowError};
@@ -9,8 +9,9 @@ use pyo3::types::PyTuple;
 use crate::error::Error;
 use crate::panics;
 
-/// Do what Python has asked for. A panic is a bug of ours, and becomes `rvision.InternalError`: `PyO3`'s own
-/// `PanicException` is a `BaseException`, which `except Exception` lets pass, so that it ends servers.
+/// Run a job for Python. A panic is a bug of ours and becomes `rvision.InternalError`: `PyO3`'s own
+/// `PanicException` is a `BaseException`, which `except Exception` does not catch, so it would end
+/// servers.
 pub(super) fn guarded<T, E: Into<PyErr>>(job: impl FnOnce() -> Result<T, E>) -> PyResult<T> {
     match panics::caught(job) {
         Ok(result) => result.map_err(Into::into),
@@ -18,10 +19,10 @@ pub(super) fn guarded<T, E: Into<PyErr>>(job: impl FnOnce() -> Result<T, E>) -> 
     }
 }
 
-/// A new array of zeros, which the numpy crate alone makes only as long as there is memory.
+/// A new array of zeros. The numpy crate's own function panics if there is no memory.
 ///
 /// # Errors
-/// `MemoryError` that says `what` for and how much.
+/// `MemoryError` with the size and `what` it is for.
 pub(super) fn zeros<'py, T: Element>(
     py: Python<'py>,
     shape: &[usize],
@@ -40,8 +41,8 @@ pub(super) fn zeros<'py, T: Element>(
     }
 }
 
-/// An integer from Python. One that 64 bits do not hold is an `ArgumentError`, where `PyO3` would raise
-/// `OverflowError`.
+/// An integer from Python. One that does not fit in 64 bits is an `ArgumentError`; `PyO3` would
+/// raise `OverflowError`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whole(pub(super) i64);
 

@@ -1,5 +1,5 @@
-//! The extension module `rvision._rvision`: what Python sees of the crate, and the only place
-//! that knows of Python.
+//! The extension module `rvision._rvision`: the crate's Python interface, and the only code that
+//! uses Python.
 
 mod boxes;
 mod builder;

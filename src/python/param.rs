@@ -11,7 +11,8 @@ use super::guard::guarded;
 use crate::error::{Error, Result};
 use crate::tensor::{Packed, Param, Shape, Values};
 
-/// An immutable float32 or float16 constant held by the engine, with the packed forms its graphs use.
+/// An immutable float32 or float16 constant held by the engine, with the packed forms that its
+/// graphs use.
 ///
 /// `np.asarray(parameter.values())` is a read-only array of the values, without a copy.
 #[pyclass(frozen, weakref, module = "rvision._rvision")]
@@ -29,13 +30,13 @@ impl Parameter {
     }
 }
 
-/// A copy of an array whose elements are `T`, or nothing if they are others.
+/// A copy of an array if its elements are `T`, else `None`.
 fn copied<T: Element>(
     data: &Bound<'_, PyAny>,
     new: fn(Shape, &[T]) -> Result<Param>,
 ) -> PyResult<Option<Param>> {
     let Ok(mut array) = data.extract::<PyReadonlyArrayDyn<'_, T>>() else { return Ok(None) };
-    // `as_slice` takes Fortran's order too, and refuses what is not aligned.
+    // `as_slice` also accepts Fortran order, and refuses unaligned arrays.
     if !array.is_c_contiguous() || array.as_slice().is_err() {
         array = data.call_method0("copy")?.extract()?;
     }
@@ -80,7 +81,7 @@ impl Parameter {
         PyTuple::new(py, self.param.shape().iter())
     }
 
-    /// The same values under another shape of as many elements; memory and packed forms are shared.
+    /// The same values in another shape with as many elements; memory and packed forms are shared.
     fn reshaped(&self, shape: Vec<usize>) -> Result<Self> {
         let new = Shape::try_new(&shape).filter(|new| new.numel() == self.param.shape().numel());
         let new = new.ok_or_else(|| Error::Reshape {
@@ -97,12 +98,13 @@ impl Parameter {
         self.param.dtype()
     }
 
-    /// The values rounded to float16; this object's memory and forms if they are float16.
+    /// The values rounded to float16; shares this object's memory and forms if they already are
+    /// float16.
     fn half(&self, py: Python<'_>) -> PyResult<Self> {
         Ok(Self { param: Arc::new(guarded(|| py.detach(|| self.param.to_f16()))?) })
     }
 
-    /// The values in float32; this object's memory and forms if they are float32.
+    /// The values in float32; shares this object's memory and forms if they already are float32.
     fn float(&self, py: Python<'_>) -> PyResult<Self> {
         Ok(Self { param: Arc::new(guarded(|| py.detach(|| self.param.to_f32()))?) })
     }

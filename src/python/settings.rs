@@ -1,4 +1,4 @@
-//! Threads, and what this build and this machine are.
+//! Threads, and descriptions of this build and this machine.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -12,8 +12,9 @@ use crate::threads;
 
 /// Use this many threads in all later runs.
 ///
-/// The default is `RVISION_NUM_THREADS`, else `OMP_NUM_THREADS` (of a list the first number), else the physical
-/// cores that the process may use. A run that is under way in another thread goes on with what it began with.
+/// The default is `RVISION_NUM_THREADS`, else `OMP_NUM_THREADS` (the first number of a list), else
+/// the physical cores that the process may use. A run in progress in another thread keeps its
+/// number of threads.
 #[pyfunction]
 pub fn set_num_threads(n: Whole) -> PyResult<()> {
     guarded(|| match usize::try_from(n.0) {
@@ -27,28 +28,28 @@ pub fn set_num_threads(n: Whole) -> PyResult<()> {
     })
 }
 
-/// How many threads a run uses: what `set_num_threads` has set, else what the environment says, else the physical
-/// cores that the process may use. The environment is read until the first run.
+/// The number of threads of a run: the number set by `set_num_threads`, else by the environment,
+/// else the physical cores that the process may use. The environment is read until the first run.
 #[pyfunction]
 pub fn get_num_threads() -> PyResult<usize> {
     guarded(threads::num_threads)
 }
 
-/// Multiply-adds a second that all threads together do at their best in registers, measured now, which
-/// takes some milliseconds.
+/// The peak rate of multiply-adds per second in registers, over all threads. It is measured by this
+/// call, which takes some milliseconds.
 #[pyfunction]
 pub fn peak_multiply_adds(py: Python<'_>) -> PyResult<f64> {
     guarded(|| interruptible(py, plan::multiply_adds_per_second))
 }
 
-/// Bytes a second that all threads together read at their best from main memory, measured now. Takes
-/// some tenths of a second and 128 MiB.
+/// The peak rate of bytes per second read from main memory, over all threads. It is measured by
+/// this call, which takes some tenths of a second and 128 MiB.
 #[pyfunction]
 pub fn peak_read_bytes(py: Python<'_>) -> PyResult<f64> {
     guarded(|| interruptible(py, plan::read_bytes_per_second))
 }
 
-/// Version, instruction set in use, those this processor has, and how the extension was compiled.
+/// Version, instruction set in use, those of this processor, and how the extension was compiled.
 #[pyfunction]
 pub fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
