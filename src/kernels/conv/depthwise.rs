@@ -1,10 +1,9 @@
-//! Depthwise convolutions: every channel by itself, vectors of channels, a few output pixels of one
-//! row at a time in registers.
+//! Depthwise convolutions: vectors of channels, with a few output pixels of one row in registers.
 //!
-//! Where rows are long, the input is read where it lies: tap rows outside the picture are left out,
-//! and the pixels at a row's ends, some of whose taps are outside, are computed one by one, so that
-//! the tiles between them ask nothing. Small maps are copied first, one vector of channels with
-//! zeros around it. Sums run over the taps in order, in a tile or alone.
+//! If rows are long, the input is read in place: tap rows outside the picture are skipped, and the
+//! pixels at a row's ends, some of whose taps are outside, are computed one by one, so that the
+//! tiles between them need no checks. Small maps are first copied, one vector of channels at a
+//! time, with zeros around them. Sums run over the taps in order, in a tile or for a single pixel.
 
 mod row;
 mod way;
@@ -84,15 +83,15 @@ fn prepare<S: Simd>(
     Ok(Box::new(Depthwise::new(desc, weights.into_f32(), &epilogue, way, isa, threads)?))
 }
 
-/// Whether a convolution reads its input where it lies.
+/// Whether a convolution reads its input in place.
 pub(super) fn reads_in_place(desc: &ConvDesc) -> bool {
     desc.output.width > widest_copied(desc) || desc.dilation != [1, 1]
 }
 
-/// The width up to which output maps go by way of a copy with a halo, because the pixels at a row's
-/// ends cost more than the copy; a copy for a larger stride is read too seldom to pay. Measured
-/// (benches/pointwise.rs, against reading in place): 3x3 is 1.05 times as fast at 7 and 0.9 at 14,
-/// 5x5 is 1.4 at 14 and 0.95 at 28, 7x7 is 1.5 at 14 and 1.2 at 56.
+/// The width up to which output maps are computed from a copy with a halo, because the pixels at a
+/// row's ends cost more than the copy; with a larger stride, a copy is reused too little to pay
+/// off. Measured (benches/pointwise.rs, against reading in place): 3x3 is 1.05 times as fast at 7
+/// and 0.9 at 14, 5x5 is 1.4 at 14 and 0.95 at 28, 7x7 is 1.5 at 14 and 1.2 at 56.
 fn widest_copied(desc: &ConvDesc) -> usize {
     match (desc.stride[1], desc.kernel[1]) {
         (1, ..=3) => 7,
@@ -113,7 +112,7 @@ pub(super) struct Depthwise {
 }
 
 impl Depthwise {
-    /// A kernel whose work is cut like this.
+    /// A kernel whose work is split in this way.
     pub(super) fn new(
         desc: &ConvDesc,
         weights: Arc<AlignedBuf>,
@@ -132,7 +131,7 @@ impl Depthwise {
         Ok(Self { desc: *desc, weights, finish, way, items, phases, isa })
     }
 
-    /// The output rows of a band of picture `n`, vector `v`, from its input at `halo`.
+    /// Computes the output rows of a band of picture `n`, vector `v`, from its input at `halo`.
     ///
     /// # Safety
     /// The input has the rows that these see; the output is the descriptor's, without a residual.
@@ -168,7 +167,8 @@ impl Depthwise {
         }
     }
 
-    /// Some output rows of picture `n`, all channels, of a kernel that reads whole rows where they lie.
+    /// Computes some output rows of picture `n`, all channels, for a kernel that reads whole rows
+    /// in place.
     ///
     /// # Safety
     /// The input is the descriptor's, and so is the output, without a residual.
@@ -194,7 +194,7 @@ impl Depthwise {
     }
 }
 
-/// A picture and a vector of channels.
+/// A picture index and a vector of channels.
 #[derive(Clone, Copy)]
 struct Place {
     n: usize,
@@ -264,8 +264,8 @@ impl Vectorized for Items<'_> {
 }
 
 impl Items<'_> {
-    /// For a kernel `KW` wide with no dilation or, if that is 0, for any; with stride `STRIDE` or, if
-    /// that is 0, with any.
+    /// For a kernel of width `KW` without dilation (any kernel if `KW` is 0), with stride `STRIDE`
+    /// (any stride if it is 0).
     #[inline(always)]
     fn items<S: Simd, const KW: usize, const STRIDE: usize, const P: usize>(self, s: S) {
         let output = &self.conv.desc.output;
@@ -282,7 +282,7 @@ impl Items<'_> {
                     for v in even_range(vectors, *blocks, block) {
                         let row = self.row_in_place(s, n, oy, v, &inside);
                         let whole = if row.channels == S::LANES { interior.clone() } else { 0..0 };
-                        // SAFETY: the row is inside the output, and the taps of a segment or of the
+                        // SAFETY: the row is inside the output; the taps of a segment or of the
                         // interior are inside the input.
                         unsafe {
                             if KW == 0 && row.channels == S::LANES {
@@ -345,7 +345,7 @@ impl Items<'_> {
         }
     }
 
-    /// An output row whose input is read where it lies.
+    /// An output row whose input is read in place.
     #[inline(always)]
     fn row_in_place<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize, inside: &TapRows) -> Row<'_, S> {
         let desc = &self.conv.desc;
@@ -359,7 +359,7 @@ impl Items<'_> {
         }
     }
 
-    /// An output row whose input is the band's from its row `at * stride` on.
+    /// An output row whose input is the band's, starting at its row `at * stride`.
     #[inline(always)]
     fn row_in_halo<S: Simd>(&self, s: S, place: Place, oy: usize, at: usize, halo: Halo) -> Row<'_, S> {
         let desc = &self.conv.desc;
@@ -374,7 +374,7 @@ impl Items<'_> {
         }
     }
 
-    /// What does not depend on where the input is read. `first` is the first tap row.
+    /// The fields that do not depend on the input's location. `first` is the first tap row.
     #[inline(always)]
     fn row<S: Simd>(&self, s: S, n: usize, oy: usize, v: usize, first: usize) -> Row<'_, S> {
         let Depthwise { desc, weights, finish, .. } = self.conv;
@@ -401,8 +401,8 @@ impl Items<'_> {
         }
     }
 
-    /// Copy the input of output rows `rows`, vector `v`, with zeros for what is outside the picture
-    /// or behind the last channel.
+    /// Copies the input of output rows `rows`, vector `v`, with zeros outside the picture and after
+    /// the last channel.
     ///
     /// # Safety
     /// The scratch must have room for the rows that they see, each of `length` pixels.

@@ -1,4 +1,4 @@
-//! The epilogue as kernels with little work per output want it: no questions asked per vector.
+//! The epilogue for kernels with little work per output: no branches per vector.
 
 use crate::error::Result;
 use crate::kernels::Epilogue;
@@ -6,8 +6,8 @@ use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
-/// Scale and shift for every channel, padded by a vector, and an activation as bounds where it is
-/// that, else as what is left to do over the finished channels.
+/// Scale and shift for every channel, padded by a vector, and the activation: as bounds if it is a
+/// clamp, else as a pass over the finished channels.
 pub(super) struct Finish {
     scale: AlignedBuf,
     shift: AlignedBuf,
@@ -20,7 +20,7 @@ impl Finish {
     /// The widest vector.
     const PADDING: usize = 16;
 
-    /// The epilogue of that many channels.
+    /// The epilogue for `channels` channels.
     pub(super) fn new(epilogue: &Epilogue, channels: usize) -> Result<Self> {
         let vector = |values: Option<&AlignedBuf>, default: f32| -> Result<AlignedBuf> {
             let mut vector = AlignedBuf::resident(channels + Self::PADDING, "an epilogue")?;
@@ -39,27 +39,27 @@ impl Finish {
         Ok(Self { scale: vector(scale, 1.0)?, shift: vector(shift, 0.0)?, lo, hi, rest })
     }
 
-    /// Scale and shift of the vector that starts at channel `c`: `scale * sum + shift`.
+    /// Scale and shift (`scale * sum + shift`) of the vector that starts at channel `c`.
     #[inline(always)]
     pub(super) fn vectors<S: Simd>(&self, s: S, c: usize) -> [S::F32; 2] {
         debug_assert!(c + S::LANES <= self.scale.len());
-        // SAFETY: both are a vector longer than the channels.
+        // SAFETY: both are padded by a vector.
         unsafe { [s.load(self.scale.as_ptr().add(c)), s.load(self.shift.as_ptr().add(c))] }
     }
 
-    /// A value within the activation's bounds; NaN stays NaN.
+    /// Clamps a value to the activation's bounds; NaN stays NaN.
     #[inline(always)]
     pub(super) fn bounded<S: Simd>(&self, s: S, value: S::F32) -> S::F32 {
         s.min(s.splat(self.hi), s.max(s.splat(self.lo), value))
     }
 
-    /// Whether [`Self::rest`] has something to do.
+    /// Whether [`Self::rest`] has any work to do.
     #[inline(always)]
     pub(super) fn has_rest(&self) -> bool {
         self.rest != Activation::Identity
     }
 
-    /// What of the activation is left to do over rows of `len` finished channels.
+    /// Applies the rest of the activation to rows of `len` finished channels.
     ///
     /// # Safety
     /// The rows must be valid for reading and writing `len` floats.

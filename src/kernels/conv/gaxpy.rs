@@ -1,12 +1,14 @@
-//! Linear layers of one row whose weights come from memory: the sum of the weights' columns, in torch's order,
-//! each times its input (gaxpy; Golub and Van Loan, Matrix Computations).
+//! Linear layers of one row whose weights come from memory: the sum of the weights' columns (in
+//! torch's order), each times its input (gaxpy; Golub and Van Loan, Matrix Computations).
 //!
-//! What an input meets lies side by side in a panel, as wide as a page. So memory gives it at full speed, and what
-//! would meet a zero need not be read ([`nonzero`]). The sums do not fit into registers: they stay in the first
-//! cache, and some inputs share their way there and back. Where no input is zero, [`super::gemv`] would take 0.85
-//! to 1 of the time; where a fifth is, as long.
+//! An input's weights are contiguous in a panel, as wide as a page. So memory delivers them at full
+//! speed, and weights of zero inputs need not be read ([`nonzero`]). The sums do not fit in
+//! registers: they stay in the first-level cache, and several inputs share one load and store of
+//! them. If no input is zero, [`super::gemv`] would take 0.85 to 1 of the time; if a fifth is, the
+//! same time.
 //!
-//! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a row in a batch.
+//! Each sum has the order of the implicit product's, so a single row gives the same bits as in a
+//! batch.
 
 mod nonzero;
 
@@ -24,15 +26,15 @@ use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{Form, Packed};
 use nonzero::{Group, Nonzero};
 
-/// More weights than these come from memory, 8 MiB of them in float32. Fewer may be in the last-level cache, where
-/// [`super::gemv`] reads them as fast, without a list.
+/// More weights than this (8 MiB in float32) come from memory. Fewer may be in the last-level
+/// cache, where [`super::gemv`] reads them as fast, without a list.
 const CACHED: usize = 2 << 20;
 
-/// Bytes that an input meets in a panel. 25088-4096 with 41 % zeros took 7.5 to 9 ms; with 2048 bytes 11, with 1024
-/// from 13 to 14, with 128 (a panel of tiles) 16.
+/// Bytes of an input's weights in a panel. 25088-4096 with 41 % zeros took 7.5 to 9 ms; with 2048
+/// bytes 11, with 1024 from 13 to 14, with 128 (a panel of tiles) 16.
 const WIDTH: usize = 4096;
 
-/// Inputs that share the sums' way: of 4, 8 and 16 the fastest.
+/// Inputs that share a load and store of the sums: the fastest of 4, 8 and 16.
 const INPUTS: usize = 8;
 
 /// This kernel on every instruction set.
@@ -62,7 +64,8 @@ const fn candidate<S: Simd>() -> Candidate {
     }
 }
 
-/// A window of several runs, such as the whole of a map with gaps between its rows, is as good as one.
+/// A window of several runs, such as a whole map with gaps between its rows, is as good as a single
+/// run.
 fn accepts(desc: &ConvDesc) -> bool {
     let padded = desc.is_padded(0) || desc.is_padded(1);
     desc.input.channels_last() && desc.groups == 1 && !padded && desc.output.pixels() == 1 && desc.macs() > 0
@@ -82,7 +85,8 @@ fn prepare<S: Simd>(
 ) -> Result<Box<dyn Kernel>> {
     let half = matches!(packed, Packed::F16(_));
     let panels = if half { panels::<S, f16>(desc) } else { panels::<S, f32>(desc) };
-    // Whole panels where they go round evenly, since a part of one is less than a page at a time.
+    // Whole panels if they divide evenly among the threads, since a part of a panel is less than a
+    // page at a time.
     let chunks = panels.count().next_multiple_of(threads).min(panels.group_outputs.div_ceil(S::LANES));
     Ok(Box::new(Gaxpy {
         name: NAMES.with(S::ISA, &packed),
@@ -105,7 +109,7 @@ struct Gaxpy {
     runs: Runs,
     panels: Panels,
     packed: Packed,
-    /// Whether no weight may be left out.
+    /// Whether no weight may be skipped.
     needs_all: bool,
     epilogue: Epilogue,
     /// The first lists the inputs, the second multiplies.
@@ -113,10 +117,10 @@ struct Gaxpy {
 }
 
 impl Gaxpy {
-    /// What the window sees, run after run.
+    /// The runs of input values that the window sees, in order.
     ///
     /// # Safety
-    /// `input` is the descriptor's, and stays as it is meanwhile.
+    /// `input` is the descriptor's, and does not change during the iteration.
     unsafe fn inputs<'a>(&self, input: *const f32) -> impl Iterator<Item = &'a [f32]> {
         let Self { desc: ConvDesc { input: map, dilation, .. }, runs, .. } = *self;
         (0..runs.count()).map(move |tap| {
@@ -142,8 +146,8 @@ impl Kernel for Gaxpy {
 
     unsafe fn run(&self, phase: usize, index: usize, io: &Io<'_>, scratch: Scratch) {
         let (list, depth) = (scratch.shared, self.panels.depth);
-        // SAFETY: the contract: the input is the descriptor's, the list has its room, and this phase is the
-        // only one that writes it.
+        // SAFETY: by contract, the input is the descriptor's, the list has room, and only this
+        // phase writes it.
         unsafe {
             if phase == 0 {
                 Nonzero::write(self.inputs(io.inputs[0]), depth, self.needs_all, list);
@@ -185,7 +189,7 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
             let panel = panels.panel(these.start / panels.vectors);
             let first = these.start % panels.vectors;
             let vectors = (panel.vectors - first).min(these.len());
-            // SAFETY: the kernel's contract, which made this chunk.
+            // SAFETY: the contract of the kernel that made this chunk.
             unsafe { self.part(s, panel, first, vectors) };
             these.start += vectors;
         }
@@ -193,7 +197,7 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
 }
 
 impl<W: Weight> Chunk<'_, W> {
-    /// Some of a panel's vectors, from the `first` on.
+    /// Computes some of a panel's vectors, starting at `first`.
     ///
     /// # Safety
     /// As [`Kernel::run`]; the panel has them.
@@ -202,7 +206,7 @@ impl<W: Weight> Chunk<'_, W> {
         let Gaxpy { desc, panels, epilogue, .. } = self.kernel;
         let chain = self.scratch.local;
         let skip = first * S::LANES;
-        // SAFETY: by contract; local scratch has room for the sums of a panel twice.
+        // SAFETY: by contract; the local scratch has room for two panels of sums.
         unsafe {
             let totals = chain.add(panels.width());
             let columns = Product {
@@ -244,20 +248,21 @@ impl<W: Weight> Chunk<'_, W> {
     }
 }
 
-/// Inputs times what they meet in some vectors of a panel.
+/// The products of inputs and their weights in some vectors of a panel.
 struct Product<W> {
     weights: *const W,
-    /// Elements from what one input meets to what the next one meets.
+    /// Elements from one input's weights to the next input's.
     step: usize,
     vectors: usize,
     sums: *mut f32,
 }
 
 impl<W: Weight> Product<W> {
-    /// Add the products of `N` inputs to the sums, one after the other, and ask for what later ones meet.
+    /// Accumulates the products of `N` inputs, one after the other, and prefetches the weights of
+    /// later inputs.
     ///
     /// # Safety
-    /// These are numbers of inputs; pointers are valid for them.
+    /// The numbers are those of inputs; the pointers are valid for them.
     #[inline(always)]
     unsafe fn add<S: Simd, const N: usize>(&self, s: S, group: Group<'_, N>) {
         let mut factors = [s.zero(); N];

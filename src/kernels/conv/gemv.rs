@@ -1,11 +1,12 @@
 //! Linear layers on one to three rows: the weights are read once and bound the time, so several
-//! panels stream side by side. Two threads read float32 and float16 weights from memory at the same 35 to
-//! 40 GB/s, so float16 takes half the time. Weights that the last-level cache may hold are asked for ahead.
+//! panels are streamed in parallel. Two threads read float32 and float16 weights from memory at the
+//! same 35 to 40 GB/s, so float16 takes half the time. Weights that may be in the last-level cache
+//! are prefetched.
 //!
-//! One row times more weights than that is [`super::gaxpy`]'s.
+//! [`super::gaxpy`] computes one row times more weights than that.
 //!
-//! Each sum runs in the order of the implicit product's, so a row alone gives the same bits as a
-//! row in a batch.
+//! Each sum has the order of the implicit product's, so a single row gives the same bits as in a
+//! batch.
 
 use std::array::from_fn;
 
@@ -23,15 +24,17 @@ use crate::tensor::Packed;
 /// More rows than these reuse the weights enough for the implicit product.
 const MOST_ROWS: usize = 3;
 
-/// Bytes of panels side by side up to which they ask for the next ones, as they end before the processor has
-/// foreseen their steps: 128-2048 and 224-896, whose weights the last-level cache holds, took twice as long without.
+/// Up to this size in bytes, panels streamed in parallel prefetch the next panels, as they end
+/// before the hardware prefetcher has recognised their strides: 128-2048 and 224-896, whose weights
+/// the last-level cache holds, took twice as long without.
 const SHORT: usize = 64 << 10;
-/// Elements ahead of which longer panels ask, if all weights together are [`CACHED`] bytes or fewer: 960-240 and
-/// 2112-88 took up to 1.5 times as long without. From memory it gained nothing, and with 9216-4096 cost a tenth.
+/// The prefetch distance in elements of longer panels, if all weights together have at most
+/// [`CACHED`] bytes: 960-240 and 2112-88 took up to 1.5 times as long without it. For weights from
+/// memory it gained nothing, and cost a tenth with 9216-4096.
 const AHEAD: usize = 512;
 const CACHED: usize = 8 << 20;
-/// Panels for each thread up to which they do not stream side by side: of five, two and three would be uneven
-/// shares, which take longer than what streams side by side gain (1512-144).
+/// Up to this number of panels per thread, they are not streamed in parallel: of five, two and
+/// three would be uneven shares, which cost more than parallel streams gain (1512-144).
 const FEW: usize = 4;
 
 /// This kernel on every instruction set.
@@ -79,9 +82,10 @@ fn prepare<S: Simd>(
     Ok(Box::new(Gemv { name, isa: S::ISA, desc: *desc, panels, packed, epilogue, step, chunks }))
 }
 
-/// Panels that stream side by side, of weights of so many bytes. Two threads read two streams each 1 to
-/// 10 % faster than four; float16 weights, half as many bytes, need the chains of multiply-adds of four to
-/// hide their latency. More rows bring more chains themselves.
+/// The number of panels streamed in parallel, for weights of `bytes` bytes each. Two threads read
+/// two streams each 1 to 10 % faster than four; float16 weights, with half as many bytes, need the
+/// multiply-add chains of four panels to hide their latency. More rows provide more chains
+/// themselves.
 const fn most_panels(rows: usize, bytes: usize) -> usize {
     if rows == 1 && bytes == 2 { 4 } else { 2 }
 }
@@ -131,7 +135,7 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // SAFETY: the kernel's contract, which made this chunk.
+        // SAFETY: the contract of the kernel that made this chunk.
         unsafe {
             match self.kernel.desc.output.pixels() {
                 1 if size_of::<W>() == 2 => self.rows::<S, 1, { most_panels(1, 2) }>(s),
@@ -176,10 +180,10 @@ impl<W: Weight> Chunk<'_, W> {
         }
     }
 
-    /// `P` panels from the `index`-th on.
+    /// Computes `P` panels, starting at the `index`-th.
     ///
     /// # Safety
-    /// They are there and `NV` vectors wide; the rows are as deep as they.
+    /// They exist and are `NV` vectors wide; the rows have the same depth.
     #[inline(always)]
     unsafe fn panels<S: Simd, const ROWS: usize, const NV: usize, const P: usize>(
         &self,
@@ -213,8 +217,8 @@ impl<W: Weight> Chunk<'_, W> {
     }
 }
 
-/// The sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`]. What lies so many elements
-/// `ahead` is asked for, if any.
+/// Computes the sums of `ROWS` rows over `P` panels at once, in chains of [`DEPTH_CHUNK`], and
+/// prefetches `ahead` elements ahead unless it is 0.
 ///
 /// # Safety
 /// Each row is valid for reading `depth` floats, each panel for `depth * NV * LANES` elements.

@@ -1,14 +1,15 @@
-//! Grouped convolutions whose groups are as wide in as out: 4 channels, or a multiple of 8.
+//! Grouped convolutions whose groups have as many inputs as outputs: 4 channels, or a multiple of
+//! 8.
 //!
 //! A tile is some neighbouring pixels of an output row by one or two vectors of output channels. A
-//! kernel row over it is one *line*: the input pixels that it sees, each of which is spread over a
-//! vector once and meets all the taps and output pixels that want it, so that neither loads nor
-//! shuffles bound the time. The lines' pixels are looked up once for all groups, in a table of
-//! pointers in which pixels outside the picture are zeros kept for that. Kernels of other widths, and
+//! kernel row over it is one *line*: the input pixels that it sees. Each pixel is broadcast to a
+//! vector once and used for all taps and output pixels that need it, so neither loads nor shuffles
+//! bound the time. The lines' pixels are looked up once for all groups, in a table of pointers in
+//! which pixels outside the picture point to a buffer of zeros. Kernels of other widths, and
 //! dilated ones, have a line for each tap.
 //!
-//! Groups of 4, and of 8 in vectors of sixteen, fill a vector together: an input vector's lanes are
-//! spread within each group's and meet that group's weights.
+//! Groups of 4, and of 8 in vectors of sixteen, share a vector: an input vector's lanes are
+//! broadcast within each group's lanes and multiplied with that group's weights.
 
 mod tile;
 
@@ -60,11 +61,12 @@ fn accepts(desc: &ConvDesc) -> bool {
         && desc.residual.is_none_or(|map| map.channels_last())
 }
 
-/// Where the implicit product, which spreads each input value once for each tap, is slower. Measured
-/// (benches/conv.rs, one thread, share of the peak, here and there): groups of 8 at 28x28 80 and 45 %, with
-/// eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75 and 90 %, of 512 channels at 28x28
-/// 0.9 times the time with one thread, 1.1 with two; of 24 at 14x14 80 and 71 %, with eight lanes 80 and 82 %,
-/// at stride 2 up to 1.15 times the time; of 32 at 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
+/// Where the implicit product, which broadcasts each input value once for each tap, is slower.
+/// Measured (benches/conv.rs, one thread, percentage of the peak, here and there): groups of 8 at
+/// 28x28 80 and 45 %, with eight lanes 66 and 53 %; of 16 at 14x14 86 and 94 %, with eight lanes 75
+/// and 90 %, of 512 channels at 28x28 0.9 times the time with one thread, 1.1 with two; of 24 at
+/// 14x14 80 and 71 %, with eight lanes 80 and 82 %, at stride 2 up to 1.15 times the time; of 32 at
+/// 7x7 91 and 94 %; of 48 at 14x14 93 and 96 %.
 fn prefers<S: Simd>(desc: &ConvDesc) -> bool {
     match (desc.group_inputs(), S::ISA) {
         // The portable vectors have no implicit product.
@@ -74,14 +76,14 @@ fn prefers<S: Simd>(desc: &ConvDesc) -> bool {
     }
 }
 
-/// How a convolution's channels and taps are cut.
+/// How a convolution's channels and taps are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cut {
-    /// The vectors that compute it.
+    /// The instruction set that computes it.
     isa: Isa,
     /// Taps of a line: a kernel row's, or one.
     taps: usize,
-    /// Channels that are computed together: a group, or the small ones in a vector.
+    /// Channels that are computed together: a group, or the small groups of a vector.
     unit: usize,
 }
 
@@ -89,8 +91,8 @@ impl Cut {
     /// On the `isa` that the candidate is for.
     fn new(desc: &ConvDesc, isa: Isa) -> Self {
         let width = desc.group_inputs();
-        // Sixteen lanes that a group of 24 or 40 fills by three quarters or less lose more than they
-        // gain.
+        // Sixteen lanes of which a group of 24 or 40 fills three quarters or less lose more than
+        // they gain.
         let eight = if width <= OCTET { desc.input.channels } else { width };
         let isa = match isa {
             Isa::Avx512 if !eight.is_multiple_of(isa.lanes()) => Isa::Avx2,
@@ -110,7 +112,7 @@ impl Cut {
         }
     }
 
-    /// Vectors of a tile, at most: two where there are registers for them.
+    /// The largest number of vectors of a tile: two if there are registers for them.
     const fn vectors(lanes: usize) -> usize {
         if lanes == 16 { 2 } else { 1 }
     }
@@ -121,8 +123,8 @@ fn form<S: Simd>(desc: &ConvDesc) -> Form {
     Form { name: "grouped", params: [cut.isa.lanes(), cut.taps, cut.unit, desc.groups] }
 }
 
-/// Per unit, blocks of the vectors of a tile (the last may have fewer, and its last one be padded with
-/// zeros), each `[lines][inputs of a group][taps of a line][vectors][LANES]`.
+/// Per unit, blocks of a tile's vectors (the last block may have fewer, and its last vector is
+/// padded with zeros), each `[lines][inputs of a group][taps of a line][vectors][LANES]`.
 fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     let cut = Cut::new(desc, S::ISA);
     let lanes = cut.isa.lanes();
@@ -134,7 +136,7 @@ fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
         let (unit, o) = (oc / cut.unit, oc % cut.unit);
         let most = Cut::vectors(lanes) * lanes;
         let start = o / most * most;
-        // The block's channels, and its first one's place.
+        // The block's channels, and the index of the first.
         let block = most.min(padded - start);
         let first = unit * padded + start;
         for (ic, taps_of) in kernel.chunks_exact(taps).enumerate() {
@@ -178,12 +180,12 @@ fn prepare<S: Simd>(
     }))
 }
 
-/// Weights of the groups that a tile meets before the next tile does: a fraction of the second-level
-/// cache, so that looking up a tile's pixels is shared by several groups. Measured: 1.2 to 1.4 times
-/// as fast as half the first-level cache.
+/// Bytes of the weights of the groups computed for a tile before the next tile: a fraction of the
+/// second-level cache, so that several groups share the lookup of a tile's pixels. Measured: 1.2 to
+/// 1.4 times as fast as half the first-level cache.
 const CACHED_WEIGHTS: usize = 64 << 10;
 
-/// Products whose sum is one chain; the chains' sums are added.
+/// Products in one accumulation chain; the chains' sums are added.
 const CHAIN: usize = 512;
 
 struct Grouped {
@@ -191,21 +193,21 @@ struct Grouped {
     desc: ConvDesc,
     weights: Arc<AlignedBuf>,
     finish: Finish,
-    /// What taps outside the picture see.
+    /// The zeros that taps outside the picture read.
     zeros: AlignedBuf,
     cut: Cut,
     units: usize,
-    /// Parts that the units are cut into.
+    /// Parts into which the units are split.
     blocks: usize,
-    /// Tiles of an output row.
+    /// Number of tiles of an output row.
     across: usize,
-    /// Tiles of the output.
+    /// Number of tiles of the output.
     tiles: usize,
     phases: Vec<usize>,
 }
 
 impl Grouped {
-    /// Lines of a tile.
+    /// Number of lines of a tile.
     fn lines(&self) -> usize {
         self.desc.kernel[0] * self.desc.kernel[1] / self.cut.taps
     }
@@ -264,7 +266,7 @@ impl Vectorized for Tiles<'_> {
 }
 
 impl Tiles<'_> {
-    /// With lines of `TAPS` taps, `STRIDE` input pixels from output to output.
+    /// With lines of `TAPS` taps and `STRIDE` input pixels from one output pixel to the next.
     #[inline(always)]
     fn tiles<S: Simd, const TAPS: usize, const STRIDE: usize>(self, s: S) {
         let Grouped { desc, cut, units, blocks, across, tiles, .. } = self.conv;
@@ -329,8 +331,8 @@ impl Tiles<'_> {
                 finish,
                 outputs,
             };
-            // SAFETY: the table holds pointers to pixels or zeros, valid for all channels; the weights
-            // are packed for this order; the outputs have these channels.
+            // SAFETY: the table holds pointers to pixels or zeros, valid for all channels; the
+            // weights are packed for this order; the outputs have these channels.
             unsafe {
                 if width == QUAD {
                     tile.call::<S, QUAD, 1>(s);
@@ -355,26 +357,26 @@ impl Tiles<'_> {
         }
     }
 
-    /// Fill the table for a tile: `[lines][inputs]`, the pixels that its lines see from output pixel
-    /// `[n, y, x]` on.
+    /// Fills the table for a tile: `[lines][inputs]`, the pixels that its lines see, starting at
+    /// output pixel `[n, y, x]`.
     #[inline(always)]
     fn look_up(&self, inputs: usize, [n, oy, ox]: [usize; 3]) {
         let desc = &self.conv.desc;
         let taps = self.conv.cut.taps;
         let x = &desc.input;
         let zeros = self.conv.zeros.as_ptr();
-        // The pixels of a kernel row lie side by side; those of one tap are a stride apart.
+        // The pixels of a kernel row are adjacent; those of a single tap are a stride apart.
         let step = if taps == 1 { desc.stride[1] } else { 1 };
         let mut to = self.table;
         for ky in 0..desc.kernel[0] {
-            // Outside the picture these wrap around to something large.
+            // Outside the picture these wrap around to large values.
             let iy = (oy * desc.stride[0] + ky * desc.dilation[0]).wrapping_sub(desc.padding.top);
             for kx in (0..desc.kernel[1]).step_by(taps) {
                 let left = (ox * desc.stride[1] + kx * desc.dilation[1]).wrapping_sub(desc.padding.left);
                 for i in 0..inputs {
                     let ix = left.wrapping_add(i * step);
                     let inside = iy < x.height && ix < x.width;
-                    // SAFETY: the pixel is inside the input; the table has a place for each.
+                    // SAFETY: the pixel is inside the input; the table has room for each.
                     unsafe {
                         *to = if inside { self.input.add(x.at(n, iy, ix)) } else { zeros };
                         to = to.add(1);

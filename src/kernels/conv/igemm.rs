@@ -1,10 +1,9 @@
 //! The main kernel: an implicit matrix product over channels-last maps.
 //!
 //! A tile takes some output pixels as its rows and a panel of output channels as its columns, and
-//! reads the inputs where they are, through a table of addresses: for each pixel one address per
-//! tap, which for a tap in the padding is that of a run of zeros. Nothing is copied, unless something
-//! is done to the input first ([`super::prologue`]). Without padding, a 1x1 convolution is the plain
-//! product of two matrices.
+//! reads the inputs in place, through a table of addresses: for each pixel one address per tap; a
+//! tap in the padding has the address of a run of zeros. Nothing is copied, unless there is a
+//! prologue ([`super::prologue`]). Without padding, a 1x1 convolution is a plain matrix product.
 
 use std::ops::Range;
 
@@ -19,28 +18,31 @@ use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, eve
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Form, Packed, Values};
 
-/// Row tiles that meet a panel before the next panel comes: their inputs and the panel share the
-/// second-level cache. 8 to 32 measured alike on ResNet-50's layers.
+/// Row tiles that are multiplied with a panel before the next panel: their inputs and the panel
+/// share the second-level cache. 8 to 32 measured the same on ResNet-50's layers.
 const TILES_PER_BLOCK: usize = 16;
 
-/// Addresses in a block's table, at most: 32 KiB. Kernels of very many taps get smaller blocks.
+/// The largest number of addresses in a block's table (32 KiB). Kernels of very many taps get
+/// smaller blocks.
 const TABLE_LIMIT: usize = 4096;
 
-/// Floats of a float16 panel that is widened once for all tiles of a block, at most: 512 KiB, half of a
-/// second-level cache. Tiles that widen what they load took 8 % longer on AlexNet's second convolution,
-/// since widening keeps a multiplier busy; larger panels come from memory, and are better read small.
+/// The largest float16 panel, in floats, that is widened once for all tiles of a block: 512 KiB,
+/// half of a second-level cache. Tiles that widen on load took 8 % longer on AlexNet's second
+/// convolution, since widening occupies a multiplier; larger panels come from memory, and are
+/// better read in float16.
 const WIDENED_LIMIT: usize = 128 << 10;
 
-/// Floats of a block's changed pixels, at most: 256 KiB, a quarter of a second-level cache, whose rest is for
-/// the panels. 128 and 512 KiB measured alike, with 32 and 64 KiB DenseNet-121 took 1 to 4 % longer, since each
-/// block reads all panels.
+/// The largest number of floats of a block's prologue output: 256 KiB, a quarter of a second-level
+/// cache; the rest is for the panels. 128 and 512 KiB measured the same; with 32 and 64 KiB
+/// DenseNet-121 took 1 to 4 % longer, since each block reads all panels.
 const COPIED_LIMIT: usize = 64 << 10;
 
-/// Output pixels from which threads split the pixels; below, they split the output channels, so
-/// that each reads only its part of the weights.
+/// With at least this many output pixels, threads split the pixels; with fewer, the output
+/// channels, so that each thread reads only its part of the weights.
 const PIXELS_TO_SPLIT: usize = 28 * 28;
-/// Bytes of weights up to which they split the pixels of a window of several taps anyway: each part of the channels
-/// would look up all pixels' taps anew. 160-160@14 in ten groups took 0.85 of the time.
+/// With at most this many bytes of weights, they split the pixels of a window of several taps
+/// anyway: each part of the channels would have to look up all pixels' taps again. 160-160@14 in
+/// ten groups took 0.85 of the time.
 const SHARED_WEIGHTS: usize = 128 << 10;
 
 /// This kernel on every instruction set.
@@ -74,7 +76,7 @@ pub(super) fn panels(desc: &ConvDesc, isa: Isa) -> Panels {
     Panels { groups: desc.groups, group_outputs, depth: desc.depth(), lanes, vectors: Panels::VECTORS }
 }
 
-/// The form of direct kernels' weights, shared by all of them.
+/// The packed form of the weights that all direct kernels share.
 pub(super) fn form<S: Simd>(desc: &ConvDesc) -> Form {
     Form { name: "panels", params: [S::LANES, desc.groups, desc.kernel[0], desc.kernel[1]] }
 }
@@ -144,19 +146,19 @@ pub(super) struct Igemm {
     panels: Panels,
     packed: Packed,
     epilogue: Epilogue,
-    /// What a tap in the padding reads.
+    /// The zeros that a tap in the padding reads.
     zeros: AlignedBuf,
-    /// What is done to the input's pixels before the tiles read them.
+    /// The operation on the input's pixels before the tiles read them.
     prologue: Option<Prologue>,
-    /// Pixel ranges and panel ranges that the chunks are the pairs of.
+    /// Numbers of pixel ranges and of panel ranges; the chunks are their pairs.
     parts: [usize; 2],
-    /// Pixels of which each of the ranges, but for the last one's end, has a multiple.
+    /// Each range has a multiple of this many pixels, except at the last one's end.
     unit: usize,
     chunks: [usize; 1],
-    /// Rows of a tile and tiles of a block, at most.
+    /// The largest numbers of rows of a tile and of tiles of a block.
     rows: usize,
     tiles: usize,
-    /// Floats of a panel that is widened for several tiles; 0 if none is.
+    /// Floats of a panel that is widened for several tiles, or 0.
     widened: usize,
 }
 
@@ -182,7 +184,7 @@ impl Igemm {
             [chunks_for(pixels.div_ceil(rows), threads), 1]
         } else {
             let across = chunks_for(count, threads);
-            // Few panels that do not go round evenly: each thread takes its part of the pixels too.
+            // Few panels that do not divide evenly: the pixels are split among the threads too.
             let along = if across.is_multiple_of(threads) { 1 } else { threads };
             [pixels.div_ceil(rows).min(along), across]
         };
@@ -211,8 +213,8 @@ impl Igemm {
         })
     }
 
-    /// The same product of an input that is changed while a block's pixels are copied; only for 1x1
-    /// convolutions, each of whose sums is one run.
+    /// The same product after a prologue, which is applied while a block's pixels are copied; only
+    /// for 1x1 convolutions, each of whose sums is one run.
     fn behind(self, prologue: Prologue, threads: usize) -> Self {
         debug_assert!(self.desc.is_pointwise() && self.desc.groups == 1);
         let pixels = self.desc.output.pixels();
@@ -220,9 +222,9 @@ impl Igemm {
         let (parts, unit) = if pixels >= PIXELS_TO_SPLIT {
             ([chunks_for(tiles, threads), 1], self.rows)
         } else {
-            // A pixel is changed again for each range of panels, so there are no more of them than threads. Ranges
-            // of pixels instead, with each changed once, took whole networks up to 1 % longer with two threads:
-            // each of them then reads all the weights.
+            // The prologue is recomputed for each range of panels, so there are at most as many of
+            // them as threads. Ranges of pixels, with each pixel computed once, took whole networks
+            // up to 1 % longer with two threads: each thread then reads all the weights.
             let across = self.panels.count().min(threads);
             ([threads.div_ceil(across).min(tiles), across], 1)
         };
@@ -264,13 +266,13 @@ impl Igemm {
         (addresses * (size_of::<*const f32>() / size_of::<f32>())).next_multiple_of(16)
     }
 
-    /// Floats of a block's changed pixels.
+    /// Floats of a block's prologue output.
     fn copied_floats(&self) -> usize {
         let pixels = self.tiles * self.rows;
         self.prologue.as_ref().map_or(0, |_| pixels * change::floats(&self.desc.input))
     }
 
-    /// Addresses of one tile in the table: its runs, its outputs, its residuals.
+    /// Number of addresses of a tile in the table: its runs, outputs and residuals.
     fn addresses(&self) -> usize {
         (self.runs.count() + 2) * self.rows
     }
@@ -306,7 +308,7 @@ struct Chunk<'a, W> {
     input: *const f32,
     residual: Option<*const f32>,
     output: *mut f32,
-    /// What a prologue reads besides the input, if it does.
+    /// The further input of a prologue, if it has one.
     gate: *const f32,
     table: *mut *const f32,
     /// Room for [`Igemm::widened`] floats.
@@ -325,7 +327,7 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
         if tiles == 0 {
             return;
         }
-        // Tiles' sizes differ by at most one: the first `taller` have one row more.
+        // Tile sizes differ by at most one: the first `taller` tiles have one row more.
         let (rows, taller) = (self.pixels.len() / tiles, self.pixels.len() % tiles);
         let rows_of = |tile: usize| rows + usize::from(tile < taller);
         let blocks = tiles.div_ceil(kernel.tiles);
@@ -349,8 +351,8 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
             }
             for index in self.panels.clone() {
                 let panel = kernel.panels.panel(index);
-                // SAFETY: the table was filled for these tiles just now; the panel is inside the packed
-                // weights, and so is the next one, unless nobody looks for it.
+                // SAFETY: the table was filled for these tiles just now; the panel is inside the
+                // packed weights, and so is the next one, unless it is not used.
                 unsafe {
                     let weights = self.weights.add(panel.offset);
                     let len = kernel.panels.elements(panel);
@@ -371,11 +373,11 @@ impl<W: Weight> Vectorized for Chunk<'_, W> {
 }
 
 impl<W: Weight> Chunk<'_, W> {
-    /// Multiply the tiles of a block with a panel's weights.
+    /// Multiplies the tiles of a block with a panel's weights.
     ///
-    /// The last tile asks for the panel that comes next: 512-512@7, whose panels come from the third-level
-    /// cache, gains a tenth. The others of a block's first panel ask for the input of the tile that comes
-    /// next, where pixels follow each other in memory: 128-256@56 gains a twentieth.
+    /// The last tile prefetches the next panel: 512-512@7, whose panels come from the third-level
+    /// cache, gains a tenth. With a block's first panel, the other tiles prefetch the next tile's
+    /// input, if pixels are contiguous in memory: 128-256@56 gains a twentieth.
     ///
     /// # Safety
     /// The table holds these tiles; the weights are the panel's.
@@ -419,7 +421,8 @@ impl<W: Weight> Chunk<'_, W> {
         }
     }
 
-    /// Write the addresses of a tile's rows, from `pixel` on: runs `[tap][row]`, outputs, residuals.
+    /// Writes the addresses of a tile's rows, starting at `pixel`: runs `[tap][row]`, outputs,
+    /// residuals.
     ///
     /// # Safety
     /// The table has room for them.
@@ -463,13 +466,13 @@ impl<W: Weight> Chunk<'_, W> {
     }
 }
 
-/// A panel that meets the tiles of a block.
+/// A panel that is multiplied with the tiles of a block.
 struct Factor<V> {
     panel: Panel,
     weights: *const V,
-    /// The panel that comes next, or this one.
+    /// The next panel, or this one.
     next: *const V,
-    /// Whether it is the first one that the tiles meet.
+    /// Whether it is the first panel for these tiles.
     first: bool,
 }
 
@@ -489,8 +492,8 @@ struct Product<'a, W, const NV: usize>(Operands<'a, W>);
 impl<W: Weight, const NV: usize> TileWork for Product<'_, W, NV> {
     #[inline(always)]
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S) {
-        // A function of its own: among others, the accumulators do not stay in registers from run
-        // to run.
+        // A separate function: inlined into a larger one, the accumulators would not stay in
+        // registers between runs.
         s.call(ProductOf::<W, NV, ROWS>(self.0));
     }
 }
@@ -517,8 +520,8 @@ impl<W: Weight, const NV: usize, const ROWS: usize> Vectorized for ProductOf<'_,
                 if let Some(residual) = &mut residual {
                     residual[r] = *outputs.add(ROWS + r);
                 }
-                // Or the stores would wait for the lines, and what follows for the stores: 128-256@56 and back
-                // took a tenth longer.
+                // Otherwise the stores would wait for their cache lines, and later work for the
+                // stores: 128-256@56 and back took a tenth longer.
                 for v in 0..NV {
                     s.prefetch_write(to.wrapping_add(panel.channel + v * S::LANES));
                 }

@@ -1,5 +1,6 @@
-//! Any convolution on any processor: rows of a matrix gathered from the input, then the product of
-//! the crate `matrixmultiply`, which has kernels for other processors than ours do.
+//! Any convolution on any processor: rows of a matrix gathered from the input, then the matrix
+//! product of the crate `matrixmultiply`, which has kernels for processors that ours do not
+//! support.
 
 use std::sync::Arc;
 
@@ -12,10 +13,11 @@ use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::Isa;
 use crate::tensor::{AlignedBuf, Form, Packed};
 
-/// Floats of gathered rows at a time: 256 KiB, for the second-level cache.
+/// Floats of rows that are gathered at a time: 256 KiB, for the second-level cache.
 const BLOCK: usize = 1 << 16;
 
-/// Output pixels at a time, at most: enough for the product to reuse the weights it packs.
+/// The largest number of output pixels at a time: enough for the product to reuse the weights it
+/// packs.
 const MOST_ROWS: usize = 256;
 
 /// This kernel, for every processor.
@@ -34,7 +36,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
 
 const NAME: &str = names!(any: "im2col", "matrixmultiply");
 
-/// The weights as they are: `matrixmultiply` takes strides.
+/// The weights are not rearranged: `matrixmultiply` takes strides.
 fn pack(_desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     AlignedBuf::from_slice(weights, "packed weights")
 }
@@ -52,7 +54,7 @@ struct Im2col {
     desc: ConvDesc,
     weights: Arc<AlignedBuf>,
     epilogue: Epilogue,
-    /// Pixel blocks of a picture, each a chunk. They depend on its shape alone.
+    /// Pixel blocks of a picture, each a chunk. They depend only on its shape.
     blocks: usize,
     chunks: [usize; 1],
 }
@@ -110,8 +112,8 @@ impl Kernel for Im2col {
     }
 }
 
-/// One row of the matrix: what an output pixel sees of a group, in the order of the weights
-/// (channel, kernel row, kernel column).
+/// Gathers one row of the matrix: the inputs of an output pixel in a group, in the order of the
+/// weights (channel, kernel row, kernel column).
 ///
 /// # Safety
 /// `input` is the descriptor's input; there is room for `desc.depth()` floats at `to`.
@@ -139,7 +141,7 @@ unsafe fn gather(desc: &ConvDesc, group: usize, pixel: Pixel, input: *const f32,
 }
 
 impl Im2col {
-    /// The epilogue of one pixel's sums.
+    /// Applies the epilogue to one pixel's sums and stores them.
     ///
     /// # Safety
     /// `sums` holds the group's outputs, `io` is the run's.

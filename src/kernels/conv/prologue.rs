@@ -1,10 +1,11 @@
-//! 1x1 convolutions of a map that something else is done to first: the batch norm and ReLU in front of a
-//! DenseNet's layers (Huang et al., 2016), the factors of a squeeze and excitation (Hu et al., 2017).
+//! 1x1 convolutions fused with an operation before them: the batch norm and ReLU before a
+//! DenseNet's layers (Huang et al., 2016), the factors of a squeeze and excitation (Hu et al.,
+//! 2017).
 //!
-//! A pass of its own would write a whole map only for the convolution to read it. Here a block of
-//! pixels is changed on its way into scratch that the second-level cache holds, and the implicit
-//! product's tiles read it there. Each value is rounded as in the two kernels one after the other, so
-//! the results are theirs, to the bit.
+//! A separate pass would write a whole map only for the convolution to read it. Here the prologue
+//! is applied while a block of pixels is copied into scratch memory that fits in the second-level
+//! cache, where the implicit product's tiles read it. Each value is rounded as in two separate
+//! kernels, so the results are the same, bit for bit.
 
 pub(super) mod change;
 
@@ -15,28 +16,30 @@ use crate::kernels::{Epilogue, Kernel};
 use crate::simd::Isa;
 use crate::tensor::Packed;
 
-/// A 1x1 convolution and what is done to its input first.
+/// A 1x1 convolution and the prologue on its input.
 pub struct PrologueDesc {
-    /// The convolution; its input is the map before it is changed.
+    /// The convolution; its input is the map before the prologue.
     pub conv: ConvDesc,
-    /// What changes it.
+    /// The prologue.
     pub prologue: Prologue,
 }
 
 impl PrologueDesc {
-    /// The kernel whose packed weights this one reads, on `isa`, if it computes such a convolution there.
+    /// The kernel whose packed weights this one reads on `isa`, if it supports such a convolution
+    /// there.
     pub fn part(conv: &ConvDesc, isa: Isa) -> Option<&'static Candidate> {
         let fits = conv.is_pointwise() && conv.groups == 1 && conv.output.pixels() > 0;
         candidates().find(|c| fits && c.isa == isa && c.with_prologue.is_some() && (c.accepts)(conv))
     }
 
-    /// The kernel, on an instruction set that has its [`Self::part`], of its packed weights.
+    /// Makes the kernel from the packed weights of its [`Self::part`], which must exist on the
+    /// instruction set.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     ///
     /// # Panics
-    /// If there is no such part.
+    /// If the part does not exist.
     pub fn prepare(
         self,
         packed: Packed,

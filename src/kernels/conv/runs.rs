@@ -1,19 +1,19 @@
-//! Where a convolution's sums find their inputs: for each output pixel some contiguous runs.
+//! The inputs of a convolution's sums: for each output pixel some contiguous runs.
 
 use crate::kernels::conv::desc::ConvDesc;
 
 /// An output pixel's sum as runs of contiguous input floats, in the order of the packed weights.
 ///
-/// A tap (one pixel under the kernel) is a run of its channels. Neighbouring taps join where their
-/// pixels are neighbours in memory and no padding can come between: a kernel row over a dense map,
-/// a whole kernel that covers whole rows (a linear layer on a flattened map).
+/// A tap (one pixel under the kernel) is a run of its channels. Neighbouring taps are merged if
+/// their pixels are adjacent in memory and no padding can be between them: a kernel row over a
+/// dense map, a whole kernel that covers whole rows (a linear layer on a flattened map).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Runs {
-    /// Runs down and across.
+    /// Numbers of runs, vertically and horizontally.
     pub(super) taps: [usize; 2],
-    /// Floats that one sum takes of each run.
+    /// Floats of each run that one sum uses.
     pub(super) run: usize,
-    /// Floats of all groups in a run: what a run of padding must have.
+    /// Floats of all groups in a run: the length of a run of padding.
     pub(super) reach: usize,
 }
 
@@ -22,7 +22,7 @@ impl Runs {
         debug_assert!(desc.input.channels_last());
         let mut runs = Self { taps: desc.kernel, run: desc.group_inputs(), reach: desc.input.channels };
         let input = &desc.input;
-        // One tap needs no neighbour, whatever the strides are.
+        // A single tap needs no neighbour, for any strides.
         let neighbours = |i: usize, stride: usize, dense: usize| {
             desc.kernel[i] == 1 || (desc.dilation[i] == 1 && stride == dense)
         };
@@ -40,7 +40,7 @@ impl Runs {
         runs
     }
 
-    /// Runs of one sum.
+    /// Number of runs of one sum.
     pub(super) fn count(&self) -> usize {
         self.taps[0] * self.taps[1]
     }

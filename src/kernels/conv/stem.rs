@@ -1,11 +1,11 @@
 //! Convolutions of few channels or of planar inputs: a copy with a halo of zeros, then the implicit
 //! product over it.
 //!
-//! In the copy, channels are dense and no tap is in the padding, so a kernel row is one run of
-//! `kw * ic` floats: a picture's first convolution, with its three channels, has runs as long as
-//! others'. The copy is also what an input of separate planes (a network's, in NumPy's order) needs. Those with
-//! few weights are better computed over planes ([`super::planes`]); what is left are the patches of vision
-//! transformers, large strides, and planes of more channels.
+//! In the copy, channels are dense and no tap is in the padding, so a kernel row is one run of `kw
+//! * ic` floats: a network's first convolution, with its three channels, has runs as long as
+//! others'. An input of separate planes (a network's, in NumPy's order) needs the copy anyway.
+//! Convolutions with few weights are faster over planes ([`super::planes`]); this kernel is for the
+//! patches of vision transformers, large strides, and planes of more channels.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, eve
 use crate::simd::Simd;
 use crate::tensor::{FeatureMap, Packed};
 
-/// Up to this many channels the longer runs are worth the copy.
+/// Up to this many channels, the longer runs are worth the copy.
 const FEW_CHANNELS: usize = 4;
 
 /// This kernel on every instruction set.
@@ -51,7 +51,7 @@ fn prepare<S: Simd>(
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    // What the kernel sees, which may be less than the input with its padding, or more.
+    // The part that the kernel sees, which may be smaller or larger than the padded input.
     let seen = |axis: usize, outputs: usize| {
         outputs.saturating_sub(1) * desc.stride[axis] + (desc.kernel[axis] - 1) * desc.dilation[axis] + 1
     };
@@ -87,8 +87,8 @@ impl Kernel for Stem {
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
-        // SAFETY: the caller's contract; the copy is as large as the shared scratch, its chunks are
-        // disjoint rows, and it is whole before the product reads it.
+        // SAFETY: the caller's contract; the shared scratch has room for the copy, its chunks are
+        // disjoint rows, and it is complete before the product reads it.
         unsafe {
             if phase == 0 {
                 let rows = even_range(self.copy.batch * self.copy.height, self.phases[0], chunk);
@@ -138,7 +138,7 @@ impl Stem {
     }
 }
 
-/// Pixels of `C` channels from wherever they are.
+/// Gathers pixels of `C` channels with any strides.
 ///
 /// # Safety
 /// `from` is at a row of `map` with at least as many pixels as `to`.

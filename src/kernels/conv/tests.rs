@@ -1,4 +1,4 @@
-//! Every candidate, on every instruction set the machine has, against the f64 oracle.
+//! Every candidate, on every instruction set of the machine, against the f64 oracle.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,8 @@ use super::{Candidate, ConvDesc, Padding, candidates};
 use crate::kernels::testing::{ConvProblem, ConvRanges, Guarded, filled, for_problems, offsets};
 use crate::tensor::{Activation, FeatureMap, Packed, Values};
 
-/// Relative to the largest sum of magnitudes; Winograd's transforms cost more than a direct sum.
+/// Relative to the largest sum of magnitudes; Winograd's transforms lose more accuracy than a
+/// direct sum.
 fn tolerance(candidate: &Candidate) -> f64 {
     if candidate.name.contains("winograd") { 4e-5 } else { 1e-6 }
 }
@@ -58,7 +59,7 @@ fn three_channels() {
     check_all(ConvRanges { groups: 1..=1, inputs: 3..=3, size: 8..=24, ..ConvRanges::default() }, 60);
 }
 
-/// Wide enough for the tallest tiles over planes, and for what remains of a row.
+/// Wide enough for the tallest tiles over planes, and for the rest of a row.
 #[test]
 fn few_channels_of_pictures() {
     let pictures = ConvRanges {
@@ -91,8 +92,8 @@ fn one_to_three_rows() {
     check_all(linear, 60);
 }
 
-/// What networks become whose strides are taken out: the taps farther apart than the map is wide, or
-/// behind wide padding.
+/// Layers of networks whose strides are removed: taps farther apart than the map is wide, or in
+/// wide padding.
 #[test]
 fn dilations_up_to_beyond_the_map() {
     let dense = ConvRanges {
@@ -144,7 +145,7 @@ fn dilated_layer(
     }
 }
 
-/// The kernel of a whole map: a linear layer behind a flatten.
+/// The kernel of a whole map: a linear layer after a flatten.
 #[test]
 fn kernels_as_large_as_the_map() {
     for batch in [1, 2, 5] {
@@ -155,7 +156,7 @@ fn kernels_as_large_as_the_map() {
     }
 }
 
-/// Layers of each kind: picture by picture, with any number of threads, in any place of a batch.
+/// Layers of each kind: picture by picture, with any number of threads, at any position in a batch.
 #[test]
 fn same_bits_in_any_batch_and_with_any_threads() {
     let mut tested = HashSet::new();
@@ -243,8 +244,8 @@ fn same_bits_in_any_batch_and_with_any_threads() {
     }
 }
 
-/// A kernel that reads float16 weights gives what it gives for float32 weights of the same values; the
-/// oracle has seen both.
+/// A kernel gives the same results for float16 weights as for float32 weights of the same values;
+/// both are compared with the oracle.
 #[test]
 fn float16_weights_are_widened_exactly() {
     let linear = ConvRanges { batch: 1..=4, size: 1..=2, inputs: 1..=700, ..ConvRanges::default() };
@@ -271,8 +272,8 @@ fn float16_weights_are_widened_exactly() {
     }
 }
 
-/// Where a linear layer's weights come from memory, those that would meet zeros are not read. The sums are the
-/// implicit product's all the same, and a zero times infinity is still NaN.
+/// If a linear layer's weights come from memory, those of zero inputs are not read. The sums still
+/// equal the implicit product's, and a zero times infinity is still NaN.
 #[test]
 fn weights_that_would_meet_zeros_change_nothing() {
     for (half, outputs) in [(false, 1024 + 40), (true, 2048 + 40)] {

@@ -11,11 +11,11 @@ pub(super) struct Row<'a, S: Simd> {
     pub(super) finish: &'a Finish,
     /// The first pixel of the first input row that a tap row sees.
     pub(super) input: *const f32,
-    /// From the input row of a tap row to that of the next.
+    /// Floats from the input row of one tap row to that of the next.
     pub(super) line_step: usize,
-    /// From an input pixel to the next.
+    /// Floats from one input pixel to the next.
     pub(super) pixel_stride: usize,
-    /// Input pixels that the first output pixel's first tap is in front of `input`.
+    /// Input pixels by which the first output pixel's first tap is before `input`.
     pub(super) before: usize,
     /// Tap rows to sum over.
     pub(super) tap_rows: usize,
@@ -35,11 +35,12 @@ pub(super) struct Row<'a, S: Simd> {
 }
 
 impl<S: Simd> Row<'_, S> {
-    /// Output pixels of whole vectors that see these taps across, all of a kernel `KW` wide.
+    /// Computes output pixels of whole vectors that see these horizontal taps, or all of a kernel
+    /// of width `KW`.
     ///
     /// # Safety
-    /// The columns must be inside the output, their taps inside the input, which is `width` wide and
-    /// read where it lies.
+    /// The columns must be inside the output, and their taps inside the input, which is `width`
+    /// wide and read in place.
     #[inline(always)]
     pub(super) unsafe fn columns<const KW: usize, const STRIDE: usize, const P: usize>(
         &self,
@@ -55,8 +56,8 @@ impl<S: Simd> Row<'_, S> {
         unsafe {
             while ox + P <= columns.end {
                 self.tile::<KW, STRIDE, P>(s, ox, P, taps);
-                // The row behind the taps, which the next output row sees first: a vector of it at a time is
-                // too little of each pixel for the processor to foresee.
+                // Prefetch the row after the taps, which the next output row reads first: one
+                // vector of each pixel is too little for the hardware prefetcher to recognise.
                 for p in 0..P {
                     let column = ((ox + p) * stride).wrapping_sub(self.before);
                     s.prefetch_near(behind.wrapping_add(column.wrapping_mul(self.pixel_stride)));
@@ -73,8 +74,8 @@ impl<S: Simd> Row<'_, S> {
         }
     }
 
-    /// `count <= P` output pixels from column `ox` on that see these taps across, all of a kernel
-    /// `KW` wide.
+    /// Computes `count <= P` output pixels from column `ox` that see these horizontal taps, or all
+    /// of a kernel of width `KW`.
     ///
     /// # Safety
     /// These taps of `P` pixels must be valid for reading vectors.
@@ -89,7 +90,7 @@ impl<S: Simd> Row<'_, S> {
         let stride = if STRIDE == 0 { self.stride } else { STRIDE };
         let (kw, dilation, taps) =
             if KW == 0 { (self.kernel_width, self.dilation, taps.clone()) } else { (KW, 1, 0..KW) };
-        // In front of the picture with the first taps outside.
+        // This is before the picture if the first taps are outside.
         let first = (ox * stride).wrapping_sub(self.before).wrapping_mul(self.pixel_stride);
         let mut row = self.input.wrapping_add(first);
         let mut weights = self.weights;
@@ -118,11 +119,11 @@ impl<S: Simd> Row<'_, S> {
         }
     }
 
-    /// The output pixel of column `ox`, of whose taps some may be outside the picture, which is
-    /// `width` wide.
+    /// Computes the output pixel of column `ox`, some of whose taps may be outside the picture,
+    /// which is `width` wide.
     ///
     /// # Safety
-    /// The column must be inside the output, the input read where it lies.
+    /// The column must be inside the output, and the input read in place.
     #[inline(always)]
     pub(super) unsafe fn pixel<const KW: usize, const STRIDE: usize>(&self, s: S, width: usize, ox: usize) {
         let stride = if STRIDE == 0 { self.stride } else { STRIDE };
@@ -150,7 +151,7 @@ impl<S: Simd> Row<'_, S> {
         unsafe { self.store(s, ox, sum) };
     }
 
-    /// Finish the pixel of column `ox`.
+    /// Applies the epilogue to the pixel of column `ox` and stores it.
     ///
     /// # Safety
     /// The column must be inside the output.
@@ -169,7 +170,7 @@ impl<S: Simd> Row<'_, S> {
         }
     }
 
-    /// What is left of the activation to do over the row's pixels.
+    /// Applies the rest of the activation to the row's pixels.
     ///
     /// # Safety
     /// They must have been stored.

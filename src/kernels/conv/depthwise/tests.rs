@@ -28,7 +28,7 @@ fn depthwise_convolutions() {
     });
 }
 
-/// Rows in whose middle, or nowhere, all taps are inside the picture.
+/// Rows in which all taps are inside the picture only in the middle, or nowhere.
 #[test]
 fn wide_dilations() {
     let dense = ConvRanges {
@@ -49,7 +49,7 @@ fn wide_dilations() {
     });
 }
 
-/// The shapes that networks have, which the specialised loops are for.
+/// The shapes of networks, for which there are specialised loops.
 #[test]
 fn depthwise_convolutions_of_networks() {
     for (kernel, stride, size, channels) in [

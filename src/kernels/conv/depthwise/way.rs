@@ -1,48 +1,49 @@
-//! How a depthwise convolution is cut into items, and which rows and taps they see.
+//! How a depthwise convolution is split into items, and which rows and taps they see.
 
 use std::ops::Range;
 
 use crate::kernels::conv::desc::ConvDesc;
 use crate::simd::Isa;
 
-/// A band's copy should stay in the nearest cache while it is read.
+/// A band's copy should stay in the first-level cache while it is read.
 const CACHED: usize = 48 << 10;
 
-/// The input rows of an output row should stay in the nearer caches for the next one; longer ones
-/// are cut by channels.
+/// The input rows of an output row should stay in the inner caches for the next row; longer ones
+/// are split by channels.
 const CACHED_ROWS: usize = 48 << 10;
 
-/// How a convolution is cut into items.
+/// How a convolution is split into items.
 pub enum Way {
-    /// An item is one output row of a block of channels, read from where the input lies.
+    /// An item is one output row of a block of channels, with the input read in place.
     StoredRows {
-        /// Parts that the vectors of channels are cut into.
+        /// Parts into which the vectors of channels are split.
         blocks: usize,
         /// The output columns whose taps are all inside the picture.
         interior: Range<usize>,
-        /// All output columns, cut where other taps are inside the picture, and those taps. With a
-        /// dilation, the columns that see a side are many.
+        /// All output columns, split where the set of taps inside the picture changes, and those
+        /// taps. With a dilation, many columns see outside the picture.
         segments: Vec<(Range<usize>, Range<usize>)>,
     },
-    /// An item is some output rows of one vector of channels, read from a copy of their input with
-    /// zeros around it.
+    /// An item is some output rows of one vector of channels, computed from a copy of their input
+    /// with zeros around it.
     Bands(Bands),
 }
 
-/// Bands of output rows whose input is made first, with zeros around it.
+/// Bands of output rows whose input is first computed or copied, with zeros around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bands {
-    /// Parts that the output rows are cut into.
+    /// Parts into which the output rows are split.
     pub count: usize,
-    /// Pixels in a row of the input: what the row's tiles read, the last one filled up.
+    /// Pixels in a row of the input: those that the row's tiles read, including the padding of the
+    /// last tile.
     pub length: usize,
-    /// Most rows of a band's input.
+    /// The largest number of rows of a band's input.
     pub rows: usize,
 }
 
 impl Bands {
-    /// Bands whose input of so many floats a pixel stays within some bytes, or is not read more than
-    /// about twice, whichever makes the longer ones.
+    /// Bands whose input (of `pixel` floats per pixel) fits in `bytes`, or is not computed more
+    /// than about twice, whichever gives longer bands.
     pub fn new(desc: &ConvDesc, pixel: usize, bytes: usize) -> Self {
         let row_bytes = Self::length(desc) * pixel * size_of::<f32>();
         let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
@@ -50,7 +51,7 @@ impl Bands {
         Self::split(desc, desc.output.height.div_ceil(band))
     }
 
-    /// So many bands of nearly equal heights.
+    /// `count` bands of nearly equal height.
     pub fn split(desc: &ConvDesc, count: usize) -> Self {
         let extra = (desc.kernel[0] - 1) * desc.dilation[0] + 1;
         let most = desc.output.height.div_ceil(count.max(1));
@@ -63,13 +64,14 @@ impl Bands {
         (columns.max(1) - 1) * desc.stride[1] + (desc.kernel[1] - 1) * desc.dilation[1] + 1
     }
 
-    /// The input rows that some output rows see; those above the picture wrap around to something large.
+    /// The input rows that some output rows see; those above the picture wrap around to large
+    /// values.
     pub fn seen(desc: &ConvDesc, rows: &Range<usize>) -> impl Iterator<Item = usize> + Clone + use<> {
         let first = (rows.start * desc.stride[0]).wrapping_sub(desc.padding.top);
         (0..Self::seen_rows(desc, rows)).map(move |r| first.wrapping_add(r))
     }
 
-    /// How many these are.
+    /// The number of these rows.
     pub fn seen_rows(desc: &ConvDesc, rows: &Range<usize>) -> usize {
         (rows.len() - 1) * desc.stride[0] + (desc.kernel[0] - 1) * desc.dilation[0] + 1
     }
@@ -80,14 +82,14 @@ impl Bands {
 pub struct Halo {
     /// The first pixel's channels.
     pub first: *const f32,
-    /// Floats from a pixel to the next.
+    /// Floats from one pixel to the next.
     pub pixel: usize,
     /// Pixels in a row.
     pub length: usize,
 }
 
 impl Way {
-    /// With the vectors of channels cut into `vectors` parts at most.
+    /// The vectors of channels are split into at most `vectors` parts.
     pub fn rows(desc: &ConvDesc, vectors: usize) -> Self {
         let row_bytes = desc.kernel[0] * desc.input.width * desc.groups * size_of::<f32>();
         let (stride, extent) = (desc.stride[1], (desc.kernel[1] - 1) * desc.dilation[1]);
@@ -113,7 +115,7 @@ impl Way {
     }
 }
 
-/// The taps across of an output column that are inside the picture.
+/// The horizontal taps of an output column that are inside the picture.
 fn inside_taps(desc: &ConvDesc, ox: usize) -> Range<usize> {
     let (start, step) = (ox * desc.stride[1], desc.dilation[1]);
     let first = desc.padding.left.saturating_sub(start).div_ceil(step).min(desc.kernel[1]);
@@ -121,14 +123,14 @@ fn inside_taps(desc: &ConvDesc, ox: usize) -> Range<usize> {
     first..desc.kernel[1].min(first + inside)
 }
 
-/// Of any tile.
+/// The largest number of pixels of a tile.
 const MOST_PIXELS: usize = 8;
 
 /// The tap rows of an output row that are inside the picture.
 pub(super) struct TapRows {
     pub(super) first: usize,
     pub(super) count: usize,
-    /// The input row that the first one sees.
+    /// The input row that the first tap row sees.
     pub(super) top: usize,
 }
 
@@ -138,7 +140,7 @@ impl TapRows {
         let first = desc.padding.top.saturating_sub(start).div_ceil(step).min(desc.kernel[0]);
         let below = (desc.padding.top + desc.input.height).saturating_sub(start + first * step);
         let count = below.div_ceil(step).min(desc.kernel[0] - first);
-        // Without any, the place does not matter, but it must be one.
+        // Without tap rows, the value does not matter, but it must be valid.
         let top = if count == 0 { 0 } else { start + first * step - desc.padding.top };
         Self { first, count, top }
     }

@@ -1,12 +1,13 @@
-//! A 1x1 convolution that widens a map and the depthwise convolution behind it, as one kernel: the
-//! front of an inverted residual (Sandler et al., "MobileNetV2", 2018).
+//! A 1x1 convolution that expands a map and the depthwise convolution after it, fused into one
+//! kernel: the first part of an inverted residual (Sandler et al., "MobileNetV2", 2018).
 //!
-//! The widened map is several times as large as anything around it, and would be written to memory
-//! only to be read once. Here a panel of its channels, over a band of rows, is computed into scratch
-//! that the nearer caches hold, with zeros around it, and goes through the depthwise convolution at
-//! once. Each value is the same sum as in the two kernels one after the other, to the bit.
+//! The expanded map is several times as large as its neighbours, and would be written to memory
+//! only to be read once. Here a panel of its channels, over a band of rows, is computed into
+//! scratch memory that fits in the inner caches, with zeros around it, and the depthwise
+//! convolution is applied immediately. Each value is the same sum as in two separate kernels, bit
+//! for bit.
 //!
-//! Where it pays, the projection behind them joins in ([`ProjectDesc`]).
+//! Where it pays off, the projection after them is fused too ([`ProjectDesc`]).
 
 mod pair;
 mod project;
@@ -26,23 +27,23 @@ use crate::tensor::Packed;
 
 pub use project::ProjectDesc;
 
-/// By the weights of the 1x1 convolution.
+/// Names by the type of the 1x1 convolution's weights.
 const NAMES: WeightNames = names!(weights: "expand_depthwise");
 
 /// Bytes of a band of a panel's channels.
 const BAND: usize = 256 << 10;
 
-/// The two convolutions; the first one's output is the second one's input, and lies nowhere.
+/// The two convolutions; the first one's output is the second one's input, and has no memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpandDepthwiseDesc {
     /// The 1x1 convolution.
     pub expand: ConvDesc,
-    /// The depthwise one.
+    /// The depthwise convolution.
     pub depthwise: ConvDesc,
 }
 
 impl ExpandDepthwiseDesc {
-    /// The kernels whose packed weights this one reads, on `isa`, if it computes these convolutions
+    /// The kernels whose packed weights this one reads on `isa`, if it supports these convolutions
     /// there.
     pub fn parts(&self, isa: Isa) -> Option<[&'static Candidate; 2]> {
         let Self { expand, depthwise } = self;
@@ -55,7 +56,8 @@ impl ExpandDepthwiseDesc {
         fits.then_some(parts)
     }
 
-    /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights.
+    /// Makes the kernel from the packed weights of its [`Self::parts`], which must exist on the
+    /// instruction set.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -73,13 +75,13 @@ impl ExpandDepthwiseDesc {
     }
 }
 
-/// The candidate on `isa` that is this part, if it accepts a convolution.
+/// The candidate on `isa` for this part, if it accepts the convolution.
 fn find(part: BlockPart, isa: Isa, desc: &ConvDesc) -> Option<&'static Candidate> {
     candidates().find(|c| c.block_part == Some(part) && c.isa == isa && (c.accepts)(desc))
 }
 
-/// The prepared pair. An item is a panel of a band; the bands' panels follow each other, so that a
-/// band's input is read again while it is near.
+/// The prepared pair. An item is a panel of a band; a band's panels are consecutive, so that its
+/// input is reread while it is in the cache.
 struct ExpandDepthwise {
     pair: Pair,
     items: usize,

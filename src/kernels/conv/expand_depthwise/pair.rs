@@ -1,4 +1,4 @@
-//! The two convolutions over a band: what the kernels with and without a projection share.
+//! The two convolutions over a band, shared by the kernels with and without a projection.
 
 use std::ops::Range;
 
@@ -13,22 +13,22 @@ use crate::kernels::{Epilogue, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Packed;
 
-/// An expansion and the depthwise convolution behind it, prepared.
+/// An expansion and the depthwise convolution after it, prepared.
 pub(super) struct Pair {
     expand: ConvDesc,
     panels: Panels,
     packed: Packed,
-    /// Of the 1x1 convolution.
+    /// Epilogue of the 1x1 convolution.
     epilogue: Epilogue,
     depthwise: Depthwise,
     bands: Bands,
 }
 
-/// Where a pair finds its values.
+/// The pointers of a pair.
 #[derive(Clone, Copy)]
 pub(super) struct Pointers {
     pub(super) input: *const f32,
-    /// The depthwise convolution's.
+    /// The depthwise convolution's output.
     pub(super) output: *mut f32,
     /// Room for [`Pair::scratch`] floats.
     pub(super) halo: *mut f32,
@@ -65,12 +65,12 @@ impl Pair {
         })
     }
 
-    /// Panels of expanded channels.
+    /// Number of panels of expanded channels.
     pub(super) fn count(&self) -> usize {
         self.panels.count()
     }
 
-    /// Bands of a picture.
+    /// Number of bands of a picture.
     pub(super) fn bands(&self) -> usize {
         self.bands.count
     }
@@ -85,22 +85,22 @@ impl Pair {
         self.bands.rows * self.bands.length * self.panels.width()
     }
 
-    /// Floats for a panel of a band, and for its weights if they must be widened.
+    /// Floats of scratch for a panel of a band, and for its weights if they must be widened.
     pub(super) fn scratch(&self) -> usize {
         self.band() + tile::widened(&self.packed, &self.panels)
     }
 
-    /// The output rows of a band of picture `n` for the channels of one panel.
+    /// Computes the output rows of a band of picture `n` for the channels of one panel.
     ///
     /// # Safety
-    /// The pointers' memory is as they say, the output the depthwise descriptor's.
+    /// The pointers are valid as documented, and the output is the depthwise descriptor's.
     #[inline(always)]
     pub(super) unsafe fn panel<S: Simd>(&self, s: S, n: usize, band: usize, index: usize, at: Pointers) {
         let (panel, channels) = (self.panels.panel(index), self.depthwise.desc.groups);
         let rows = even_range(self.depthwise.desc.output.height, self.bands.count, band);
         let pixel = panel.vectors * S::LANES;
-        // SAFETY: by contract the scratch has room for a band, which holds what its rows see when they
-        // are computed.
+        // SAFETY: by contract the scratch has room for a band, which holds the input of its rows
+        // when they are computed.
         unsafe {
             self.expand(s, n, &rows, panel, at);
             for first in (0..pixel).step_by(S::LANES).take_while(|first| panel.channel + first < channels) {
@@ -112,8 +112,8 @@ impl Pair {
         }
     }
 
-    /// The channels of a panel at the input rows that some output rows of picture `n` see, with zeros
-    /// for what is outside the picture.
+    /// Computes the channels of a panel at the input rows that some output rows of picture `n` see,
+    /// with zeros outside the picture.
     ///
     /// # Safety
     /// The scratch has room for them.
@@ -138,13 +138,13 @@ impl Pair {
         let inside = Bands::seen_rows(&depthwise.desc, rows).saturating_sub(first).min(input.height - y);
         let pixels = inside * columns;
         let tiles = pixels.div_ceil(max_rows::<S>());
-        // Rows whose activation is left to do follow when they are whole, while they are near.
+        // The rest of the activation is applied to complete rows, while they are in the cache.
         let mut done = if epilogue.is_finished_by_store() { inside } else { 0 };
-        // SAFETY: room behind the band.
+        // SAFETY: room after the band.
         let (weights, ahead) =
             unsafe { tile::weights(s, packed, panels, panel, at.halo.wrapping_add(self.band())) };
         for index in 0..tiles {
-            // Tiles run on from a row to the next: few of them are short.
+            // Tiles continue from one row to the next, so few of them are short.
             let range = even_range(pixels, tiles, index);
             let (row, x) = (range.start / columns, range.start % columns);
             // SAFETY: the pixels are inside the picture and the scratch.
@@ -156,7 +156,7 @@ impl Pair {
                         gap: input.row_stride.wrapping_sub(columns * input.pixel_stride),
                     },
                     to: Pixels {
-                        // Where a pixel of all channels would begin.
+                        // Where a pixel with all channels would begin.
                         at: at
                             .halo
                             .add(((first + row) * length + left + x) * pixel)

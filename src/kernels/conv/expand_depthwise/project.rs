@@ -1,5 +1,5 @@
-//! A depthwise convolution together with the 1x1 convolution that projects its result, and the 1x1
-//! convolution that widens its input if there is one: a whole inverted residual.
+//! A depthwise convolution fused with the 1x1 convolution that projects its result, and with the
+//! 1x1 convolution that expands its input if there is one: a whole inverted residual.
 
 use std::ops::Range;
 
@@ -18,46 +18,47 @@ use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, eve
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{FeatureMap, Packed};
 
-/// With an expansion, by the weights of the projection.
+/// With an expansion, by the type of the projection's weights.
 const NAMES: WeightNames = names!(weights: "expand_depthwise_project");
-/// Without one.
+/// Without an expansion.
 const NAMES_IN_PLACE: WeightNames = names!(weights: "depthwise_project");
 
-/// Bytes of a band: the depthwise convolution's result, and what it sees of a panel. Of a second-level
-/// cache of 1 MiB, what the weights and the input's rows leave: bands of 512 KiB took up to 5 % longer,
-/// since shorter ones compute more rows of the expansion again, and bands of 1 MiB were no faster.
+/// Bytes of a band: the depthwise convolution's result, and a panel of its input. It is the part of
+/// a second-level cache of 1 MiB that the weights and the input's rows leave. Bands of 512 KiB took
+/// up to 5 % longer, since shorter bands recompute more rows of the expansion; bands of 1 MiB were
+/// no faster.
 const BAND: usize = 768 << 10;
 
-/// Bytes of the 1x1 convolutions' weights, at most: they are read again for every band, and should stay
-/// beside it in the second-level cache. Blocks of 14x14 in two bands (of `MobileNetV2`, V3, `MNASNet` and
-/// `ShuffleNetV2`) took 0.8 to 0.96 of the time with up to 245 KB, 0.96 to 1.06 with 300 to 450 KB, and
-/// blocks of 7x7 with more 1.05 to 1.2.
+/// The largest size in bytes of the 1x1 convolutions' weights: they are reread for every band, and
+/// should stay in the second-level cache with it. Blocks of 14x14 in two bands (of `MobileNetV2`,
+/// V3, `MNASNet` and `ShuffleNetV2`) took 0.8 to 0.96 of the time with up to 245 KB, 0.96 to 1.06
+/// with 300 to 450 KB, and blocks of 7x7 with more 1.05 to 1.2.
 const WEIGHTS: usize = 256 << 10;
 
-/// Products of the expansion that bands compute again, at most, for each value of the depthwise
-/// convolution, which stays in the cache for them. Blocks took 0.8 to 0.96 of the time up to 17, 1.06 to
-/// 1.12 from 17 to 34.
+/// The largest number of the expansion's products that bands recompute per value of the depthwise
+/// convolution, which in return stays in the cache. Blocks took 0.8 to 0.96 of the time up to 17,
+/// 1.06 to 1.12 from 17 to 34.
 const MOST_PRODUCTS: usize = 17;
 
-/// Rows that two neighbouring bands both see of the expansion, at most: 5x5 kernels without a stride
-/// took 1.00 to 1.05 of the time at all sizes.
+/// The largest number of the expansion's rows that two neighbouring bands share: 5x5 kernels
+/// without a stride took 1.00 to 1.05 of the time at all sizes.
 const MOST_OVERLAP: usize = 3;
 
-/// Pixels from which a block pays for a thread alone: 0.93 to 1.00 of the time from here on, but 0.97 to
-/// 1.04 at 14x14, where what is between the kernels stays in its cache anyway.
+/// Pixels from which a block pays off with a single thread: 0.93 to 1.00 of the time from this
+/// size, but 0.97 to 1.04 at 14x14, where the intermediate maps stay in its cache anyway.
 const PIXELS_ALONE: usize = 28 * 28;
 
-/// Pixels from which a block without an expansion pays: 0.75 to 0.98 of the time at 112x112, up to 1.15 at
-/// 28x28.
+/// Pixels from which a block without an expansion pays off: 0.75 to 0.98 of the time at 112x112, up
+/// to 1.15 at 28x28.
 const PIXELS_IN_PLACE: usize = 56 * 56;
 
 /// Floats in a cache line.
 const LINE: usize = 16;
 
-/// The convolutions; all but the last one's output lie nowhere.
+/// The convolutions; only the last one's output has memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProjectDesc {
-    /// The 1x1 convolution in front, whose output the depthwise one reads.
+    /// The first 1x1 convolution, whose output the depthwise one reads.
     pub expand: Option<ConvDesc>,
     /// The depthwise convolution.
     pub depthwise: ConvDesc,
@@ -77,8 +78,8 @@ impl ProjectDesc {
         self.expand.map(|expand| ExpandDepthwiseDesc { expand, depthwise: self.depthwise })
     }
 
-    /// The kernels whose packed weights this one reads, on `isa`, if it computes these convolutions
-    /// there and each value is theirs to the bit.
+    /// The kernels whose packed weights this one reads on `isa`, if it supports these convolutions
+    /// there with the same bits.
     pub fn parts(&self, isa: Isa) -> Option<Vec<&'static Candidate>> {
         let Self { depthwise, project, .. } = self;
         let fits = project.is_pointwise() && project.groups == 1 && depthwise.output.pixels() > 0;
@@ -87,21 +88,21 @@ impl ProjectDesc {
             None if depthwise.residual.is_some() || depthwise.dilation != [1, 1] => return None,
             None => vec![super::find(BlockPart::Depthwise, isa, depthwise)?],
         };
-        // The sums are those of this kernel.
+        // Its sums are those of this kernel.
         let chosen = choose(project, isa).ok()?;
         let last =
             (chosen.isa == isa && chosen.block_part == Some(BlockPart::Pointwise)).then_some(chosen)?;
         fits.then(|| front.into_iter().chain([last]).collect())
     }
 
-    /// The kernel, on an instruction set that has its [`Self::parts`], of their packed weights and with
-    /// their epilogues.
+    /// Makes the kernel from the packed weights and epilogues of its [`Self::parts`], which must
+    /// exist on the instruction set.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     ///
     /// # Panics
-    /// If these are not as many as the convolutions.
+    /// If their number is not that of the convolutions.
     pub fn prepare(
         &self,
         packed: Vec<Packed>,
@@ -141,8 +142,8 @@ impl ProjectDesc {
         }))
     }
 
-    /// Whether this is faster than the convolutions one after the other: [`Self::parts`] have the same
-    /// bits, so that the number of threads may have a say.
+    /// Whether this is faster than separate convolutions. [`Self::parts`] give the same bits, so
+    /// this may depend on the number of threads.
     pub fn pays(&self, isa: Isa, threads: usize) -> bool {
         let (desc, output) = (&self.depthwise, &self.depthwise.output);
         let (pixels, channels) = (output.height * output.width, output.channels);
@@ -153,14 +154,14 @@ impl ProjectDesc {
         let Some(expand) = &self.expand else {
             return pixels >= PIXELS_IN_PLACE && reads_in_place(desc);
         };
-        // Alone, a thread's bands have fewer neighbours, but the gain is less, too.
+        // With one thread, bands have fewer neighbours, but the gain is smaller, too.
         let bands = self.bands(&between(desc), isa, threads.max(2)).count;
         let overlap = desc.kernel[0].saturating_sub(desc.stride[0]);
         let again = (bands - 1) * overlap * expand.output.width * expand.depth();
         overlap <= MOST_OVERLAP && again <= MOST_PRODUCTS * pixels
     }
 
-    /// Bands that stay within [`BAND`], and of which each thread gets as many.
+    /// Bands that fit in [`BAND`], the same number for each thread.
     fn bands(&self, between: &FeatureMap, isa: Isa, threads: usize) -> Bands {
         let (desc, output) = (&self.depthwise, &self.depthwise.output);
         let (mut row, mut fixed) = (between.row_stride, 0);
@@ -181,8 +182,8 @@ impl ProjectDesc {
     }
 }
 
-/// The map of a depthwise convolution's result as if the first band's memory went on: a band's pixels
-/// one behind the other, those of all pictures in the same place.
+/// The map of a depthwise convolution's result as if the first band's memory continued: a band's
+/// pixels are contiguous, and those of all pictures share the same memory.
 fn between(depthwise: &ConvDesc) -> FeatureMap {
     /// Pixels at a multiple of this distance (1 KiB) fall on few cache sets.
     const ALIASED: usize = 256;
@@ -193,11 +194,11 @@ fn between(depthwise: &ConvDesc) -> FeatureMap {
     FeatureMap { pixel_stride, row_stride, channel_stride: 1, image_stride: 0, ..depthwise.output }
 }
 
-/// What makes the depthwise convolution's result.
+/// The part that computes the depthwise convolution's result.
 enum Front {
-    /// Behind an expansion.
+    /// After an expansion.
     Pair(Box<Pair>),
-    /// From the input where it lies.
+    /// From the input, read in place.
     InPlace(Box<Depthwise>),
 }
 
@@ -208,11 +209,11 @@ struct Block {
     project: ConvDesc,
     panels: Panels,
     packed: Packed,
-    /// Of the projection.
+    /// Epilogue of the projection.
     epilogue: Epilogue,
     /// Bands of a picture.
     bands: usize,
-    /// Most rows of a band.
+    /// The largest number of rows of a band.
     rows: usize,
     items: usize,
     chunks: [usize; 1],
@@ -220,8 +221,8 @@ struct Block {
 }
 
 impl Block {
-    /// Where the parts of a thread's scratch begin, and its end: what the front needs, the depthwise
-    /// convolution's result, a panel of weights that is widened.
+    /// Where the parts of a thread's scratch begin, and its end: the front's scratch, the depthwise
+    /// convolution's result, a panel of widened weights.
     fn areas(&self) -> [usize; 3] {
         let front = match &self.front {
             Front::Pair(pair) => pair.scratch().next_multiple_of(LINE),
@@ -280,7 +281,8 @@ impl Vectorized for Items<'_> {
         for item in self.range.clone() {
             let (n, band) = (item / bands, item % bands);
             let rows = even_range(project.output.height, *bands, band);
-            // SAFETY: the contract of `Kernel::run`; the band's rows fit the scratch, in which they begin.
+            // SAFETY: the contract of `Kernel::run`; the band's rows fit in the scratch, in which
+            // they begin.
             unsafe {
                 let result = self.scratch.add(first);
                 let output = result.wrapping_sub(between.at(n, rows.start, 0));
@@ -302,7 +304,7 @@ impl Vectorized for Items<'_> {
 }
 
 impl Items<'_> {
-    /// The projection of some rows of picture `n`, whose input begins at `from`.
+    /// Computes the projection of some rows of picture `n`, whose input begins at `from`.
     ///
     /// # Safety
     /// The input has been computed.
@@ -314,7 +316,7 @@ impl Items<'_> {
         let pixels = rows.len() * columns;
         let tiles = pixels.div_ceil(max_rows::<S>());
         for panel in (0..panels.count()).map(|index| panels.panel(index)) {
-            // SAFETY: room behind the depthwise convolution's result.
+            // SAFETY: room after the depthwise convolution's result.
             let (weights, ahead) = unsafe {
                 let widened = self.scratch.wrapping_add(self.kernel.areas()[1]);
                 tile::weights(s, packed, panels, panel, widened)

@@ -9,7 +9,7 @@ use crate::kernels::testing::{
 use crate::simd::Isa;
 use crate::tensor::{Activation, FeatureMap};
 
-/// The depthwise problem behind a 1x1 convolution of `inputs` channels.
+/// The depthwise problem after a 1x1 convolution of `inputs` channels.
 fn pair(outer: &ConvProblem, inputs: usize) -> (ConvProblem, ExpandDepthwiseDesc) {
     let wide = outer.desc.input;
     let narrow = FeatureMap::nhwc(wide.batch, wide.height, wide.width, inputs);
@@ -37,7 +37,7 @@ fn pair(outer: &ConvProblem, inputs: usize) -> (ConvProblem, ExpandDepthwiseDesc
     (inner, desc)
 }
 
-/// The pair has the bits of its two convolutions one after the other, with any number of threads.
+/// The pair gives the bits of its two separate convolutions, with any number of threads.
 fn check(outer: &ConvProblem, inputs: usize) -> TestCaseResult {
     let (inner, desc) = pair(outer, inputs);
     for isa in Isa::available() {
@@ -56,7 +56,8 @@ fn check(outer: &ConvProblem, inputs: usize) -> TestCaseResult {
     Ok(())
 }
 
-/// A map's memory with these values, in the order picture, row, column, channel, and NaN in its gaps.
+/// A map's memory with these values, in the order picture, row, column, channel, and NaN in its
+/// gaps.
 fn spread(map: FeatureMap, values: &[f32]) -> Guarded {
     let mut memory = Guarded::poisoned(map.view().end());
     offsets(map).zip(values).for_each(|(at, &x)| memory[at] = x);
@@ -73,7 +74,7 @@ fn same_bits(name: &str, found: &[f32], expected: &[f32]) -> TestCaseResult {
     Ok(())
 }
 
-/// The projection to `outputs` channels behind a depthwise problem, with its seed's residual.
+/// The projection to `outputs` channels after a depthwise problem, with its seed's residual.
 fn projection(outer: &ConvProblem, outputs: usize) -> ConvProblem {
     let wide = outer.desc.output;
     let map = FeatureMap { channels: outputs, ..wide };
@@ -96,8 +97,8 @@ fn projection(outer: &ConvProblem, outputs: usize) -> ConvProblem {
     ConvProblem { desc, seed: outer.seed + 200, ..outer.clone() }
 }
 
-/// A depthwise convolution and its projection, behind an expansion of so many channels if there is one,
-/// have the bits of these convolutions one after the other, with any number of threads.
+/// A depthwise convolution and its projection, after an expansion of `inputs` channels if there is
+/// one, give the bits of the separate convolutions, with any number of threads.
 fn check_projected(outer: &ConvProblem, inputs: Option<usize>, outputs: usize) -> TestCaseResult {
     let last = projection(outer, outputs);
     let mut outer = outer.clone();
@@ -185,7 +186,7 @@ fn projections_of_networks() {
         (57, None, 24, 58, 3, 2),
         (28, Some(40), 240, 40, 5, 1),
         (14, Some(64), 384, 96, 3, 1),
-        // Sums of more than one chain, and pixels that would fall on few cache sets.
+        // Sums of more than one chain, and pixels that would map to few cache sets.
         (15, Some(33), 1024, 33, 3, 2),
     ] {
         for residual in [ResidualAt::Nowhere, ResidualAt::Output] {
@@ -196,7 +197,7 @@ fn projections_of_networks() {
     }
 }
 
-/// Two square pictures, padded so that they keep their size without a stride.
+/// Two square pictures, padded to keep their size at stride 1.
 fn depthwise(size: usize, channels: usize, kernel: usize, stride: usize) -> ConvProblem {
     let padding = kernel / 2;
     let out = (size + 2 * padding - kernel) / stride + 1;

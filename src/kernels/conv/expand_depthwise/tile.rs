@@ -1,4 +1,4 @@
-//! A register tile of a 1x1 convolution whose pixels follow each other in rows.
+//! A register tile of a 1x1 convolution over consecutive pixels of rows.
 
 use crate::kernels::Epilogue;
 use crate::kernels::gemm::tile::{self, Next, TileWork, with_rows};
@@ -7,25 +7,25 @@ use crate::kernels::gemm::{Columns, Panel, Panels};
 use crate::simd::{Simd, Vectorized};
 use crate::tensor::Packed;
 
-/// Where pixels lie.
+/// The locations of pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Pixels<P> {
-    /// The first.
+    /// The first pixel.
     pub(super) at: P,
-    /// Floats from a pixel to the next.
+    /// Floats from one pixel to the next.
     pub(super) step: usize,
-    /// Floats in between from behind a row's last pixel to the next row's first, wrapping.
+    /// Floats from the end of a row's last pixel to the next row's first pixel, wrapping.
     pub(super) gap: usize,
 }
 
 impl<P> Pixels<P> {
-    /// How far behind the first each of some pixels lies, if `left` of them are in front of the first end
-    /// of a row of `columns`.
+    /// The offset of each of some pixels from the first, if the first row ends after `left` of them
+    /// and rows have `columns` pixels.
     #[inline(always)]
     fn offsets<const ROWS: usize>(&self, left: usize, columns: usize) -> [usize; ROWS] {
         let mut offsets = [0; ROWS];
         if columns >= ROWS {
-            // One end at most: no offset waits for the one before.
+            // At most one row end, so no offset depends on the previous one.
             for (r, offset) in offsets.iter_mut().enumerate() {
                 *offset = (r * self.step).wrapping_add(if r < left { 0 } else { self.gap });
             }
@@ -43,31 +43,31 @@ impl<P> Pixels<P> {
     }
 }
 
-/// Some pixels, a panel's weights, and where the panel's channels go.
+/// Some pixels, a panel's weights, and the destination of the panel's channels.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a> {
     pub(super) from: Pixels<*const f32>,
-    /// Of a pixel of all channels.
+    /// The output pixels, with all their channels.
     pub(super) to: Pixels<*mut f32>,
-    /// What is added, as `to`.
+    /// The residual, located like `to`.
     pub(super) residual: Option<Pixels<*const f32>>,
-    /// Pixels up to the end of the first row.
+    /// Pixels before the end of the first row.
     pub(super) left: usize,
     /// Pixels of a row.
     pub(super) columns: usize,
     pub(super) depth: usize,
     pub(super) weights: *const f32,
-    /// What lies so many floats behind the weights is asked for on the way.
+    /// The distance in floats at which weights are prefetched.
     pub(super) ahead: usize,
     pub(super) epilogue: &'a Epilogue,
     pub(super) channels: Columns,
 }
 
-/// The sums of `rows` pixels and a panel of `vectors`, without a residual.
+/// Computes the sums of `rows` pixels and a panel of `vectors`, without a residual.
 ///
 /// # Safety
-/// The pixels are valid for reading `depth` floats, the weights are a panel as deep, and there is
-/// room for its channels at each place.
+/// The pixels are valid for reading `depth` floats, the weights are a panel of this depth, and
+/// there is room for its channels at each destination.
 #[inline(always)]
 pub(super) unsafe fn expand<S: Simd>(s: S, rows: usize, vectors: usize, tile: Tile<'_>) {
     // SAFETY: by contract.
@@ -113,7 +113,7 @@ impl<const NV: usize, const ADD: bool> TileWork for Product<'_, NV, ADD> {
     }
 }
 
-/// A function of its own for each shape of tile, so that its sums stay in registers.
+/// A separate function for each tile shape, so that its sums stay in registers.
 struct ProductOf<'a, const NV: usize, const ROWS: usize, const ADD: bool>(Tile<'a>);
 
 impl<const NV: usize, const ROWS: usize, const ADD: bool> Vectorized for ProductOf<'_, NV, ROWS, ADD> {
@@ -135,14 +135,14 @@ impl<const NV: usize, const ROWS: usize, const ADD: bool> Vectorized for Product
             table[r] = from.at.wrapping_add(places[0][r]);
             pixels[r] = to.at.wrapping_add(places[1][r]);
             added[r] = summand.at.wrapping_add(places[2][r]);
-            // Or the stores would wait for the lines, and what follows for the stores.
+            // Otherwise the stores would wait for their cache lines, and later work for the stores.
             for v in 0..NV {
                 s.prefetch_write(pixels[r].wrapping_add(channels.channel + v * S::LANES));
             }
         }
         let runs = tile::Runs { table: table.as_ptr(), taps: 1, run: depth, skip: 0 };
-        // SAFETY: the pixels and the panel are as deep as they say, and there is room for the panel's
-        // channels at each place.
+        // SAFETY: the pixels and the panel have this depth, and there is room for the panel's
+        // channels at each destination.
         unsafe {
             let sums = tile::product::<S, f32, ROWS, NV>(
                 s,
@@ -155,11 +155,11 @@ impl<const NV: usize, const ROWS: usize, const ADD: bool> Vectorized for Product
     }
 }
 
-/// A panel's weights in float32, and how far behind them the next panel's lie, which are asked for by
-/// the last tile; 0 for weights that are widened.
+/// A panel's weights in float32, and the distance to the next panel's, which the last tile
+/// prefetches; 0 for widened weights.
 ///
 /// # Safety
-/// The panel is one of the packed ones; there is room for its elements in `widened` if they are float16.
+/// The panel is one of the packed panels; `widened` has room for its elements if they are float16.
 #[inline(always)]
 pub(super) unsafe fn weights<S: Simd>(
     s: S,
@@ -179,7 +179,7 @@ pub(super) unsafe fn weights<S: Simd>(
     }
 }
 
-/// Floats of room that [`weights`] needs.
+/// Floats of room that [`weights`] needs for widening.
 pub(super) fn widened(packed: &Packed, panels: &Panels) -> usize {
     match packed {
         Packed::F32(_) => 0,

@@ -1,7 +1,7 @@
 use super::CANDIDATES;
 use crate::kernels::testing::{ConvProblem, ConvRanges, for_problems};
 
-/// Every candidate that accepts, on generated convolutions of this width.
+/// Checks every accepting candidate on generated convolutions of this width.
 fn check(width: usize, groups: std::ops::RangeInclusive<usize>, cases: u32) {
     let ranges = ConvRanges {
         groups,

@@ -5,35 +5,35 @@ use std::mem::MaybeUninit;
 use crate::kernels::conv::finish::Finish;
 use crate::simd::{Simd, Vectorized};
 
-/// Of any tile: the widths of maps are often multiples of it (56, 28, 14, 7).
+/// Pixels of the largest tile: the widths of maps are often multiples of it (56, 28, 14, 7).
 pub(super) const MOST_PIXELS: usize = 7;
-/// Of the tile for what remains at a row's end.
+/// Pixels of the tile for the rest of a row.
 pub(super) const FEW_PIXELS: usize = 4;
-/// Input pixels of a line, at most: those of a tile at stride 2.
+/// The largest number of input pixels of a line: those of a tile at stride 2.
 pub(super) const MOST_INPUTS: usize = (MOST_PIXELS - 1) * 2 + 3;
 
-/// Where a tile's pixels go: side by side in a row.
+/// The destination of a tile's pixels, which are adjacent in a row.
 #[derive(Clone, Copy)]
 pub(super) struct Outputs {
-    /// How many there are.
+    /// Number of pixels.
     pub(super) count: usize,
-    /// The first one's channel 0.
+    /// The first pixel's channel 0.
     pub(super) at: *mut f32,
-    /// Floats to the next.
+    /// Floats to the next pixel.
     pub(super) step: usize,
-    /// What is added, and floats from a pixel to the next.
+    /// The residual, and floats from one pixel to the next.
     pub(super) residual: Option<(*const f32, usize)>,
 }
 
-/// `P` output pixels by one or two vectors of output channels. Lines have `TAPS` taps, output pixels
-/// are `STRIDE` input pixels apart.
+/// `P` output pixels by one or two vectors of output channels. Lines have `TAPS` taps; output
+/// pixels are `STRIDE` input pixels apart.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a, const TAPS: usize, const STRIDE: usize, const P: usize> {
-    /// Pointers to channel 0 of the pixels of each line, `(P - 1) * STRIDE + TAPS` a line.
+    /// Pointers to channel 0 of the pixels of each line, `(P - 1) * STRIDE + TAPS` per line.
     pub(super) table: *const *const f32,
-    /// Lines.
+    /// Number of lines.
     pub(super) lines: usize,
-    /// Lines whose sum is one chain.
+    /// Lines per accumulation chain.
     pub(super) chain: usize,
     /// Channels of a group.
     pub(super) width: usize,
@@ -43,21 +43,21 @@ pub(super) struct Tile<'a, const TAPS: usize, const STRIDE: usize, const P: usiz
     pub(super) inputs: usize,
     /// The first output channel.
     pub(super) channel: usize,
-    /// Output channels from there on that the tile may write.
+    /// Output channels from there that the tile may write.
     pub(super) channels: usize,
     pub(super) finish: &'a Finish,
     pub(super) outputs: &'a Outputs,
 }
 
 impl<const TAPS: usize, const STRIDE: usize, const P: usize> Tile<'_, TAPS, STRIDE, P> {
-    /// Compute and store the tile, with `V` vectors of groups of `SHARED` channels that share a vector
-    /// (4 or 8) or, if that is 1, of one group.
+    /// Computes and stores the tile, with `V` vectors of groups of `SHARED` channels that share a
+    /// vector (4 or 8) or, if `SHARED` is 1, of one group.
     ///
     /// # Safety
     /// The table, the weights and the outputs must be valid as the fields say.
     #[inline(always)]
     pub(super) unsafe fn call<S: Simd, const SHARED: usize, const V: usize>(self, s: S) {
-        // A function of its own keeps the accumulators in registers.
+        // A separate function keeps the accumulators in registers.
         s.call(Shell::<TAPS, STRIDE, P, SHARED, V>(self));
     }
 }
@@ -146,14 +146,14 @@ impl<const TAPS: usize, const STRIDE: usize, const P: usize, const SHARED: usize
         }
     }
 
-    /// Add the products of a group's input channel `i` in one line: each pixel is spread once, and the
-    /// last `TAPS` of them are at hand for the taps of the output pixel whose turn it is.
+    /// Accumulates the products of a group's input channel `i` in one line: each pixel is broadcast
+    /// once, and the last `TAPS` of them are kept for the taps of the current output pixel.
     ///
-    /// Written out pixel by pixel: loops over them were left as loops, with the sums in memory, at a third
-    /// of the speed.
+    /// Written out pixel by pixel: the compiler did not unroll loops over them, which kept the sums
+    /// in memory, at a third of the speed.
     ///
     /// # Safety
-    /// As [`Tile::call`], of the line's pixels and weights.
+    /// As [`Tile::call`], for the line's pixels and weights.
     #[inline(always)]
     unsafe fn input<S: Simd, X: Spread>(
         s: S,
@@ -184,8 +184,8 @@ impl<const TAPS: usize, const STRIDE: usize, const P: usize, const SHARED: usize
         }
     }
 
-    /// The products of output pixel `AT`. `seen` are the spread input pixels of the one before, and
-    /// become this one's.
+    /// Accumulates the products of output pixel `AT`. `seen` holds the broadcast input pixels of
+    /// the previous output pixel, and is updated to this one's.
     ///
     /// # Safety
     /// As [`Self::input`].
@@ -212,7 +212,7 @@ impl<const TAPS: usize, const STRIDE: usize, const P: usize, const SHARED: usize
         }
     }
 
-    /// Epilogue and store.
+    /// Applies the epilogue and stores.
     ///
     /// # Safety
     /// As [`Tile::call`].
@@ -239,7 +239,7 @@ impl<const TAPS: usize, const STRIDE: usize, const P: usize, const SHARED: usize
         }
     }
 
-    /// The first `lanes` channels from `c` on of the output pixel `p`, if there is one.
+    /// Stores the first `lanes` channels from `c` of the output pixel `p`, if it exists.
     ///
     /// # Safety
     /// As [`Tile::call`].
@@ -272,9 +272,9 @@ impl<const TAPS: usize, const STRIDE: usize, const P: usize, const SHARED: usize
     }
 }
 
-/// How a group's input channel comes to all lanes of the group's output channels.
+/// How a group's input channel is broadcast to all lanes of the group's output channels.
 trait Spread {
-    /// Channel `i` of each group that the vector holds, whose first is at `pixel`.
+    /// Channel `i` of each group of the vector; `pixel` points to the first group's channels.
     ///
     /// # Safety
     /// The channels are valid for reading.
@@ -292,7 +292,7 @@ impl Spread for Whole {
     }
 }
 
-/// Groups of four, of which the `I`-th channel is wanted.
+/// Groups of four, of which the `I`-th channel is broadcast.
 struct Quads<const I: i32>;
 
 impl<const I: i32> Spread for Quads<I> {

@@ -1,10 +1,10 @@
-//! Convolutions of few channels over planes: the first one of a network, which sees a picture as it is in
-//! NumPy.
+//! Convolutions of few channels over planes: the first layer of a network, which reads a picture in
+//! NumPy's order.
 //!
-//! The rows that some rows of the output see are copied, plane by plane, into a thread's own scratch with zeros
-//! around them. There no tap is in the padding, and one lies at the same distance from each output pixel, so
-//! that a product needs one offset for all pixels of a tile and no table of addresses. Sums of 27 products are
-//! too short for what else there would be to do for each tile.
+//! The input rows of some output rows are copied, plane by plane, into a thread's local scratch
+//! with zeros around them. There no tap is in the padding, and a tap has the same offset from every
+//! output pixel, so a product needs one offset for all pixels of a tile and no table of addresses.
+//! Sums of 27 products are too short for more work per tile.
 
 mod tile;
 
@@ -21,18 +21,18 @@ use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{FeatureMap, Packed, reserved};
 use tile::{Line, heights};
 
-/// Up to this many channels the copy is small beside the product.
+/// Up to this many channels the copy is cheap compared with the product.
 const FEW_CHANNELS: usize = 4;
 
-/// Weights with which this kernel is the better one, at most: 128 KiB, which all blocks read from the
-/// second-level cache. The patches of vision transformers have more.
+/// The largest number of weights for which this kernel is faster (128 KiB, which all blocks read
+/// from the second-level cache). The patches of vision transformers have more.
 const MOST_WEIGHTS: usize = 32 << 10;
 
-/// Tiles that meet a panel before the next panel comes, at least, in whole rows. Neighbouring blocks copy the
-/// rows again that both see.
+/// The least number of tiles that are multiplied with a panel before the next panel, in whole rows.
+/// Neighbouring blocks both copy the rows that they share.
 const TILES_PER_BLOCK: usize = 32;
 
-/// Horizontal strides that there are tiles for. What is known when they are compiled takes no registers.
+/// Horizontal strides for which there are tiles. Compile-time constants take no registers.
 const STEPS: [usize; 3] = [1, 2, 4];
 
 /// Floats of a cache line, to which planes are aligned.
@@ -81,7 +81,7 @@ fn prepare<S: Simd>(
     let tallest = heights(S::ISA, Panels::VECTORS)[0];
     let rows = TILES_PER_BLOCK.div_ceil(output.width.div_ceil(tallest).max(1)).min(output.height);
     let seen = rows.saturating_sub(1) * desc.stride[0] + reach(0);
-    // A row's last tile may see what would come behind the last pixel.
+    // A row's last tile may read beyond the last pixel.
     let wider = output.width.next_multiple_of(heights(S::ISA, 1)[0]);
     let before = desc.padding.left.next_multiple_of(LINE);
     let first = before - desc.padding.left;
@@ -124,19 +124,19 @@ struct Planes {
     panels: Panels,
     packed: Packed,
     epilogue: Epilogue,
-    /// Where in the copy the factors of a sum are, counted from its pixel's place.
+    /// Offsets of a sum's inputs in the copy, relative to its pixel.
     offsets: Vec<usize>,
-    /// Rows of the output that are computed together, and those of the input that they see.
+    /// Output rows of a block, and the input rows that they see.
     rows: usize,
     seen: usize,
-    /// Floats of a row of one plane in the copy; of those before the picture's first column; of the columns
-    /// that are copied.
+    /// Floats of a row of one plane in the copy; floats before the picture's first column; floats
+    /// of the columns that are copied.
     width: usize,
     before: usize,
     inside: usize,
-    /// The place of a row's first pixel.
+    /// The offset of a row's first pixel.
     first: usize,
-    /// Floats of a panel that is widened; 0 if none is.
+    /// Floats of a panel that is widened, or 0.
     widened: usize,
     chunks: [usize; 1],
 }
@@ -180,10 +180,10 @@ impl Kernel for Planes {
     }
 }
 
-/// Some rows of the output.
+/// Some output rows.
 struct Chunk<'a> {
     kernel: &'a Planes,
-    /// Counted over all pictures.
+    /// Output rows, counted over all pictures.
     rows: Range<usize>,
     input: *const f32,
     residual: Option<*const f32>,
@@ -203,7 +203,7 @@ impl Vectorized for Chunk<'_> {
     fn run<S: Simd>(self, s: S) {
         let kernel = self.kernel;
         let height = kernel.desc.output.height;
-        // SAFETY: room for so many floats. What lies around the picture's columns stays zero.
+        // SAFETY: room for these floats. The floats around the picture's columns stay zero.
         unsafe { self.copy.write_bytes(0, kernel.copied()) };
         let mut at = self.rows.start;
         while at < self.rows.end {
@@ -232,7 +232,7 @@ impl Vectorized for Chunk<'_> {
 }
 
 impl Chunk<'_> {
-    /// Copy what `count` rows of the output see from row `y` of picture `n` on.
+    /// Copies the input of `count` output rows, starting at row `y` of picture `n`.
     ///
     /// # Safety
     /// The rows are inside the output, and no more than a block's.
@@ -244,8 +244,8 @@ impl Chunk<'_> {
             // Negative positions wrap around and are larger than any size.
             let y = (y * desc.stride[0] + i).wrapping_sub(desc.padding.top);
             for c in 0..map.channels {
-                // SAFETY: a block's copy has so many rows; the columns are inside the picture, and so is the
-                // row where it is read.
+                // SAFETY: a block's copy has this many rows; the columns are inside the picture,
+                // and so is a row that is read.
                 unsafe {
                     let to = self.copy.add((i * map.channels + c) * width + before);
                     if y >= map.height {
@@ -265,8 +265,8 @@ impl Chunk<'_> {
         }
     }
 
-    /// Ask for what row `y` of the output sees of picture `n` and the row above does not. The copy of a whole
-    /// block would wait for it.
+    /// Prefetches the part of picture `n` that output row `y` sees and the row above does not.
+    /// Otherwise the copy of a whole block would wait for it.
     #[inline(always)]
     fn ask_for<S: Simd>(&self, s: S, n: usize, y: usize) {
         let desc = &self.kernel.desc;
@@ -286,10 +286,10 @@ impl Chunk<'_> {
         }
     }
 
-    /// Compute a panel's channels of some rows of picture `n`, which are those that were copied.
+    /// Computes a panel's channels for some rows of picture `n`, whose input has been copied.
     ///
     /// # Safety
-    /// So it is; the weights are the panel's.
+    /// The input has been copied; the weights are the panel's.
     #[inline(always)]
     unsafe fn block<S: Simd>(&self, s: S, n: usize, rows: Range<usize>, panel: Panel, weights: *const f32) {
         let kernel = self.kernel;
@@ -325,7 +325,7 @@ impl Chunk<'_> {
                 }
                 if !epilogue.is_finished_by_store() {
                     let first = to.add(panel.channel);
-                    // Dense channels are one row.
+                    // Dense channels count as one row.
                     let (rows, len) = if map.pixel_stride == panel.channels {
                         (StoredRows::Every { first, stride: 0, count: 1 }, map.width * panel.channels)
                     } else {

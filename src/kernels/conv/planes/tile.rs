@@ -5,14 +5,14 @@ use crate::kernels::gemm::tile::{Tile, zeros};
 use crate::kernels::gemm::{Columns, DEPTH_CHUNK};
 use crate::simd::{Isa, Simd, Vectorized};
 
-/// Pixels of the tiles for a panel of that many vectors, the tallest first: a row is cut into those, and what
-/// remains is in one of the others. The tallest fill the registers, but for the panel's vectors and one for
-/// an input.
+/// Pixels of the tiles for a panel of `vectors` vectors, the tallest first: a row is split into the
+/// tallest tiles, and one of the others takes the rest. The tallest fill the registers, except for
+/// the panel's vectors and one for an input.
 pub(super) const fn heights(isa: Isa, vectors: usize) -> [usize; 3] {
     let heights = match isa {
         Isa::Avx512 => [14, 8, 4],
         Isa::Avx2 => [6, 4, 2],
-        // Plain arrays stay in memory anyway.
+        // Arrays stay in memory anyway.
         Isa::Portable | Isa::Portable16 => [2, 2, 2],
     };
     let [a, b, c] = heights;
@@ -22,29 +22,29 @@ pub(super) const fn heights(isa: Isa, vectors: usize) -> [usize; 3] {
 /// A row of the output, and a panel.
 #[derive(Clone, Copy)]
 pub(super) struct Line<'a> {
-    /// Where the factors of a sum are, counted from the pixel's place.
+    /// Offsets of a sum's inputs, relative to the pixel.
     pub(super) offsets: &'a [usize],
-    /// A vector, or two, for each of them.
+    /// One or two vectors for each of them.
     pub(super) weights: *const f32,
     pub(super) columns: Columns,
-    /// The first pixel's place.
+    /// The first pixel's address in the copy.
     pub(super) at: *const f32,
     pub(super) epilogue: &'a Epilogue,
     /// The first pixel's channel 0, and floats to the next.
     pub(super) to: *mut f32,
     pub(super) to_step: usize,
-    /// What is added, alike.
+    /// The residual, likewise.
     pub(super) residual: Option<(*const f32, usize)>,
-    /// Room for a panel's channels: where a tile stores what is no pixel.
+    /// Room for a panel's channels, where a tile stores values beyond the last pixel.
     pub(super) spare: *mut f32,
 }
 
 impl Line<'_> {
-    /// Compute `width` pixels with `NV` vectors of channels.
+    /// Computes `width` pixels with `NV` vectors of channels.
     ///
     /// # Safety
-    /// The fields are as they say; the places of the pixels up to the next multiple of the tallest tile can
-    /// be read.
+    /// The fields are valid as documented; the pixels up to the next multiple of the tallest tile
+    /// can be read.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd, const NV: usize, const STEP: usize>(self, s: S, width: usize) {
         let heights = heights(S::ISA, NV);
@@ -62,7 +62,8 @@ impl Line<'_> {
         }
     }
 
-    /// Compute some pixels with tiles of `height` pixels, the last of which may be beyond the end.
+    /// Computes some pixels with tiles of `height` pixels, the last of which may extend beyond the
+    /// end.
     ///
     /// # Safety
     /// As [`Self::run`].
@@ -74,7 +75,8 @@ impl Line<'_> {
         pixels: std::ops::Range<usize>,
     ) {
         match height {
-            // The guards are constants: there is no code for tiles that an instruction set does not have.
+            // The guards are constants, so no code is generated for tiles that an instruction set
+            // does not have.
             28 if heights(S::ISA, NV)[0] == 28 => s.call(Tiles::<NV, STEP, 28>(self, pixels)),
             16 if heights(S::ISA, NV)[1] == 16 => s.call(Tiles::<NV, STEP, 16>(self, pixels)),
             14 if heights(S::ISA, NV)[0] == 14 => s.call(Tiles::<NV, STEP, 14>(self, pixels)),
@@ -87,7 +89,8 @@ impl Line<'_> {
     }
 }
 
-/// Some pixels of a line, in tiles of `ROWS`. A function of its own for the accumulators to stay in registers.
+/// Some pixels of a line, in tiles of `ROWS`. A separate function keeps the accumulators in
+/// registers.
 struct Tiles<'a, const NV: usize, const STEP: usize, const ROWS: usize>(Line<'a>, std::ops::Range<usize>);
 
 impl<const NV: usize, const STEP: usize, const ROWS: usize> Vectorized for Tiles<'_, NV, STEP, ROWS> {
@@ -99,7 +102,7 @@ impl<const NV: usize, const STEP: usize, const ROWS: usize> Vectorized for Tiles
         let Line { columns, epilogue, .. } = line;
         for first in pixels.clone().step_by(ROWS) {
             let count = pixels.end - first;
-            // Behind the last pixel nothing is stored.
+            // Nothing is stored beyond the last pixel.
             let spare = line.spare.wrapping_sub(columns.channel);
             let mut to = [spare; ROWS];
             let mut residual = line.residual.map(|_| [spare.cast_const(); ROWS]);
@@ -109,7 +112,7 @@ impl<const NV: usize, const STEP: usize, const ROWS: usize> Vectorized for Tiles
                     residual[r] = at.wrapping_add((first + r) * step);
                 }
             }
-            // The next tile's, or its stores would wait for the lines.
+            // Prefetch the next tile's output; otherwise its stores would wait for the cache lines.
             for r in 0..ROWS {
                 let next = line.to.wrapping_add((first + ROWS + r) * line.to_step + columns.channel);
                 for v in 0..NV {
@@ -125,7 +128,7 @@ impl<const NV: usize, const STEP: usize, const ROWS: usize> Vectorized for Tiles
     }
 }
 
-/// The sums of the pixels from the one at `at` on, in chains of [`DEPTH_CHUNK`].
+/// Computes the sums of the pixels starting at `at`, in chains of [`DEPTH_CHUNK`].
 ///
 /// # Safety
 /// As [`Line::run`].
@@ -136,7 +139,7 @@ unsafe fn sums<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
     at: *const f32,
 ) -> Tile<S, ROWS, NV> {
     let depth = line.offsets.len();
-    // SAFETY: as above. The first chain, most often the only one, needs no total.
+    // SAFETY: as above. The first chain, usually the only one, needs no total.
     let mut total: Tile<S, ROWS, NV> =
         unsafe { chain::<S, NV, STEP, ROWS>(s, line, at, 0..depth.min(DEPTH_CHUNK)) };
     for start in (DEPTH_CHUNK..depth).step_by(DEPTH_CHUNK) {
@@ -152,10 +155,10 @@ unsafe fn sums<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
     total
 }
 
-/// The sums of some of the products.
+/// Computes the sums of some of the products.
 ///
 /// # Safety
-/// As [`Line::run`]; there are so many products.
+/// As [`Line::run`]; the products exist.
 #[inline(always)]
 unsafe fn chain<S: Simd, const NV: usize, const STEP: usize, const ROWS: usize>(
     s: S,

@@ -1,4 +1,4 @@
-//! A block's pixels on their way into scratch: what a prologue does to each of them.
+//! Applies a prologue to a block's pixels while copying them into scratch memory.
 
 use crate::kernels::conv::desc::Prologue;
 use crate::kernels::conv::runs::Pixel;
@@ -8,28 +8,27 @@ use crate::tensor::FeatureMap;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Pixels that are changed side by side: they share their loads of what belongs to the channels.
+/// Pixels that are processed together: they share their loads of per-channel values.
 const TOGETHER: usize = 4;
 
-/// Floats from a changed pixel to the next one: an odd number of cache lines, so that the rows of a tile
-/// do not compete for the same sets of the nearest cache.
+/// Floats from one copied pixel to the next: an odd number of cache lines, so that the rows of a
+/// tile do not compete for the same sets of the first-level cache.
 pub fn floats(map: &FeatureMap) -> usize {
     (map.channels.div_ceil(LINE) | 1) * LINE
 }
 
-/// Some pixels of a map, on their way. A function of its own: its loops have the registers to
-/// themselves.
+/// The copy of some pixels of a map. A separate function, so that its loops have all the registers.
 pub struct Change<'a> {
     pub prologue: &'a Prologue,
     pub map: &'a FeatureMap,
-    /// The first pixel, and how many follow each other.
+    /// The first pixel and the number of consecutive pixels.
     pub first: Pixel,
     pub rows: usize,
-    /// Where they lie; then where they have gone.
+    /// The pixels' addresses; afterwards those of their copies.
     pub table: *mut *const f32,
     /// The gate's values.
     pub gate: *const f32,
-    /// Room for as many pixels of [`floats`].
+    /// Room for this many pixels of [`floats`].
     pub to: *mut f32,
 }
 
@@ -44,7 +43,7 @@ impl Vectorized for Change<'_> {
         while row < self.rows {
             let of_picture = (height - pixel.y) * width - pixel.x;
             let together = (self.rows - row).min(of_picture) >= TOGETHER;
-            // SAFETY: the table holds the pixels, which are as many as there is room for.
+            // SAFETY: the table holds the pixels, and there is room for all of them.
             unsafe {
                 if together {
                     self.pixels::<S, TOGETHER>(s, pixel.n, row);
@@ -61,17 +60,18 @@ impl Vectorized for Change<'_> {
 }
 
 impl Change<'_> {
-    /// `N` pixels of picture `n`.
+    /// Copies `N` pixels of picture `n`.
     ///
     /// # Safety
-    /// The table holds them from `row` on, and there is room for them.
+    /// The table holds them from `row`, and there is room for them.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const N: usize>(&self, s: S, n: usize, row: usize) {
         let (channels, step) = (self.map.channels, floats(self.map));
         let whole = channels / S::LANES * S::LANES;
         let rest = channels - whole;
-        // SAFETY: each address is a pixel's, and valid for its channels, as is the gate's for the picture; there is
-        // room for whole vectors in the copy, and the other vectors are filled up by one.
+        // SAFETY: each address is a pixel's, and valid for its channels, as is the gate's for the
+        // picture; there is room for whole vectors in the copy, and the other arrays are padded by
+        // a vector.
         unsafe {
             let to = self.to.add(row * step);
             let mut from = [std::ptr::null(); N];

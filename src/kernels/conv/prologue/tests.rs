@@ -13,7 +13,7 @@ use crate::kernels::{Io, Kernel};
 use crate::simd::Isa;
 use crate::tensor::{Activation, FeatureMap};
 
-/// What stands in front of a problem's convolution.
+/// The prologue of a problem's convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Affine { relu: bool },
@@ -22,11 +22,11 @@ enum Kind {
 
 const KINDS: [Kind; 3] = [Kind::Affine { relu: true }, Kind::Affine { relu: false }, Kind::Gate];
 
-/// A convolution behind a prologue, whose numbers follow from the problem's seed.
+/// A convolution after a prologue, whose values follow from the problem's seed.
 struct Case<'a> {
     problem: &'a ConvProblem,
     kind: Kind,
-    /// The gate's values as a map of one pixel a picture.
+    /// The gate's values as a map of one pixel per picture.
     gate: FeatureMap,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Case<'a> {
         filled(self.problem.desc.input, self.problem.seed)
     }
 
-    /// The pass that the prologue replaces.
+    /// The separate pass that the prologue replaces.
     fn pass(&self, isa: Isa) -> Box<dyn Kernel> {
         let view = self.problem.desc.input.view();
         match self.kind {
@@ -80,17 +80,17 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The changed map as the pass makes it.
+    /// The prologue's output as computed by the separate pass.
     fn changed(&self, isa: Isa) -> Guarded {
         let mut changed = Guarded::poisoned(self.problem.desc.input.view().end());
         let (input, further) = (self.input(), self.further());
         let inputs: Vec<_> = [&input].into_iter().chain(&further).map(|memory| memory.as_ptr()).collect();
-        // SAFETY: memory as the descriptor says, in nobody else's hands.
+        // SAFETY: the memory matches the descriptor, and nothing else uses it.
         unsafe { run_reversed(&*self.pass(isa), &Io { inputs: &inputs, output: changed.as_mut_ptr() }) };
         changed
     }
 
-    /// What must come out, by the definitions.
+    /// The expected result, by the definitions.
     fn expected(&self) -> Expected {
         let problem = self.problem;
         let map = problem.desc.input;
@@ -112,8 +112,8 @@ impl<'a> Case<'a> {
         conv_f64(&problem.desc, &input, &problem.weights(), &problem.epilogue(), residual.as_deref())
     }
 
-    /// The kernel has the bits of the two one after the other, with any number of threads, and they
-    /// are the definitions' values.
+    /// The kernel gives the bits of the two separate kernels, with any number of threads, and these
+    /// match the definitions.
     fn check(&self) -> TestCaseResult {
         let problem = self.problem;
         let Expected { values, magnitudes } = self.expected();

@@ -1,33 +1,33 @@
-//! Tiles that are multiplied together, and which of them need which product.
+//! Blocks of tiles that are multiplied together, and the products that each tile needs.
 
 use std::ops::Range;
 
 use super::geometry::{Tile, Tiling};
 
-/// Tiles of a block, at most.
+/// The largest number of tiles of a block.
 pub const MAX_TILES: usize = 128;
 
-/// A block of tiles, in an order in which those that need a product lie side by side.
+/// A block of tiles, in an order in which the tiles that need a product are contiguous.
 ///
-/// The last tiles of a row or column of the map may reach beyond it. Where an algorithm has few enough pixels left to
-/// do without some products ([`super::transforms::Algorithm::SHORT`]), these tiles are short in that direction.
-/// First come tiles that are short in their rows, then whole ones, then those short in their columns, and
-/// last those short in both.
+/// The last tiles of a row or column of the map may reach beyond it. If so few of a tile's pixels
+/// remain that an algorithm can omit some products ([`super::transforms::Algorithm::SHORT`]), the
+/// tile is short in that direction. First come tiles that are short in their rows, then whole ones,
+/// then those short in their columns, and last those short in both.
 pub struct Block {
     tiles: [Tile; MAX_TILES],
     count: usize,
 }
 
 impl Block {
-    /// The tiles in `range`, of which those are short that have so many pixels or fewer along a column and along
-    /// a row.
+    /// The tiles in `range`. Tiles with at most `short` pixels along a column or a row are short in
+    /// that direction.
     pub fn new(tiling: &Tiling, range: Range<usize>, short: [usize; 2]) -> Self {
         let count = range.len();
         let mut tiles = [Tile::default(); MAX_TILES];
         for (tile, index) in tiles.iter_mut().zip(range) {
             *tile = tiling.tile(index);
         }
-        // Stable, so that neighbours stay neighbours; most blocks are in order already.
+        // A stable sort keeps neighbours adjacent; most blocks are in order already.
         if !tiles[..count].is_sorted_by_key(|tile| kind(tile, short)) {
             tiles[..count].sort_by_key(|tile| kind(tile, short));
         }
@@ -40,7 +40,7 @@ impl Block {
     }
 }
 
-/// Places among the kinds of tiles.
+/// The index of a tile's kind in the order of kinds.
 fn kind(tile: &Tile, short: [usize; 2]) -> usize {
     match tile.is_short(short) {
         [false, true] => 0,
@@ -50,17 +50,17 @@ fn kind(tile: &Tile, short: [usize; 2]) -> usize {
     }
 }
 
-/// Which of some tiles of a block, in its order, need each of `AV` x `AH` products; `unused` are the vertical and the
-/// horizontal products that short tiles do without.
+/// Which tiles of a block, in its order, need each of `AV` x `AH` products; `unused` are the
+/// vertical and horizontal products that short tiles omit.
 pub struct Needs {
-    /// Where the kinds of tiles begin, and the end.
+    /// Where each kind of tile begins, and the end.
     bounds: [usize; 5],
     unused: [&'static [usize]; 2],
     columns: usize,
 }
 
 impl Needs {
-    /// Of a tile of any number of rows by `columns` products.
+    /// For tiles of any number of rows by `columns` products.
     pub fn new(tiles: &[Tile], short: [usize; 2], unused: [&'static [usize]; 2], columns: usize) -> Self {
         let first = |k: usize| tiles.partition_point(|tile| kind(tile, short) < k);
         Self { bounds: [0, first(1), first(2), first(3), tiles.len()], unused, columns }
@@ -86,7 +86,7 @@ mod tests {
     use crate::kernels::conv::winograd::tests::between;
     use crate::tensor::FeatureMap;
 
-    /// A product has all tiles but those that can do without it, whatever part of the map a block is.
+    /// A product covers all tiles except those that can omit it, for blocks in any part of the map.
     #[test]
     fn each_product_has_the_tiles_that_need_it() {
         let (short, unused) = ([2, 1], [&[3, 4][..], &[2][..]]);

@@ -1,8 +1,8 @@
-//! Where tiles lie in the maps, and where their transforms lie in scratch memory.
+//! Positions of tiles in the maps, and of their transforms in scratch memory.
 
 use crate::kernels::conv::desc::ConvDesc;
 
-/// The output map cut into tiles of `size` pixels, those of all pictures in one row.
+/// The output map split into tiles of `size` pixels, numbered through all pictures.
 ///
 /// A convolution with dilation d is d² plain ones, each on every d-th row and column: their tiles
 /// are sets of pixels d apart.
@@ -22,7 +22,8 @@ pub struct Tiling {
     pub total: usize,
 }
 
-/// A tile's place: its first output pixel and how many of its pixels are inside the map.
+/// A tile's position: its first output pixel, and the numbers of its rows and columns inside the
+/// map.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tile {
     /// Picture.
@@ -38,7 +39,7 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// Whether it has so many pixels or fewer along a column and along a row.
+    /// Whether it has at most this many pixels along a column and along a row.
     #[inline]
     pub fn is_short(&self, most: [usize; 2]) -> [bool; 2] {
         [self.rows <= most[0], self.columns <= most[1]]
@@ -79,9 +80,9 @@ impl Tiling {
 /// Matrices of rows, one for each of a tile's transformed values. All rows begin at a cache line.
 #[derive(Clone, Copy, Debug)]
 pub struct Planes {
-    /// Floats from a tile's row to the next tile's.
+    /// Floats from one tile's row to the next tile's.
     pub row: usize,
-    /// Floats from a plane to the next.
+    /// Floats from one plane to the next.
     pub plane: usize,
 }
 
@@ -92,8 +93,8 @@ impl Planes {
     /// Room for `rows` rows of `columns` floats in each plane.
     ///
     /// Rows and planes are an odd number of cache lines long: the planes' rows of one tile are
-    /// written and read together, and at a multiple of 4096 bytes they would all want the same
-    /// set of the first cache (up to half of the speed).
+    /// written and read together, and at a multiple of 4096 bytes they would all map to the same
+    /// set of the first-level cache (up to half of the speed).
     pub fn new(rows: usize, columns: usize) -> Self {
         let odd_lines = |floats: usize| (floats.div_ceil(LINE) | 1) * LINE;
         let row = odd_lines(columns);
@@ -112,7 +113,7 @@ mod tests {
     use crate::kernels::conv::winograd::tests::between;
     use crate::tensor::FeatureMap;
 
-    /// Every output pixel lies in exactly one tile, whatever the sizes and dilations.
+    /// Every output pixel is in exactly one tile, for all sizes and dilations.
     #[test]
     fn tiles_cover_the_map_once() {
         for (height, width, dilation, size) in [

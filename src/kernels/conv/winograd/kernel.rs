@@ -1,4 +1,4 @@
-//! The prepared kernel: how tiles and output channels are cut into chunks of work.
+//! The prepared kernel: how tiles and output channels are split into chunks of work.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -10,22 +10,22 @@ use super::transforms::Algorithm;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 
-/// How the work is cut. Every output is the same sum in each of them.
+/// How the work is split. Every output is the same sum in both ways.
 #[derive(Clone, Debug)]
 pub enum Organisation {
     /// One phase. Each chunk takes a block of tiles through all stages in its own scratch: for
-    /// weights that stay in the second-level cache, or that few tiles read anyway.
+    /// weights that stay in the second-level cache, or that only few tiles read.
     Blocks {
         /// Blocks of tiles, one per chunk.
         blocks: usize,
     },
-    /// Two phases for each block of tiles: the input's transform, cut by tiles, into shared
-    /// scratch; then the products and the transform back, cut by panels of output channels, so
+    /// Two phases for each block of tiles: the input transform, split by tiles, into shared
+    /// scratch; then the products and the output transform, split by panels of output channels, so
     /// that all threads together read the weights once.
     Phased {
         /// Blocks of tiles, two phases each.
         blocks: usize,
-        /// Parts of the tiles and of the panels: the chunks of the products' phase are their pairs.
+        /// Parts of the tiles and of the panels: the chunks of the product phase are their pairs.
         parts: [usize; 2],
     },
 }
@@ -45,7 +45,7 @@ pub struct Winograd<V, H, const AV: usize, const MV: usize, const AH: usize, con
     isa: Isa,
     pub(super) convolution: Convolution,
     pub(super) organisation: Organisation,
-    /// Panels that one pass over the tiles multiplies.
+    /// Panels that are multiplied in one pass over the tiles.
     pub(super) group: usize,
     phases: Vec<usize>,
     /// Layout of the transformed input.
@@ -55,22 +55,22 @@ pub struct Winograd<V, H, const AV: usize, const MV: usize, const AH: usize, con
     algorithms: PhantomData<(V, H)>,
 }
 
-/// Transformed weights up to this size are read anew for each block of tiles: the second-level
-/// cache holds them or nearly so. With 128 channels at 28x28 (2.25 MiB) and two threads, blocks took
-/// 11 % less time than phases, whose transformed tiles the threads must fetch from each other.
+/// Transformed weights up to this size are reread for each block of tiles: they (nearly) fit in the
+/// second-level cache. With 128 channels at 28x28 (2.25 MiB) and two threads, blocks took 11 % less
+/// time than phases, whose transformed tiles the threads must fetch from each other.
 const SMALL_WEIGHTS: usize = 3 << 20;
-/// The same where phases would read the weights more than once too, and the last-level cache holds them: 256-256@56
-/// (9 MiB) took 4 % less time in blocks.
+/// The same if phases would also read the weights more than once, and they fit in the last-level
+/// cache: 256-256@56 (9 MiB) took 4 % less time in blocks.
 const LARGER_WEIGHTS: usize = 10 << 20;
-/// Tiles of a block that goes through all stages at once.
+/// Tiles of a block that goes through all stages in one chunk.
 const BLOCK_TILES: usize = 24;
-/// Tiles whose transforms are kept between two phases.
+/// Tiles whose transforms are stored between the two phases.
 const PHASE_TILES: usize = 96;
-/// Channels that are multiplied before they are transformed back: the transform back reads whole
-/// cache lines, and the next panel meets tiles that are still in the first cache. 32 took up to 1 %
-/// longer than 64, 128 as long.
+/// Channels that are multiplied before their output transform: it reads whole cache lines, and the
+/// next panel is multiplied with tiles that are still in the first-level cache. 32 took up to 1 %
+/// longer than 64, 128 the same time.
 const GROUP_CHANNELS: usize = 64;
-/// Floats of a group's products, at most: a quarter of a second-level cache of one MiB.
+/// The largest number of floats of a group's products: a quarter of a second-level cache of 1 MiB.
 const GROUP_PRODUCTS: usize = 64 << 10;
 
 impl<
@@ -85,7 +85,7 @@ impl<
     /// Pixels up to which a tile is short.
     const SHORT: [usize; 2] = [V::SHORT, H::SHORT];
 
-    /// A kernel for so many threads.
+    /// A kernel for `threads` threads.
     pub fn new(name: &'static str, isa: Isa, convolution: Convolution, threads: usize) -> Self {
         let organisation = organisation(&convolution, threads);
         let (blocks, panels) = (organisation.blocks(), convolution.weights.panels);
@@ -95,7 +95,7 @@ impl<
         Self::organised(name, isa, convolution, threads, organisation, group)
     }
 
-    /// A kernel that cuts its work in this way.
+    /// A kernel that splits its work in this way.
     pub fn organised(
         name: &'static str,
         isa: Isa,
@@ -128,8 +128,8 @@ impl<
         Block::new(&self.convolution.tiling, range, Self::SHORT)
     }
 
-    /// Multiply some tiles with some panels and transform the products back, a group of panels
-    /// after the other. The input of the tiles that come `next`, if any, is asked for meanwhile.
+    /// Multiplies some tiles with some panels and applies the output transform, one group of panels
+    /// after the other. Meanwhile it prefetches the input of the `next` tiles, if any.
     ///
     /// # Safety
     /// `v` holds the transformed tiles, `m` is this thread's, `io` is the descriptor's.
@@ -197,7 +197,8 @@ fn organisation(convolution: &Convolution, threads: usize) -> Organisation {
     } else {
         let blocks = total.div_ceil(PHASE_TILES).max(1);
         let panels = chunks_for(convolution.weights.panels.count(), threads);
-        // Too few panels for all threads: tiles help, though their parts read the weights again.
+        // Too few panels for all threads: split the tiles too, although their parts reread the
+        // weights.
         let tiles = threads.div_ceil(panels).min(total.div_ceil(blocks).max(1));
         Organisation::Phased { blocks, parts: [tiles, panels] }
     }
@@ -270,7 +271,7 @@ impl<
                     let v = scratch.local;
                     let m = v.add(planes.len(AV * AH));
                     convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
-                    // Workers take neighbouring chunks one after the other.
+                    // Workers process neighbouring chunks consecutively.
                     let next = if chunk + 1 < blocks { even_range(total, blocks, chunk + 1) } else { 0..0 };
                     kernel.outputs(s, io, tiles, 0..count, next, (v, m));
                 }

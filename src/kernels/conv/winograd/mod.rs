@@ -1,26 +1,28 @@
-//! Winograd's minimal filtering for 3x3 and 5x5 convolutions, and for those of one row or column of 3 or 7 taps:
-//! fewer products for more additions.
+//! Winograd's minimal filtering for 3x3 and 5x5 convolutions, and for those of one row or column of
+//! 3 or 7 taps: fewer products for more additions.
 //!
-//! The output is cut into tiles of 4x4 (F4) or 2x2 (F2) pixels. A tile's 6x6 (4x4) input pixels
-//! and each 3x3 filter are transformed to 36 (16) values; multiplied value by value and summed
-//! over the input channels they are 36 (16) matrix products [tiles x ic] [ic x oc]; and the result
-//! is transformed back to the output pixels. That is 4 (2.25) times fewer multiplications than the
-//! direct way, at the price of 4 (1.8) times the weights and of a relative error of up to 2e-5
-//! (1e-6) of the largest output. For 5x5 filters F4's tiles have 8x8 input pixels: 6.25 times fewer
-//! multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2, F2 has 25 products
-//! instead of 36.
+//! The output is split into tiles of 4x4 (F4) or 2x2 (F2) pixels. A tile's 6x6 (4x4) input pixels
+//! and each 3x3 filter are transformed to 36 (16) values; multiplied elementwise and summed over
+//! the input channels, they are 36 (16) matrix products [tiles x ic] [ic x oc]; the output
+//! transform turns the result into output pixels. That is 4 (2.25) times fewer multiplications than
+//! a direct convolution, at the price of 4 (1.8) times the weights and of errors of up to 2e-5
+//! (1e-6) relative to the largest output. For 5x5 filters F4's tiles have 8x8 input pixels: 6.25
+//! times fewer multiplications, 2.6 times the weights, and errors like those of 3x3. At stride 2,
+//! F2 has 25 products instead of 36.
 //!
-//! Tiles at the right and lower edges that have 2 (1) pixels or fewer inside the map do without a third (a quarter)
-//! of the products in that direction: of a map of 14x14 F4 has 484 products for each pair of channels instead of 576.
+//! Tiles at the right and lower edges that have 2 (1) pixels or fewer inside the map omit a third
+//! (a quarter) of the products in that direction: for a map of 14x14, F4 has 484 products for each
+//! pair of channels instead of 576.
 //!
-//! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products (2 times fewer
-//! multiplications, 2 times the weights, errors of up to 5e-6, as transforms are not applied twice); of 7 taps 2
-//! pixels by 8 products (1.75 times fewer, 1.14 times the weights, errors of up to 5e-6). F(4, 7) with 3/4 and
-//! -3/4 as further points takes 0.72 of F(2, 7)'s time, but has 3.5 times its error.
+//! Filters of one row or column have tiles of one row or column: of 3 taps 4 pixels by 6 products
+//! (2 times fewer multiplications, 2 times the weights, errors of up to 5e-6, as transforms are
+//! applied in one direction only); of 7 taps 2 pixels by 8 products (1.75 times fewer, 1.14 times
+//! the weights, errors of up to 5e-6). F(4, 7) with 3/4 and -3/4 as additional points takes 0.72 of
+//! F(2, 7)'s time, but has 3.5 times its error.
 //!
-//! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: for 5.1 times fewer
-//! multiplications in theory they took 4 % less time than F4 at 112x112 and 56x56, 2 % less at 28x28 with 512
-//! channels, and 3 to 4 % more elsewhere, for 7.1 times the weights.
+//! Larger tiles for 3x3 filters, F(6x6, 3x3) with 64 products for 36 pixels, were tried: with 5.1
+//! times fewer multiplications in theory, they took 4 % less time than F4 at 112x112 and 56x56, 2 %
+//! less at 28x28 with 512 channels, and 3 to 4 % more elsewhere, for 7.1 times the weights.
 //!
 //! See Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
 
@@ -46,18 +48,18 @@ use panels::TransformedWeights;
 use stages::{Convolution, Pool};
 use transforms::{Algorithm, F2, F2Of7, F2Stride2, F4, F4Of5, Identity, taps};
 
-/// Fewer input channels than these make the products so short that transforms outweigh them.
+/// With fewer input channels the products are so short that the transforms dominate.
 const MIN_INPUTS: usize = 16;
-/// Shorter sides of the output from which on F4 is chosen. Below, its tiles waste pixels and, at
-/// batch 1, reading its weights costs more than multiplying F2's.
+/// The least shorter side of the output for F4. Below it, its tiles waste pixels and, at batch 1,
+/// reading its weights costs more than F2's multiplications.
 const MIN_SIDE_F4: usize = 13;
-/// Shorter sides of the output from which on F2 is chosen.
+/// The least shorter side of the output for F2.
 const MIN_SIDE_F2: usize = 3;
 
-/// Tiles of a dilated convolution from which on F4 is chosen: as many as there are at [`MIN_SIDE_F4`].
+/// The least number of tiles of a dilated convolution for F4: the number at [`MIN_SIDE_F4`].
 const MIN_TILES_F4: usize = 16;
 
-/// Whether the algorithm `V` over columns and `H` over rows applies at all.
+/// Whether the algorithm `V` over columns and `H` over rows is applicable.
 fn accepts<
     V: Algorithm<AV, MV>,
     H: Algorithm<AH, MH>,
@@ -75,7 +77,7 @@ fn accepts<
         && desc.input.channels_last()
 }
 
-/// Shorter side of the output.
+/// The shorter side of the output.
 fn shorter_side(desc: &ConvDesc) -> usize {
     desc.output.height.min(desc.output.width)
 }
@@ -87,8 +89,8 @@ fn products(desc: &ConvDesc, size: [usize; 2]) -> usize {
     tiling.per_picture * rows * columns
 }
 
-/// Whether so many products are worth the transforms, which take a third of the products' time, or
-/// less.
+/// Whether saving this many products is worth the transforms, which take at most a third of the
+/// products' time.
 fn saves(desc: &ConvDesc, products: usize) -> bool {
     4 * products < 3 * desc.kernel[0] * desc.kernel[1] * desc.output.height * desc.output.width
 }
@@ -98,7 +100,7 @@ fn prefers_f4(desc: &ConvDesc) -> bool {
         if desc.dilation == [1, 1] {
             return shorter_side(desc) >= MIN_SIDE_F4;
         }
-        // The plain convolutions of a dilated one may be small, yet together they are many.
+        // The plain convolutions of a dilated one may be small, but there are many of them.
         let [f4, f2] = [[4, 4], [2, 2]].map(|size| products(desc, size));
         Tiling::new(desc, [4, 4]).per_picture >= MIN_TILES_F4 && f4 <= f2 && saves(desc, f4)
     };
@@ -120,20 +122,20 @@ fn prefers_f4_of_5(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [4, 4]))
 }
 
-/// Its transforms are additions only: 128-128@28 took 0.88 of the direct kernel's time for 0.69 of its
-/// products, 512-512@14 0.7, and 288-384@17 0.9 for 0.78.
+/// Its transforms consist of additions only: 128-128@28 took 0.88 of the direct kernel's time for
+/// 0.69 of its products, 512-512@14 0.7, and 288-384@17 0.9 for 0.78.
 fn prefers_f2_stride_2(desc: &ConvDesc) -> bool {
     let direct = 9 * desc.output.height * desc.output.width;
     desc.input.channels >= MIN_INPUTS && 5 * products(desc, [2, 2]) < 4 * direct
 }
 
-/// Pixels of a tile of one row or column for so many taps.
+/// Pixels of a tile of one row or column for `taps` taps.
 fn row_of(taps: usize) -> usize {
     if taps == 7 { 2 } else { 4 }
 }
 
-/// Inception's 1x7 and 7x1 at 17x17 take 0.65 of the direct kernel's time, its 1x3 and 3x1 at 8x8, whose weights
-/// come from memory, 0.6.
+/// Inception's 1x7 and 7x1 at 17x17 take 0.65 of the direct kernel's time, its 1x3 and 3x1 at 8x8,
+/// whose weights come from memory, 0.6.
 fn prefers_row(desc: &ConvDesc) -> bool {
     desc.input.channels >= MIN_INPUTS && saves(desc, products(desc, [1, row_of(desc.kernel[1])]))
 }
@@ -172,7 +174,7 @@ const F2_POOL_NAMES: Names<1> = names!("winograd", "f2_3x3_max_pool");
 const F2_STRIDE_2_POOL_NAMES: Names<1> = names!("winograd", "f2_3x3s2_max_pool");
 const F4_OF_5_POOL_NAMES: Names<1> = names!("winograd", "f4_5x5_max_pool");
 
-/// The names of the same with a pool behind.
+/// The names of the same algorithm with a fused pool.
 const fn pool_names<const A: usize, const M: usize>() -> &'static Names<1> {
     match (A, M) {
         (6, 4) => &F4_POOL_NAMES,
@@ -201,8 +203,9 @@ const fn candidate<
         accepts: accepts::<V, H, AV, MV, AH, MH>,
         prefers,
         form: |_| Form { name: "winograd", params: [S::LANES, AV, AH, MV * MH] },
-        // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5 % more for
-        // 512-512@28 and 256-256@56, whose tiles widen them again and again: 1 % of VGG-19 at batch 1.
+        // float16 matrices took 7 % less time for 512-512@14, whose weights come from memory, and 5
+        // % more for 512-512@28 and 256-256@56, whose tiles widen them repeatedly: 1 % of VGG-19 at
+        // batch 1.
         pack: packing::<S, V, H, AV, MV, AH, MH>(),
         prepare: prepare::<S, V, H, AV, MV, AH, MH>,
         with_pool: None,
@@ -211,7 +214,7 @@ const fn candidate<
     }
 }
 
-/// What packs the weights for `S`'s vectors.
+/// The function that packs the weights for `S`'s vectors.
 const fn packing<
     S: Simd,
     V: Algorithm<AV, MV>,
@@ -228,7 +231,7 @@ const fn packing<
     })
 }
 
-/// The algorithm `T` over both, whose tiles have windows of 2x2 pixels for a pool.
+/// The algorithm `T` in both directions; its tiles have windows of 2x2 pixels for a pool.
 const fn square<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
     prefers: fn(&ConvDesc) -> bool,
 ) -> Candidate {

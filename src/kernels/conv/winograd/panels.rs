@@ -8,19 +8,19 @@ use crate::kernels::conv::desc::ConvDesc;
 use crate::kernels::gemm::{Panel, Panels};
 use crate::tensor::{AlignedBuf, Packed};
 
-/// Transformed weights in the order panel, product, input channel, output channel of the panel:
-/// all products of a panel lie together because they are read together.
+/// Transformed weights in the order panel, product, input channel, output channel of the panel: all
+/// products of a panel are contiguous because they are read together.
 #[derive(Debug)]
 pub struct TransformedWeights {
     values: Arc<AlignedBuf>,
-    /// How one product's matrix is cut.
+    /// How one product's matrix is split.
     pub panels: Panels,
     /// Products of a tile, 6 to 64.
     pub products: usize,
 }
 
 impl TransformedWeights {
-    /// Weights that [`pack`] made.
+    /// Weights made by [`pack`].
     pub fn new(values: Packed, desc: &ConvDesc, products: usize, lanes: usize) -> Self {
         let panels = panels(desc, lanes);
         let values = values.into_f32();
@@ -35,7 +35,7 @@ impl TransformedWeights {
         self.values[self.products * panel.offset + product * len..][..len].as_ptr()
     }
 
-    /// Their size.
+    /// Their size in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<f32>()
     }
@@ -51,7 +51,8 @@ fn panels(desc: &ConvDesc, lanes: usize) -> Panels {
     }
 }
 
-/// Transform weights in torch's order `[oc, ic, rows, columns]`, in f64, and put them into panels.
+/// Transforms weights in torch's order `[oc, ic, rows, columns]` in f64, and packs them into
+/// panels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].

@@ -1,5 +1,5 @@
-//! The three stages of Winograd's convolution over some tiles and some output channels: the
-//! transform of the input, the products, the transform back with the epilogue.
+//! The three stages of Winograd's convolution over some tiles and output channels: the input
+//! transform, the products, and the output transform with the epilogue.
 
 use std::ops::Range;
 
@@ -29,25 +29,25 @@ pub struct Convolution {
     pub epilogue: Epilogue,
     /// A pixel of the padding.
     pub zeros: AlignedBuf,
-    /// If not the pixels are stored but the largest of 2x2 of them.
+    /// Set if the maxima of 2x2 pixels are stored instead of the pixels.
     pub pool: Option<Pool>,
 }
 
 /// A maximum over windows of 2x2 pixels, two apart.
 #[derive(Debug)]
 pub struct Pool {
-    /// Where the maxima go.
+    /// The map of the maxima.
     pub output: FeatureMap,
-    /// What remains of the epilogue behind the maximum: the activation, which does not change the order of
-    /// values. Scales may, and come before.
+    /// The part of the epilogue after the maximum: the activation, which preserves the order of
+    /// values. Scales may not, so they come before.
     pub epilogue: Epilogue,
 }
 
 impl Convolution {
-    /// Transform the input of `tiles` into the first rows of the planes at `v`.
+    /// Transforms the input of `tiles` into the first rows of the planes at `v`.
     ///
     /// # Safety
-    /// `input` is the descriptor's, `v` has room for so many rows.
+    /// `input` is the descriptor's, `v` has room for these rows.
     #[inline(always)]
     pub unsafe fn transform_input<
         S: Simd,
@@ -67,8 +67,9 @@ impl Convolution {
     ) {
         let (map, padding, step) = (&self.desc.input, &self.desc.padding, self.desc.dilation);
         let whole = map.channels / S::LANES * S::LANES;
-        // To the tile on the right. Without asking for what it reads and, below, for what it writes, 64-64@224
-        // took 7 % longer, and 256-256@56 5 %: no processor foresees steps from pixel to pixel to the next row.
+        // Distance to the tile on the right. Without prefetching its reads and, below, its writes,
+        // 64-64@224 took 7 % longer, and 256-256@56 5 %: hardware prefetchers cannot predict
+        // strides from pixel to pixel and then to the next row.
         let ahead = MH * H::STRIDE * step[1] * map.pixel_stride;
         for (row, tile) in tiles.iter().enumerate() {
             let short = tile.is_short([V::SHORT, H::SHORT]);
@@ -111,12 +112,12 @@ impl Convolution {
         }
     }
 
-    /// Multiply transformed tiles with `panels` of weights. The tiles' rows in the first plane are
-    /// listed in `rows`, the other planes' lie `plane` floats apart; products go to `m`, those that a tile `needs`.
-    /// What lies `ahead` is asked for meanwhile.
+    /// Multiplies transformed tiles with `panels` of weights. `rows` lists the tiles' rows in the
+    /// first plane; planes are `plane` floats apart. The products that a tile `needs` are stored to
+    /// `m`. Meanwhile the parts `ahead` are prefetched.
     ///
     /// # Safety
-    /// The rows hold the transformed tiles; `m` has room for so many rows of the panels' width.
+    /// The rows hold the transformed tiles; `m` has room for these rows with the panels' width.
     pub unsafe fn multiply(
         &self,
         isa: Isa,
@@ -129,8 +130,8 @@ impl Convolution {
         isa.dispatch(Multiply { convolution: self, rows, needs, panels, products, ahead });
     }
 
-    /// Ask for a part of the input: row `part % rows` of what the tile `part / rows` sees, without the columns
-    /// that the tile on its left sees too.
+    /// Prefetches a part of the input: row `part % rows` of the tile `part / rows`, without the
+    /// columns that it shares with the tile on its left.
     #[inline(always)]
     fn ask<S: Simd>(&self, s: S, ahead: &Ahead, part: usize) {
         let ConvDesc { input: map, padding, stride, dilation, .. } = &self.desc;
@@ -149,8 +150,8 @@ impl Convolution {
         }
     }
 
-    /// Transform the products of `tiles` and `panels` at `m` back, and store the pixels. What a tile
-    /// has outside the map goes to `sink`.
+    /// Applies the output transform to the products of `tiles` and `panels` at `m`, and stores the
+    /// pixels. A tile's pixels outside the map are stored to `sink`.
     ///
     /// # Safety
     /// `m` holds the products; `io` is the descriptor's; `sink` is as large as a pixel.
@@ -218,8 +219,9 @@ impl Convolution {
         }
     }
 
-    /// Transform the products of `tiles` and `panels` at `m` back, and store the largest of 2x2 pixels at
-    /// `output`. Pixels outside the map, and those that have no whole window, are in none.
+    /// Applies the output transform to the products of `tiles` and `panels` at `m`, and stores the
+    /// maxima of 2x2 pixels at `output`. Pixels outside the map or without a complete window are
+    /// ignored.
     ///
     /// # Safety
     /// `m` holds the products; `output` is the pool's map.
@@ -245,7 +247,8 @@ impl Convolution {
         for (row, tile) in tiles.iter().enumerate() {
             let short = tile.is_short([V::SHORT, H::SHORT]);
             for channel in channels.clone().step_by(S::LANES) {
-                // SAFETY: the products are the caller's; a window inside the map is a pixel of the pool's.
+                // SAFETY: the products are the caller's; a window inside the map is a pixel of the
+                // pool's.
                 unsafe {
                     let products = m.add(row * planes.row + channel - channels.start);
                     let columns = Columns { channel, channels: S::LANES.min(channels.end - channel) };
@@ -277,7 +280,7 @@ impl Convolution {
     }
 }
 
-/// Parts of the input that come next, as [`Convolution::ask`] counts them.
+/// The next parts of the input, numbered as in [`Convolution::ask`].
 #[derive(Clone, Debug)]
 pub struct Ahead {
     /// The whole input.
@@ -286,8 +289,8 @@ pub struct Ahead {
     pub parts: Range<usize>,
 }
 
-/// The arguments of [`Convolution::multiply`]: a work of its own, so that the register tiles are
-/// compiled once for all algorithms.
+/// The arguments of [`Convolution::multiply`]: a separate function object, so that the register
+/// tiles are compiled once for all algorithms.
 struct Multiply<'a> {
     convolution: &'a Convolution,
     rows: (&'a [*const f32], usize),
@@ -304,8 +307,8 @@ impl Vectorized for Multiply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { convolution, rows: (rows, plane), needs, panels, products: (m, m_planes), ahead } = self;
         let weights = &convolution.weights;
-        // Each matrix with the one that follows it. The last two parts of the tiles ask for half of that one
-        // each: where weights come from memory, one part's time is too short for all of it.
+        // Each matrix with its successor. The last two parts of the tiles prefetch half of the
+        // successor each: if weights come from memory, one part's time is too short for all of it.
         let order = (0..weights.products).flat_map(|index| panels.clone().map(move |panel| (panel, index)));
         let following = order.clone().skip(1).map(Some).chain([None]);
         let steps = weights.products * panels.len();
@@ -355,7 +358,7 @@ impl Vectorized for Multiply<'_> {
     }
 }
 
-/// Some rows of a plane, a panel's matrix, and where their product goes.
+/// Some rows of a plane, a panel's matrix, and the destination of their product.
 #[derive(Clone, Copy)]
 struct Factors {
     runs: Runs,
@@ -375,7 +378,7 @@ impl<const NV: usize> TileWork for Product<NV> {
     }
 }
 
-/// A function of its own for each shape of tile, so that its sums stay in registers.
+/// A separate function for each tile shape, so that its sums stay in registers.
 struct ProductOf<const NV: usize, const ROWS: usize>(Factors);
 
 impl<const NV: usize, const ROWS: usize> Vectorized for ProductOf<NV, ROWS> {

@@ -106,7 +106,7 @@ const F2_OF_7_MATRICES: Matrices<8, 2, 7> = Matrices {
     output: [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 1.0]],
 };
 
-/// A point's powers from the 0-th on, times a factor.
+/// A point's powers, starting with the 0-th, times a factor.
 const fn powers<const R: usize>(point: f64, factor: f64) -> [f64; R] {
     let (mut values, mut i) = ([factor; R], 1);
     while i < R {
@@ -134,7 +134,8 @@ fn assert_close(found: &[f64], expected: &[f64], what: &str) {
     }
 }
 
-/// The transforms of vectors of channels by `V` over columns and `H` over rows against the matrices.
+/// The transforms of vectors of channels by `V` over columns and `H` over rows against the
+/// matrices.
 struct TransformsAgree<
     'a,
     V,
@@ -254,7 +255,7 @@ fn transformed_weights_are_the_papers_matrices() {
     check_weights((F2Of7, &F2_OF_7_MATRICES), NONE);
 }
 
-/// The matrices themselves: together they are a filter, exactly.
+/// The matrices themselves: together they compute the filter exactly.
 #[test]
 fn matrices_compute_a_filter() {
     fn check<const A: usize, const M: usize, const R: usize>(m: &Matrices<A, M, R>) {
@@ -276,7 +277,7 @@ fn matrices_compute_a_filter() {
     check(&IDENTITY_MATRICES);
 }
 
-/// One run of outputs by fewer products, of one lane.
+/// One run of outputs by fewer products, in one lane.
 struct ShortRun<T, const A: usize, const M: usize>(T);
 
 impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for ShortRun<T, A, M> {
@@ -304,7 +305,7 @@ impl<T: Algorithm<A, M>, const A: usize, const M: usize> Vectorized for ShortRun
         let outputs = T::short_output(s, m);
         for (y, output) in outputs.into_iter().take(T::SHORT).enumerate() {
             let mut found = vec![0.0; S::LANES];
-            // SAFETY: as many floats.
+            // SAFETY: the buffer has room for these floats.
             unsafe { s.store(found.as_mut_ptr(), output) };
             let expected: f64 = (0..taps).map(|i| g[i] * f64::from(uniform(4, y * T::STRIDE + i))).sum();
             assert!((f64::from(found[0]) - expected).abs() < 1e-5, "F{M}, output {y}: {found:?}, {expected}");
@@ -320,7 +321,7 @@ fn short_runs_need_fewer_products() {
     }
 }
 
-/// All candidates, wherever the algorithm applies, not only where it pays.
+/// All candidates, wherever the algorithm is applicable, not only where it pays off.
 fn runnable(desc: &ConvDesc) -> impl Iterator<Item = &'static Candidate> {
     CANDIDATES.iter().filter(|candidate| candidate.isa.is_available() && (candidate.accepts)(desc))
 }
@@ -330,7 +331,7 @@ fn tolerance(candidate: &Candidate) -> f64 {
     if candidate.name.contains("_f2_") { 1e-6 } else { 1e-5 }
 }
 
-/// Sides of the filters, and strides, that there are algorithms for.
+/// Sides of filters and strides for which there are algorithms.
 const FILTERS: [([usize; 2], usize); 7] =
     [([3, 3], 1), ([5, 5], 1), ([3, 3], 2), ([1, 3], 1), ([3, 1], 1), ([1, 7], 1), ([7, 1], 1)];
 
@@ -360,7 +361,7 @@ fn plain(batch: usize, inputs: usize, outputs: usize, side: usize) -> ConvDesc {
     between(map(inputs), map(outputs))
 }
 
-/// A plain convolution from map to map of the same height and width.
+/// A plain convolution between maps of the same height and width.
 pub(super) fn between(input: FeatureMap, output: FeatureMap) -> ConvDesc {
     ConvDesc {
         input,
@@ -380,8 +381,8 @@ fn wide(desc: &ConvDesc) -> ConvDesc {
     ConvDesc { kernel: [5, 5], padding: Padding { top: 2, left: 2, bottom: 2, right: 2 }, ..*desc }
 }
 
-/// With a pool, the pool of what comes without it, to the bit: on maps of odd sides too, and where scales
-/// are negative.
+/// A fused pool gives the bits of a separate one, also on maps of odd sides and with negative
+/// scales.
 #[test]
 fn a_pool_gives_the_largest_of_what_comes_without_it() {
     let ranges =
@@ -451,8 +452,8 @@ fn a_pool_is_for_tiles_of_two_dimensions() {
     }
 }
 
-/// Which kernel is fused with a pool is the candidate's own word: one that does not give it is never taken for
-/// another one, whatever its name is.
+/// The candidate states which kernel is fused with a pool: one that states none is never mistaken
+/// for another, whatever its name.
 #[test]
 fn only_a_candidate_that_says_so_is_fused_with_a_pool() {
     let conv = plain(1, 20, 10, 8);
@@ -496,7 +497,7 @@ fn all_filters(desc: &ConvDesc) -> [ConvDesc; 7] {
     [*desc, wide(desc), halved(desc), row, column, long_row, long_column]
 }
 
-/// Weights on both sides of the size that decides the organisation, sums longer than a chunk.
+/// Weights on both sides of the size that decides the organisation, and sums longer than a chunk.
 #[test]
 fn large_layers_match_the_oracle() {
     let plain = [plain(1, 64, 64, 15), plain(1, 300, 200, 9), plain(1, 600, 130, 7)];
@@ -579,7 +580,7 @@ fn organisations_agree_on(side: usize) {
     }
 }
 
-/// Where the direct convolution gives infinity or NaN, Winograd gives one of them too.
+/// If the direct convolution gives infinity or NaN, Winograd gives one of them too.
 #[test]
 fn non_finite_values_stay() {
     let values = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
@@ -616,7 +617,7 @@ fn non_finite_values_stay() {
     }
 }
 
-/// The error that the documentation states, on inputs and weights like a network's.
+/// The documented error, on inputs and weights like a network's.
 #[test]
 fn errors_are_as_documented() {
     let layers = [(64, 28), (256, 14), (512, 14)].map(|(inputs, side)| plain(1, inputs, 16, side));

@@ -1,37 +1,40 @@
-//! The transforms of Winograd's algorithms `F(M, R)`, one dimension at a time, vectorised over channels.
+//! The transforms of Winograd's algorithms `F(M, R)`, one dimension at a time, vectorised over
+//! channels.
 //!
-//! A two-dimensional transform is that of the vertical algorithm over columns, then that of the horizontal one
-//! over rows; a filter of one row or column has [`Identity`] for the other one. Points are 0, 1, -1 and infinity
-//! for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin and Gray, "Fast algorithms for
-//! convolutional neural networks", 2015). The input's transform depends on the
-//! points alone, not on how many of a tile's values are outputs.
+//! A two-dimensional transform applies the vertical algorithm to columns, then the horizontal one
+//! to rows; a filter of one row or column has [`Identity`] in the other direction. Points are 0, 1,
+//! -1 and infinity for a tile of 4 values, with 2 and -2 for 6, and with 1/2 and -1/2 for 8 (Lavin
+//! and Gray, "Fast algorithms for convolutional neural networks", 2015). The input transform
+//! depends only on the points, not on how many of a tile's values are outputs.
 
 use crate::simd::Simd;
 
 /// The most taps of a filter's side.
 pub const MAX_TAPS: usize = 7;
 
-/// One-dimensional transforms of an algorithm that makes `M` outputs of a filter of [`taps`] taps from
-/// `A` inputs, by `A` products.
+/// One-dimensional transforms of an algorithm that makes `M` outputs of a filter of [`taps`] taps
+/// from `A` inputs, by `A` products.
 pub trait Algorithm<const A: usize, const M: usize>: Copy + Send + Sync + 'static {
-    /// Inputs from an output's first one to the next output's.
+    /// Inputs from one output's first input to the next output's.
     const STRIDE: usize = 1;
-    /// `G g`: a filter's taps; those behind the last one are zeros.
+    /// `G g` of a filter's taps; those after the last one are zeros.
     fn weights(g: [f64; MAX_TAPS]) -> [f64; A];
-    /// `Bᵀ d`: a run of inputs.
+    /// `Bᵀ d` of a run of inputs.
     fn input<S: Simd>(s: S, d: [S::F32; A]) -> [S::F32; A];
     /// `Aᵀ m`: the outputs from the products.
     fn output<S: Simd>(s: S, m: [S::F32; A]) -> [S::F32; M];
-    /// So many outputs or fewer need no [`Self::UNUSED`] products, with the same weights; 0 if all always do.
+    /// With this many outputs or fewer, the [`Self::UNUSED`] products are not needed, with the same
+    /// weights; 0 if they always are.
     const SHORT: usize = 0;
-    /// Products that a short run of outputs does without.
+    /// Products that a short run of outputs omits.
     const UNUSED: &'static [usize] = &[];
-    /// As [`Self::input`] for a short run; what [`Self::UNUSED`] says is anything.
+    /// As [`Self::input`] for a short run; the [`Self::UNUSED`] values are arbitrary.
     #[inline(always)]
     fn short_input<S: Simd>(s: S, d: [S::F32; A]) -> [S::F32; A] {
         Self::input(s, d)
     }
-    /// As [`Self::output`] for a short run: the first [`Self::SHORT`] outputs, whatever the unused products are.
+    /// As [`Self::output`] for a short run: the first [`Self::SHORT`] outputs, for any values of
+    /// the unused products.
     #[inline(always)]
     fn short_output<S: Simd>(s: S, m: [S::F32; A]) -> [S::F32; M] {
         Self::output(s, m)
@@ -43,7 +46,7 @@ pub const fn taps<T: Algorithm<A, M>, const A: usize, const M: usize>() -> usize
     A - (M - 1) * T::STRIDE
 }
 
-/// F(1, 1): the input itself, for the side where a filter has one tap.
+/// F(1, 1): the input itself, for the direction in which a filter has one tap.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity;
 
@@ -55,8 +58,9 @@ pub struct F4;
 #[derive(Clone, Copy, Debug)]
 pub struct F2;
 
-/// Three taps at stride 2: the two outer ones see the even inputs, and are an F(2, 2) of 3 products for 2
-/// outputs; the middle one sees the odd inputs. 25 products for 4 outputs in two dimensions (instead of 36).
+/// Three taps at stride 2: the two outer ones read the even inputs, and are an F(2, 2) of 3
+/// products for 2 outputs; the middle one reads the odd inputs. 25 products for 4 outputs in two
+/// dimensions (instead of 36).
 #[derive(Clone, Copy, Debug)]
 pub struct F2Stride2;
 
@@ -120,7 +124,8 @@ impl Algorithm<6, 4> for F4 {
         ]
     }
 
-    // F(2, 3) has the points 0, 1, -1 and infinity; its weights are 4, -3, -3 and 1 times those of here.
+    // F(2, 3) has the points 0, 1, -1 and infinity; its weights are 4, -3, -3 and 1 times those
+    // here.
     const SHORT: usize = 2;
     const UNUSED: &'static [usize] = &[3, 4];
 
@@ -154,7 +159,7 @@ impl Algorithm<4, 2> for F2 {
         [s.add(s.add(m0, m1), m2), s.sub(s.sub(m1, m2), m3)]
     }
 
-    // F(1, 3) of the points 0, 1 and infinity; its weight at 1 is twice that of here.
+    // F(1, 3) of the points 0, 1 and infinity; its weight at 1 is twice that here.
     const SHORT: usize = 1;
     const UNUSED: &'static [usize] = &[2];
 
@@ -244,7 +249,7 @@ impl Algorithm<8, 4> for F4Of5 {
 impl Algorithm<8, 2> for F2Of7 {
     #[inline(always)]
     fn weights([g0, g1, g2, g3, g4, g5, g6]: [f64; MAX_TAPS]) -> [f64; 8] {
-        // The filter's polynomial at a point and at its negative, by its even and its odd powers.
+        // The filter's polynomial at a point and its negative, from its even and odd powers.
         let at = |p: f64, factor: f64| {
             let square = p * p;
             let even = g0 + square * (g2 + square * (g4 + square * g6));
@@ -274,8 +279,8 @@ impl Algorithm<8, 2> for F2Of7 {
     }
 }
 
-/// `G g Gᵀ` of a filter, its rows one after the other, for `N` filters side by side: `G` of the vertical
-/// algorithm `V` and of the horizontal one `H`.
+/// `G g Gᵀ` in row-major order, for `N` filters at once: `G` of the vertical algorithm `V` and of
+/// the horizontal one `H`.
 #[inline(always)]
 pub fn weights_2d<
     V: Algorithm<AV, MV>,
@@ -335,12 +340,13 @@ pub fn output_run<S: Simd, T: Algorithm<A, M>, const A: usize, const M: usize>(
     if T::SHORT > 0 && short { T::short_output(s, m) } else { T::output(s, m) }
 }
 
-/// `Bᵀ d B` of one vector of channels, for a tile that may be `short` vertically and horizontally: the first
-/// `lanes` floats at each pixel's address plus `offset`. The values go to planes at `out`. The pixels `ahead` floats behind these that are no pixels of
-/// this tile, those of the tile to the right, are asked for.
+/// `Bᵀ d B` of one vector of channels, for a tile that may be `short` vertically and horizontally:
+/// the first `lanes` floats at each pixel's address plus `offset`. The values are stored to planes
+/// at `out`. The pixels `ahead` floats after these that belong to the tile on the right but not to
+/// this one are prefetched.
 ///
 /// # Safety
-/// The pixels are valid for reading so many floats there; `out` for writing a vector in each plane.
+/// The pixels are valid for reading these floats, `out` for writing a vector in each plane.
 #[inline(always)]
 pub unsafe fn input_2d<
     S: Simd,
@@ -358,7 +364,7 @@ pub unsafe fn input_2d<
     ahead: usize,
     (out, plane): (*mut f32, usize),
 ) {
-    // 36 vectors are more than there are registers: the columns' transforms wait in memory.
+    // 36 vectors exceed the registers: the columns' transforms are kept in memory.
     let mut columns = [[s.zero(); AH]; AV];
     for x in 0..AH {
         let mut d = [s.zero(); AV];
@@ -385,8 +391,8 @@ pub unsafe fn input_2d<
     }
 }
 
-/// `Aᵀ m` of one vector of channels, the products' columns by the vertical algorithm; the horizontal one's
-/// [`output_run`] of each row makes `Aᵀ m A`.
+/// `Aᵀ m` of one vector of channels: the vertical algorithm on the products' columns. The
+/// horizontal [`output_run`] of each row then gives `Aᵀ m A`.
 ///
 /// # Safety
 /// `products` is valid for reading a vector in each plane.
