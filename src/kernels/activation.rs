@@ -1,11 +1,11 @@
-//! Activations: on a vector in registers, and in place over finished rows.
+//! Activations, on a vector in registers or in place over finished rows.
 
 use super::math::{abs, exp, gelu, gelu_tanh, sigmoid, silu, tanh, transcendental};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::Activation;
 
-/// The cheap activations (see [`Activation::is_cheap`]) on a vector; the others follow
-/// over a finished tile, see [`activate_rows`].
+/// The cheap activations (see [`Activation::is_cheap`]) on a vector; the others are applied to a
+/// finished tile, see [`activate_rows`].
 #[inline(always)]
 pub fn activate_cheap<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F32 {
     let hard = |x| s.min(s.splat(6.0), s.max(s.zero(), s.add(x, s.splat(3.0))));
@@ -19,7 +19,7 @@ pub fn activate_cheap<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::F3
     }
 }
 
-/// The factors of [`transcendental::elu`] that make `SELU` (Klambauer et al. 2017).
+/// The factors of [`transcendental::elu`] for `SELU` (Klambauer et al. 2017).
 const SELU: [f32; 3] = [1.050_701, 1.758_099_3, 1.0];
 
 /// Any activation on a vector. Inside a loop the activation should be a constant, see
@@ -49,20 +49,20 @@ pub fn apply_activation<S: Simd>(s: S, activation: Activation, x: S::F32) -> S::
 /// Rows of floats in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum StoredRows<'a> {
-    /// At these addresses, `skip` floats further on.
+    /// Rows at these addresses plus `skip` floats.
     At {
-        /// Of the pixels.
+        /// Addresses of the pixels.
         addresses: &'a [*mut f32],
-        /// To the first channel.
+        /// Offset of the first channel.
         skip: usize,
     },
-    /// At equal distances.
+    /// Rows at equal distances.
     Every {
         /// The first row.
         first: *mut f32,
-        /// Floats from row to row.
+        /// Floats from one row to the next.
         stride: usize,
-        /// Rows.
+        /// Number of rows.
         count: usize,
     },
 }
@@ -86,11 +86,11 @@ impl StoredRows<'_> {
 }
 
 /// Any activation in place over rows of `len` floats, such as a finished tile's. A value's result
-/// does not depend on its place.
+/// does not depend on its position.
 ///
-/// This enters the instruction set anew, which costs as much as some vectors do, so that its dozen
-/// loops are compiled once for all kernels and not once in each: give it many rows at once. Beside
-/// each other their long chains of instructions also hide each other's latency.
+/// This dispatches to the instruction set again, so that its dozen loops are compiled once instead
+/// of once per kernel. The dispatch costs as much as a few vectors, so pass many rows at once.
+/// Their long, independent dependency chains also hide each other's latency.
 ///
 /// # Safety
 /// The rows must be valid for reading and writing `len` floats.
@@ -114,8 +114,8 @@ impl Vectorized for ActivateRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { rows, len, activation } = self;
-        // One loop each, in which the activation is known.
-        // SAFETY: the contract of `activate_rows`.
+        // One loop per activation, in which it is a constant. SAFETY: the contract of
+        // `activate_rows`.
         unsafe {
             match activation {
                 Activation::Identity => {}
@@ -155,8 +155,8 @@ unsafe fn map_rows<S: Simd>(s: S, rows: StoredRows<'_>, len: usize, activation: 
         let mut at = 0;
         while at < len {
             let n = S::LANES.min(len - at);
-            // SAFETY: n floats are left from here on. One body serves full vectors and the rest:
-            // its arithmetic is long, the two loads and stores are not.
+            // SAFETY: n floats remain from here. One body serves full vectors and the rest: its
+            // arithmetic is long, its loads and stores are not.
             unsafe {
                 let to = row.add(at);
                 let x = if n == S::LANES { s.load(to) } else { s.load_partial(to, n) };

@@ -1,9 +1,9 @@
 //! Scaled dot-product attention (Vaswani et al. 2017): `softmax(scale * Q K^T + mask) V`.
 //!
-//! A head's keys and values are packed into panels once per chunk; then a block of query rows after
-//! the other meets them, with its scores in scratch memory, where they become their exponentials in
-//! place. The division by their sum comes last, over the results, which are fewer. A row's result
-//! is made of sums in an order that depends on the numbers of keys and features alone.
+//! A head's keys and values are packed into panels once per chunk. Then blocks of query rows are
+//! multiplied with them one after the other, with their scores in scratch memory, where they are
+//! exponentiated in place. The division by their sum comes last, over the results, which are fewer.
+//! The order of a row's sums depends only on the numbers of keys and features.
 
 use std::ops::Range;
 
@@ -17,20 +17,20 @@ use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::{MAX_RANK, Shape, View};
 
-/// Torch's `scaled_dot_product_attention`. Leading dimensions broadcast to the output's, and so do
-/// all of the mask's. A row of scores that is negative infinity throughout gives zeros, as in torch.
+/// torch's `scaled_dot_product_attention`. Leading dimensions broadcast to the output's, and so do
+/// all of the mask's. A row of scores that are all negative infinity gives zeros, as in torch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionDesc {
-    /// `(..., L, E)`, of the output's rank as the next two.
+    /// `(..., L, E)`, of the output's rank, as are the next two.
     pub query: View,
     /// `(..., S, E)`
     pub key: View,
     /// `(..., S, F)`
     pub value: View,
-    /// Added to the scores: `(..., L, S)`, of at most the output's rank. Its last dimension lies
-    /// densely or has size 1. Its pointer is the fourth of [`Io::inputs`].
+    /// Added to the scores: `(..., L, S)`, of at most the output's rank. Its last dimension is
+    /// dense or has size 1. Its pointer is the fourth of [`Io::inputs`].
     pub mask: Option<View>,
-    /// `(..., L, F)`; the last dimension lies densely.
+    /// `(..., L, F)`; the last dimension is dense.
     pub output: View,
     /// Factor of the scores before the mask.
     pub scale: f32,
@@ -39,7 +39,7 @@ pub struct AttentionDesc {
 /// The kernel of an attention.
 ///
 /// # Panics
-/// If the shapes do not belong together or lie otherwise than the descriptor says.
+/// If the shapes do not match, or the layouts violate the descriptor's requirements.
 pub fn prepare(desc: &AttentionDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let AttentionDesc { query, key, value, mask, output, scale } = *desc;
     let rank = output.shape.rank();
@@ -103,20 +103,20 @@ pub fn prepare(desc: &AttentionDesc, isa: Isa, threads: usize) -> Box<dyn Kernel
     })
 }
 
-/// Query rows of a block: enough that packed keys and values, read once a block from the
-/// second-level cache, are multiplied often, and few enough that the scores stay there too.
+/// Query rows of a block: enough to reuse packed keys and values, which are read once per block
+/// from the second-level cache, and few enough that the scores stay there too.
 const ROWS: usize = 48;
 
-/// Floats of scores in a block (128 KiB), where keys are many.
+/// Floats of scores in a block (128 KiB), if there are many keys.
 const SCORES: usize = 1 << 15;
 
-/// Rows whose exponentials are computed at once: enough chains of instructions to hide their latency.
+/// Rows whose exponentials are computed at once: enough dependency chains to hide their latency.
 const SIDE_BY_SIDE: usize = 4;
 
 /// Vectors of exponentials in a partial sum.
 const PART: usize = 64;
 
-/// A distance of at least so many floats at which rows begin in different cache sets.
+/// The least distance of `floats` or more at which rows begin in different cache sets.
 fn apart(floats: usize) -> usize {
     floats.next_multiple_of(16) | 16
 }
@@ -126,7 +126,7 @@ fn steps(view: &View) -> Steps {
     Steps { row: view.strides[rank - 2], column: view.strides[rank - 1] }
 }
 
-/// How each operand's matrices lie.
+/// The layout of each operand's matrices.
 #[derive(Clone, Copy)]
 struct Matrices {
     query: Steps,
@@ -142,7 +142,7 @@ struct Attention {
     queries: usize,
     keys: usize,
     depth: usize,
-    /// Parts into which a head's queries are cut.
+    /// Parts into which a head's queries are split.
     blocks: usize,
     steps: Matrices,
     key_panels: Panels,
@@ -236,7 +236,8 @@ impl Vectorized for Heads<'_> {
             });
             let first = self.items.start.max(head * blocks) - head * blocks;
             let end = self.items.end.min((head + 1) * blocks) - head * blocks;
-            // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its parts.
+            // SAFETY: the nest's offsets are those of the views' matrices; the scratch has its
+            // parts.
             unsafe {
                 let [query, key, value] = [0, 1, 2].map(|i| self.io.inputs[i].add(at[i + 1]));
                 pack(
@@ -267,8 +268,8 @@ impl Heads<'_> {
     /// Some rows of a head whose keys and values are packed.
     ///
     /// # Safety
-    /// `query`, `mask` and `output` are at the first of `count` rows, at most as many as a block has.
-    /// The next head's queries lie `ahead` floats behind these.
+    /// `query`, `mask` and `output` are at the first of `count` rows, at most as many as a block
+    /// has. The next head's queries are `ahead` floats after these.
     #[inline(always)]
     unsafe fn block<S: Simd>(
         &self,
@@ -339,12 +340,12 @@ impl Heads<'_> {
     }
 }
 
-/// Make some rows of scores their exponentials, relative to each row's largest, and write one over
-/// each sum to `factors`.
+/// Replace some rows of scores by their exponentials, relative to each row's maximum, and write the
+/// reciprocal of each sum to `factors`.
 ///
 /// # Safety
-/// The rows, `step` apart, are valid for reading and writing `len` floats and those that fill up the
-/// last vector; `factors` for writing one for each.
+/// The rows, `step` apart, are valid for reading and writing `len` floats and the padding of the
+/// last vector; `factors` is valid for writing one float per row.
 #[inline(always)]
 unsafe fn exponentials<S: Simd, const ROWS: usize>(
     s: S,
@@ -355,7 +356,7 @@ unsafe fn exponentials<S: Simd, const ROWS: usize>(
 ) {
     let padded = len.next_multiple_of(S::LANES);
     if padded > len {
-        // What fills up the last vector weighs nothing.
+        // The padding of the last vector has weight zero.
         let mut nothing = [0.0_f32; 16];
         nothing[S::LANES - (padded - len)..].fill(f32::NEG_INFINITY);
         for r in 0..ROWS {
@@ -367,7 +368,7 @@ unsafe fn exponentials<S: Simd, const ROWS: usize>(
             }
         }
     }
-    // The order of the operands passes over NaN, which comes back in the sum.
+    // The order of the operands skips NaN, which reappears in the sum.
     let mut largest = [s.splat(f32::NEG_INFINITY); ROWS];
     for i in (0..padded).step_by(S::LANES) {
         for (r, largest) in largest.iter_mut().enumerate() {
@@ -401,7 +402,7 @@ unsafe fn exponentials<S: Simd, const ROWS: usize>(
     }
     for (r, total) in total.into_iter().enumerate() {
         let sum = s.reduce_add(total);
-        // SAFETY: one for each row.
+        // SAFETY: one per row.
         unsafe { *factors.add(r) = if sum == 0.0 { 0.0 } else { 1.0 / sum } };
     }
 }

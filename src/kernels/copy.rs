@@ -1,5 +1,6 @@
-//! Moving values: between orders (NCHW arrays at a network's edges, channels last inside), slices,
-//! the parts of a concat, permutations, constant padding, and padding with [`edges`].
+//! Copies: between orders (NCHW arrays at a network's inputs and outputs, channels-last inside),
+//! slices, the parts of a concatenation, permutations, constant padding, and padding with
+//! [`edges`].
 
 pub mod edges;
 
@@ -13,11 +14,11 @@ use crate::tensor::{MAX_RANK, View};
 pub struct CopyDesc {
     /// What is read.
     pub input: View,
-    /// What is written; of the input's shape, overlapping it nowhere.
+    /// What is written; it has the input's shape and does not overlap it.
     pub output: View,
 }
 
-/// The copy kernel. It moves bits, so it is the same on every instruction set.
+/// The copy kernel. It copies bits, so it is the same on every instruction set.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -27,18 +28,19 @@ pub fn prepare(desc: &CopyDesc, threads: usize) -> Box<dyn Kernel> {
 
 struct Copy {
     nest: Nest<2>,
-    /// The loop that was taken out of the nest, where rows of the output are not rows of the input.
+    /// The loop that was taken out of the nest, if rows of the output are not rows of the input.
     tile: Option<Dim<2>>,
-    /// Parts that it is cut into.
+    /// Parts into which it is split.
     parts: usize,
     phases: Vec<usize>,
 }
 
 impl Copy {
-    /// Elements of a tile, about: its source and target lines fit the first-level cache.
+    /// Approximate number of elements of a tile: its source and target lines fit in the first-level
+    /// cache.
     const TILE: usize = 4096;
 
-    /// Most rows of a tile.
+    /// The largest number of rows of a tile.
     const ROWS: usize = 1024;
 
     fn new(desc: &CopyDesc, threads: usize) -> Self {
@@ -70,7 +72,7 @@ impl Kernel for Copy {
         let range = even_range(self.nest.pieces() * self.parts, self.phases[phase], chunk);
         let Some(tile) = self.tile else {
             for ([to, from], len) in self.nest.walk(range) {
-                // SAFETY: the nest stays inside the views, which the caller vouches for.
+                // SAFETY: the nest stays inside the views, which are valid by contract.
                 unsafe { std::ptr::copy_nonoverlapping(io.inputs[0].add(from), io.output.add(to), len) };
             }
             return;
@@ -81,7 +83,7 @@ impl Kernel for Copy {
             for ([to, from], len) in self.nest.walk(piece..piece + 1) {
                 let [to_step, from_step] = tile.strides;
                 let columns = Dim { size: len, ..self.nest.inner() };
-                // SAFETY: the nest and the rows stay inside the views, which the caller vouches for.
+                // SAFETY: the nest and the rows stay inside the views, which are valid by contract.
                 unsafe {
                     let to = io.output.add(to + rows.start * to_step);
                     let from = io.inputs[0].add(from + rows.start * from_step);
@@ -92,7 +94,7 @@ impl Kernel for Copy {
     }
 }
 
-/// Copy `rows.size` by `columns.size` elements.
+/// Copies `rows.size` by `columns.size` elements.
 ///
 /// # Safety
 /// `to` and `from` must be valid at all multiples of their strides (the first and second) below
@@ -117,7 +119,7 @@ unsafe fn copy_tile(to: *mut f32, from: *const f32, rows: Dim<2>, columns: Dim<2
     }
 }
 
-/// The tile of a picture with `N` planes: one pass over all of them.
+/// Copies a tile of a picture with `N` planes in one pass over all of them.
 ///
 /// # Safety
 /// As [`copy_tile`], with unit strides for the rows of `to` and the columns of `from`.
@@ -131,12 +133,12 @@ unsafe fn interleave<const N: usize>(to: *mut f32, from: *const f32, plane: usiz
     }
 }
 
-/// A tile whose rows lie densely in `to` and whose columns lie densely in `from`.
+/// Copies a tile whose rows are dense in `to` and whose columns are dense in `from`.
 ///
 /// # Safety
 /// As [`copy_tile`], with unit strides for the rows of `to` and the columns of `from`.
 unsafe fn transpose(to: *mut f32, from: *const f32, rows: Dim<2>, columns: Dim<2>) {
-    /// Square blocks: a cache line's worth of both sides stays in registers and the nearest cache.
+    /// Square blocks: a cache line of both sides stays in registers and the first-level cache.
     const BLOCK: usize = 8;
     let (full_rows, full_columns) = (rows.size / BLOCK * BLOCK, columns.size / BLOCK * BLOCK);
     let (to_step, from_step) = (columns.strides[0], rows.strides[1]);
@@ -146,12 +148,12 @@ unsafe fn transpose(to: *mut f32, from: *const f32, rows: Dim<2>, columns: Dim<2
         for c in (0..full_columns).step_by(BLOCK) {
             let mut block = [[0.0_f32; BLOCK]; BLOCK];
             for (i, line) in block.iter_mut().enumerate() {
-                // SAFETY: BLOCK columns from c on are below the size.
+                // SAFETY: BLOCK columns from c are below the size.
                 *line = unsafe { from.add((r + i) * from_step + c).cast::<[f32; BLOCK]>().read_unaligned() };
             }
             let turned: [[f32; BLOCK]; BLOCK] = std::array::from_fn(|j| std::array::from_fn(|i| block[i][j]));
             for (j, line) in turned.into_iter().enumerate() {
-                // SAFETY: BLOCK rows from r on are below the size.
+                // SAFETY: BLOCK rows from r are below the size.
                 unsafe { to.add(r + (c + j) * to_step).cast::<[f32; BLOCK]>().write_unaligned(line) };
             }
         }
@@ -164,20 +166,21 @@ unsafe fn transpose(to: *mut f32, from: *const f32, rows: Dim<2>, columns: Dim<2
     }
 }
 
-/// A copy into a larger view whose other elements become one value (torch's constant `pad`).
+/// A copy into a larger view whose other elements are set to a constant (torch's constant `pad`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PadDesc {
     /// What is read.
     pub input: View,
     /// What is written; at least as large in each dimension.
     pub output: View,
-    /// Elements in front of the input, per dimension; what is left over comes behind it.
+    /// Elements before the input, per dimension; the remaining padding is after it.
     pub before: [usize; MAX_RANK],
     /// The value of the padding.
     pub value: f32,
 }
 
-/// The padding kernel: fills, then copies. It moves bits, so it is the same on every instruction set.
+/// The padding kernel: fills, then copies. It copies bits, so it is the same on every instruction
+/// set.
 ///
 /// # Panics
 /// If the input does not fit.
@@ -214,7 +217,8 @@ impl Kernel for Pad {
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         if phase > 0 {
-            // SAFETY: the inner view begins at this offset of the output; the rest is the caller's contract.
+            // SAFETY: the inner view begins at this offset of the output; otherwise the caller's
+            // contract.
             return unsafe {
                 let output = io.output.add(self.offset);
                 self.copy.run(0, chunk, &Io { inputs: io.inputs, output }, scratch);

@@ -1,9 +1,9 @@
-//! Arithmetic of values element by element: binary operations with torch's broadcasting, `where`,
-//! activations, `PReLU`, and batch norm where no convolution took it over.
+//! Elementwise operations: binary operations with torch's broadcasting, `where`, activations,
+//! `PReLU`, and batch norms that are not fused into a convolution.
 //!
-//! One kernel does them all: a loop nest hands out rows, and each operand of a row is dense, one
-//! repeated value, or (rarely) strided and then gathered first. All of them are defined element by
-//! element, so no result depends on how the work is cut.
+//! One kernel implements all of them: a loop nest iterates over rows, and each operand of a row is
+//! dense, one repeated value, or (rarely) strided and then gathered first. All of them are
+//! elementwise, so no result depends on how the work is split.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::tensor::{Activation, AlignedBuf, MAX_RANK, Shape, View};
 /// An operand of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operand {
-    /// A value; its pointer is the next of [`Io::inputs`].
+    /// A value in memory; its pointer is the next of [`Io::inputs`].
     View(View),
     /// A constant.
     Scalar(f32),
@@ -31,7 +31,7 @@ pub enum Operand {
 /// `output = activation(left op right)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BinaryDesc {
-    /// What is done.
+    /// The operation.
     pub op: BinaryOp,
     /// The first input. Its shape broadcasts to the output's by torch's rules.
     pub left: View,
@@ -39,25 +39,25 @@ pub struct BinaryDesc {
     pub right: Operand,
     /// `right op left` instead, as in `1 - x`.
     pub swapped: bool,
-    /// What is written. It may lie on an input of the same shape and strides.
+    /// What is written. It may share memory with an input of the same shape and strides.
     pub output: View,
-    /// Of the result.
+    /// Applied to the result.
     pub activation: Activation,
 }
 
 /// `output = activation(condition ? left : right)`, torch's `where`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WhereDesc {
-    /// The first input: `left` is taken where it is not zero, NaN included. Its shape broadcasts to
-    /// the output's by torch's rules, and so do the others'.
+    /// The first input: `left` is selected where it is not zero, including NaN. Its shape
+    /// broadcasts to the output's by torch's rules, and so do the others'.
     pub condition: View,
-    /// What is taken.
+    /// Selected where the condition is not zero.
     pub left: Operand,
-    /// What is taken elsewhere. Only the operand that is taken counts, whatever the other one is.
+    /// Selected elsewhere. The value of the other operand has no effect, even if it is NaN.
     pub right: Operand,
-    /// What is written. It may lie on an input of the same shape and strides.
+    /// What is written. It may share memory with an input of the same shape and strides.
     pub output: View,
-    /// Of the result.
+    /// Applied to the result.
     pub activation: Activation,
 }
 
@@ -66,20 +66,20 @@ pub struct WhereDesc {
 pub struct UnaryDesc {
     /// What is read.
     pub input: View,
-    /// What is written, of the same shape. It may lie on the input if the strides agree.
+    /// What is written, of the same shape. It may share the input's memory if the strides agree.
     pub output: View,
     /// The function.
     pub activation: Activation,
 }
 
-/// Dimension 1 is the channels, as in torch's `BatchNorm2d` and `PReLU`.
+/// Operations per channel. Dimension 1 is the channels, as in torch's `BatchNorm2d` and `PReLU`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelDesc {
     /// What is read.
     pub input: View,
-    /// What is written, of the same shape. It may lie on the input if the strides agree.
+    /// What is written, of the same shape. It may share the input's memory if the strides agree.
     pub output: View,
-    /// Of the result.
+    /// Applied to the result.
     pub activation: Activation,
 }
 
@@ -126,7 +126,7 @@ pub fn prepare_where(desc: &WhereDesc, isa: Isa, threads: usize) -> Result<Box<d
     Ok(Elementwise::boxed(Op::Where, &desc.output, operands, desc.activation, isa, threads))
 }
 
-/// An operand of that shape. A view's pointer is the next of the `inputs`.
+/// An operand of this shape. A view's pointer is the next of the `inputs`.
 fn operand(operand: Operand, shape: Shape, inputs: &mut usize) -> Result<(Source, [usize; MAX_RANK])> {
     match operand {
         Operand::View(view) => {
@@ -137,7 +137,7 @@ fn operand(operand: Operand, shape: Shape, inputs: &mut usize) -> Result<(Source
     }
 }
 
-/// The operation that gives x to a constant power: torch's `pow` knows these ones, too.
+/// The operation for a constant power of x; torch's `pow` has the same special cases.
 fn power_of(exponent: f32) -> Op {
     match exponent {
         0.5 => Op::Power(Power::Root),
@@ -150,7 +150,7 @@ fn power_of(exponent: f32) -> Op {
     }
 }
 
-/// The kernel of an activation alone.
+/// The kernel of a separate activation.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -159,10 +159,11 @@ pub fn prepare_unary(desc: &UnaryDesc, isa: Isa, threads: usize) -> Box<dyn Kern
     Elementwise::boxed(Op::Copy, &desc.output, vec![input], desc.activation, isa, threads)
 }
 
-/// The kernel of `activation(scale[c] * x + shift[c])`: a batch norm that no convolution took over.
+/// The kernel of `activation(scale[c] * x + shift[c])`: a batch norm that is not fused into a
+/// convolution.
 ///
 /// # Panics
-/// If the shapes differ, or the vectors' lengths are not the channels.
+/// If the shapes differ, or the vectors' lengths are not the number of channels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -183,11 +184,11 @@ pub fn prepare_affine(
     Ok(Elementwise::boxed(Op::Affine, &desc.output, operands, desc.activation, isa, threads))
 }
 
-/// The kernel of torch's `PReLU`: x where positive, else `weight[c] * x`; one weight serves all
-/// channels.
+/// The kernel of torch's `PReLU`: x where positive, else `weight[c] * x`; a single weight applies
+/// to all channels.
 ///
 /// # Panics
-/// If the shapes differ, or there are neither one weight nor as many as channels.
+/// If the shapes differ, or the number of weights is neither one nor that of the channels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -213,7 +214,7 @@ fn channel_strides(step: usize) -> [usize; MAX_RANK] {
     strides
 }
 
-/// What a row's operands become before the activation.
+/// The operation on a row's operands before the activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
     Copy,
@@ -225,7 +226,7 @@ enum Op {
 }
 
 impl Op {
-    /// Whether there is a loop of its own for `ReLU` behind it.
+    /// Whether there is a loop with a fused `ReLU`.
     fn takes_relu(self) -> bool {
         match self {
             Self::Copy | Self::Affine | Self::Prelu => true,
@@ -249,7 +250,7 @@ enum Power {
     Cube,
 }
 
-/// Where an operand comes from.
+/// The source of an operand.
 enum Source {
     Input(usize),
     Constant(Arc<AlignedBuf>),
@@ -261,14 +262,14 @@ impl Source {
     }
 }
 
-/// The most operands that an [`Op`] reads.
+/// The largest number of operands of an [`Op`].
 const OPERANDS: usize = 3;
 
 struct Elementwise {
     op: Op,
     activation: Activation,
     sources: Vec<Source>,
-    /// The output, then the operands; those that the operation does not have repeat the first.
+    /// The output, then the operands; missing ones repeat the first.
     nest: Nest<{ OPERANDS + 1 }>,
     phases: Vec<usize>,
     isa: Isa,
@@ -364,7 +365,7 @@ struct Rows<'a> {
     operands: [*const f32; OPERANDS],
 }
 
-/// A row's operand: `step` is 1 for a dense one, 0 for one vector that is used all along.
+/// A row's operand: `step` is 1 for a dense one, 0 for one vector that is used for the whole row.
 #[derive(Clone, Copy)]
 struct Lane {
     ptr: *const f32,
@@ -372,14 +373,14 @@ struct Lane {
 }
 
 impl Lane {
-    /// Where the operand's element `i` is.
+    /// The address of the operand's element `i`.
     #[inline(always)]
     fn at(self, i: usize) -> *const f32 {
         self.ptr.wrapping_add(i * self.step)
     }
 }
 
-/// A piece of a row that does not lie densely.
+/// A piece of a row that is not dense.
 type Staged = [MaybeUninit<f32>; Nest::<1>::PIECE];
 
 /// One value in every lane of the widest vector.
@@ -433,11 +434,11 @@ impl Vectorized for Rows<'_> {
     }
 }
 
-/// A dense output row.
+/// Computes a dense output row.
 ///
 /// # Safety
-/// `out` must be valid for writing `len` floats, each lane for reading as many, or a vector's
-/// where its step is 0.
+/// `out` must be valid for writing `len` floats, each lane for reading as many, or a vector's if
+/// its step is 0.
 #[inline(always)]
 unsafe fn finish_row<S: Simd>(
     s: S,
@@ -447,9 +448,9 @@ unsafe fn finish_row<S: Simd>(
     lanes: [Lane; OPERANDS],
     len: usize,
 ) {
-    // ReLU in registers, since a batch norm in front of it is what networks have; the others go
-    // over the row while it is in the nearest cache. One loop each, in which the operation is known.
-    // SAFETY: the caller's contract.
+    // ReLU is applied in registers, since networks have batch norms before it; other activations
+    // are applied to the row while it is in the first-level cache. One loop per operation, in which
+    // it is a constant. SAFETY: the caller's contract.
     unsafe {
         if activation == Activation::Relu && op.takes_relu() {
             each_op::<S, true>(s, op, out, lanes, len);
@@ -483,14 +484,14 @@ unsafe fn each_op<S: Simd, const RELU: bool>(
             Op::Binary(Div) => row::<S, RELU>(s, Op::Binary(Div), out, lanes, len),
             Op::Binary(Maximum) => row::<S, RELU>(s, Op::Binary(Maximum), out, lanes, len),
             Op::Binary(Minimum) => row::<S, RELU>(s, Op::Binary(Minimum), out, lanes, len),
-            // Of those that do not take ReLU only one loop is compiled.
+            // Operations without a fused ReLU have only one loop.
             op if !RELU => rare_op(s, op, out, lanes, len),
             _ => unreachable!("an operation without ReLU"),
         }
     }
 }
 
-/// The operations that stand in few networks.
+/// The operations that few networks use.
 ///
 /// # Safety
 /// As [`finish_row`].
@@ -577,13 +578,13 @@ fn combine<S: Simd, const RELU: bool>(s: S, op: Op, [a, b, c]: [S::F32; OPERANDS
     if RELU { activate_cheap(s, Activation::Relu, x) } else { x }
 }
 
-/// 1 where neither is NaN, else 0.
+/// 1 where neither operand is NaN, else 0.
 #[inline(always)]
 fn ordered<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
     s.select_nan(a, s.zero(), s.select_nan(b, s.zero(), s.splat(1.0)))
 }
 
-/// 1 where both are the same, else 0.
+/// 1 where both operands are equal, else 0.
 #[inline(always)]
 fn equal<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
     s.select_gt(a, b, s.zero(), s.select_gt(b, a, s.zero(), ordered(s, a, b)))

@@ -1,4 +1,4 @@
-//! What happens to a sum between the registers and the store: scale, bias, residual, activation.
+//! The epilogue, applied to sums in registers before the store: scale, bias, residual, activation.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::simd::{Isa, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
-/// Zeros behind the last channel of per-channel vectors: two of the widest vectors can be loaded
-/// from any channel on.
+/// Zeros after the last channel of per-channel vectors: two of the widest vectors can be loaded
+/// from any channel.
 const CHANNEL_PADDING: usize = 32;
 
 /// `y = activation(scale[c] * sum + shift[c] + residual)`, applied in registers before the store.
@@ -19,11 +19,11 @@ const CHANNEL_PADDING: usize = 32;
 /// layout is in the convolution's descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Epilogue {
-    /// Per output channel, with 32 zeros behind the last.
+    /// Per output channel, with 32 zeros after the last.
     pub scale: Option<Arc<AlignedBuf>>,
-    /// Per output channel, with 32 zeros behind the last.
+    /// Per output channel, with 32 zeros after the last.
     pub shift: Option<Arc<AlignedBuf>>,
-    /// After the sum, the shift and the residual.
+    /// Applied after the scale, the shift and the residual.
     pub activation: Activation,
 }
 
@@ -52,19 +52,20 @@ impl Epilogue {
         }
     }
 
-    /// Whether [`Self::store_tile`] applies the activation. Those that take more than a bound or
-    /// two would be compiled into every tile; they follow over the stored tile, while it is in the
+    /// Whether [`Self::store_tile`] applies the activation. Activations other than a clamp would be
+    /// compiled into every tile; they are applied to the stored tile, while it is in the
     /// first-level cache.
     pub fn is_finished_by_store(&self) -> bool {
         matches!(self.activation, Activation::Identity | Activation::Relu | Activation::Clamp { .. })
     }
 
-    /// Finish a tile of sums, a row a pixel, whose vectors begin at `columns.channel`, and store
-    /// it. Unless [`Self::is_finished_by_store`], [`Self::activate_stored`] must follow.
+    /// Applies the epilogue to a tile of sums, one row per pixel, whose vectors begin at
+    /// `columns.channel`, and stores it. Unless [`Self::is_finished_by_store`],
+    /// [`Self::activate_stored`] must follow.
     ///
     /// # Safety
-    /// Each pointer of `to` and `residual` is where the first channel of a pixel is, or would be if
-    /// there were more than the columns' channels; those are valid for writing and reading.
+    /// Each pointer of `to` and `residual` is the address of channel 0 of a pixel, even if only the
+    /// columns' channels exist; these are valid for writing and reading.
     #[inline(always)]
     pub unsafe fn store_tile<S: Simd, const ROWS: usize, const NV: usize>(
         &self,
@@ -74,8 +75,8 @@ impl Epilogue {
         to: [*mut f32; ROWS],
         residual: Option<[*const f32; ROWS]>,
     ) {
-        // Choices select a few operands here rather than code over the whole tile: a branch there
-        // costs more than multiplying by one.
+        // Options select operands here instead of code in the whole tile: a branch there costs more
+        // than multiplying by one.
         let Columns { channel, channels: count } = columns;
         // SAFETY: the tile's channels are the epilogue's.
         let (scale, shift) = unsafe {
@@ -94,7 +95,7 @@ impl Epilogue {
         for (r, row) in tile.into_iter().enumerate() {
             for (v, sum) in row.into_iter().enumerate() {
                 let at = channel + v * S::LANES;
-                // Floats of this vector, where the tile is not whole.
+                // Floats of this vector, if the tile is partial.
                 let part = count.saturating_sub(v * S::LANES).min(S::LANES);
                 let mut x = s.fma(sum, scale[v], shift[v]);
                 // SAFETY: within the pixels' channels, by contract.
@@ -113,7 +114,7 @@ impl Epilogue {
 }
 
 impl Epilogue {
-    /// The activation over some columns of stored pixels, whose addresses are `to`.
+    /// Applies the activation to some columns of stored pixels, whose addresses are `to`.
     ///
     /// # Safety
     /// As [`Self::store_tile`].
@@ -124,7 +125,7 @@ impl Epilogue {
     }
 }
 
-/// The vectors from channel `c` on of a padded per-channel buffer, or without one `neutral`.
+/// The vectors from channel `c` of a padded per-channel buffer, or `neutral` without a buffer.
 ///
 /// # Safety
 /// `c` is a channel of the buffer.

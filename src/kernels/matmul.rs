@@ -1,4 +1,4 @@
-//! Products of two values, matrix by matrix over their leading dimensions: torch's `matmul`.
+//! Products of two values, batched over their leading dimensions: torch's `matmul`.
 
 use std::ops::Range;
 
@@ -14,25 +14,25 @@ use crate::tensor::{Shape, View};
 /// `output = left right`, with leading dimensions that broadcast to the output's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatMulDesc {
-    /// `(..., M, K)`; the last dimension lies densely.
+    /// `(..., M, K)`; the last dimension is dense.
     pub left: View,
     /// `(..., K, N)`
     pub right: View,
-    /// `(..., M, N)`; the last dimension lies densely.
+    /// `(..., M, N)`; the last dimension is dense.
     pub output: View,
 }
 
 /// The kernel of a product.
 ///
 /// # Panics
-/// If the shapes do not belong together or lie otherwise than the descriptor says.
+/// If the shapes do not match, or the layouts violate the descriptor's requirements.
 pub fn prepare(desc: &MatMulDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let MatMulDesc { left, right, output } = *desc;
     let rank = output.shape.rank();
     assert!(rank >= 2, "matrices have two dimensions");
     let [rows, columns] = [output.shape[rank - 2], output.shape[rank - 1]];
     let depth = left.shape[left.shape.rank() - 1];
-    // Each operand under the output's leading dimensions.
+    // Each operand, broadcast to the output's leading dimensions.
     let spread = |view: &View, rows: usize, columns: usize| {
         let mut shape = output.shape;
         shape[rank - 2] = rows;
@@ -56,7 +56,7 @@ pub fn prepare(desc: &MatMulDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     Box::new(MatMul { nest, rows, blocks, steps, panels, phases, isa })
 }
 
-/// Rows of a block: the pieces that threads share.
+/// Rows of a block, the unit of work shared between threads.
 const ROWS: usize = 48;
 
 struct MatMul {
@@ -64,7 +64,7 @@ struct MatMul {
     nest: Nest<3>,
     rows: usize,
     blocks: usize,
-    /// Of the output, the left and the right matrix.
+    /// Steps of the output, the left and the right matrix.
     steps: [Steps; 3],
     panels: Panels,
     phases: Vec<usize>,

@@ -1,11 +1,11 @@
-//! The computing: descriptors in, prepared kernels out.
+//! Kernels: descriptors in, prepared kernels out.
 //!
 //! A kernel is chosen and prepared when a plan is made; it then holds its shapes, its packed
-//! weights and its epilogue. A run gives it pointers only. Work is cut into *phases*, and a phase
-//! into *chunks* that may run in any order on any thread; all chunks of a phase are done before
-//! the next phase starts. How work is cut may depend on the number of threads; **the order of
-//! every sum may not**: it depends on the layer's shape alone, not on the batch, the picture's
-//! place in it, or the threads.
+//! weights and its epilogue. A run passes only pointers. Work is split into *phases*, and a phase
+//! into *chunks* that may run in any order on any thread; all chunks of a phase are done before the
+//! next phase starts. How work is split may depend on the number of threads; **the order of every
+//! sum may not**: it depends only on the layer's shape, not on the batch, the picture's position in
+//! it, or the threads.
 
 pub mod activation;
 pub mod attention;
@@ -31,16 +31,17 @@ pub(crate) mod testing;
 
 pub use epilogue::Epilogue;
 
-/// Memory that a kernel books when planning, in floats. Contents are undefined at the start.
+/// Scratch memory that a kernel requests when planning, in floats. Its contents are initially
+/// undefined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScratchSize {
-    /// One area that all chunks of a run see, kept over the kernel's phases.
+    /// One area shared by all chunks of a run, preserved between the kernel's phases.
     pub shared: usize,
     /// One area per worker thread, valid during one chunk.
     pub local: usize,
 }
 
-/// The booked memory, 64-byte aligned.
+/// The requested memory, 64-byte aligned.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
     /// [`ScratchSize::shared`] floats.
@@ -49,55 +50,55 @@ pub struct Scratch {
     pub local: *mut f32,
 }
 
-/// Where a run's values are: each pointer is at the first element of its view.
+/// The pointers of a run: each points to the first element of its view.
 #[derive(Clone, Copy, Debug)]
 pub struct Io<'a> {
     /// The inputs in the order of the kernel's descriptor; a convolution's residual is its second.
     pub inputs: &'a [*const f32],
-    /// The output. It overlaps no input, except where the descriptor's documentation allows that.
+    /// The output. It does not overlap an input, except where the descriptor's documentation allows
+    /// it.
     pub output: *mut f32,
 }
 
 /// A prepared kernel.
 pub trait Kernel: Send + Sync {
-    /// The one name of the kernel: its function's, its test's and its line's in the profile, such
-    /// as `f32_winograd_f4_3x3_avx2`.
+    /// The kernel's name, as in tests and profiles, such as `f32_winograd_f4_3x3_avx2`.
     fn name(&self) -> &'static str;
 
     /// The number of chunks of each phase, none of them zero.
     fn phases(&self) -> &[usize];
 
-    /// The memory to book.
+    /// The scratch memory to allocate.
     fn scratch(&self) -> ScratchSize {
         ScratchSize::default()
     }
 
-    /// Compute one chunk.
+    /// Computes one chunk.
     ///
     /// # Safety
-    /// `io` and `scratch` point to memory as the descriptor and [`Self::scratch`] ask for; phases
-    /// run in order, each chunk once; nobody else writes the inputs, or touches the output or the
-    /// shared scratch, during the run; `scratch.local` is this thread's alone.
+    /// `io` and `scratch` point to memory as the descriptor and [`Self::scratch`] require; phases
+    /// run in order, each chunk once; during the run nothing else writes the inputs or accesses the
+    /// output or the shared scratch; `scratch.local` belongs to this thread only.
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch);
 }
 
-/// About how many chunks a phase of `items` equal pieces should have: several per thread, so that
-/// a thread that is held up by another process leaves its share to the others.
+/// The approximate number of chunks of a phase of `items` equal pieces: several per thread, so that
+/// a preempted thread leaves its share to the others.
 pub fn chunks_for(items: usize, threads: usize) -> usize {
-    /// Enough for balance; a chunk's fixed cost is about 0.1 us.
+    /// Enough for load balance; a chunk's fixed cost is about 0.1 us.
     const CHUNKS_PER_THREAD: usize = 4;
     items.min(if threads == 1 { 1 } else { threads * CHUNKS_PER_THREAD }).max(1)
 }
 
-/// The `index`-th of `parts` nearly equal ranges of `0..total`: lengths differ by at most one, and so
-/// do the sums of lengths of consecutive parts, such as a worker's share.
+/// The `index`-th of `parts` nearly equal ranges of `0..total`: lengths differ by at most one, and
+/// so do the total lengths of equally many consecutive parts, such as a worker's share.
 #[inline]
 pub fn even_range(total: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
     index * total / parts..(index + 1) * total / parts
 }
 
-/// The `index`-th of `0..size` in the order 0, step, 2 step, ..., 1, 1 + step, ...: of a dilated
-/// operation, the rows that read the same rows come one after the other.
+/// The `index`-th of `0..size` in the order 0, step, 2 step, ..., 1, 1 + step, ...: for a dilated
+/// operation, output rows that read the same input rows are consecutive.
 #[inline]
 pub fn phase_order(index: usize, size: usize, step: usize) -> usize {
     // The first phases have one row more.
@@ -111,7 +112,7 @@ pub fn phase_order(index: usize, size: usize, step: usize) -> usize {
     }
 }
 
-/// Run a prepared kernel on this thread, chunk after chunk: for tests and benches.
+/// Runs a prepared kernel on this thread, chunk after chunk: for tests and benches.
 ///
 /// # Safety
 /// As [`Kernel::run`], without the scratch, which is allocated here.
@@ -122,13 +123,13 @@ pub unsafe fn run_alone(kernel: &dyn Kernel, io: &Io<'_>) {
     let size = kernel.scratch();
     let mut shared = crate::tensor::AlignedBuf::zeroed(size.shared, "scratch").expect("scratch");
     let mut local = crate::tensor::AlignedBuf::zeroed(size.local, "scratch").expect("scratch");
-    // NaN shows a kernel that reads what it has not written.
+    // NaN exposes a kernel that reads scratch that it has not written.
     shared.fill(f32::NAN);
     local.fill(f32::NAN);
     let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
     for (phase, &chunks) in kernel.phases().iter().enumerate() {
         for chunk in 0..chunks {
-            // SAFETY: the caller's contract, with scratch of the booked size.
+            // SAFETY: the caller's contract, with scratch of the requested size.
             unsafe { kernel.run(phase, chunk, io, scratch) };
         }
     }

@@ -1,32 +1,33 @@
 //! The kernels' names, all made here: `<types>_<operation>_<algorithm>_<instruction set>`.
 //!
-//! The types are those of the values, and of the weights where these have another one. `f32_f16w_igemm_avx2`
+//! The types are that of the values, and that of the weights if it differs. `f32_f16w_igemm_avx2`
 //! computes in float32 with weights in float16.
 
 use crate::simd::Isa;
 use crate::tensor::Packed;
 
-/// The names of one kernel: on each instruction set one for each of `TYPES` types of weights, float32 first.
+/// The names of one kernel: for each instruction set, one for each of `TYPES` weight types, float32
+/// first.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<const TYPES: usize>([[&'static str; TYPES]; Isa::ALL.len()]);
 
-/// Of a kernel that reads weights in float32 and in float16.
+/// The names of a kernel that reads weights in float32 and in float16.
 pub type WeightNames = Names<2>;
 
 impl<const TYPES: usize> Names<TYPES> {
-    /// In the order of [`Isa::ALL`]; for [`names`].
+    /// Names in the order of [`Isa::ALL`]; for [`names`].
     pub const fn new(names: [[&'static str; TYPES]; Isa::ALL.len()]) -> Self {
         Self(names)
     }
 
-    /// With float32 weights, or without weights.
+    /// The name with float32 weights, or without weights.
     pub const fn on(&self, isa: Isa) -> &'static str {
         self.0[isa as usize][0]
     }
 }
 
 impl WeightNames {
-    /// With weights of that type.
+    /// The name with weights of this type.
     pub const fn with(&self, isa: Isa, weights: &Packed) -> &'static str {
         self.0[isa as usize][match weights {
             Packed::F32(_) => 0,
@@ -35,9 +36,9 @@ impl WeightNames {
     }
 }
 
-/// [`Names`] from a kernel's operation and, if it has several, its algorithm: `names!("winograd", "f4_3x3")`.
-/// `names!(weights: "igemm")` are [`WeightNames`], and `names!(any: "copy")` is the one name of a kernel without
-/// vectors.
+/// [`Names`] from a kernel's operation and, if it has several, its algorithm: `names!("winograd",
+/// "f4_3x3")`. `names!(weights: "igemm")` are [`WeightNames`], and `names!(any: "copy")` is the
+/// single name of a kernel without vectors.
 macro_rules! names {
     ($($part:literal),+) => { $crate::kernels::names::names!(@types ["f32"] ($($part)+)) };
     (weights: $($part:literal),+) => {

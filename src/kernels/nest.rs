@@ -1,4 +1,4 @@
-//! Loops over several operands of one shape that lie differently in memory.
+//! Loops over several operands of one shape with different memory layouts.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub struct Dim<const K: usize> {
 }
 
 /// A loop nest over `K` operands. Operand 0 is the output: its smallest stride is innermost, and
-/// dimensions that lie behind one another in every operand are one loop. The innermost loop is
-/// handed out in pieces, so that even one long row can be shared between threads.
+/// dimensions that are contiguous in every operand are merged into one loop. The innermost loop is
+/// split into pieces, so that even one long row can be shared between threads.
 #[derive(Clone, Debug)]
 pub struct Nest<const K: usize> {
     outer: Vec<Dim<K>>,
@@ -24,8 +24,8 @@ pub struct Nest<const K: usize> {
 }
 
 impl<const K: usize> Nest<K> {
-    /// Elements of the innermost loop in one piece: small enough that what one step of a kernel
-    /// wrote is still in the first-level cache for the next one.
+    /// Elements of the innermost loop in one piece: small enough that the output of one step of a
+    /// kernel is still in the first-level cache for the next step.
     pub const PIECE: usize = 1024;
 
     /// The nest over `shape` for operands with these strides (one per dimension of `shape`).
@@ -48,7 +48,7 @@ impl<const K: usize> Nest<K> {
         Self { outer: merged, inner, piece: Self::PIECE }
     }
 
-    /// The same with pieces of that many steps.
+    /// The same nest with pieces of this many steps.
     pub fn with_pieces(self, piece: usize) -> Self {
         Self { piece, ..self }
     }
@@ -58,7 +58,7 @@ impl<const K: usize> Nest<K> {
         self.inner
     }
 
-    /// Takes the innermost loop out; of the others, the one with the smallest stride of operand
+    /// Removes the innermost loop; among the others, the one with the smallest stride of operand
     /// `k` becomes innermost, in pieces of `piece` steps.
     pub fn split_inner(mut self, k: usize, piece: usize) -> (Dim<K>, Self) {
         let taken = self.inner;
@@ -72,8 +72,8 @@ impl<const K: usize> Nest<K> {
         self.outer.iter().map(|d| d.size).product::<usize>() * self.inner.size.div_ceil(self.piece)
     }
 
-    /// Number of chunks for `threads`, none for an empty nest. `weight` is the elements behind one
-    /// step of the innermost loop.
+    /// Number of chunks for `threads`, none for an empty nest. `weight` is the number of elements
+    /// per step of the innermost loop.
     pub fn phases(&self, weight: usize, threads: usize) -> Vec<usize> {
         /// Elements from which a second thread is worth waking.
         const WORTH_SHARING: usize = 4096;
@@ -84,9 +84,9 @@ impl<const K: usize> Nest<K> {
         vec![super::chunks_for(self.pieces().min(elements.div_ceil(WORTH_SHARING)), threads)]
     }
 
-    /// Each operand's offset and the number of steps, for each piece in `range`. An iterator and
-    /// not a function that takes a closure, because closures are compiled without the features of
-    /// the `#[target_feature]` function around them unless they happen to be inlined.
+    /// Each operand's offset and the number of steps, for each piece in `range`. This is an
+    /// iterator and not a function with a closure, because closures are compiled without the
+    /// features of the enclosing `#[target_feature]` function unless they happen to be inlined.
     #[inline(always)]
     pub fn walk(&self, range: Range<usize>) -> Walk<'_, K> {
         let per_row = self.inner.size.div_ceil(self.piece).max(1);
@@ -106,13 +106,13 @@ impl<const K: usize> Nest<K> {
 /// The pieces of a [`Nest`], see [`Nest::walk`].
 pub struct Walk<'a, const K: usize> {
     nest: &'a Nest<K>,
-    /// Pieces left.
+    /// Remaining pieces.
     left: usize,
     /// The next piece's first step of the innermost loop.
     start: usize,
-    /// Where the outer loops are.
+    /// Indices of the outer loops.
     index: [usize; MAX_RANK],
-    /// The row's offsets.
+    /// The offsets of the current row.
     at: [usize; K],
 }
 

@@ -1,6 +1,6 @@
 //! Normalisations that are not an affine function of each value: over neighbouring channels
 //! (Krizhevsky et al. 2012), over a value's last dimensions or a pixel's channels (Ba et al. 2016),
-//! by a pixel's length, and over groups of a picture's channels ([`group`]).
+//! by a pixel's Euclidean norm, and over groups of a picture's channels ([`group`]).
 
 mod group;
 
@@ -20,21 +20,21 @@ use crate::tensor::{AlignedBuf, FeatureMap};
 pub struct LocalResponseNormDesc {
     /// What is read; channels are dense.
     pub input: FeatureMap,
-    /// What is written, of the same sizes; channels are dense. It may lie on the input if the
-    /// strides agree.
+    /// What is written, of the same sizes; channels are dense. It may share the input's memory if
+    /// the strides agree.
     pub output: FeatureMap,
     /// Channels in a window.
     pub size: usize,
-    /// Factor of the mean of the squares.
+    /// Factor of the mean square.
     pub alpha: f32,
     /// Exponent.
     pub beta: f32,
-    /// Summand.
+    /// Constant term.
     pub k: f32,
 }
 
 impl LocalResponseNormDesc {
-    /// Channels of the window that is summed: a larger one sees them all from each of them.
+    /// Channels of the summed window: a larger one covers all channels from each of them.
     fn window(&self) -> usize {
         self.size.min(2 * self.input.channels)
     }
@@ -47,8 +47,8 @@ impl LocalResponseNormDesc {
 pub struct LayerNormDesc {
     /// What is read; channels are dense.
     pub input: FeatureMap,
-    /// What is written, of the same sizes; channels are dense. It may lie on the input if the
-    /// strides agree.
+    /// What is written, of the same sizes; channels are dense. It may share the input's memory if
+    /// the strides agree.
     pub output: FeatureMap,
     /// Added to the variance.
     pub epsilon: f32,
@@ -60,14 +60,14 @@ pub struct LayerNormDesc {
 pub struct NormalizeDesc {
     /// What is read; channels are dense.
     pub input: FeatureMap,
-    /// What is written, of the same sizes; channels are dense. It may lie on the input if the
-    /// strides agree.
+    /// What is written, of the same sizes; channels are dense. It may share the input's memory if
+    /// the strides agree.
     pub output: FeatureMap,
     /// The least divisor.
     pub epsilon: f32,
 }
 
-/// The kernel of a normalisation to length one.
+/// The kernel of a normalisation to norm one.
 ///
 /// # Panics
 /// If the sizes differ, or the channels are not dense.
@@ -92,7 +92,8 @@ pub fn prepare_local_response(desc: &LocalResponseNormDesc, isa: Isa, threads: u
 /// The kernel of a layer normalisation; without `weight` and `bias` these are 1 and 0.
 ///
 /// # Panics
-/// If the sizes differ, the channels are not dense, or a vector's length is not the channels.
+/// If the sizes differ, the channels are not dense, or a vector's length is not the number of
+/// channels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -121,7 +122,7 @@ enum Rule {
     Length { epsilon: f32 },
 }
 
-/// The exponents that square roots can do.
+/// Exponents that can be computed by square roots.
 #[derive(Clone, Copy)]
 enum Power {
     Half,
@@ -130,7 +131,7 @@ enum Power {
     Any(f32),
 }
 
-/// A kernel that handles one pixel after the other.
+/// A kernel that processes pixels one after the other.
 struct Norm {
     input: FeatureMap,
     output: FeatureMap,
@@ -169,7 +170,8 @@ impl Kernel for Norm {
 
     fn scratch(&self) -> ScratchSize {
         match &self.rule {
-            // The squares of a pixel between zeros, so that windows need no edges, and a vector more.
+            // The squares of a pixel between zeros, so that windows need no edge cases, and one
+            // more vector.
             Rule::LocalResponse(desc, _) => {
                 ScratchSize { shared: 0, local: desc.window() + desc.input.channels + 2 * self.isa.lanes() }
             }
@@ -229,7 +231,7 @@ impl Vectorized for Pixels<'_> {
     }
 }
 
-/// One pixel. `squares` is zero before and behind the place of the pixel's squares.
+/// Computes one pixel. `squares` is zero before and after the pixel's squares.
 ///
 /// # Safety
 /// `from` must be valid for reading the channels, `to` for writing them, `squares` for
@@ -247,8 +249,8 @@ unsafe fn local_response<S: Simd>(
     let before = desc.window() / 2;
     for c in (0..channels).step_by(S::LANES) {
         let n = S::LANES.min(channels - c);
-        // SAFETY: n channels are left from c on; behind them is room for a vector. Its other lanes
-        // are zero, as the place behind the squares must be.
+        // SAFETY: n channels remain from c, with room for a vector after them. Its other lanes are
+        // zero, as the memory after the squares must be.
         unsafe {
             let x = s.load_partial(from.add(c), n);
             s.store(squares.add(before + c), s.mul(x, x));
@@ -280,21 +282,22 @@ unsafe fn local_response<S: Simd>(
                 }
             }
         };
-        // SAFETY: n channels are left from c on.
+        // SAFETY: n channels remain from c.
         unsafe { s.store_partial(to.add(c), s.div(s.load_partial(from.add(c), n), divisor), n) };
     }
 }
 
-/// One pixel: the mean, then the mean of the squared differences, then the result.
+/// Computes one pixel: the mean, then the mean of the squared differences, then the result.
 ///
 /// # Safety
-/// `from` must be valid for reading as many floats as `weight` and `bias` have, `to` for writing them.
+/// `from` must be valid for reading as many floats as `weight` and `bias` have, `to` for writing
+/// them.
 #[inline(always)]
 unsafe fn layer<S: Simd>(s: S, from: *const f32, to: *mut f32, weight: &[f32], bias: &[f32], epsilon: f32) {
     let channels = weight.len();
     let full = channels / S::LANES * S::LANES;
     let rest = channels - full;
-    // SAFETY: here and below, full vectors end before the channels do, and `rest` are left.
+    // SAFETY: here and below, full vectors end before the channels do, and `rest` channels remain.
     unsafe {
         let mut sum = s.load_partial(from.add(full), rest);
         for c in (0..full).step_by(S::LANES) {
@@ -326,19 +329,19 @@ unsafe fn layer<S: Simd>(s: S, from: *const f32, to: *mut f32, weight: &[f32], b
     }
 }
 
-/// One pixel, divided by its length.
+/// Divides one pixel by its Euclidean norm.
 ///
 /// # Safety
-/// `from` must be valid for reading so many floats, `to` for writing them.
+/// `from` must be valid for reading `channels` floats, `to` for writing them.
 #[inline(always)]
 unsafe fn length<S: Simd>(s: S, from: *const f32, to: *mut f32, channels: usize, epsilon: f32) {
     let mut squares = s.zero();
     for c in (0..channels).step_by(S::LANES) {
-        // SAFETY: here and below, as many channels are left from c on.
+        // SAFETY: here and below, this many channels remain from c.
         let x = unsafe { s.load_partial(from.add(c), S::LANES.min(channels - c)) };
         squares = s.fma(x, x, squares);
     }
-    // A NaN stays one: it is not below the least divisor.
+    // NaN stays NaN: it is not below the least divisor.
     let length = s.reduce_add(squares).sqrt();
     let divisor = s.splat(if length < epsilon { epsilon } else { length });
     for c in (0..channels).step_by(S::LANES) {

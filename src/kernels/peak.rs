@@ -1,20 +1,20 @@
-//! What a thread of this processor can do at its best, to compare kernels with: multiply-adds in
-//! registers, and reading memory in a row.
+//! The peak rates of a thread on this processor, for comparison with kernels: multiply-adds in
+//! registers, and sequential reads from memory.
 
 use crate::simd::{Isa, Simd, Vectorized};
 
-/// Multiply-adds alone, in as many chains as a tile has accumulators: more than latency times throughput
-/// of the units of any processor with these instruction sets (4 cycles, 2 a cycle).
+/// Multiply-adds in as many chains as a tile has accumulators: more than latency times throughput
+/// on any processor with these instruction sets (4 cycles, 2 per cycle).
 const CHAINS: usize = 12;
 
-/// Do `steps` multiply-adds in each of some independent chains of vectors; returns how many
-/// multiply-adds of single numbers these were.
+/// Does `steps` multiply-adds in each of some independent chains of vectors; returns the number of
+/// scalar multiply-adds.
 pub fn multiply_adds(isa: Isa, steps: usize) -> usize {
     isa.dispatch(MultiplyAdds { steps });
     steps * CHAINS * isa.lanes()
 }
 
-/// Read all of `values` once, in order.
+/// Reads all of `values` once, in order.
 pub fn read(isa: Isa, values: &[f32]) {
     isa.dispatch(Read { values });
 }
@@ -52,14 +52,14 @@ impl Vectorized for Read<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        /// Sums that do not wait for each other; memory is slower than these by far.
+        /// Independent sums; memory is much slower than these.
         const SUMS: usize = 8;
         let mut sums = [s.zero(); SUMS];
         let blocks = self.values.len() / (SUMS * S::LANES);
         let mut from = self.values.as_ptr();
         for _ in 0..blocks {
             for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: `blocks` blocks of SUMS vectors lie in the slice.
+                // SAFETY: the slice has `blocks` blocks of SUMS vectors.
                 *sum = s.add(*sum, unsafe { s.load(from.add(i * S::LANES)) });
             }
             // SAFETY: at most one past the slice's end.

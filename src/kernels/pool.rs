@@ -1,9 +1,9 @@
 //! Max and average pooling, sliding and adaptive, over channels-last maps.
 //!
-//! Every kind is one kernel over two tables: which input rows an output row sees, and which columns
-//! an output column. The windows are clipped to the picture when the kernel is prepared, so edges
-//! cost nothing while running. A window is summed row by row and then over the rows, which is what
-//! keeps the mean of a large map exact; large windows that overlap go by way of [`separable`].
+//! All kinds are one kernel over two tables: the input rows of each output row, and the input
+//! columns of each output column. Windows are clipped to the picture when the kernel is prepared,
+//! so edges cost nothing at run time. A window is summed row by row and then over the rows, which
+//! keeps the mean of a large map accurate; large windows that overlap use [`separable`].
 
 mod desc;
 mod separable;
@@ -45,13 +45,13 @@ pub fn prepare(desc: &PoolDesc, isa: Isa, threads: usize) -> Result<Box<dyn Kern
     Ok(Box::new(Pool { desc: *desc, axes, blocks, phases, isa }))
 }
 
-/// Channels that are worth another thread: two cache lines a pixel.
+/// Channels that are worth another thread: two cache lines per pixel.
 const CHANNEL_BLOCK: usize = 32;
 
 struct Pool {
     desc: PoolDesc,
     axes: [Axis; 2],
-    /// Parts that the channels are cut into.
+    /// Parts into which the channels are split.
     blocks: usize,
     phases: Vec<usize>,
     isa: Isa,
@@ -81,7 +81,7 @@ impl Kernel for Pool {
     }
 }
 
-/// One chunk's output rows, each of a part of the channels.
+/// One chunk's output rows, each for a part of the channels.
 struct Rows<'a> {
     pool: &'a Pool,
     items: std::ops::Range<usize>,

@@ -1,8 +1,8 @@
-//! Sums, means, largest and smallest values over any dimensions.
+//! Sums, means, maxima and minima over any dimensions.
 //!
-//! Values are added in parts of at most 128, then as many parts' sums, then those: in an order that
-//! depends on the shape and layout alone, and with a rounding error that hardly grows with the
-//! number of values.
+//! Values are added in parts of at most 128, then the sums of at most 128 parts, and so on: in an
+//! order that depends only on the shape and layout, and with a rounding error that hardly grows
+//! with the number of values.
 
 use super::math::{maximum, minimum};
 use super::names::{Names, names};
@@ -12,22 +12,22 @@ use crate::simd::{Isa, Simd, Vectorized};
 pub use crate::tensor::ReduceOp;
 use crate::tensor::{Shape, View};
 
-/// A reduction. The dimensions in which the output's size is 1 are reduced (torch's
-/// `keepdim=True`; dropping them afterwards moves nothing).
+/// A reduction. The dimensions in which the output's size is 1 are reduced (torch's `keepdim=True`;
+/// dropping them afterwards needs no copy).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReduceDesc {
     /// What is read.
     pub input: View,
     /// What is written: of the input's rank, each size either the input's or 1.
     pub output: View,
-    /// What the values become.
+    /// The reduction.
     pub op: ReduceOp,
 }
 
 /// The kernel of a reduction.
 ///
 /// # Panics
-/// If the shapes do not belong together.
+/// If the shapes do not match.
 pub fn prepare(desc: &ReduceDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let ReduceDesc { input, output, op } = *desc;
     let rank = input.shape.rank();
@@ -51,11 +51,11 @@ pub fn prepare(desc: &ReduceDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
 /// Results in one piece of work.
 const KEPT: usize = 64;
 
-/// Values, or sums of values, that are added one after the other.
+/// Values, or sums of values, that are added in one part.
 const PART: usize = 128;
 
 struct Reduce {
-    /// Over the results: the output and where in the input its values begin.
+    /// Over the results: the output, and where its values begin in the input.
     kept: Nest<2>,
     /// Over one result's values.
     reduced: Nest<1>,
@@ -142,13 +142,13 @@ impl Results<'_> {
     }
 }
 
-/// How two values become one.
+/// A binary reduction.
 trait Join {
-    /// What changes nothing.
+    /// The neutral element.
     const START: f32;
     fn vectors<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32;
     fn values(a: f32, b: f32) -> f32;
-    /// The lanes of a vector.
+    /// Reduces the lanes of a vector.
     fn lanes<S: Simd>(s: S, a: S::F32) -> f32;
 }
 
@@ -204,7 +204,7 @@ impl Join for Smallest {
     }
 }
 
-/// What `LANES` neighbours' values become.
+/// Reduces the values of `LANES` adjacent results.
 ///
 /// # Safety
 /// `from` must be valid for reading a vector at each offset of the nest.
@@ -229,7 +229,7 @@ unsafe fn join_vectors<S: Simd, J: Join>(s: S, nest: &Nest<1>, from: *const f32)
     J::vectors(s, total, parts)
 }
 
-/// What one result's values become.
+/// Reduces the values of one result.
 ///
 /// # Safety
 /// `from` must be valid for reading at each offset of the nest.

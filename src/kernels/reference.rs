@@ -1,4 +1,4 @@
-//! The oracle: every operation in f64, as its definition reads, against which kernels are tested.
+//! The oracle against which kernels are tested: every operation in f64, by its definition.
 
 use crate::kernels::Epilogue;
 use crate::kernels::conv::ConvDesc;
@@ -69,11 +69,11 @@ pub(crate) fn activation_f64(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// What a convolution should give.
+/// The expected result of a convolution.
 pub(crate) struct Expected {
     /// The values, dense, in the order picture, row, column, channel.
     pub(crate) values: Vec<f64>,
-    /// For each value the sum of its summands' magnitudes: what its rounding error is relative to.
+    /// For each value, the sum of its terms' magnitudes; rounding errors are relative to it.
     pub(crate) magnitudes: Vec<f64>,
 }
 

@@ -1,9 +1,9 @@
 //! Resizing of feature maps: torch's `interpolate`.
 //!
-//! Every kind is one kernel over two tables: which input rows an output row is made of and with
-//! which weights, and which columns an output column ([`axis`]). First the rows of an output row
-//! are joined for every input column, into a row of scratch, then each output pixel joins its
-//! columns. A value's sum depends on its own pixels alone.
+//! All kinds are one kernel over two tables: the input rows of each output row with their weights,
+//! and the input columns of each output column ([`axis`]). First the rows of an output row are
+//! summed for every input column, into a row of scratch memory, then each output pixel sums its
+//! columns. A value's sum depends only on its own pixels.
 
 mod axis;
 mod desc;
@@ -22,8 +22,8 @@ pub use desc::{ResizeDesc, ResizeMode};
 /// The kernel of a resizing.
 ///
 /// # Panics
-/// If pictures or channels differ between input and output, the channels are not dense, or there is
-/// nothing to make the output of.
+/// If pictures or channels differ between input and output, the channels are not dense, or the
+/// input is empty and the output is not.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -46,7 +46,7 @@ pub fn prepare(desc: &ResizeDesc, isa: Isa, threads: usize) -> Result<Box<dyn Ke
     let mut columns = reserved(x.width, what)?;
     columns.extend((0..x.width).filter(|&x| seen[x]));
     let unit = 4 * isa.lanes();
-    // At a few output rows, the channels are shared between the threads.
+    // With few output rows, the channels are shared between the threads.
     let share = y.channels.div_ceil(chunks_for(usize::MAX, threads).div_ceil(rows));
     let block = (CACHED / x.width.max(1)).min(share).max(unit) / unit * unit;
     let mut resize = Resize { desc: *desc, axes, columns, block, phases: vec![], isa };
@@ -59,7 +59,7 @@ pub fn prepare(desc: &ResizeDesc, isa: Isa, threads: usize) -> Result<Box<dyn Ke
 /// Floats of a row of scratch that should stay in the second-level cache: 256 KiB.
 const CACHED: usize = 64 << 10;
 
-/// Copies of pixels.
+/// Nearest neighbour: copies pixels.
 struct Nearest {
     desc: ResizeDesc,
     axes: [Axis; 2],
@@ -67,7 +67,7 @@ struct Nearest {
 }
 
 impl Kernel for Nearest {
-    /// It moves bits, so it is the same on every instruction set.
+    /// It copies bits, so it is the same on every instruction set.
     fn name(&self) -> &'static str {
         names!(any: "resize_nearest")
     }
@@ -93,13 +93,13 @@ impl Kernel for Nearest {
     }
 }
 
-/// Sums of pixels by rows, then by columns.
+/// Sums pixels by rows, then by columns.
 struct Resize {
     desc: ResizeDesc,
     axes: [Axis; 2],
-    /// Input columns that some output pixel sees.
+    /// Input columns that any output pixel reads.
     columns: Vec<usize>,
-    /// Channels of an item, the last one's excepted.
+    /// Channels of an item, except for the last item.
     block: usize,
     phases: Vec<usize>,
     isa: Isa,
@@ -110,12 +110,12 @@ impl Resize {
         self.desc.output.channels.div_ceil(self.block)
     }
 
-    /// Output rows, each of a block of channels.
+    /// Number of items: output rows, each for a block of channels.
     fn items(&self) -> usize {
         self.desc.output.batch * self.desc.output.height * self.blocks()
     }
 
-    /// Whether all columns of a row and their channels lie one behind the other.
+    /// Whether all columns of a row and their channels are contiguous.
     fn has_dense_rows(&self) -> bool {
         let input = &self.desc.input;
         self.blocks() == 1 && input.pixel_stride == input.channels && self.columns.len() == input.width
@@ -156,7 +156,7 @@ struct Rows<'a> {
     items: Range<usize>,
     input: *const f32,
     output: *mut f32,
-    /// Of each input column, its channels one behind the other.
+    /// The contiguous channels of each input column.
     sums: *mut f32,
 }
 
@@ -174,8 +174,8 @@ impl Vectorized for Rows<'_> {
             let (n, oy) = (row / output.height, row % output.height);
             let channels = (output.channels - start).min(*block);
             let rows = down.of(oy);
-            // SAFETY: the tables' pixels are inside the maps, the channels are theirs, and the scratch
-            // has room for a block's channels of every input column.
+            // SAFETY: the tables' pixels are inside the maps, the channels are the maps', and the
+            // scratch has room for a block's channels of every input column.
             unsafe {
                 let from = self.input.add(input.at(n, 0, 0) + start);
                 if dense {
@@ -202,7 +202,7 @@ impl Vectorized for Rows<'_> {
 #[inline(always)]
 unsafe fn join<S: Simd>(s: S, taps: &[Tap], from: *const f32, step: usize, to: *mut f32, len: usize) {
     let mut i = 0;
-    // SAFETY: the caller's contract; so many floats are left from i on.
+    // SAFETY: the caller's contract; this many floats remain from i.
     unsafe {
         while i + 4 * S::LANES <= len {
             let mut sum = [s.zero(); 4];

@@ -8,12 +8,13 @@ use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::View;
 
 /// `exp(x) / sum of exp` along a dimension, or the logarithm of that. Infinities and NaN behave as
-/// in torch: a row with a NaN, a positive infinity, or nothing but negative ones becomes NaN.
+/// in torch: a row with a NaN, with a positive infinity, or with negative infinities only becomes
+/// NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SoftmaxDesc {
     /// What is read.
     pub input: View,
-    /// What is written, of the same shape. It may lie on the input if the strides agree.
+    /// What is written, of the same shape. It may share the input's memory if the strides agree.
     pub output: View,
     /// The dimension.
     pub dim: usize,
@@ -24,7 +25,7 @@ pub struct SoftmaxDesc {
 /// The kernel of a softmax.
 ///
 /// # Panics
-/// If the shapes differ or there is no such dimension.
+/// If the shapes differ or the dimension does not exist.
 pub fn prepare(desc: &SoftmaxDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> {
     let SoftmaxDesc { input, output, dim, logarithm } = *desc;
     assert_eq!(input.shape, output.shape, "a softmax keeps the shape");
@@ -36,7 +37,7 @@ pub fn prepare(desc: &SoftmaxDesc, isa: Isa, threads: usize) -> Box<dyn Kernel> 
     Box::new(Softmax { nest, size, steps, logarithm, phases, isa })
 }
 
-/// Rows that one piece of work has at most.
+/// The largest number of rows in one piece of work.
 const ROWS: usize = 16;
 
 struct Softmax {
@@ -78,7 +79,7 @@ impl Kernel for Softmax {
     }
 }
 
-/// One chunk's rows; a row is worked on in scratch memory, where it lies densely.
+/// One chunk's rows; a row is processed in scratch memory, where it is dense.
 struct Rows<'a> {
     softmax: &'a Softmax,
     pieces: std::ops::Range<usize>,
@@ -96,7 +97,8 @@ impl Vectorized for Rows<'_> {
         let [to_next, from_next] = nest.inner().strides;
         for ([to, from], rows) in nest.walk(self.pieces) {
             for i in 0..rows {
-                // SAFETY: the nest and the dimension stay inside the views; the scratch holds a row.
+                // SAFETY: the nest and the dimension stay inside the views; the scratch holds a
+                // row.
                 unsafe {
                     let from = self.input.add(from + i * from_next);
                     let to = self.output.add(to + i * to_next);
@@ -117,7 +119,7 @@ impl Vectorized for Rows<'_> {
 unsafe fn normalise<S: Simd>(s: S, row: *mut f32, len: usize, logarithm: bool) {
     let full = len / S::LANES * S::LANES;
     let rest = len - full;
-    // SAFETY: here and below, full vectors end before the row does, and `rest` are left.
+    // SAFETY: here and below, full vectors end before the row does, and `rest` floats remain.
     unsafe {
         let mut largest = s.splat(f32::NEG_INFINITY);
         for i in (0..full).step_by(S::LANES) {
@@ -145,8 +147,8 @@ unsafe fn normalise<S: Simd>(s: S, row: *mut f32, len: usize, logarithm: bool) {
     }
 }
 
-/// The sum of e^(x - largest), whose summands replace the row unless `keep`. Partial sums of a few
-/// hundred values are added, which keeps long rows exact.
+/// The sum of e^(x - largest), whose terms replace the row unless `keep`. Partial sums of a few
+/// hundred values are added, which keeps long rows accurate.
 ///
 /// # Safety
 /// As [`normalise`].
@@ -176,7 +178,7 @@ unsafe fn exp_sum<S: Simd>(s: S, row: *mut f32, len: usize, largest: S::F32, kee
     let mut sum = s.reduce_add(total);
     let rest = len - full;
     let mut lanes = [0.0_f32; 16];
-    // SAFETY: `rest` floats are left; no vector has more than sixteen lanes.
+    // SAFETY: `rest` floats remain; no vector has more than sixteen lanes.
     unsafe {
         let e = exp(s, s.sub(s.load_partial(row.add(full), rest), largest));
         if !keep {

@@ -1,9 +1,8 @@
-//! Generated convolutions, and their run under guard: what every convolution kernel is tested with.
+//! Generated convolutions with guarded memory, for tests of all convolution kernels.
 //!
-//! A problem's memory lies between pages that cannot be touched, begins and ends exactly with its
-//! view, and holds NaN wherever the view has gaps. Chunks run in reverse order with their scratch
-//! poisoned in between, so that a kernel which depends on their order or reads what it has not
-//! written does not pass.
+//! A problem's memory is between inaccessible pages, begins and ends exactly with its view, and
+//! holds NaN in the view's gaps. Chunks run in reverse order with their scratch poisoned in
+//! between, so a kernel that depends on their order or reads memory that it has not written fails.
 
 pub(crate) mod views;
 
@@ -19,7 +18,7 @@ use super::reference::{Expected, conv_f64};
 use super::{Epilogue, Io, Kernel, Scratch};
 use crate::tensor::{Activation, FeatureMap, Packed, Values};
 
-/// Floats between two untouchable pages; the last one ends at the second page.
+/// Floats between two inaccessible pages; the last float ends at the second page.
 pub(crate) struct Guarded {
     pages: NonNull<libc::c_void>,
     bytes: usize,
@@ -30,7 +29,7 @@ pub(crate) struct Guarded {
 impl Guarded {
     const PAGE: usize = 4096;
 
-    /// `len` NaN.
+    /// `len` NaNs.
     pub(crate) fn poisoned(len: usize) -> Self {
         let inner = (len * size_of::<f32>()).next_multiple_of(Self::PAGE);
         let bytes = inner + 2 * Self::PAGE;
@@ -74,7 +73,7 @@ impl DerefMut for Guarded {
     }
 }
 
-/// The `i`-th of the numbers of `seed`, uniform in -1..1.
+/// The `i`-th number of `seed`, uniform in -1..1.
 pub(crate) fn uniform(seed: u64, i: usize) -> f32 {
     // SplitMix64.
     let mut z = (seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -101,13 +100,14 @@ pub(crate) fn filled(map: FeatureMap, seed: u64) -> Guarded {
     memory
 }
 
-/// Run a prepared kernel, the chunks of each phase in reverse order and with poisoned scratch.
+/// Runs a prepared kernel, the chunks of each phase in reverse order and with poisoned scratch.
 ///
 /// # Safety
 /// As [`Kernel::run`], without the scratch.
 pub(crate) unsafe fn run_reversed(kernel: &dyn Kernel, io: &Io<'_>) {
     let size = kernel.scratch();
-    // A whole number of cache lines ends at the guard, so that the start is aligned as promised.
+    // A whole number of cache lines ends at the guard page, so that the start is aligned as
+    // required.
     let mut shared = Guarded::poisoned(size.shared.next_multiple_of(16));
     let mut local = Guarded::poisoned(size.local.next_multiple_of(16));
     for (phase, &chunks) in kernel.phases().iter().enumerate() {
@@ -115,14 +115,14 @@ pub(crate) unsafe fn run_reversed(kernel: &dyn Kernel, io: &Io<'_>) {
         for chunk in (0..chunks).rev() {
             local.fill(f32::NAN);
             let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
-            // SAFETY: the caller's contract, with scratch of the booked size.
+            // SAFETY: the caller's contract, with scratch of the requested size.
             unsafe { kernel.run(phase, chunk, io, scratch) };
         }
     }
 }
 
-/// The sizes a generated convolution may have; [`Default`] is everything. A kernel's test narrows
-/// what its kernel does not accept: `ConvRanges { kernel: 3..=3, ..Default::default() }`.
+/// The sizes of generated convolutions; [`Default`] allows all. A kernel's test narrows them to
+/// what its kernel accepts: `ConvRanges { kernel: 3..=3, ..Default::default() }`.
 #[derive(Clone, Debug)]
 pub(crate) struct ConvRanges {
     pub(crate) batch: RangeInclusive<usize>,
@@ -133,13 +133,13 @@ pub(crate) struct ConvRanges {
     pub(crate) inputs: RangeInclusive<usize>,
     /// Output channels of a group.
     pub(crate) outputs: RangeInclusive<usize>,
-    /// Height and width of the kernel, drawn apart.
+    /// Height and width of the kernel, drawn separately.
     pub(crate) kernel: RangeInclusive<usize>,
-    /// Width of the kernel, if other than its height.
+    /// Width of the kernel, if its range differs from the height's.
     pub(crate) kernel_width: Option<RangeInclusive<usize>>,
     pub(crate) stride: RangeInclusive<usize>,
     pub(crate) dilation: RangeInclusive<usize>,
-    /// Of each side.
+    /// Padding of each side.
     pub(crate) padding: RangeInclusive<usize>,
     /// Whether the input may be planar (NCHW).
     pub(crate) planar: bool,
@@ -163,7 +163,7 @@ impl Default for ConvRanges {
     }
 }
 
-/// Where a generated convolution's residual lies.
+/// The memory of a generated convolution's residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResidualAt {
     Nowhere,
@@ -171,7 +171,7 @@ pub(crate) enum ResidualAt {
     Output,
 }
 
-/// A generated convolution: shapes, layouts, epilogue; its numbers follow from the seed.
+/// A generated convolution: shapes, layouts, epilogue; its values follow from the seed.
 #[derive(Clone, Debug)]
 pub(crate) struct ConvProblem {
     pub(crate) desc: ConvDesc,
@@ -200,7 +200,7 @@ fn activations() -> impl Strategy<Value = Activation> {
     ]
 }
 
-/// A channels-last map with that many unused floats after each pixel, row and picture.
+/// A channels-last map with this many unused floats after each pixel, row and picture.
 pub(crate) fn gapped(map: FeatureMap, gaps: [usize; 3]) -> FeatureMap {
     let pixel_stride = map.channels + gaps[0];
     let row_stride = map.width * pixel_stride + gaps[1];
@@ -269,20 +269,20 @@ impl ConvProblem {
         )
     }
 
-    /// One given convolution with scale and shift, its numbers drawn.
+    /// One given convolution with scale and shift, with random values.
     pub(crate) fn of(desc: &ConvDesc) -> Self {
         let residual = if desc.residual.is_some() { ResidualAt::Elsewhere } else { ResidualAt::Nowhere };
         Self { desc: *desc, scale: true, shift: true, residual, half: false, seed: 1 }
     }
 
-    /// Weights in torch's order, with the values that are stored.
+    /// Weights in torch's order, with the stored values.
     pub(crate) fn weights(&self) -> Vec<f32> {
         let len = self.desc.output.channels * self.desc.depth();
         let stored = |x: f32| if self.half { f16::from_f32(x).to_f32() } else { x };
         (0..len).map(|i| stored(uniform(self.seed + 1, i))).collect()
     }
 
-    /// Those weights as a candidate reads them.
+    /// The weights, packed for a candidate.
     pub(crate) fn pack(&self, candidate: &Candidate) -> Packed {
         let weights = self.weights();
         let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
@@ -299,14 +299,14 @@ impl ConvProblem {
         Epilogue::new(scale.as_deref(), shift.as_deref(), self.desc.activation).unwrap()
     }
 
-    /// What must come out.
+    /// The expected result.
     pub(crate) fn expected(&self) -> Expected {
         let residual = self.desc.residual.map(|map| filled(map, self.seed + 4));
         let input = filled(self.desc.input, self.seed);
         conv_f64(&self.desc, &input, &self.weights(), &self.epilogue(), residual.as_deref())
     }
 
-    /// What a candidate makes of it: values in the order picture, row, column, channel.
+    /// A candidate's result: values in the order picture, row, column, channel.
     pub(crate) fn run(&self, candidate: &Candidate, threads: usize) -> Vec<f32> {
         let packed = self.pack(candidate);
         let name = match packed {
@@ -318,12 +318,12 @@ impl ConvProblem {
         self.run_kernel(&*kernel, filled(self.desc.input, self.seed))
     }
 
-    /// What a prepared kernel makes of that input.
+    /// A prepared kernel's result for this input.
     pub(crate) fn run_kernel(&self, kernel: &dyn Kernel, input: Guarded) -> Vec<f32> {
         self.run_with(kernel, input, None)
     }
 
-    /// The same of a kernel that reads one thing more.
+    /// The same for a kernel with one more input.
     pub(crate) fn run_with(
         &self,
         kernel: &dyn Kernel,
@@ -341,7 +341,7 @@ impl ConvProblem {
         let mut inputs = vec![input.as_ptr()];
         inputs.extend(self.desc.residual.map(|_| residual_at));
         inputs.extend(further.map(|further| further.as_ptr()));
-        // SAFETY: memory as the descriptor says, in nobody else's hands.
+        // SAFETY: the memory matches the descriptor, and nothing else uses it.
         unsafe { run_reversed(kernel, &Io { inputs: &inputs, output: at }) };
         let values: Vec<f32> = offsets(map).map(|offset| output[offset]).collect();
         offsets(map).for_each(|offset| output[offset] = f32::NAN);
@@ -370,7 +370,7 @@ impl ConvProblem {
     }
 }
 
-/// Run `test` on `cases` problems within `ranges`, the same ones each time.
+/// Runs `test` on `cases` problems within `ranges`, the same ones each time.
 pub(crate) fn for_problems(ranges: ConvRanges, cases: u32, test: impl Fn(ConvProblem) -> TestCaseResult) {
     let config = ProptestConfig {
         cases,

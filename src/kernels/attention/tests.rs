@@ -7,7 +7,7 @@ use crate::kernels::testing::views::{
     Layout, close, filled, for_all, laid_out, layouts, random, run, same_bits, shapes, values,
 };
 
-/// The element of each operand's view that belongs to one of the output's leading indices.
+/// The matrix of an operand's view for one of the output's leading indices.
 fn matrix_of(view: View, leads: Shape, mut lead: usize) -> View {
     let rank = leads.rank();
     let mut shape = view.shape;
@@ -61,7 +61,7 @@ fn attention_f64(desc: &AttentionDesc, memory: &[&[f32]]) -> Vec<f64> {
 
 fn check(desc: &AttentionDesc, hidden: usize) -> TestCaseResult {
     let (query, key, value) = (random(desc.query, 1), random(desc.key, 2), random(desc.value, 3));
-    // Some of the scores are masked out altogether.
+    // Some scores are masked out completely.
     let mask = desc.mask.map(|mask| {
         filled(mask, |i| if hidden > 0 && i % hidden == 0 { f32::NEG_INFINITY } else { uniform(4, i) })
     });
@@ -80,7 +80,7 @@ fn check(desc: &AttentionDesc, hidden: usize) -> TestCaseResult {
     Ok(())
 }
 
-/// A view whose last dimension lies densely.
+/// A view whose last dimension is dense.
 fn dense_rows(shape: Shape, (order, mut gaps): Layout) -> View {
     let mut order = order.map(|place| place.saturating_add(1));
     order[shape.rank() - 1] = 0;
@@ -98,7 +98,7 @@ fn attention_of_generated_heads() {
         let ((leads, shared), (queries, keys, depth, width)) = (leads, sizes);
         prop_assume!(leads.numel() <= 12);
         let full = |rows: usize, columns: usize| Shape::new(&[&*leads, &[rows, columns]].concat());
-        // Keys and values may be the same for some of the heads.
+        // Some heads may share keys and values.
         let mut key = full(keys, depth);
         let mut value = full(keys, width);
         for d in 0..leads.rank() {
@@ -124,8 +124,8 @@ fn attention_of_generated_heads() {
     });
 }
 
-/// Queries, keys and values as they come out of one linear layer, `(N, L, 3, H, E)`, and the result
-/// as the next one reads it, `(N, L, H, E)`.
+/// Queries, keys and values as a linear layer's output, `(N, L, 3, H, E)`, and the result as the
+/// next linear layer's input, `(N, L, H, E)`.
 pub(crate) fn of_tokens(batch: usize, tokens: usize, heads: usize, depth: usize) -> AttentionDesc {
     let joint = View::contiguous(Shape::new(&[batch, tokens, 3, heads, depth]));
     let part = |i: usize| {

@@ -62,7 +62,7 @@ fn f32_pad() {
 
 const EDGE_MODES: [EdgeMode; 3] = [EdgeMode::Reflect, EdgeMode::Replicate, EdgeMode::Circular];
 
-/// Walks from outside into the input as the mode's words say.
+/// Walks from outside into the input by the definition of the mode.
 fn edge_source(mode: EdgeMode, mut at: isize, size: isize) -> isize {
     while at < 0 || at >= size {
         at = match mode {
@@ -89,7 +89,7 @@ fn f32_pad_edges() {
                 EdgeMode::Replicate => 3,
                 EdgeMode::Circular => shape[d],
             };
-            // Half of the dimensions stay as they are, as in networks.
+            // Half of the dimensions are not padded, as in networks.
             let most = if (before[d] + behind[d]) % 2 == 0 { 0 } else { most };
             before[d] = before[d].min(most);
             behind[d] = behind[d].min(most);
@@ -117,7 +117,7 @@ fn f32_pad_edges() {
     });
 }
 
-/// What torch 2.14 makes of 0 1 2 3 with two values in front and three behind.
+/// torch 2.14's results for 0 1 2 3 with two values before and three after.
 #[test]
 fn edges_as_torch() {
     let (input, output) = (View::physical(Shape::new(&[4])), View::physical(Shape::new(&[9])));
@@ -133,7 +133,7 @@ fn edges_as_torch() {
     }
 }
 
-/// Maps that are large enough for several threads, padded in rows and columns.
+/// Maps large enough for several threads, padded in rows and columns.
 #[test]
 fn edges_of_feature_maps() {
     for channels in [1, 3, 32] {

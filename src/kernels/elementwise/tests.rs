@@ -30,7 +30,7 @@ fn reference(op: BinaryOp, a: f32, b: f32) -> f64 {
     }
 }
 
-/// The value of a view at the `i`-th element of the shape that it broadcasts to.
+/// The element of a view at the `i`-th element of the shape that it broadcasts to.
 fn broadcast(view: View, memory: &[f32], to: Shape, mut i: usize) -> f32 {
     let strides = view.broadcast(to).strides;
     let mut offset = 0;
@@ -115,7 +115,7 @@ fn binary_with_a_scalar_and_long_rows() {
     }
 }
 
-/// Squeeze and excitation: a value per picture and channel times a feature map.
+/// Squeeze and excitation: one value per picture and channel times a feature map.
 #[test]
 fn binary_with_a_gate() {
     let map = View::physical(Shape::new(&[2, 19, 5, 3]));
@@ -180,7 +180,8 @@ fn comparisons_with_nan_and_ties() {
     }
 }
 
-/// Torch's answers: of a constant exponent that it knows those of roots and quotients.
+/// torch's results: for the constant exponents that it treats specially, those of roots and
+/// quotients.
 #[test]
 fn powers_at_the_ends_of_the_range() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
@@ -232,7 +233,7 @@ fn where_with_broadcasting() {
             output: laid_out(shape, output),
             activation,
         };
-        // NaN and numbers below zero count as true, and what is not taken may be anything.
+        // NaN and negative numbers count as true, and the unselected operand is arbitrary.
         let chosen = filled(condition, |i| [0.0, 1.0, -0.0, -2.0, f32::NAN][i % 5]);
         let taken = filled(left, |i| if i % 7 == 3 { f32::INFINITY } else { uniform(2, i) });
         let other = filled(right, |i| if i % 7 == 2 { f32::NAN } else { uniform(3, i) });

@@ -1,4 +1,4 @@
-//! Weights as the tile reads them: panels of output channels, one row of a panel per product.
+//! The weights' layout for register tiles: panels of output channels, with one row per product.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::tensor::{AlignedBuf, Element};
 
-/// How the weights of a convolution (or of a plain product, with one group) are cut into panels.
+/// How the weights of a convolution (or of a plain product, with one group) are split into panels.
 ///
-/// Each group's output channels go into panels of so many vectors, what remains into one of fewer, filled
-/// up with zeros. A panel is `[depth][channels of the panel]`; panels lie one behind the other.
+/// Each group's output channels are split into panels of [`Self::vectors`] vectors; the rest go
+/// into a panel of fewer vectors, padded with zeros. A panel is `[depth][channels of the panel]`;
+/// panels are contiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panels {
-    /// Groups, each with panels of its own.
+    /// Groups, each with its own panels.
     pub groups: usize,
     /// Output channels of a group.
     pub group_outputs: usize,
@@ -20,31 +21,31 @@ pub struct Panels {
     pub depth: usize,
     /// Elements in a vector.
     pub lanes: usize,
-    /// Vectors of a full panel: [`Self::VECTORS`] where tiles read it.
+    /// Vectors of a full panel: [`Self::VECTORS`] if tiles read it.
     pub vectors: usize,
 }
 
 /// One panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panel {
-    /// Where it begins in the packed weights.
+    /// Its offset in the packed weights.
     pub offset: usize,
     /// The group it belongs to.
     pub group: usize,
     /// Its first output channel, counted over all groups.
     pub channel: usize,
-    /// Its output channels, without the zeros.
+    /// Its output channels, without padding.
     pub channels: usize,
     /// Its width in vectors.
     pub vectors: usize,
 }
 
-/// Which channels a tile's columns are.
+/// The channels of a tile's columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
-    /// The first.
+    /// The first channel.
     pub channel: usize,
-    /// How many there are; columns behind them are not stored.
+    /// Number of channels; columns after them are not stored.
     pub channels: usize,
 }
 
@@ -57,8 +58,8 @@ impl Panel {
 }
 
 impl Panels {
-    /// Vectors of a full panel for tiles. Two: a tile then does two products with each broadcast value, and
-    /// six rows of two accumulators fill sixteen registers.
+    /// Vectors of a full panel for tiles. With two, a tile uses each broadcast value for two
+    /// products, and six rows of two accumulators fill sixteen registers.
     pub const VECTORS: usize = 2;
 
     /// Channels of a full panel.
@@ -66,17 +67,17 @@ impl Panels {
         self.vectors * self.lanes
     }
 
-    /// Panels of one group.
+    /// Number of panels of one group.
     pub const fn per_group(&self) -> usize {
         self.group_outputs.div_ceil(self.width())
     }
 
-    /// Panels of all groups.
+    /// Number of panels of all groups.
     pub const fn count(&self) -> usize {
         self.groups * self.per_group()
     }
 
-    /// Channels of a group with the zeros that fill up its last panel.
+    /// Channels of a group, including the zeros that pad its last panel.
     const fn padded_outputs(&self) -> usize {
         self.group_outputs.next_multiple_of(self.lanes)
     }
@@ -86,7 +87,7 @@ impl Panels {
         self.groups * self.padded_outputs() * self.depth
     }
 
-    /// Whether there are no weights at all.
+    /// Whether there are no weights.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -107,14 +108,14 @@ impl Panels {
         }
     }
 
-    /// Elements of a panel: the next one begins so many behind it.
+    /// Elements of a panel, which is the distance to the next one.
     #[inline]
     pub const fn elements(&self, panel: Panel) -> usize {
         panel.vectors * self.lanes * self.depth
     }
 
-    /// Fill `packed` (of [`Self::len`] zeros) with `value(channel, k)`, the k-th factor of the sums
-    /// of an output channel (counted over all groups).
+    /// Fills `packed` (of [`Self::len`] zeros) with `value(channel, k)`, the k-th weight in the
+    /// sums of an output channel (counted over all groups).
     pub fn pack_into(&self, packed: &mut [f32], mut value: impl FnMut(usize, usize) -> f32) {
         for panel in (0..self.count()).map(|i| self.panel(i)) {
             let width = panel.vectors * self.lanes;

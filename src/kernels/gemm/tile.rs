@@ -1,8 +1,8 @@
-//! The register tile: some rows, read by pointer, times a panel one or two vectors wide.
+//! The register tile: some rows, read through pointers, times a panel one or two vectors wide.
 //!
-//! Plain loops and no closures around vectors, `std::array::from_fn`'s included: where the compiler
-//! decides against inlining one, it is compiled without the instruction set, at a tenth of the
-//! speed. For a look at what it decided: `call` must not occur in a tile's machine code.
+//! Use plain loops and no closures around vectors, including `std::array::from_fn`'s: a closure
+//! that the compiler does not inline is compiled without the instruction set, at a tenth of the
+//! speed. To check: `call` must not occur in a tile's machine code.
 
 use super::{DEPTH_CHUNK, Weight};
 use crate::simd::{Isa, Simd};
@@ -10,8 +10,8 @@ use crate::simd::{Isa, Simd};
 /// Accumulators of `ROWS` rows and `NV` vectors.
 pub type Tile<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::F32; NV]; ROWS];
 
-/// The most rows a tile may have so that its accumulators, the panel's vectors and one broadcast
-/// value stay in registers: 6 of 16 registers, 12 of 32.
+/// The largest number of rows of a tile for which its accumulators, the panel's vectors and one
+/// broadcast value stay in registers: 6 of 16 registers, 12 of 32.
 pub const fn max_rows<S: Simd>() -> usize {
     most_rows(S::ISA)
 }
@@ -21,7 +21,7 @@ pub const fn most_rows(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 12,
         Isa::Avx2 => 6,
-        // Plain arrays stay in memory anyway, and taller tiles of them take minutes to compile.
+        // Arrays stay in memory anyway, and taller tiles of them take minutes to compile.
         Isa::Portable | Isa::Portable16 => 2,
     }
 }
@@ -35,17 +35,17 @@ pub fn zeros<S: Simd, const ROWS: usize, const NV: usize>(s: S) -> Tile<S, ROWS,
     [[s.zero(); NV]; ROWS]
 }
 
-/// What comes after a tile, a part of which it asks for with each of its panel's rows.
+/// The data after a tile's, part of which it prefetches with each row of its panel.
 #[derive(Clone, Copy, Debug)]
 pub struct Next<W> {
-    /// Where it begins; any address.
+    /// Its address; any value is allowed.
     at: *const W,
-    /// Elements for each row.
+    /// Elements prefetched per row.
     step: usize,
 }
 
 impl<W: Weight> Next<W> {
-    /// As much as the tile's own panel of `vectors` vectors, from `at` on.
+    /// As much as the tile's own panel of `vectors` vectors, starting at `at`.
     #[inline(always)]
     pub fn whole<S: Simd>(at: *const W, vectors: usize) -> Self {
         Self { at, step: vectors * S::LANES }
@@ -58,8 +58,8 @@ impl<W: Weight> Next<W> {
     }
 }
 
-/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. What comes `next` is asked
-/// for on the way.
+/// `acc[r][v] += rows[r][k] * panel[k][v]` for `k` in `0..len`, in that order. Meanwhile `next` is
+/// prefetched.
 ///
 /// # Safety
 /// Each row is valid for reading `len` floats, the panel for `len * NV * LANES` elements.
@@ -72,13 +72,14 @@ pub unsafe fn accumulate<S: Simd, W: Weight, const ROWS: usize, const NV: usize>
     len: usize,
     next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
-    // Unrolling by four gains nothing: the loop's own instructions are free beside these.
+    // Unrolling by four gains nothing: the loop's own instructions are free next to these.
     for k in 0..len {
         // SAFETY: k < len, within the contract.
         unsafe {
             let row = panel.add(k * NV * S::LANES);
-            // Every line of the row: without the second of a row of two wide vectors, ResNet-50's 1x1
-            // convolutions took 5 % longer, and Winograd's products of ResNet-18 10 %.
+            // Every cache line of the row: without the second line of a row of two wide vectors,
+            // ResNet-50's 1x1 convolutions took 5 % longer, and Winograd's products of ResNet-18 10
+            // %.
             for line in (0..NV * S::LANES).step_by(LINE / size_of::<W>()) {
                 s.prefetch(next.at.wrapping_add(k * next.step + line).cast());
             }
@@ -97,8 +98,8 @@ pub unsafe fn accumulate<S: Simd, W: Weight, const ROWS: usize, const NV: usize>
     acc
 }
 
-/// Where the rows of a tile come from: `taps` runs of `run` floats each, whose addresses for each
-/// row stand in a table `[taps][ROWS]`.
+/// The inputs of a tile's rows: `taps` runs of `run` floats each, whose addresses for each row are
+/// in a table `[taps][ROWS]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
     /// Addresses of the runs.
@@ -111,11 +112,11 @@ pub struct Runs {
     pub skip: usize,
 }
 
-/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. What comes `next` is asked for on the
-/// way: the next panel or, where nothing comes, this one.
+/// The sums of a tile over all runs, in chains of [`DEPTH_CHUNK`]. Meanwhile `next` is prefetched:
+/// the next panel, or this one if there is none.
 ///
 /// # Safety
-/// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip` on; the
+/// The table holds `taps * ROWS` pointers, each valid for reading `run` floats from `skip`; the
 /// panel is valid for `taps * run * NV * LANES` elements.
 #[inline(always)]
 pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
@@ -125,8 +126,8 @@ pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     next: Next<W>,
 ) -> Tile<S, ROWS, NV> {
     let mut rest = Rest { runs, tap: 0, done: 0, panel, next };
-    // SAFETY: the caller's contract. Most sums are one chain, and short ones would feel the room on the stack that
-    // a total needs, so the first chain stands apart.
+    // SAFETY: the caller's contract. Most sums are a single chain, and the stack space of a total
+    // would slow down short ones, so the first chain is separate.
     let mut total: Tile<S, ROWS, NV> = unsafe { rest.chain(s) };
     while rest.tap < runs.taps {
         // SAFETY: as above.
@@ -140,20 +141,20 @@ pub unsafe fn product<S: Simd, W: Weight, const ROWS: usize, const NV: usize>(
     total
 }
 
-/// What remains to be summed.
+/// The rest of a sum.
 struct Rest<W> {
     runs: Runs,
-    /// The run that is next, and how much of it has been summed.
+    /// The next run, and the part of it that has been summed.
     tap: usize,
     done: usize,
-    /// What the next value is multiplied with.
+    /// The weights of the next value.
     panel: *const W,
-    /// What is asked for with it.
+    /// What is prefetched with it.
     next: Next<W>,
 }
 
 impl<W: Weight> Rest<W> {
-    /// The sums of [`DEPTH_CHUNK`] more values, or of all that are left.
+    /// The sums of [`DEPTH_CHUNK`] more values, or of all remaining ones.
     ///
     /// # Safety
     /// That of [`product`].
@@ -186,14 +187,14 @@ impl<W: Weight> Rest<W> {
 
 /// Work on one tile, compiled once for each number of rows.
 pub trait TileWork {
-    /// Do the work on a tile of `ROWS` rows.
+    /// Does the work on a tile of `ROWS` rows.
     ///
     /// # Safety
-    /// What the implementor asks for.
+    /// As the implementor requires.
     unsafe fn run<S: Simd, const ROWS: usize>(self, s: S);
 }
 
-/// Run `work` for `rows` rows, at least one and at most [`max_rows`].
+/// Runs `work` for `rows` rows, at least one and at most [`max_rows`].
 ///
 /// # Safety
 /// That of the work's `run`.
@@ -204,7 +205,8 @@ pub unsafe fn with_rows<S: Simd>(s: S, rows: usize, work: impl TileWork) {
     unsafe {
         match rows {
             1 => work.run::<S, 1>(s),
-            // The guards are constants: there is no code for tiles that a register file cannot hold.
+            // The guards are constants, so no code is generated for tiles that do not fit in the
+            // registers.
             3 if max_rows::<S>() > 2 => work.run::<S, 3>(s),
             4 if max_rows::<S>() > 2 => work.run::<S, 4>(s),
             5 if max_rows::<S>() > 2 => work.run::<S, 5>(s),

@@ -47,7 +47,7 @@ fn apply(isa: Isa, function: Function, x: &[f32]) -> Vec<f32> {
     row.to_vec()
 }
 
-/// Every 9973rd float, and the interesting ones.
+/// Every 9973rd float, and special ones.
 fn floats() -> Vec<f32> {
     let special = [
         0.0,
@@ -140,7 +140,7 @@ fn roots_magnitudes_and_softsign_within_one_ulp() {
     largest_ulps_of(Function::Activation(Activation::Softsign), &finite, 1.5, |x| x / (1.0 + x.abs()));
 }
 
-/// Where the results are no denormal numbers, and e^x of `Mish` and `Softplus` is none either.
+/// Arguments for which the results, and e^x in `Mish` and `Softplus`, are not denormal.
 #[test]
 fn activations_of_exp_and_log_within_six_ulp() {
     let x: Vec<f32> = floats().into_iter().filter(|x| x.is_finite() && x.abs() < 1e36).collect();
@@ -166,7 +166,7 @@ fn activations_of_exp_and_log_within_six_ulp() {
             .copied()
             .filter(|&x| reaches(x) && activation_f64(activation, f64::from(x)).abs() > tiny)
             .collect();
-        // The argument of `Celu`'s and `Softplus`'s exponential is rounded before it.
+        // The argument of `Celu`'s and `Softplus`'s exponential is rounded first.
         let argument = |x: f32| match activation {
             Activation::Celu { alpha } => f64::from((x / alpha).min(0.0)).abs(),
             Activation::Softplus { beta, .. } => f64::from(x * beta).abs(),
@@ -209,7 +209,8 @@ fn the_other_activations_within_rounding_of_their_argument() {
         Activation::GeluTanh,
     ] {
         for isa in Isa::available() {
-            // x + 3 and the products of Hardswish overflow at the very end of the range, as torch's do.
+            // x + 3 and the products of Hardswish overflow at the very end of the range, as in
+            // torch.
             let found = apply(isa, Function::Activation(activation), &x);
             for (&x, &y) in x.iter().zip(&found).filter(|(x, _)| x.abs() < 1e37) {
                 let expected = activation_f64(activation, f64::from(x));
@@ -224,7 +225,7 @@ fn the_other_activations_within_rounding_of_their_argument() {
     }
 }
 
-/// Torch's answers at the ends of the range (NaN where it gives NaN).
+/// torch's results at the ends of the range (NaN where it gives NaN).
 #[test]
 fn infinities_and_nan_as_torch() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
@@ -263,7 +264,7 @@ fn infinities_and_nan_as_torch() {
     }
 }
 
-/// Torch's answers for both zeros, a denormal number and one below zero.
+/// torch's results for both zeros, a denormal number and a negative one.
 #[test]
 fn zeros_keep_their_signs() {
     let x = [0.0, -0.0, -1e-45, -4.0];

@@ -7,8 +7,8 @@ use crate::kernels::conv::candidates;
 use crate::simd::Isa;
 use crate::tensor::{AlignedBuf, Packed};
 
-/// What follows `names!(` in the kernels' files, as the operation and algorithm joined, and whether there are
-/// names for float16 weights and names of instruction sets.
+/// The arguments of `names!(` in the kernels' files (operation and algorithm joined), and whether
+/// there are names for float16 weights and names of instruction sets.
 const ALL: &[(&str, &str)] = &[
     ("activation", ""),
     ("add", ""),
@@ -75,14 +75,14 @@ const ALL: &[(&str, &str)] = &[
     ("winograd_f4_5x5_max_pool", ""),
 ];
 
-/// The names that kernels of a file are given.
+/// The names of the kernels in a file.
 fn given(text: &str) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     for (at, call) in text.match_indices("names!(") {
         let arguments = &text[at + call.len()..];
         let arguments = &arguments[..arguments.find(')').unwrap()];
         let kind = ["weights", "any"].into_iter().find(|kind| arguments.trim_start().starts_with(kind));
-        // Every second piece is inside of quotes.
+        // Every second piece is inside quotes.
         let parts: Vec<&str> = arguments.split('"').skip(1).step_by(2).collect();
         found.push((parts.join("_"), kind.unwrap_or("")));
     }
@@ -100,8 +100,8 @@ fn sources(folder: &Path, into: &mut Vec<(String, &'static str)>) {
     }
 }
 
-/// Profiles, tests and documents show these names, and users force kernels by them: none changes by accident,
-/// and no two kernels have the same.
+/// Profiles, tests and documentation show these names, and users force kernels by them: names must
+/// not change by accident, and no two kernels may share one.
 #[test]
 fn all_names() {
     let mut found = Vec::new();

@@ -1,9 +1,9 @@
-//! Group normalisation (Wu and He 2018): a picture's channels in groups, each with the mean and
-//! variance of all its values. Instance normalisation has one channel in a group.
+//! Group normalisation (Wu and He 2018): a picture's channels in groups, each normalised by the
+//! mean and variance of all its values. Instance normalisation has one channel per group.
 //!
 //! The values of a channel are added in parts of about 128, whose sums are added in double
-//! precision, first for the mean and then for the squared differences to it. What a part is
-//! follows from the shape and layout alone, so the result does not depend on the threads.
+//! precision, first for the mean and then for the squared differences from it. The parts depend
+//! only on the shape and layout, so the result does not depend on the threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::tensor::{AlignedBuf, Shape, View};
 pub struct GroupNormDesc {
     /// What is read.
     pub input: View,
-    /// What is written, of the same shape. It may lie on the input if the strides agree.
+    /// What is written, of the same shape. It may share the input's memory if the strides agree.
     pub output: View,
-    /// The channels are cut into this many groups.
+    /// Number of groups of channels.
     pub groups: usize,
     /// Added to the variance.
     pub epsilon: f32,
@@ -34,7 +34,7 @@ pub struct GroupNormDesc {
 ///
 /// # Panics
 /// If the shapes differ or have fewer than two dimensions, the groups do not divide the channels,
-/// or a vector's length is not the channels.
+/// or a vector's length is not the number of channels.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`].
@@ -81,7 +81,7 @@ pub fn prepare_group(
     }))
 }
 
-/// Values of a channel that are added one after the other, about.
+/// Approximate number of a channel's values that are added in one part.
 const PART: usize = 128;
 
 struct GroupNorm {
@@ -90,13 +90,13 @@ struct GroupNorm {
     bias: Arc<AlignedBuf>,
     /// Over one channel of a picture: output and input.
     nest: Nest<2>,
-    /// Of the nest, in a part.
+    /// Pieces of the nest in a part.
     pieces: usize,
-    /// Of a channel.
+    /// Parts of a channel.
     parts: usize,
-    /// Whether a pixel's channels are neighbours.
+    /// Whether a pixel's channels are adjacent in memory.
     dense: bool,
-    /// Sums of parts, means, sums of squares of parts, factors, results.
+    /// Phases: sums of parts, means, sums of squares of parts, factors, results.
     phases: Vec<usize>,
     isa: Isa,
 }
@@ -108,13 +108,13 @@ impl GroupNorm {
         self.desc.input.shape[1]
     }
 
-    /// Floats of all parts' sums: a value per picture, part and channel. Behind them are each picture's
-    /// means, and then its factors, a value per channel.
+    /// Floats of all parts' sums: one per picture, part and channel. They are followed by each
+    /// picture's means and factors, one per channel.
     fn sums(&self) -> usize {
         self.desc.input.shape[0] * self.parts * self.channels()
     }
 
-    /// Joins a picture's parts to one value per group, which every channel of it gets.
+    /// Combines a picture's parts to one value per group, which is stored for each of its channels.
     ///
     /// # Safety
     /// `sums` must be valid for reading the picture's parts, `to` for writing a value per channel.
@@ -189,7 +189,7 @@ impl Kernel for GroupNorm {
     }
 }
 
-/// What a phase does with a part's values.
+/// The operation of a phase on a part's values.
 #[derive(Clone, Copy, PartialEq)]
 enum Step {
     Sum,
@@ -242,7 +242,7 @@ impl Vectorized for Parts<'_> {
     }
 }
 
-/// One part of a picture: so many pixels, all channels.
+/// One part of a picture: some pixels with all channels.
 struct Part<'a> {
     norm: &'a GroupNorm,
     step: Step,
@@ -263,7 +263,7 @@ impl Part<'_> {
     unsafe fn by_pixels<S: Simd>(&self, s: S) {
         let channels = self.norm.channels();
         let mut c = 0;
-        // SAFETY: the caller's contract; so many channels are left from c on.
+        // SAFETY: the caller's contract; this many channels remain from c.
         unsafe {
             while c + 4 * S::LANES <= channels {
                 self.pixels::<S, 4>(s, c, S::LANES);
@@ -276,10 +276,10 @@ impl Part<'_> {
         }
     }
 
-    /// `V` vectors of channels from `c` on; of a single one only the first `n` lanes count.
+    /// `V` vectors of channels from `c`; of a single vector only the first `n` lanes count.
     ///
     /// # Safety
-    /// As [`Self::by_pixels`], with so many channels from `c` on.
+    /// As [`Self::by_pixels`], with this many channels from `c`.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const V: usize>(&self, s: S, c: usize, n: usize) {
         let nest = &self.norm.nest;
@@ -319,7 +319,7 @@ impl Part<'_> {
         }
     }
 
-    /// One channel after the other, in vectors where its values are neighbours.
+    /// One channel after the other, in vectors if its values are adjacent.
     ///
     /// # Safety
     /// The pointers must be valid for the part and its channels.
@@ -329,7 +329,8 @@ impl Part<'_> {
         let [to_step, from_step] = nest.inner().strides;
         let lanes = if [to_step, from_step] == [1, 1] { S::LANES } else { 1 };
         for c in 0..self.norm.channels() {
-            // SAFETY: the nest stays inside the channel, of which `n` neighbours are left, or one.
+            // SAFETY: the nest stays inside the channel, of which `n` adjacent values remain, or
+            // one.
             unsafe {
                 let (from, to) =
                     (self.input.add(c * input.strides[1]), self.output.add(c * output.strides[1]));
@@ -356,7 +357,7 @@ impl Part<'_> {
     }
 }
 
-/// `V` vectors, or of a single one the first `n` lanes.
+/// Loads `V` vectors, or the first `n` lanes of a single one.
 ///
 /// # Safety
 /// `ptr` must be valid for reading them.

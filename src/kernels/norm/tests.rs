@@ -9,7 +9,7 @@ use crate::kernels::testing::views::{
 use crate::kernels::testing::{Guarded, gapped, uniform};
 use crate::tensor::{Shape, View};
 
-/// Maps of the same sizes that lie differently.
+/// Maps of the same sizes with different layouts.
 fn maps() -> impl Strategy<Value = (FeatureMap, FeatureMap)> {
     let gaps = || prop_oneof![1 => Just([0; 3]), 1 => [0..5_usize, 0..5_usize, 0..5_usize]];
     (1..=2_usize, 1..=4_usize, 1..=4_usize, 1..=70_usize, gaps(), gaps()).prop_map(
@@ -47,7 +47,7 @@ fn local_response_norm() {
     });
 }
 
-/// What torch 2.14 answers for channels 0 to 6, alpha 0.5, beta 0.75, k 2.
+/// torch 2.14's results for channels 0 to 6, alpha 0.5, beta 0.75, k 2.
 #[test]
 fn local_response_norm_has_torchs_window() {
     let cases: [(usize, [f32; 7]); 3] = [
@@ -97,7 +97,7 @@ fn layer_norm() {
     });
 }
 
-/// Rows as vision transformers have them, far from zero: the differences to the mean must be exact.
+/// Rows as in vision transformers, far from zero: the differences from the mean must be accurate.
 #[test]
 fn layer_norm_of_long_rows() {
     for channels in [96, 384, 768, 1000, 1280] {
@@ -198,13 +198,13 @@ fn group_norm_of_any_layout() {
     for_all(problems, 300, |(mut shape, groups, size, from, to, parameters)| {
         shape[1] = groups * size;
         let (input, output) = (laid_out(shape, from), laid_out(shape, to));
-        // One value in a group is its own mean: what is left of it is divided by sqrt(epsilon).
+        // A single value in a group is its own mean: the difference is divided by sqrt(epsilon).
         let desc = GroupNormDesc { input, output, groups, epsilon: 1e-3 };
         check_group_norm(&desc, parameters, 3.0, 2e-5)
     });
 }
 
-/// Maps as networks have them, far from zero: the differences to the mean must be exact.
+/// Maps as in networks, far from zero: the differences from the mean must be accurate.
 #[test]
 fn group_norm_of_feature_maps() {
     for (dims, groups) in [
@@ -231,7 +231,7 @@ fn group_norm_of_nothing_and_of_nan() {
         let kernel = prepare_group(&desc, None, None, Isa::Portable, 2).unwrap();
         assert!(kernel.phases().is_empty());
     }
-    // NaN spoils its group and no other.
+    // NaN affects its own group and no other.
     let view = View::physical(Shape::new(&[1, 4, 2, 2]));
     let memory = filled(view, |i| if i == 5 { f32::NAN } else { i as f32 });
     for isa in Isa::available() {

@@ -1,10 +1,10 @@
-//! What a pooling is, and where its windows lie.
+//! Descriptors of pooling, and the positions of windows.
 
 use crate::error::Result;
 use crate::kernels::conv::Padding;
 use crate::tensor::{FeatureMap, reserved};
 
-/// What a window becomes.
+/// The reduction of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolOp {
     /// The largest value; NaN if there is one.
@@ -13,12 +13,12 @@ pub enum PoolOp {
     Average {
         /// Whether padding counts as values of zero (torch's `count_include_pad`).
         include_padding: bool,
-        /// What to divide by instead (torch's `divisor_override`).
+        /// A different divisor (torch's `divisor_override`).
         divisor: Option<i64>,
     },
 }
 
-/// Which pixels an output pixel sees.
+/// The input pixels of an output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolWindow {
     /// A window of fixed size that moves by a stride. Padding is never a maximum.
@@ -29,12 +29,12 @@ pub enum PoolWindow {
         stride: [usize; 2],
         /// Vertical and horizontal dilation; 1 is none.
         dilation: [usize; 2],
-        /// Around the picture. The last windows may reach beyond it, if the output's size was
-        /// rounded up.
+        /// Padding around the picture. The last windows may extend beyond it, if the output's size
+        /// was rounded up.
         padding: Padding,
     },
-    /// The input cut evenly into as many windows as there are output pixels, overlapping where that
-    /// does not come out even (torch's `AdaptiveAvgPool2d`, `AdaptiveMaxPool2d`).
+    /// The input split evenly into one window per output pixel; windows overlap if it is not
+    /// divisible (torch's `AdaptiveAvgPool2d`, `AdaptiveMaxPool2d`).
     Adaptive,
 }
 
@@ -45,9 +45,9 @@ pub struct PoolDesc {
     pub input: FeatureMap,
     /// What is written.
     pub output: FeatureMap,
-    /// What a window becomes.
+    /// The reduction of a window.
     pub op: PoolOp,
-    /// Which pixels it sees.
+    /// The pixels of a window.
     pub window: PoolWindow,
 }
 
@@ -56,7 +56,7 @@ pub struct PoolDesc {
 pub(super) struct Span {
     pub(super) first: usize,
     pub(super) taps: usize,
-    /// This axis's factor of what a sum is divided by.
+    /// This axis's factor of the divisor of a sum.
     pub(super) divisor: f32,
 }
 
@@ -88,10 +88,11 @@ impl Axis {
             let first = start + skipped * dilation;
             let inside = (before + size).saturating_sub(first).div_ceil(dilation);
             let taps = inside.min(kernel - skipped);
-            // A window that was rounded up to counts its padding, not what lies beyond.
+            // A window that exists because of rounding up counts its padding, but nothing beyond
+            // it.
             let padded = kernel.min((before + size + after).saturating_sub(start).div_ceil(dilation));
             let divisor = if include_padding { padded } else { taps };
-            // Without taps the place does not matter, but it must be one.
+            // Without taps the value does not matter, but it must be valid.
             let first = if taps == 0 { 0 } else { first - before };
             Span { first, taps, divisor: divisor as f32 }
         }));

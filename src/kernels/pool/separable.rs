@@ -1,8 +1,9 @@
-//! Large windows that overlap: the rows of a window are joined once for every input column, into a
-//! row of scratch, which all windows of an output row share; then each window joins its columns.
+//! Large windows that overlap: the rows of a window are reduced once for every input column, into a
+//! row of scratch memory that all windows of an output row share; then each window reduces its
+//! columns.
 //!
-//! A 13x13 window costs 26 values instead of 169. Nothing is ever taken out of a running sum, so
-//! that a window's sum is as exact as one by itself and depends on its own pixels alone.
+//! A 13x13 window costs 26 values instead of 169. Nothing is ever subtracted from a running sum, so
+//! a window's sum is as accurate as a separate one and depends only on its own pixels.
 
 use std::ops::Range;
 
@@ -14,25 +15,25 @@ use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range, p
 use crate::simd::{Isa, Simd, Vectorized};
 use crate::tensor::reserved;
 
-/// Whether windows share enough for the detour by way of scratch. The windows alone decide, so that a
-/// part of a picture is summed as the whole.
+/// Whether windows overlap enough for the pass through scratch memory. Only the windows decide, so
+/// that a part of a picture is summed like the whole.
 pub(super) fn pays(desc: &PoolDesc) -> bool {
     let PoolWindow::Sliding { kernel: [height, width], stride, .. } = desc.window else { return false };
     // Two passes cost more than the values they read: at 5x5 they gained nothing.
     3 * (height * stride[1] + width) <= height * width
 }
 
-/// Floats of the input rows of one output row that should stay in the nearer caches for the next one:
-/// 1 MiB. Fewer would be pieces of pixels too short to be read at full speed.
+/// Floats of the input rows of one output row that should stay in the inner caches for the next
+/// one: 1 MiB. With fewer, the pieces of pixels would be too short to be read at full speed.
 const CACHED: usize = 256 << 10;
 
 /// A pool by columns, then by rows.
 pub(super) struct Separable {
     desc: PoolDesc,
     axes: [Axis; 2],
-    /// Input columns that some window sees.
+    /// Input columns that any window reads.
     columns: Vec<usize>,
-    /// Channels of an item, the last one's excepted.
+    /// Channels of an item, except for the last item.
     block: usize,
     /// Distance between the output rows of consecutive items, whose windows share input rows.
     step: usize,
@@ -53,7 +54,7 @@ impl Separable {
             (0..span.taps).for_each(|tap| seen[span.first + tap * axes[1].dilation] = true);
         }
         let unit = 4 * isa.lanes();
-        // At a few output rows, the channels are shared between the threads.
+        // With few output rows, the channels are shared between the threads.
         let rows = (desc.output.batch * desc.output.height).max(1);
         let share = desc.output.channels.div_ceil(chunks_for(usize::MAX, threads).div_ceil(rows));
         let block = (CACHED / (kernel[0] * desc.input.width).max(1)).min(share).max(unit) / unit * unit;
@@ -71,7 +72,7 @@ impl Separable {
         self.desc.output.channels.div_ceil(self.block)
     }
 
-    /// Output rows, each of a block of channels.
+    /// Number of items: output rows, each for a block of channels.
     fn items(&self) -> usize {
         self.desc.output.batch * self.desc.output.height * self.blocks()
     }
@@ -112,7 +113,7 @@ struct Rows<'a> {
     items: Range<usize>,
     input: *const f32,
     output: *mut f32,
-    /// Of each input column, its channels one behind the other.
+    /// The contiguous channels of each input column.
     sums: *mut f32,
 }
 
@@ -140,7 +141,7 @@ impl Rows<'_> {
             let channels = (output.channels - start).min(*block);
             let stride = channels.next_multiple_of(S::LANES);
             let down = rows.spans[oy];
-            // SAFETY: the spans are clipped to the picture, the channels to its channels, and the
+            // SAFETY: the spans are clipped to the picture, the channels are the map's, and the
             // scratch has room for a block's channels of every input column.
             unsafe {
                 for &x in &self.pool.columns {

@@ -6,7 +6,7 @@ use crate::kernels::testing::views::{close, filled, for_all, run, same_bits, val
 use crate::kernels::testing::{Guarded, gapped, uniform};
 use crate::tensor::{FeatureMap, View};
 
-/// The definition: every tap of every window, with coordinates that may lie outside.
+/// The definition: every tap of every window, with coordinates that may be outside the picture.
 fn pool_f64(desc: &PoolDesc, memory: &[f32]) -> Vec<f64> {
     let (x, y) = (&desc.input, &desc.output);
     let mut expected = Vec::new();
@@ -37,7 +37,7 @@ fn pool_f64(desc: &PoolDesc, memory: &[f32]) -> Vec<f64> {
     expected
 }
 
-/// The coordinates inside the picture that output `o` sees, and how many count with padding.
+/// The coordinates inside the picture that output `o` reads, and how many count with padding.
 fn taps(desc: &PoolDesc, o: usize, axis: usize, size: usize, out: usize) -> (Vec<usize>, usize) {
     match desc.window {
         PoolWindow::Adaptive => {
@@ -77,7 +77,7 @@ fn check(desc: &PoolDesc) {
 
 type Range = std::ops::RangeInclusive<usize>;
 
-/// Padding below and to the right may be larger than half the kernel, and than the whole one.
+/// Padding below and to the right may be larger than half of the kernel or all of it.
 fn sliding(kernel: Range, stride: Range, dilation: Range) -> impl Strategy<Value = PoolWindow> {
     let pair = |r: Range| [r.clone(), r];
     (pair(kernel), pair(stride), pair(dilation), [0..=2_usize, 0..=2, 0..=9, 0..=9]).prop_map(
@@ -108,7 +108,7 @@ fn pools(window: impl Strategy<Value = PoolWindow>, size: usize, cases: u32) {
                 let extent = (kernel[i] - 1) * dilation[i] + 1;
                 let Some(free) = padded.checked_sub(extent) else { return 0 };
                 let rounded = if ceil { free.div_ceil(stride[i]) } else { free / stride[i] } + 1;
-                // As torch: the last window begins inside the picture or in front of it.
+                // As in torch, the last window begins inside the picture or before it.
                 let before = [padding.top, padding.left][i];
                 if ceil && (rounded - 1) * stride[i] >= size + before { rounded - 1 } else { rounded }
             }
@@ -156,7 +156,7 @@ fn sliding_window(kernel: usize, stride: usize, pad: usize, dilation: usize) -> 
     PoolWindow::Sliding { kernel: [kernel; 2], stride: [stride; 2], dilation: [dilation; 2], padding }
 }
 
-/// What torch 2.14 answers on corners of a picture whose rows count by ones and columns by fives.
+/// torch 2.14's results at the corners of a picture whose rows count by ones and columns by fives.
 #[test]
 fn torch_on_rounded_up_windows() {
     let average = |include_padding, divisor| PoolOp::Average { include_padding, divisor };

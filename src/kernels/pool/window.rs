@@ -3,7 +3,7 @@
 use crate::kernels::math::maximum;
 use crate::simd::Simd;
 
-/// One output pixel's window: taps and distances between them, down and across.
+/// One output pixel's window: taps and distances between them, vertically and horizontally.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
     pub(super) taps: [usize; 2],
@@ -22,14 +22,14 @@ impl Window {
         if IS_MAX { maximum(s, a, x) } else { s.add(a, x) }
     }
 
-    /// What a window's sum or maximum becomes. A window without any value is 0 (an average) or
-    /// negative infinity, as in torch.
+    /// Finishes a window's sum or maximum. A window without values gives 0 (an average) or negative
+    /// infinity, as in torch.
     #[inline(always)]
     pub(super) fn finish<S: Simd, const IS_MAX: bool>(self, s: S, x: S::F32) -> S::F32 {
         if IS_MAX || self.taps[0] * self.taps[1] == 0 { x } else { s.div(x, s.splat(self.divisor)) }
     }
 
-    /// So many channels.
+    /// Computes some channels.
     ///
     /// # Safety
     /// `from` must be valid for reading them at each tap, `to` for writing them.
@@ -58,7 +58,7 @@ impl Window {
         }
     }
 
-    /// `V` vectors of channels.
+    /// Computes `V` vectors of channels.
     ///
     /// # Safety
     /// `from` must be valid for reading them at each tap, `to` for writing them.
@@ -89,7 +89,7 @@ impl Window {
         }
     }
 
-    /// The last `n` channels.
+    /// Computes the last `n` channels.
     ///
     /// # Safety
     /// `from` must be valid for reading `n` floats at each tap, `to` for writing them.

@@ -60,7 +60,7 @@ fn largest_and_smallest_over_any_dimensions() {
         let mut small = shape;
         (0..shape.rank()).filter(|&d| reduced[d]).for_each(|d| small[d] = 1);
         let input = laid_out(shape, from);
-        // All of one sign, too, so that zero is neither of them.
+        // Also with a single sign, so that zero is neither the maximum nor the minimum.
         let memory = filled(input, |i| {
             let x = uniform(1, i);
             if nan == 3 && i % 11 == 5 { f32::NAN } else { [x, x + 2.0, x - 2.0, x][nan] }
@@ -120,7 +120,7 @@ fn means_of_many_values() {
 
 #[test]
 fn a_large_mean_is_exact_to_a_few_units() {
-    // One chain of additions would be off by a thousandth here.
+    // A single chain of additions would be off by a thousandth here.
     let (input, output) =
         (View::physical(Shape::new(&[1, 1, 1500, 1500])), View::physical(Shape::new(&[1, 1, 1, 1])));
     let memory = filled(input, |_| 0.1);

@@ -1,8 +1,8 @@
-//! One axis of a resizing: what each output pixel is made of.
+//! One axis of a resizing: the input pixels and weights of each output pixel.
 //!
-//! Positions are computed in single precision as torch's CPU kernels do, roundings included: near a
-//! border between two pixels they decide which one is nearest, and at the far end of a large map
-//! they are weights' last digits.
+//! Positions are computed in single precision with the same rounding as torch's CPU kernels: near a
+//! border between two pixels the rounding decides which one is nearest, and at the far end of a
+//! large map it changes the weights' last digits.
 
 use super::desc::{ResizeDesc, ResizeMode};
 use crate::error::Result;
@@ -15,18 +15,18 @@ pub(super) struct Tap {
     pub(super) weight: f32,
 }
 
-/// The taps of all output pixels, one behind the other.
+/// The taps of all output pixels, concatenated.
 pub(super) struct Axis {
     pub(super) taps: Vec<Tap>,
-    /// Where each output pixel's taps begin, and where the last one's end.
+    /// Where each output pixel's taps begin, and where the last ones end.
     starts: Vec<usize>,
 }
 
-/// The parameter of cubic convolution, and the one of its antialiased kind.
+/// The parameter of cubic convolution, and that of its antialiased variant.
 const CUBIC: f32 = -0.75;
 const CUBIC_ANTIALIAS: f32 = -0.5;
 
-/// Where the antialiasing filters end, in pixels of the smaller picture.
+/// The radii of the antialiasing filters, in pixels of the smaller picture.
 const LINEAR_RADIUS: f32 = 1.0;
 const CUBIC_RADIUS: f32 = 2.0;
 
@@ -59,7 +59,7 @@ impl Axis {
         let mut taps = reserved(output.saturating_mul(most), what)?;
         let mut starts = reserved(output + 1, what)?;
         starts.push(0);
-        // An empty input has no pixels, and its output none either.
+        // An empty input has no pixels, and neither has its output.
         for o in 0..if input == 0 { 0 } else { output } {
             match desc.mode {
                 ResizeMode::Nearest => taps.push(positions.nearest(o, 0.0)),
@@ -85,20 +85,20 @@ impl Axis {
     }
 }
 
-/// Where output pixels lie in the input.
+/// The positions of output pixels in the input.
 struct Positions {
     input: usize,
     output: usize,
-    /// Input pixels of an output pixel.
+    /// Input pixels per output pixel.
     scale: f32,
     align_corners: bool,
 }
 
 impl Positions {
-    /// The pixel at this part of the output pixel's area.
+    /// The pixel at this fraction of the output pixel's area.
     fn nearest(&self, o: usize, part: f32) -> Tap {
         let index = if self.input == self.output {
-            // A given factor does not matter then.
+            // A given factor has no effect in this case.
             o
         } else {
             (((o as f32 + part) * self.scale).floor() as usize).min(self.input - 1)
@@ -106,17 +106,17 @@ impl Positions {
         Tap { index, weight: 1.0 }
     }
 
-    /// The output pixel's middle, from the first input pixel's on.
+    /// The output pixel's centre, relative to the first input pixel's.
     fn middle(&self, o: usize) -> f32 {
         if self.align_corners {
             self.scale * o as f32
         } else {
-            // Rounded once, as torch's builds do.
+            // Rounded once, as in torch's builds.
             self.scale.mul_add(o as f32 + 0.5, -0.5)
         }
     }
 
-    /// The pixel before a position, and how far it lies from there to the next one.
+    /// The pixel before a position, and the position's fraction of the way to the next one.
     fn split(&self, position: f32) -> (isize, f32) {
         let before = (position.floor() as isize).min(self.input as isize - 1);
         (before, (position - before as f32).clamp(0.0, 1.0))
@@ -149,12 +149,12 @@ impl Positions {
         taps
     }
 
-    /// How far an antialiasing filter of this radius reaches.
+    /// The support of an antialiasing filter of this radius.
     fn support(&self, radius: f32) -> f32 {
         if self.scale >= 1.0 { radius * self.scale } else { radius }
     }
 
-    /// The most taps of such a filter.
+    /// The largest number of taps of such a filter.
     fn window(&self, radius: f32) -> usize {
         2 * self.support(radius).ceil() as usize + 1
     }
@@ -162,14 +162,14 @@ impl Positions {
     /// The taps of an antialiasing filter.
     fn window_of(&self, o: usize, radius: f32, filter: fn(f32) -> f32, taps: &mut Vec<Tap>) {
         if self.input == self.output {
-            // Torch leaves such an axis out.
+            // torch skips such an axis.
             taps.push(Tap { index: o, weight: 1.0 });
             return;
         }
         let support = self.support(radius);
         let centre = (f64::from(self.scale) * (o as f64 + 0.5)) as f32;
         let shrink = if self.scale >= 1.0 { (1.0 / f64::from(self.scale)) as f32 } else { 1.0 };
-        // Casts cut towards zero, and what is below it becomes zero.
+        // Casts truncate towards zero, and negative values become zero.
         let first = ((f64::from(centre - support) + 0.5) as usize).min(self.input);
         let end = ((f64::from(centre + support) + 0.5) as usize).min(self.input);
         let size = end.saturating_sub(first).min(self.window(radius));
@@ -187,12 +187,12 @@ impl Positions {
     }
 }
 
-/// 1 at zero, 0 from one on.
+/// 1 at zero, 0 from one.
 fn triangle(x: f32) -> f32 {
     (1.0 - x.abs()).max(0.0)
 }
 
-/// Cubic convolution's kernel, of any number.
+/// Cubic convolution's kernel, for any x.
 fn cubic_antialias(x: f32) -> f32 {
     match x.abs() {
         x if x < 1.0 => near(x, CUBIC_ANTIALIAS),

@@ -112,7 +112,7 @@ fn resizes_of_all_kinds() {
     let factor = prop_oneof![2 => Just(None), 1 => (0.3..3.0_f64).prop_map(Some)];
     for_all((modes(), sizes, factor, gaps(), gaps()), 400, |(mode, sizes, factor, from, to)| {
         let (batch, [height, width], [mut out_height, out_width], channels) = sizes;
-        // A given factor makes the output's size.
+        // A given factor determines the output's size.
         if let Some(factor) = factor {
             out_height = (height as f64 * factor).floor() as usize;
         }
@@ -165,7 +165,7 @@ fn check_against_torch(
     }
 }
 
-/// What torch 2.14 makes of the picture at 6x3 pixels.
+/// torch 2.14's results for the picture at 6x3 pixels.
 #[test]
 fn sizes_as_torch() {
     for (mode, expected) in [
@@ -248,7 +248,7 @@ fn sizes_as_torch() {
     }
 }
 
-/// What torch 2.14 makes of the picture with `scale_factor=(0.7, 1.55)`.
+/// torch 2.14's results for the picture with `scale_factor=(0.7, 1.55)`.
 #[test]
 fn scale_factors_as_torch() {
     for (mode, expected) in [
@@ -293,13 +293,13 @@ fn scale_factors_as_torch() {
     }
 }
 
-/// Far along a row a position's rounding shows: torch rounds `scale * (o + 0.5) - 0.5` once.
+/// Far along a row a position's rounding matters: torch rounds `scale * (o + 0.5) - 0.5` once.
 #[test]
 fn positions_are_rounded_as_torchs() {
     let (input, output) = (FeatureMap::nhwc(1, 1, 524, 1), FeatureMap::nhwc(1, 1, 647, 1));
     let mode = ResizeMode::Linear { align_corners: false, antialias: false };
     let desc = ResizeDesc { input, output, mode, scale_factors: [None; 2] };
-    // Torch's answers for 0, 1, 0, 1, ...: the weight of the odd pixel.
+    // torch's results for 0, 1, 0, 1, ...: the weight of the odd pixel.
     let memory = filled(input.view(), |i| (i % 2) as f32);
     for isa in Isa::available() {
         let found = run(&*prepare(&desc, isa, 1).unwrap(), &[&memory], output.view());

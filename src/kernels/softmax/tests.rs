@@ -23,7 +23,7 @@ fn softmax_f64(shape: Shape, dim: usize, logarithm: bool, x: &[f32]) -> Vec<f64>
     y
 }
 
-// The difference to the largest value is rounded before its exponential is taken, here as in torch.
+// The difference from the largest value is rounded before its exponential, as in torch.
 #[test]
 fn softmax_over_any_dimension() {
     let problems = (shapes(1..=5, 1..=7), layouts(), layouts(), 0..5_usize, any::<bool>());

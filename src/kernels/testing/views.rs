@@ -1,4 +1,4 @@
-//! Generated views, and the run of a kernel between them under guard.
+//! Generated views, and runs of kernels on them with guarded memory.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
@@ -26,7 +26,7 @@ pub(crate) fn filled(view: View, value: impl Fn(usize) -> f32) -> Guarded {
     memory
 }
 
-/// As [`filled`], with the numbers of a seed.
+/// As [`filled`], with random numbers of a seed.
 pub(crate) fn random(view: View, seed: u64) -> Guarded {
     filled(view, |i| uniform(seed, i))
 }
@@ -36,12 +36,12 @@ pub(crate) fn values(view: View, memory: &[f32]) -> Vec<f32> {
     offsets(view).map(|offset| memory[offset]).collect()
 }
 
-/// What a kernel writes, in logical order.
+/// A kernel's output, in logical order.
 pub(crate) fn run(kernel: &dyn Kernel, inputs: &[&Guarded], output: View) -> Vec<f32> {
     run_into(kernel, inputs, output, Guarded::poisoned(output.end()))
 }
 
-/// What a kernel writes over `memory`, in logical order. Nothing but the view may be touched.
+/// A kernel's output written over `memory`, in logical order. Only the view may be changed.
 pub(crate) fn run_into(
     kernel: &dyn Kernel,
     inputs: &[&Guarded],
@@ -49,7 +49,7 @@ pub(crate) fn run_into(
     mut memory: Guarded,
 ) -> Vec<f32> {
     let inputs: Vec<*const f32> = inputs.iter().map(|input| input.as_ptr()).collect();
-    // SAFETY: each input and the output is memory as its view says, in nobody else's hands.
+    // SAFETY: each input and the output has its view's memory, and nothing else uses it.
     unsafe { run_reversed(kernel, &Io { inputs: &inputs, output: memory.as_mut_ptr() }) };
     let found = values(output, &memory);
     offsets(output).for_each(|offset| memory[offset] = f32::NAN);
@@ -57,17 +57,17 @@ pub(crate) fn run_into(
     found
 }
 
-/// What a kernel writes over its one input.
+/// A kernel's output written over its only input.
 pub(crate) fn run_in_place(kernel: &dyn Kernel, input: &Guarded, view: View) -> Vec<f32> {
     let mut memory = Guarded::poisoned(input.len());
     memory.copy_from_slice(input);
     let at = memory.as_mut_ptr();
-    // SAFETY: the memory is as the view says, and the kernel allows input and output to be one.
+    // SAFETY: the memory matches the view, and the kernel allows input and output to be the same.
     unsafe { run_reversed(kernel, &Io { inputs: &[at.cast_const()], output: at }) };
     values(view, &memory)
 }
 
-/// A shape of these ranks and sizes.
+/// Shapes of these ranks and sizes.
 pub(crate) fn shapes(
     rank: std::ops::RangeInclusive<usize>,
     size: std::ops::RangeInclusive<usize>,
@@ -75,7 +75,7 @@ pub(crate) fn shapes(
     prop::collection::vec(size, rank).prop_map(|dims| Shape::new(&dims))
 }
 
-/// How a view lies: which dimension is how far inside, and how much is left out behind each.
+/// The layout of a view: the nesting order of the dimensions, and the gap after each.
 pub(crate) type Layout = ([u8; MAX_RANK], [usize; MAX_RANK]);
 
 /// Layouts of any kind: dense or with gaps, in any order of the dimensions.
@@ -86,7 +86,7 @@ pub(crate) fn layouts() -> impl Strategy<Value = Layout> {
     (order, gaps)
 }
 
-/// The view of that shape with that layout.
+/// The view of this shape with this layout.
 pub(crate) fn laid_out(shape: Shape, (order, gaps): Layout) -> View {
     let mut dims: Vec<usize> = (0..shape.rank()).collect();
     dims.sort_by_key(|&d| order[d]);
@@ -100,7 +100,7 @@ pub(crate) fn laid_out(shape: Shape, (order, gaps): Layout) -> View {
     View { shape, strides, offset: 0 }
 }
 
-/// Run `test` on `cases` values of a strategy, the same ones each time.
+/// Runs `test` on `cases` values of a strategy, the same ones each time.
 pub(crate) fn for_all<T: Strategy>(strategy: T, cases: u32, test: impl Fn(T::Value) -> TestCaseResult) {
     let config = ProptestConfig {
         cases,
@@ -119,7 +119,7 @@ pub(crate) fn close(found: f32, expected: f64, tolerance: f64) -> bool {
     found.is_nan() && expected.is_nan() || found == expected || (found - expected).abs() <= tolerance
 }
 
-/// The same bits, where any NaN is like another.
+/// Whether two slices have the same bits; all NaNs are equal.
 pub(crate) fn same_bits(a: &[f32], b: &[f32]) -> bool {
     let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
     a.len() == b.len() && a.iter().zip(b).all(same)
