@@ -1,5 +1,5 @@
-//! Builds graphs node by node, each checked at once, so that an error appears where the user's
-//! `forward` calls the layer.
+//! Builds graphs node by node. Each node is checked when it is added, so that an error appears
+//! where the user's `forward` calls the layer.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::count::multiply_adds;
 use super::ops::{Concat, Flatten, Input, Mean, Normalize, Permute, Reduce, Roll, Slice, Softmax, Unflatten};
 use super::{Graph, Node, NodeId, Op, passes};
 
-/// A graph in the making, with the shapes its values have for the inputs at hand.
+/// A graph under construction, with the shapes that its values have for the inputs of the trace.
 ///
 /// Dimensions given to the methods as `i64` may be negative and then count from the end, as in
 /// torch. [`GraphBuilder::add`] takes operations whose dimensions are counted from the front.
@@ -28,7 +28,7 @@ impl GraphBuilder {
         Self::default()
     }
 
-    /// The next input, of this shape for the moment.
+    /// The next input. The shape is that of the trace.
     ///
     /// # Errors
     /// [`Error::TooLarge`].
@@ -42,12 +42,12 @@ impl GraphBuilder {
         Ok(id)
     }
 
-    /// Any other operation, as [`Op`] describes it.
+    /// Any other operation; see [`Op`].
     ///
     /// A name that is taken gets torchvision's suffix: `relu`, `relu_1`, `relu_2`.
     ///
     /// # Errors
-    /// An attribute outside its range, a parameter of the wrong shape, an input that does not fit.
+    /// An attribute out of range, a parameter of the wrong shape, an input that does not fit.
     pub fn add(
         &mut self,
         name: &str,
@@ -105,7 +105,7 @@ impl GraphBuilder {
         self.add(name, Reduce { op, dims, keepdim }, &[x], Vec::new())
     }
 
-    /// Make one dimension of `start..=end`.
+    /// Merges the dimensions `start..=end` into one.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -115,7 +115,7 @@ impl GraphBuilder {
         self.add(name, Flatten { start, end }, &[x], Vec::new())
     }
 
-    /// Dimensions in a new order.
+    /// Reorders the dimensions.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -124,7 +124,7 @@ impl GraphBuilder {
         self.add(name, Permute { dims }, &[x], Vec::new())
     }
 
-    /// Every `step`-th index of `dim` from `start` to `stop`, as Python slices count.
+    /// Every `step`-th index of `dim` from `start` to `stop`, with the semantics of Python slices.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -140,7 +140,8 @@ impl GraphBuilder {
         self.add(name, Slice { dim, start, stop, step, index: false }, &[x], Vec::new())
     }
 
-    /// One index of `dim`, which stays with size 1. Unlike a slice's bounds it must lie within the dimension.
+    /// One index of `dim`, which is kept with size 1. Unlike a slice's bounds, it must be inside
+    /// the dimension.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`]; [`Error::Index`].
@@ -151,7 +152,7 @@ impl GraphBuilder {
         self.add(name, op, &[x], Vec::new())
     }
 
-    /// Make several dimensions of one; one of their sizes may be -1.
+    /// Splits one dimension into several; one of their sizes may be -1.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -160,7 +161,7 @@ impl GraphBuilder {
         self.add(name, Unflatten { dim, sizes }, &[x], Vec::new())
     }
 
-    /// Move indices along dimensions, in a circle.
+    /// A cyclic shift along dimensions.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -178,7 +179,7 @@ impl GraphBuilder {
         self.add(name, Roll { shifts }, &[x], Vec::new())
     }
 
-    /// Divide by the Euclidean length along `dim`, but by nothing less than `eps`.
+    /// Divides by the Euclidean norm along `dim`, but at least by `eps`.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -187,7 +188,7 @@ impl GraphBuilder {
         self.add(name, Normalize { dim, eps }, &[x], Vec::new())
     }
 
-    /// Values side by side along `dim`.
+    /// The concatenation of values along `dim`.
     ///
     /// # Errors
     /// As [`GraphBuilder::add`].
@@ -199,10 +200,10 @@ impl GraphBuilder {
         self.add(name, Concat { dim }, xs, Vec::new())
     }
 
-    /// The shape of a value for the inputs at hand.
+    /// The shape of a value for the inputs of the trace.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such value.
+    /// [`Error::Input`] if the value does not exist.
     pub fn shape(&self, value: NodeId) -> Result<Shape> {
         self.shape_for("graph", value)
     }
@@ -210,16 +211,16 @@ impl GraphBuilder {
     /// The name of a value, with its suffix if it was taken.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such value.
+    /// [`Error::Input`] if the value does not exist.
     pub fn name(&self, value: NodeId) -> Result<&str> {
         self.shape(value)?;
         Ok(&self.graph.nodes[value.0].name)
     }
 
-    /// What computing a value takes for the inputs at hand; see [`multiply_adds`].
+    /// The multiply-adds of a value for the inputs of the trace; see [`multiply_adds`].
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such value.
+    /// [`Error::Input`] if the value does not exist.
     pub fn multiply_adds(&self, value: NodeId) -> Result<u64> {
         let shape = self.shape(value)?;
         let node = &self.graph.nodes[value.0];
@@ -227,21 +228,22 @@ impl GraphBuilder {
         Ok(multiply_adds(node, &inputs, shape))
     }
 
-    /// The next output. A value may be one twice.
+    /// The next output. A value may be an output twice.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such value.
+    /// [`Error::Input`] if the value does not exist.
     pub fn output(&mut self, value: NodeId) -> Result<()> {
         self.shape_for("output", value)?;
         self.graph.outputs.push(value);
         Ok(())
     }
 
-    /// Add the nodes of a graph with one input and one output, which reads `x` in place of its input.
+    /// Adds the nodes of a graph with one input and one output; they read `x` in place of its
+    /// input.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such value or the graph has other inputs and outputs; a node whose
-    /// input does not fit.
+    /// [`Error::Input`] if there is no such value or the graph has other inputs and outputs; a node
+    /// whose input does not fit.
     pub fn inline(&mut self, graph: &Graph, x: NodeId) -> Result<NodeId> {
         self.shape(x)?;
         let ([_], [output]) = (&graph.inputs[..], &graph.outputs[..]) else {
@@ -287,7 +289,8 @@ impl GraphBuilder {
 
     fn push(&mut self, mut node: Node, shape: Shape) -> NodeId {
         if !self.names.insert(node.name.clone()) {
-            // One of these is free: there are as many as taken names, of which one has no suffix.
+            // One of these is free: there are as many candidates as taken names, one of which has
+            // no suffix.
             let mut suffixed = (1..=self.names.len()).map(|i| format!("{}_{i}", node.name));
             node.name = suffixed.find(|name| !self.names.contains(name)).expect("a free suffix");
             self.names.insert(node.name.clone());

@@ -1,4 +1,4 @@
-//! What a node costs, by the definition that published tables of networks use.
+//! The cost of a node, by the definition that published tables of networks use.
 
 use crate::tensor::Shape;
 
@@ -6,9 +6,9 @@ use super::Node;
 
 /// Multiply-adds of one node for inputs of these shapes.
 ///
-/// Counted are the products of convolutions and matrices, one multiply-add each, zeros of the padding
-/// included. Biases, normalisation, pooling and pointwise functions count nothing. This is the
-/// definition of torchvision's `_ops` (in units of 1e9), which call them "GFLOPS".
+/// Each product of a convolution or matrix product counts as one multiply-add, including zeros of
+/// the padding. Biases, normalisation, pooling and pointwise functions do not count. This is the
+/// definition of torchvision's `_ops` (in units of 1e9), called "GFLOPS" there.
 pub fn multiply_adds(node: &Node, inputs: &[Shape], output: Shape) -> u64 {
     node.op.rules().multiply_adds(&node.context(), inputs, output)
 }

@@ -1,4 +1,4 @@
-//! A graph as text, a node a line.
+//! A graph as text, one node per line.
 
 use std::fmt::{self, Display};
 
@@ -6,8 +6,8 @@ use super::{Graph, Node};
 use crate::tensor::Activation;
 
 impl Graph {
-    /// The graph as text: a node a line with its name, what it computes and reads, what is fused
-    /// into it, and the names of the nodes it covers.
+    /// The graph as text: for each node a line with its name, its operation and inputs, the
+    /// operations fused into it, and the names of the nodes it covers.
     pub fn describe(&self) -> String {
         self.to_string()
     }

@@ -1,7 +1,7 @@
 //! Shapes of values, by torch's rules.
 //!
-//! A node's attributes and parameters have been checked when it was built; what can still go wrong here
-//! depends on the inputs' sizes.
+//! A node's attributes and parameters were checked when it was built; errors here depend on the
+//! inputs' sizes.
 
 use crate::error::{Error, Result};
 use crate::tensor::Shape;

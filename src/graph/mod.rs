@@ -1,7 +1,7 @@
-//! Networks as data: nodes with attributes and parameters, no sizes and no kernels.
+//! Networks as data: nodes with attributes and parameters, without sizes and kernels.
 //!
-//! A graph is built once per traced network ([`GraphBuilder`]), improved by [`passes`], and then
-//! compiled into a plan per input shape. [`infer`] gives every node's shape for given inputs.
+//! A graph is built once per traced network ([`GraphBuilder`]), optimised by [`passes`], and then
+//! compiled into one plan per input shape. [`infer`] gives every node's shape for given inputs.
 
 use std::collections::HashSet;
 
@@ -26,18 +26,17 @@ pub use ops::Op;
 /// A network: nodes in topological order.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// Every node stands behind what it reads.
+    /// Every node follows the nodes it reads.
     pub nodes: Vec<Node>,
     /// The nodes that a run's inputs feed, in order; their op is [`Op::Input`].
     pub inputs: Vec<NodeId>,
-    /// The nodes that a run returns, in order. A node may stand here twice, or be an input.
+    /// The nodes that a run returns, in order. A node may occur twice, or be an input.
     pub outputs: Vec<NodeId>,
 }
 
 impl Graph {
-    /// How often each node's value is read: by nodes (twice by one that reads it twice), and by
-    /// the graph's outputs. A pass may change a value only if its one use is the reader that it
-    /// fuses.
+    /// How often each node's value is read: by nodes (twice by one that reads it twice), and by the
+    /// graph's outputs. A pass may change a value only if its single use is the reader to be fused.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];
         for id in self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.outputs) {
@@ -46,10 +45,10 @@ impl Graph {
         uses
     }
 
-    /// Whether the graph keeps the rules that its fields state.
+    /// Checks the invariants documented at the graph's fields.
     ///
     /// # Errors
-    /// The first broken rule, in words.
+    /// A description of the first violation.
     pub fn validate(&self) -> Result<(), String> {
         let mut names = HashSet::new();
         for (index, node) in self.nodes.iter().enumerate() {

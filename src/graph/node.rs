@@ -1,4 +1,4 @@
-//! A node: one operation with what it reads.
+//! A node: one operation with its inputs and parameters.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::tensor::{Activation, Param, Shape};
 /// Scale and shift per output channel, from a batch norm and a bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
-    /// Factor; none is 1.
+    /// Factor; `None` is 1.
     pub scale: Option<Arc<[f32]>>,
-    /// Summand; none is 0.
+    /// Added value; `None` is 0.
     pub shift: Option<Arc<[f32]>>,
 }
 
-/// The shape of the sum of a layer's result and its residual.
+/// Which shape the sum of a layer's result and its residual must have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SumShape {
     /// Both broadcast to it.
@@ -29,42 +29,41 @@ pub enum SumShape {
     Residual,
 }
 
-/// What passes have moved into a convolution or linear node:
-/// `activation(scale * sum + shift + residual)`; into a batch norm or [`Op::Binary`], the activation
-/// alone. The bias parameter, if still there, is part of the
-/// sum.
+/// The operations that passes have fused into a convolution or linear node: `activation(scale * sum
+/// + shift + residual)`; into a batch norm or [`Op::Binary`], only the activation. The bias
+/// parameter, if still present, is part of the sum.
 #[derive(Clone, Debug, Default)]
 pub struct Fused {
-    /// Batch norm.
+    /// Scale and shift of a batch norm.
     pub affine: Option<Affine>,
     /// Whether the node's second input is added.
     pub residual: bool,
-    /// Which of the two the sum must have the shape of.
+    /// Which of the two determines the sum's shape.
     pub sum_shape: SumShape,
-    /// Last.
+    /// Applied last.
     pub activation: Activation,
 }
 
-/// A node's place in its graph.
+/// A node's index in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
 
 /// One operation.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Torchvision's name: `layer1.0.conv2`, `layer1.0.relu_1`, `flatten`.
+    /// torchvision's name: `layer1.0.conv2`, `layer1.0.relu_1`, `flatten`.
     pub name: String,
     /// What it computes.
     pub op: Op,
-    /// What it reads; all stand before it in the graph.
+    /// The nodes it reads; all precede it in the graph.
     pub inputs: Vec<NodeId>,
     /// Its parameters in the order given with the operation; `None` for an absent bias.
     pub params: Vec<Option<Arc<Param>>>,
-    /// What passes have moved into it.
+    /// The operations fused into it.
     pub fused: Fused,
-    /// The names of the nodes whose work this one has taken over, in the order of computing: a
-    /// convolution that absorbed its batch norm and `relu` has the name `relu` and covers
-    /// `conv1` and `bn1`. Empty for a node as it was traced.
+    /// The names of the nodes fused into this one, in execution order: a convolution that absorbed
+    /// its batch norm and `relu` has the name `relu` and covers `conv1` and `bn1`. Empty for a node
+    /// as traced.
     pub covers: Vec<String>,
 }
 
@@ -79,8 +78,8 @@ impl Node {
         Self { name: name.into(), op: op.into(), inputs, params, fused: Fused::default(), covers: Vec::new() }
     }
 
-    /// The name under which the operation itself was traced, whatever has been fused behind it:
-    /// the one to complain about when its input does not fit.
+    /// The name under which the operation itself was traced, regardless of operations fused after
+    /// it; used in messages about an input that does not fit.
     pub fn traced_name(&self) -> &str {
         self.covers.first().unwrap_or(&self.name)
     }
@@ -88,13 +87,13 @@ impl Node {
     /// The name under which its residual was added; its own if it has none.
     pub fn sum_name(&self) -> &str {
         match self.covers.last() {
-            // Only an activation can have been fused behind a sum.
+            // Only an activation can have been fused after a sum.
             Some(last) if self.fused.residual && self.fused.activation != Activation::Identity => last,
             _ => &self.name,
         }
     }
 
-    /// What the operation's rules see.
+    /// The context of the operation's rules.
     pub(super) fn context(&self) -> Context<'_> {
         Context {
             name: self.traced_name(),
@@ -104,8 +103,8 @@ impl Node {
         }
     }
 
-    /// An error if the operation's attributes or parameters are wrong: what can be said before the input's
-    /// shape is known.
+    /// Checks the operation's attributes and parameters, which is possible before the input's shape
+    /// is known.
     pub(super) fn check(&self) -> Result<()> {
         let (context, rules) = (self.context(), self.op.rules());
         let count = self.inputs.len();
@@ -121,7 +120,7 @@ impl Node {
         rules.check(&context)
     }
 
-    /// The shape of the node's value for inputs of these shapes; not for an input.
+    /// The shape of the node's value for inputs of these shapes; not for an input node.
     ///
     /// # Errors
     /// If they do not fit.
@@ -138,13 +137,13 @@ impl Node {
         }
     }
 
-    /// The parameter at `index`, if it is there.
+    /// The parameter at `index`, if it is present.
     pub fn param(&self, index: usize) -> Option<&Arc<Param>> {
         self.params.get(index).and_then(Option::as_ref)
     }
 
-    /// Take over the work of `behind`, which reads this node's value and nobody else does: its
-    /// name becomes this node's.
+    /// Fuses `behind` into this node. It must be the only reader of this node's value, and this
+    /// node takes its name.
     pub(super) fn absorb(&mut self, behind: &Self) {
         let name = std::mem::replace(&mut self.name, behind.name.clone());
         self.covers.push(name);

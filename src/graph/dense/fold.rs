@@ -1,15 +1,16 @@
-//! An average over uneven areas and the linear layer behind it, as one convolution.
+//! An average over uneven areas and the linear layer after it, as one convolution.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::tensor::{AlignedBuf, Param, Shape, reserved};
 
-/// The kernel `[out, channels, h, w]` that gives what a linear layer of weight `[out, channels * areas]`
-/// gives behind `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in f64, rounded once.
+/// The convolution kernel `[out, channels, h, w]` equal to a linear layer of weight `[out, channels
+/// * areas]` after `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in f64, rounded
+/// once.
 ///
 /// # Errors
-/// If its memory cannot be had.
+/// If its memory cannot be allocated.
 pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
     let shape = kernel_shape(weight, areas, size)?;
     let [height, width] = size;
@@ -35,10 +36,10 @@ pub fn averaged_kernel(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> R
     Ok(Arc::new(Param::new(shape, &kernel)?))
 }
 
-/// A kernel of that size without its values.
+/// A kernel of this size without values.
 ///
 /// # Errors
-/// If its memory cannot be had.
+/// If its memory cannot be allocated.
 pub fn averaged_sizes(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<Arc<Param>> {
     Ok(Arc::new(Param::zeros(kernel_shape(weight, areas, size)?)?))
 }
@@ -50,7 +51,7 @@ fn kernel_shape(weight: &Param, areas: [usize; 2], size: [usize; 2]) -> Result<S
         .ok_or_else(|| Error::TooLarge { node: "convolutionize".into(), found: format!("a kernel {dims:?}") })
 }
 
-/// Which of `size` positions each of the areas of torch's adaptive pools covers.
+/// The positions, out of `size`, that each area of torch's adaptive pools covers.
 fn shares(areas: usize, size: usize) -> Vec<std::ops::Range<usize>> {
     (0..areas).map(|i| i * size / areas..((i + 1) * size).div_ceil(areas)).collect()
 }

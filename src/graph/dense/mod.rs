@@ -1,17 +1,18 @@
-//! A classifier becomes a dense predictor: convolutionization.
+//! Convolutionization: turns a classifier into a dense predictor.
 //!
-//! The classifier is given as a graph and the size of the picture that it classifies, its *window*. The
-//! dense graph computes, for a picture of any size at least as large, the classifier's output for a window
-//! at every multiple of a *stride* (Sermanet et al., arXiv:1312.6229; Long, Shelhamer and Darrell,
-//! arXiv:1411.4038). It uses the same parameters:
+//! The classifier is given as a graph and the size of the picture that it classifies, its *window*.
+//! The dense graph computes, for a picture of any size at least as large, the classifier's output
+//! for a window at every multiple of a *stride* (Sermanet et al., arXiv:1312.6229; Long, Shelhamer
+//! and Darrell, arXiv:1411.4038). It uses the same parameters:
 //!
-//! * a linear layer becomes a convolution whose kernel is the map that it saw, or a pixel;
-//! * what looks at its whole map (global and adaptive pools, means) becomes a window of that size that slides;
-//! * a stride that is coarser than the one asked for is taken out, and everything behind is dilated by it
-//!   ("filter rarefaction", a trous): the map then holds all shifted maps, interleaved.
+//! * a linear layer becomes a convolution whose kernel covers the layer's input map, or one pixel;
+//! * an operation on its whole map (global and adaptive pools, means) becomes a sliding window of
+//!   that size;
+//! * a stride beyond the requested one is removed, and all later layers are dilated by it ("filter
+//!   rarefaction", a trous): the map then holds all shifted maps, interleaved.
 //!
-//! Padding belongs to the map: cells of a padded network see the picture's pixels where the classifier,
-//! shown the window alone, sees zeros.
+//! Padding belongs to the map: cells of a padded network see the picture's pixels where the
+//! classifier, given the window alone, sees zeros.
 
 mod fold;
 mod rewrite;
@@ -34,30 +35,30 @@ use rewriter::Rewriter;
 pub struct Dense {
     /// As traced, without passes.
     pub graph: Graph,
-    /// What its cells mean.
+    /// The geometry of its cells.
     pub geometry: Geometry,
 }
 
-/// What a map's cells see, vertically and horizontally, in pixels of the picture.
+/// The geometry of a map's cells, vertically and horizontally, in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// The size of the picture that the classifier would be given.
+    /// The size of the classifier's window.
     pub window: [usize; 2],
-    /// From a cell's window to its neighbour's.
+    /// The distance between the windows of neighbouring cells.
     pub stride: [usize; 2],
-    /// The stride if none is taken out.
+    /// The stride if no strides are removed.
     pub native_stride: [usize; 2],
-    /// What the first cell's value depends on, its zeros outside of the picture included.
+    /// The receptive field of the first cell, including zeros outside the picture.
     pub receptive_field: [Reach; 2],
 }
 
-/// The dense predictor of a classifier for windows of the size that `input` (N, C, H, W) has.
+/// The dense predictor of a classifier for windows of the size of `input` (N, C, H, W).
 ///
 /// `stride` is the distance of windows in pixels; `None` is the network's own.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where a layer has no dense form, with the reason; [`Error::Input`] if the graph is
-/// no classifier of pictures; what shape inference finds.
+/// [`Error::Unsupported`] if a layer has no dense form, with the reason; [`Error::Input`] if the
+/// graph is not a classifier of pictures; errors of shape inference.
 pub fn convolutionize(
     graph: &Graph,
     input: Shape,

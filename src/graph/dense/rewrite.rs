@@ -1,4 +1,4 @@
-//! The classifier node by node: what stays, what becomes a window that slides, what has no dense form.
+//! The rewriting of a classifier, node by node: kept, turned into a sliding window, or refused.
 
 use super::fold::{averaged_kernel, averaged_sizes};
 use super::rewriter::{PICTURE, Rewriter};
@@ -10,7 +10,7 @@ use crate::graph::ops::{self, Conv2d, ConvPadding, Slice};
 use crate::graph::{Graph, Node, Op};
 
 impl Rewriter<'_> {
-    /// The dense graph, and where its output's cells lie.
+    /// The dense graph, and the grid of its output's cells.
     pub fn run(mut self) -> Result<(Graph, Grid)> {
         for node in &self.old.nodes {
             let computed = self.node(node)?;
@@ -34,7 +34,7 @@ impl Rewriter<'_> {
                 ));
             }
         };
-        // Where nothing looked at the whole map there was no window whose stride could be larger.
+        // If no operation used the whole map, there was no window whose stride could be larger.
         let target = self.stride.unwrap_or(grid.kept);
         let mut id = last.id;
         for axis in 0..2 {
@@ -109,15 +109,15 @@ impl Rewriter<'_> {
         }
     }
 
-    // --- what stays as it is ------------------------------------------------------------
+    // --- kept unchanged ------------------------------------------------------------
 
-    /// Element by element.
+    /// An elementwise operation.
     fn keep(&mut self, node: &Node, x: &Computed) -> Computed {
         let id = self.append(node.clone(), &[x]);
         Computed { id, value: x.value.clone() }
     }
 
-    /// Along one dimension that is none of the picture's.
+    /// An operation along a dimension other than rows and columns.
     fn along(&mut self, node: &Node, dim: usize, x: &Computed) -> Result<Computed> {
         match &x.value {
             Value::Map { axes, .. } if !axes.contains(&dim) => Ok(self.keep(node, x)),
@@ -137,7 +137,7 @@ impl Rewriter<'_> {
                 }
             }
             Value::Vector(_) if trailing == 1 => {
-                // The features are not the last dimension here.
+                // The features are not the last dimension in the dense graph.
                 let last = self.moved(node, x, [0, 2, 3, 1]);
                 let id = self.append(node.clone(), &[&last]);
                 let normed = Computed { id, value: x.value.clone() };
@@ -177,7 +177,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A parameter that is combined with a value of the picture: one number for all positions.
+    /// A parameter combined with a value of the picture: the same number for all positions.
     fn with_constant(
         &mut self,
         node: &Node,
@@ -239,7 +239,7 @@ impl Rewriter<'_> {
         Ok(Computed { id, value })
     }
 
-    /// What two values are together, position by position.
+    /// The kind of the result of combining two values position by position.
     fn joined(node: &Node, left: &Value, right: &Value) -> Result<Value> {
         let join = |a: &Grid, b: &Grid| {
             let same = (a.size, a.jump, a.kept, a.native) == (b.size, b.jump, b.kept, b.native);
@@ -269,7 +269,7 @@ impl Rewriter<'_> {
             Value::Vector(grid) => (*grid, [1, 1], weight),
             Value::Flat(grid) => (*grid, grid.size, weight),
             Value::Uneven { grid, areas, flat: true } => {
-                // Where only the strides are asked for, sizes will do.
+                // If only the strides are requested, sizes are enough.
                 let kernel = match self.stride {
                     Some(_) => averaged_kernel(&weight, *areas, grid.size)?,
                     None => averaged_sizes(&weight, *areas, grid.size)?,
@@ -326,7 +326,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// (N, C, H, W) becomes (N, C H W).
+    /// Flattening of (N, C, H, W) to (N, C H W).
     fn flat(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
         let value = match x.value {
             Value::Map { axes: PICTURE, grid } if grid.is_point() => Value::Vector(grid),
@@ -350,7 +350,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A reshape that the sizes of the window show to be a flattening, or one of channels alone.
+    /// A reshape that, for the window's sizes, is a flattening or only changes the channels.
     fn reshape(&mut self, node: &Node, x: &Computed) -> Result<Computed> {
         let from = self.shapes[node.inputs[0].0];
         let to = self.shapes[self.at().0];
@@ -372,7 +372,7 @@ impl Rewriter<'_> {
                 if !channels_only {
                     return Err(Self::mixed(node));
                 }
-                // All channels as one dimension, and that cut anew.
+                // Merge all channel dimensions into one, and split it again.
                 let mut id = x.id;
                 if inner > 2 {
                     let name = self.free_name(&format!("{}.flatten", node.name));
@@ -417,7 +417,7 @@ impl Rewriter<'_> {
         };
         let Some(axis) = axes.iter().position(|&axis| axis == dim) else { return Ok(self.keep(node, x)) };
         let (start, end) = slice.bounds(grid.size[axis]);
-        // What is cut off behind is counted from the map's end, which moves with the picture.
+        // The part removed at the end is counted from the map's end, which depends on the picture.
         let behind = grid.size[axis] - end;
         let output = (end - start).div_ceil(step);
         if output == 0 {

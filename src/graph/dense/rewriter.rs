@@ -1,4 +1,4 @@
-//! The state of one rewriting of a classifier, and what its rules share.
+//! The state of one rewriting of a classifier, and helpers of its rules.
 
 use super::squeeze::{self, Squeezed};
 use super::value::{Computed, Grid, Value};
@@ -7,11 +7,11 @@ use crate::graph::ops::dense_form::PER_WINDOW;
 use crate::graph::{Graph, Node, NodeId, Op, infer_shapes, ops};
 use crate::tensor::Shape;
 
-/// Rows and columns of (N, C, H, W).
+/// The dimensions of rows and columns in (N, C, H, W).
 pub const PICTURE: [usize; 2] = [2, 3];
 
-/// What to do with networks whose layers look at their whole window in between (squeeze and excitation,
-/// Hu et al., arXiv:1709.01507), which windows cannot share.
+/// The treatment of networks whose inner layers depend on the whole window (squeeze and excitation,
+/// Hu et al., arXiv:1709.01507), so that windows cannot share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Squeeze {
     /// Refuse them.
@@ -26,10 +26,10 @@ pub struct Rewriter<'g> {
     /// The classifier's shapes for a picture of the window's size.
     pub shapes: Vec<Shape>,
     pub squeezed: Squeezed,
-    /// The stride asked for; `None` takes all of them out.
+    /// The requested stride; `None` removes all strides.
     pub stride: Option<[usize; 2]>,
     pub new: Graph,
-    /// What each old node became.
+    /// The result for each old node.
     pub values: Vec<Computed>,
 }
 
@@ -57,19 +57,19 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// A node whose result is the map (N, C, H, W) of that grid.
+    /// Adds a node whose result is the map (N, C, H, W) of this grid.
     pub fn map(&mut self, node: Node, reads: &[&Computed], grid: Grid) -> Computed {
         let id = self.append(node, reads);
         Computed { id, value: Value::Map { axes: PICTURE, grid } }
     }
 
-    /// A node that only gives the value another shape in the classifier.
+    /// A node that only reshapes the value in the classifier.
     pub fn same(&mut self, node: &Node, x: &Computed, value: Value) -> Computed {
         let id = self.append(Node { op: Op::Identity(ops::Identity), ..node.clone() }, &[x]);
         Computed { id, value }
     }
 
-    /// Add a node that reads these values.
+    /// Adds a node that reads these values.
     pub fn append(&mut self, node: Node, reads: &[&Computed]) -> NodeId {
         let inputs = reads.iter().map(|x| x.id).collect();
         self.push(Node { inputs, ..node })
@@ -80,7 +80,7 @@ impl<'g> Rewriter<'g> {
         NodeId(self.new.nodes.len() - 1)
     }
 
-    /// A name that neither graph has.
+    /// A name that is unused in both graphs.
     pub fn free_name(&self, base: &str) -> String {
         let taken = |name: &str| self.old.nodes.iter().chain(&self.new.nodes).any(|node| node.name == name);
         let mut suffixed = (1..).map(|i| format!("{base}_{i}"));
@@ -97,7 +97,7 @@ impl<'g> Rewriter<'g> {
         self.shapes[self.at().0].rank()
     }
 
-    /// The node that is being rewritten: values come in the graph's order.
+    /// The node being rewritten; values are in the graph's order.
     pub fn at(&self) -> NodeId {
         NodeId(self.values.len())
     }
@@ -110,7 +110,7 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// Dense positions from one of the classifier's to the next.
+    /// The distance of the classifier's positions, in dense positions.
     pub fn dilation(node: &Node, grid: &Grid) -> Result<[usize; 2]> {
         grid.dilation().ok_or_else(|| {
             Self::refuse(
@@ -121,17 +121,17 @@ impl<'g> Rewriter<'g> {
         })
     }
 
-    /// The same for a kernel, where one position needs none.
+    /// The same for a kernel; a single position needs no dilation.
     pub fn dilation_for(node: &Node, grid: &Grid, kernel: [usize; 2]) -> Result<[usize; 2]> {
         if kernel == [1, 1] { Ok([1, 1]) } else { Self::dilation(node, grid) }
     }
 
-    /// A node with no dense form.
+    /// The error for a node without a dense form.
     pub fn refuse(node: &Node, what: &str, advice: &str) -> Error {
         Error::Unsupported { node: node.name.clone(), what: what.to_owned(), advice: advice.to_owned() }
     }
 
-    /// A node that mixes positions of the picture with something else.
+    /// The error for a node that mixes positions of the picture with something else.
     pub fn mixed(node: &Node) -> Error {
         Self::refuse(
             node,

@@ -1,4 +1,4 @@
-//! What moves a window over a map: convolutions, pools, means over the whole map.
+//! Operations that slide a window over a map: convolutions, pools, means over the whole map.
 
 use super::rewriter::Rewriter;
 use super::value::{Computed, Grid, Reach, Value};
@@ -6,25 +6,25 @@ use crate::error::Result;
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window, conv_geometry};
 use crate::graph::{Node, Op};
 
-/// A window along one axis, as the classifier has it.
+/// A window along one axis, in the classifier.
 #[derive(Clone, Copy)]
 pub struct Slide {
-    /// Positions that it covers.
+    /// Number of positions that it covers.
     pub kernel: usize,
-    /// Between these.
+    /// Distance between these.
     pub dilation: usize,
-    /// Between windows.
+    /// Distance between windows.
     pub stride: usize,
-    /// Positions before the map.
+    /// Padding positions before the map.
     pub before: usize,
-    /// Windows in the classifier.
+    /// Number of windows in the classifier.
     pub output: usize,
-    /// Whether the stride is the network's own, and not made up to fit the window.
+    /// Whether the stride is the network's own, not derived from the window's size.
     pub own: bool,
 }
 
 impl Slide {
-    /// A window over a whole map of that size.
+    /// A window over a whole map of this size.
     pub fn whole(size: usize) -> Self {
         Self { kernel: size, dilation: 1, stride: 1, before: 0, output: 1, own: true }
     }
@@ -35,7 +35,7 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 impl Rewriter<'_> {
-    /// Where a window's results lie, and the dense window's stride.
+    /// The grid of a window's results, and the dense window's stride.
     pub fn slide(&self, grid: &Grid, windows: [Slide; 2]) -> (Grid, [usize; 2]) {
         let mut out = *grid;
         let mut strides = [1; 2];
@@ -47,8 +47,9 @@ impl Rewriter<'_> {
             out.size[axis] = window.output;
             let target = self.stride.map_or(1, |stride| stride[axis]);
             let kept = if window.output == 1 {
-                // It never moves within the classifier's window, so its stride says nothing. From here
-                // on there is one position a window, and windows need be no closer than asked for.
+                // It never moves within the classifier's window, so its stride has no meaning. From
+                // here there is one position per window, and windows need not be closer than
+                // requested.
                 if target.is_multiple_of(grid.kept[axis]) { target } else { grid.kept[axis] }
             } else {
                 out.jump[axis] = jump * window.stride;
@@ -70,7 +71,7 @@ impl Rewriter<'_> {
         let weight = node.param(0).expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];
         let dilation = Self::dilation_for(node, &grid, kernel)?;
-        // TensorFlow's padding follows the picture's size; it stays what it was for the window.
+        // TensorFlow's padding depends on the picture's size; here it stays that of the window.
         let (padding, output) = conv_geometry(conv, kernel, grid.size).expect("shapes are inferred");
         let windows = [0, 1].map(|axis| Slide {
             kernel: kernel[axis],
@@ -112,8 +113,8 @@ impl Rewriter<'_> {
             ceil_mode: window.ceil_mode,
         };
         if window.ceil_mode && (stride != window.stride || dilation != [1, 1]) {
-            // Each of the interleaved maps has its own edge, over which a last window may hang by what is
-            // less than a stride, if it begins inside.
+            // Each of the interleaved maps has its own edge, beyond which a last window may extend
+            // by less than a stride, if it begins inside.
             dense.ceil_mode = false;
             for (axis, dilation) in dilation.into_iter().enumerate() {
                 let inside =
@@ -133,7 +134,7 @@ impl Rewriter<'_> {
         Ok(self.map(Node { op, ..node.clone() }, &[x], out))
     }
 
-    /// An average (or maximum) over the whole map, which becomes a window of its size.
+    /// An average (or maximum) over the whole map, which becomes a window of that size.
     pub fn whole(&mut self, node: &Node, x: &Computed, maximum: bool) -> Result<Computed> {
         let grid = Self::pictures(node, x)?;
         let (out, stride) = self.slide(&grid, grid.size.map(Slide::whole));

@@ -1,4 +1,5 @@
-//! Finds what looks at a whole map and then changes the map by it: squeeze and excitation.
+//! Finds operations that reduce a whole map and then modify the map by the result: squeeze and
+//! excitation.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +7,16 @@ use super::value::Value;
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::Shape;
 
-/// The nodes that reduce a map to a point which a node further on combines with a map, and those between.
+/// The nodes that reduce a map to a point, which a later node combines with a map, and the nodes in
+/// between.
 pub struct Squeezed {
     /// The reducing nodes, in order.
     pub pools: BTreeSet<NodeId>,
-    /// All nodes on the way.
+    /// These and the nodes in between.
     pub nodes: BTreeSet<NodeId>,
 }
 
-/// Look for them in a graph with these shapes, by the classifier's sizes alone.
+/// Finds them in a graph with these shapes, from the classifier's sizes alone.
 pub fn find(graph: &Graph, shapes: &[Shape]) -> Squeezed {
     let area = |id: NodeId| match *shapes[id.0] {
         [_, _, height, width] => Some(height * width),
@@ -47,7 +49,7 @@ pub fn find(graph: &Graph, shapes: &[Shape]) -> Squeezed {
 }
 
 impl Value {
-    /// Whether it is the same for all windows.
+    /// Whether the value is the same for all windows.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Constant | Self::Global)
     }

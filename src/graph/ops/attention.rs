@@ -8,14 +8,15 @@ use super::operation::{Arity, Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// What relates each part of a picture to all others has no dense form.
+/// Operations that relate each part of a picture to all others have no dense form.
 pub const DENSE: DenseForm<'static> = DenseForm::Refused {
     what: "attention, which relates each part of the picture to all others, in a dense form",
     advice: PER_WINDOW,
 };
 
 /// `softmax(scale Q K^T + mask) V`. Inputs: queries `(..., L, E)`, keys `(..., S, E)`, values
-/// `(..., S, F)`, and if it is masked a summand of the scores that broadcasts to `(..., L, S)`.
+/// `(..., S, F)`, and, if masked, a value that is added to the scores and broadcasts to `(..., L,
+/// S)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
     /// Factor of the scores; `None` is `1 / sqrt(E)`.
@@ -69,7 +70,7 @@ impl Operation for Attention {
         self.scale.map_or(Ok(()), |scale| write!(out, " scale {scale}"))
     }
 
-    /// A token's features of all heads side by side.
+    /// A token's features of all heads are contiguous.
     fn order(&self, _: &[Operand], output: Shape) -> Order {
         match output.rank() {
             rank @ 3.. => Order::new((0..rank - 3).chain([rank - 2, rank - 3, rank - 1])),

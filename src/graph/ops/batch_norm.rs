@@ -8,7 +8,7 @@ use super::operation::{Fusible, Operation};
 use crate::error::Result;
 use crate::tensor::Shape;
 
-/// Batch norm with running statistics. Parameters: weight, bias (each or none), mean, variance.
+/// Batch norm with running statistics. Parameters: weight, bias (both optional), mean, variance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance.

@@ -1,4 +1,4 @@
-//! Two values, element by element.
+//! Elementwise operations on two values.
 
 use super::context::Context;
 use super::dense_form::DenseForm;
@@ -6,17 +6,17 @@ use super::operation::{Arity, Fusible, Operand, Operation, leading_order};
 use crate::error::Result;
 use crate::tensor::{BinaryOp, Order, Shape};
 
-/// Two values combined element by element, with broadcasting.
+/// An elementwise operation on two values, with broadcasting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// How.
+    /// The operation.
     pub op: BinaryOp,
-    /// Whether the result takes the place of the first value, as `x += y` does: then it must have its shape.
+    /// Whether the result replaces the first value, as in `x += y`: then it must have its shape.
     pub in_place: bool,
 }
 
 impl Binary {
-    /// A result of its own.
+    /// The operation with a new result.
     pub const fn new(op: BinaryOp) -> Self {
         Self { op, in_place: false }
     }

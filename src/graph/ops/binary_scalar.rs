@@ -1,4 +1,4 @@
-//! A value and a number.
+//! Elementwise operations on a value and a number.
 
 use super::context::Context;
 use super::dense_form::DenseForm;
@@ -6,14 +6,14 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::{BinaryOp, Shape};
 
-/// A value and a number.
+/// Elementwise operations on a value and a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BinaryScalar {
     /// The operation.
     pub op: BinaryOp,
     /// The number.
     pub scalar: f32,
-    /// Whether the number stands on the left.
+    /// Whether the number is the left operand.
     pub reversed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Values side by side.
+//! Concatenation.
 
 use std::fmt::{self, Write};
 
@@ -8,7 +8,7 @@ use super::operation::{Arity, Operand, Operation, leading_order};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Values side by side along one dimension.
+/// Concatenation of values along one dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concat {
     /// The dimension.

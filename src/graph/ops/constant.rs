@@ -1,11 +1,11 @@
-//! A parameter as a value of its own.
+//! A parameter as a graph value.
 
 use super::context::{Context, Role};
 use super::operation::{Arity, Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// A parameter as a value of its own. No inputs. Parameters: value.
+/// A parameter as a graph value. No inputs. Parameters: value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Constant;
 

@@ -1,4 +1,4 @@
-//! What an operation's rules see of its node, and the checks that rules share.
+//! The context that an operation's rules get from its node, and the checks that rules share.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::tensor::{Param, Shape};
 
-/// A parameter's name, and whether it must be there.
+/// A parameter's name, and whether it is required.
 pub type Role = (&'static str, bool);
 
-/// The largest kernel, stride, padding, dilation and window: as in torch's pools, and far above any map. So
-/// sums and products of two of them do not overflow.
+/// The largest kernel, stride, padding, dilation and window: as in torch's pools, and far above any
+/// map, so sums and products of two of them do not overflow.
 const MOST: usize = i32::MAX as usize;
 
 /// A node without its operation: the names for messages, and the parameters.
@@ -22,11 +22,11 @@ pub struct Context<'a> {
     pub sum_name: &'a str,
     /// The parameters' names.
     pub roles: &'static [Role],
-    /// The parameters; `None` for one that is absent.
+    /// The parameters; `None` for an absent one.
     pub params: &'a [Option<Arc<Param>>],
 }
 
-// Attributes and parameters: what can be said before the input's shape is known.
+// Checks of attributes and parameters, before the input's shape is known.
 impl Context<'_> {
     /// An error unless an attribute `holds`.
     ///
@@ -66,17 +66,17 @@ impl Context<'_> {
         self.is(attribute, "without repetition", dims, !repeated)
     }
 
-    /// The shape of a parameter that is there.
+    /// The shape of a parameter, if present.
     pub fn param_shape(&self, index: usize) -> Option<Shape> {
         self.params.get(index).and_then(Option::as_ref).map(|param| param.shape())
     }
 
-    /// The shape of the first parameter, which is there.
+    /// The shape of the first parameter, which must be present.
     pub fn weight(&self) -> Shape {
         self.param_shape(0).unwrap_or_default()
     }
 
-    /// An error if a parameter is there and its shape does not fit.
+    /// An error if a parameter is present and its shape does not fit.
     ///
     /// # Errors
     /// [`Error::ParameterShape`].
@@ -97,7 +97,7 @@ impl Context<'_> {
         }
     }
 
-    /// An error if a parameter is there and is no vector of that length.
+    /// An error if a parameter is present and is not a vector of this length.
     ///
     /// # Errors
     /// [`Error::ParameterShape`].
@@ -127,7 +127,7 @@ impl Context<'_> {
         <[usize; 4]>::try_from(&*x).map_err(|_| self.rank("a 4-d input (N, C, H, W)", x))
     }
 
-    /// The sizes of pictures of which there may be none, but none of which is empty.
+    /// The sizes of a possibly empty batch of non-empty pictures.
     ///
     /// # Errors
     /// [`Error::Rank`].
@@ -139,7 +139,7 @@ impl Context<'_> {
         Ok(dims)
     }
 
-    /// The sizes before the last two, and those.
+    /// The leading sizes, and the last two.
     ///
     /// # Errors
     /// [`Error::Rank`].
@@ -158,7 +158,8 @@ impl Context<'_> {
         if x.rank() == 0 { Err(self.rank("an input of at least one dimension", x)) } else { Ok(()) }
     }
 
-    /// An error unless the input has all these dimensions. A scalar counts as having one, as in torch.
+    /// An error unless the input has all these dimensions. A scalar counts as having one, as in
+    /// torch.
     ///
     /// # Errors
     /// [`Error::Attribute`].
@@ -169,13 +170,13 @@ impl Context<'_> {
         }
     }
 
-    /// The shape of two values combined element by element.
+    /// The shape of an elementwise operation on two values.
     ///
     /// # Errors
     /// [`Error::Mismatch`].
     pub fn broadcast(&self, left: Shape, right: Shape) -> Result<Shape> {
         let rank = left.rank().max(right.rank());
-        // Missing dimensions stand in front and have size 1.
+        // Missing leading dimensions have size 1.
         let size = |shape: &Shape, d: usize| (d + shape.rank()).checked_sub(rank).map_or(1, |d| shape[d]);
         let mut dims = Vec::with_capacity(rank);
         for d in 0..rank {
@@ -189,7 +190,7 @@ impl Context<'_> {
         self.shape(&dims)
     }
 
-    /// The first shape, if the second one broadcasts to it: that of a value that is changed in place.
+    /// The first shape, if the second one broadcasts to it: the shape of an in-place operation.
     ///
     /// # Errors
     /// [`Error::Mismatch`].
@@ -215,22 +216,22 @@ impl Context<'_> {
 
 // Errors.
 impl Context<'_> {
-    /// An attribute outside its range.
+    /// The error for an attribute out of range.
     pub fn attribute(&self, attribute: &'static str, expected: String, found: impl Debug) -> Error {
         Error::Attribute { node: self.name.to_owned(), attribute, expected, found: format!("{found:?}") }
     }
 
-    /// An input of the wrong number of dimensions.
+    /// The error for an input with the wrong number of dimensions.
     pub fn rank(&self, expected: &'static str, input: Shape) -> Error {
         Error::Rank { node: self.name.to_owned(), expected, input }
     }
 
-    /// Sizes that do not fit the input.
+    /// The error for sizes that do not fit the input.
     pub fn sizes(&self, expected: String, found: &[i64]) -> Error {
         Error::Sizes { node: self.name.to_owned(), expected, found: found.to_vec() }
     }
 
-    /// An input of other channels or features than a parameter.
+    /// The error for an input whose channels or features differ from a parameter's.
     pub fn channels(
         &self,
         param: &'static str,
@@ -242,7 +243,7 @@ impl Context<'_> {
         Error::Channels { node: self.name.to_owned(), param, unit, expected, found, input }
     }
 
-    /// Two shapes that do not go together.
+    /// The error for two incompatible shapes.
     pub fn mismatch(&self, operation: String, left: Shape, right: Shape) -> Error {
         Error::Mismatch { node: self.sum_name.to_owned(), operation, left, right }
     }

@@ -10,25 +10,27 @@ use super::window::{extent, too_large, windows};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Zeros around the picture of a convolution.
+/// The zero padding of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvPadding {
-    /// Rows above, columns before, rows below, columns behind.
+    /// Rows above, columns on the left, rows below, columns on the right.
     Explicit([usize; 4]),
-    /// TensorFlow's `SAME`: the output is `ceil(input / stride)`, an odd zero goes below and behind.
+    /// TensorFlow's `SAME`: the output is `ceil(input / stride)`; an odd zero goes below and to the
+    /// right.
     SameUpper,
 }
 
-/// `torch.nn.functional.conv2d`. Inputs: x. Parameters: weight `[oc, ic / groups, kh, kw]`, bias or none.
+/// `torch.nn.functional.conv2d`. Inputs: x. Parameters: weight `[oc, ic / groups, kh, kw]`, bias
+/// (optional).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
-    /// Vertical and horizontal.
+    /// Vertical and horizontal stride.
     pub stride: [usize; 2],
-    /// Around the picture.
+    /// Padding around the picture.
     pub padding: ConvPadding,
-    /// Vertical and horizontal; 1 is none.
+    /// Vertical and horizontal dilation; 1 is none.
     pub dilation: [usize; 2],
-    /// Input and output channels are cut into this many groups.
+    /// Number of groups of input and output channels.
     pub groups: usize,
 }
 
@@ -113,7 +115,7 @@ impl Operation for Conv2d {
         Some(4)
     }
 
-    /// Each output value is a sum over all of a kernel but its first dimension.
+    /// Each output value is a sum over all dimensions of the weight but the first.
     fn multiply_adds(&self, context: &Context, _: &[Shape], output: Shape) -> u64 {
         output.product_with(&context.weight()[1..])
     }
@@ -141,7 +143,7 @@ impl Operation for Conv2d {
     }
 }
 
-/// An error unless a map with zeros around it could be stored, as some kernels do.
+/// An error unless the padded map could be stored, as some kernels do.
 fn padded(context: &Context, x: Shape, sides: [usize; 4]) -> Result<()> {
     let [top, left, bottom, right] = sides;
     let beyond = |size: usize, before: usize, after: usize| size.saturating_add(before).saturating_add(after);

@@ -1,14 +1,14 @@
-//! How an operation behaves when a classifier becomes a dense predictor.
+//! The behaviour of operations when a classifier becomes a dense predictor.
 
 use super::window::Window;
 
-/// What can be done where there is no dense form.
+/// Advice if there is no dense form.
 pub const PER_WINDOW: &str = "; choose padding='per_window', which runs the classifier on each window";
 
 /// An operation's dense form: the rule by which `graph::dense` rewrites it.
 #[derive(Clone, Copy, Debug)]
 pub enum DenseForm<'a> {
-    /// It has none: what does not exist, and what to do instead.
+    /// No dense form: what does not exist, and what to do instead.
     Refused {
         /// A noun phrase.
         what: &'static str,
@@ -17,41 +17,41 @@ pub enum DenseForm<'a> {
     },
     /// It mixes rows and columns of the picture with other dimensions.
     Mixes,
-    /// Each value by itself, or not at all.
+    /// Pointwise, or unrelated to positions.
     Pointwise,
     /// The value itself.
     Identity,
-    /// Along one dimension.
+    /// An operation along one dimension.
     Along(usize),
-    /// Along the last dimensions, so many.
+    /// An operation along this many last dimensions.
     AlongLast(usize),
-    /// Along the channels of pictures (N, C, H, W).
+    /// An operation along the channels of pictures (N, C, H, W).
     Pictures,
-    /// Several operands, position by position.
+    /// An operation on several operands, position by position.
     Joined,
-    /// Several operands side by side along a dimension.
+    /// A concatenation of several operands along a dimension.
     Concat(usize),
-    /// A kernel that slides.
+    /// A sliding kernel.
     Convolution,
     /// A layer over all features.
     Linear,
-    /// A window that slides.
+    /// A sliding window.
     Pool(&'a Window),
     /// A pool to a given size; `None` keeps the input's.
     AdaptivePool {
         /// Output height and width.
         output: [Option<usize>; 2],
-        /// A maximum, or an average.
+        /// Whether it is a maximum instead of an average.
         maximum: bool,
     },
     /// A mean over dimensions.
     Mean {
-        /// Which.
+        /// The dimensions.
         dims: &'a [usize],
-        /// Whether they stay with size 1.
+        /// Whether they are kept with size 1.
         keepdim: bool,
     },
-    /// Dimensions become one.
+    /// Several dimensions become one.
     Flatten {
         /// First.
         start: usize,
@@ -60,9 +60,9 @@ pub enum DenseForm<'a> {
     },
     /// One dimension becomes several.
     Unflatten {
-        /// Which.
+        /// The dimensions.
         dim: usize,
-        /// How many it becomes.
+        /// The number of dimensions it becomes.
         count: usize,
     },
     /// Another shape.
@@ -71,7 +71,7 @@ pub enum DenseForm<'a> {
     Permute(&'a [usize]),
     /// A part of a dimension.
     Slice,
-    /// A constant around the value.
+    /// Constant padding.
     Pad {
         /// Before and after each dimension.
         pads: &'a [[usize; 2]],
@@ -81,6 +81,6 @@ pub enum DenseForm<'a> {
 }
 
 impl DenseForm<'_> {
-    /// Nobody has said what it could be.
+    /// The default: the operation's dense form is not defined.
     pub const UNKNOWN: Self = Self::Refused { what: "this operation in a dense form", advice: "" };
 }

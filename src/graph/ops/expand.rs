@@ -10,8 +10,8 @@ use super::text::write_sizes;
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Repetition along dimensions of size one and in front; -1 keeps a size, [`super::kept`] takes the second
-/// input's, which is read for its shape alone.
+/// Repetition along dimensions of size one and new leading ones; -1 keeps a size, [`super::kept`]
+/// takes the second input's, of which only the shape is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expand {
     /// The sizes.

@@ -7,10 +7,11 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::Shape;
 
-/// Normalisation of groups of channels, picture by picture. Parameters: weight, bias (each or none), one value per channel.
+/// Normalisation of groups of channels, picture by picture. Parameters: weight, bias (both
+/// optional), one value per channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNorm {
-    /// The channels are cut into this many groups; without a number each channel is one: an instance norm.
+    /// Number of groups of channels; `None` makes each channel a group: an instance norm.
     pub groups: Option<usize>,
     /// Added to the variance.
     pub eps: f64,
@@ -56,7 +57,8 @@ impl Operation for GroupNorm {
             let expected = format!("a divisor of the {} channels of the input {x}", x[1]);
             return Err(context.attribute("num_groups", expected, groups));
         }
-        // Torch counts the pictures too where groups are given, though each has statistics of its own.
+        // With a number of groups, torch counts the pictures too, although each has its own
+        // statistics.
         let single = match self.groups {
             Some(groups) => x.numel() == groups && x[1] == groups,
             None => x[2..].iter().product::<usize>() == 1,

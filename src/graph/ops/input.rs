@@ -5,7 +5,7 @@ use super::operation::{Arity, Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// A graph input; its shape comes with the run.
+/// A graph input; its shape is known in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input;
 

@@ -16,7 +16,7 @@ pub enum ResizeTo {
     Scale {
         /// The factors.
         factors: [f64; 2],
-        /// Whether positions follow from the sizes, and not from the factors.
+        /// Whether positions follow from the sizes instead of the factors.
         recompute: bool,
     },
 }
@@ -24,14 +24,14 @@ pub enum ResizeTo {
 /// `torch.nn.functional.interpolate` of pictures (N, C, H, W).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interpolate {
-    /// How an output pixel is made.
+    /// The interpolation.
     pub mode: ResizeMode,
     /// The result's size.
     pub to: ResizeTo,
 }
 
 impl Interpolate {
-    /// The factors by which positions are computed, where it is not the sizes that tell them.
+    /// The factors from which positions are computed, unless they follow from the sizes.
     pub fn factors(&self) -> [Option<f64>; 2] {
         match self.to {
             ResizeTo::Scale { factors, recompute: false } => factors.map(Some),
@@ -42,7 +42,7 @@ impl Interpolate {
     fn size(&self, input: [usize; 2]) -> [usize; 2] {
         match self.to {
             ResizeTo::Size(size) => size,
-            // A float that is too large becomes the largest integer, which no shape has.
+            // A float that is too large becomes the largest integer, which is not a valid size.
             ResizeTo::Scale { factors, .. } => {
                 [0, 1].map(|axis| (input[axis] as f64 * factors[axis]).floor() as usize)
             }

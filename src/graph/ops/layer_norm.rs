@@ -8,7 +8,7 @@ use super::operation::{Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Normalisation over the last dimensions. Parameters: weight, bias (each or none), of `shape`.
+/// Normalisation over the last dimensions. Parameters: weight, bias (both optional), of `shape`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
     /// The sizes of the dimensions.

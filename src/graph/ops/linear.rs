@@ -6,7 +6,7 @@ use super::operation::{Fusible, Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// `x W^T + b` over the last dimension. Parameters: weight `[out, in]`, bias or none.
+/// `x W^T + b` over the last dimension. Parameters: weight `[out, in]`, bias (optional).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linear;
 

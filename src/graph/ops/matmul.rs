@@ -1,4 +1,4 @@
-//! Products of matrices.
+//! Matrix products.
 
 use super::attention::DENSE;
 use super::context::Context;
@@ -7,7 +7,7 @@ use super::operation::{Arity, Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Products of matrices `(..., M, K)` and `(..., K, N)`.
+/// Matrix products `(..., M, K)` and `(..., K, N)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul;
 

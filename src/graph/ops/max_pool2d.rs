@@ -9,7 +9,7 @@ use super::window::Window;
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Largest of each window.
+/// The maximum of each window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxPool2d(pub Window);
 

@@ -12,9 +12,9 @@ use crate::tensor::{Order, Shape};
 /// Mean over dimensions (counted from the front, ascending).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mean {
-    /// Which.
+    /// The dimensions.
     pub dims: Vec<usize>,
-    /// Whether they stay with size 1.
+    /// Whether they are kept with size 1.
     pub keepdim: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The operations of a graph: one file each, with all that a graph knows of it.
+//! The operations of a graph: one file each, with everything that the graph needs.
 //!
-//! An operation's file holds its attributes, their checks, the shape rule, what it costs, how it is
-//! written as text, in which order its result lies best, and how it behaves when a classifier becomes a
-//! dense predictor ([`operation::Operation`]). [`op`] lists them.
+//! An operation's file holds its attributes, their checks, the shape rule, its cost, its text form,
+//! its preferred dimension order, and its behaviour when a classifier becomes a dense predictor
+//! ([`operation::Operation`]). [`op`] lists them.
 
 mod activation;
 mod adaptive_avg_pool2d;

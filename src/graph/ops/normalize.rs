@@ -1,4 +1,4 @@
-//! Division by a length.
+//! Division by a norm.
 
 use std::fmt::{self, Write};
 
@@ -8,7 +8,7 @@ use super::operation::{Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// Division by the Euclidean length along a dimension.
+/// Division by the Euclidean norm along a dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalize {
     /// The dimension, counted from the front.

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::tensor::{Activation, Order, Shape};
 
-/// Makes the enum of operations, and its way to each operation's file, from one list.
+/// Generates the enum of operations, and the delegation to each operation's file, from one list.
 macro_rules! operations {
     ($($operation:ident),* $(,)?) => {
-        /// What a node computes: attributes only, no sizes. Torch's names and definitions.
+        /// A node's operation: only attributes, no sizes. Names and definitions are torch's.
         #[derive(Clone, Debug)]
         #[allow(missing_docs, reason = "the operations' own pages say what they are")]
         pub enum Op {
@@ -23,12 +23,12 @@ macro_rules! operations {
             /// All operations, by the names of the variants.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($operation)),*];
 
-            /// Torch's name where torch has it: `conv2d`, `max_pool2d`, `relu`.
+            /// torch's name, if torch has the operation: `conv2d`, `max_pool2d`, `relu`.
             pub fn name(&self) -> &'static str {
                 self.rules().name()
             }
 
-            /// In which order the value's dimensions lie best.
+            /// The preferred order of the value's dimensions.
             pub fn order(&self, inputs: &[Operand], output: Shape) -> Order {
                 self.rules().order(inputs, output)
             }

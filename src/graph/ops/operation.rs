@@ -1,4 +1,4 @@
-//! What the graph asks of an operation. Each operation answers in a file of its own.
+//! The interface of operations to the graph. Each operation implements it in its own file.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use super::dense_form::DenseForm;
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// How many values an operation reads, without a residual.
+/// The number of values that an operation reads, without a residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
-    /// That many.
+    /// Exactly this number.
     Exactly(usize),
     /// One or more.
     AtLeastOne,
@@ -21,25 +21,25 @@ pub enum Arity {
 pub enum Fusible {
     /// Nothing.
     Nothing,
-    /// An activation behind it.
+    /// An activation after it.
     Activation,
     /// Scale, shift, residual and activation: a sum of products, with an epilogue.
     Epilogue,
 }
 
-/// An operand, for the choice of a result's order.
+/// An operand, for choosing a result's order.
 #[derive(Clone, Copy)]
 pub struct Operand {
-    /// In which order its dimensions lie.
+    /// The order of its dimensions.
     pub order: Order,
     /// Its shape.
     pub shape: Shape,
-    /// Whether it is a parameter, which lies as it was given and is small.
+    /// Whether it is a parameter, which is small and keeps the order it was given in.
     pub is_constant: bool,
 }
 
-/// The order of the first operand that has the result's shape and is computed, else of the first computed
-/// one of the result's rank.
+/// The order of the first computed operand with the result's shape, else of the first computed
+/// operand with the result's rank.
 pub fn leading_order(inputs: &[Operand], output: Shape) -> Order {
     let computed = || inputs.iter().filter(|x| x.shape.rank() == output.rank() && !x.is_constant);
     let leading = computed().find(|x| x.shape == output).or_else(|| computed().next());
@@ -48,40 +48,40 @@ pub fn leading_order(inputs: &[Operand], output: Shape) -> Order {
 
 /// One operation: attributes, rules and names, no kernels.
 pub trait Operation {
-    /// Torch's name where torch has it: `conv2d`, `max_pool2d`, `relu`.
+    /// torch's name, if torch has the operation: `conv2d`, `max_pool2d`, `relu`.
     fn name(&self) -> &'static str;
 
-    /// How many values it reads.
+    /// The number of values it reads.
     fn arity(&self) -> Arity {
         Arity::Exactly(1)
     }
 
-    /// Its parameters, in the order that a node holds them in.
+    /// Its parameters, in the order in which a node holds them.
     fn roles(&self) -> &'static [Role] {
         &[]
     }
 
-    /// Whether its attributes lie in their range and its parameters have the right shapes.
+    /// Checks that its attributes are in range and its parameters have the right shapes.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first that is wrong.
     fn check(&self, _: &Context) -> Result<()> {
         Ok(())
     }
 
-    /// The shape of its value for inputs of these shapes, by torch's rules. Attributes and parameters have
-    /// been checked.
+    /// The shape of its value for inputs of these shapes, by torch's rules. Attributes and
+    /// parameters have been checked.
     ///
     /// # Errors
     /// If the inputs do not fit.
     fn shape(&self, context: &Context, inputs: &[Shape]) -> Result<Shape>;
 
-    /// The number of dimensions of its value, where that of its inputs tells it.
+    /// The number of dimensions of its value, if it follows from that of its inputs.
     fn rank(&self, _: &Context, inputs: &[Option<usize>]) -> Option<usize> {
         inputs.first().copied().flatten()
     }
 
-    /// Multiply-adds for these shapes; see [`crate::graph::multiply_adds`] for what counts.
+    /// Multiply-adds for these shapes, as defined in [`crate::graph::multiply_adds`].
     fn multiply_adds(&self, _: &Context, _inputs: &[Shape], _output: Shape) -> u64 {
         0
     }
@@ -91,7 +91,7 @@ pub trait Operation {
         read.join(", ")
     }
 
-    /// Its attributes as text, each with a space before it. Torch's defaults are left out.
+    /// Its attributes as text, each preceded by a space. torch's defaults are omitted.
     ///
     /// # Errors
     /// Those of `out`.
@@ -99,7 +99,7 @@ pub trait Operation {
         Ok(())
     }
 
-    /// In which order its value's dimensions lie best: that of its first operand, if nothing else is said.
+    /// The preferred order of its value's dimensions; by default that of its first operand.
     fn order(&self, inputs: &[Operand], _output: Shape) -> Order {
         inputs[0].order
     }
@@ -109,7 +109,7 @@ pub trait Operation {
         Fusible::Nothing
     }
 
-    /// How it behaves when a classifier becomes a dense predictor. It is refused if nothing else is said.
+    /// Its behaviour when a classifier becomes a dense predictor; by default it is refused.
     fn dense(&self) -> DenseForm<'_> {
         DenseForm::UNKNOWN
     }

@@ -11,7 +11,7 @@ use crate::tensor::{Order, Shape};
 /// Dimensions in a new order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permute {
-    /// Which input dimension each output dimension is.
+    /// The input dimension of each output dimension.
     pub dims: Vec<usize>,
 }
 

@@ -6,7 +6,7 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::Shape;
 
-/// Leaky slope from a parameter of one value or one per channel (dim 1).
+/// The slope is a parameter with one value or one per channel (dim 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PRelu;
 

@@ -1,4 +1,4 @@
-//! Sums, largest and smallest values over dimensions.
+//! Sums, maxima and minima over dimensions.
 
 use std::fmt::{self, Write};
 
@@ -7,14 +7,14 @@ use super::operation::{Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, ReduceOp, Shape};
 
-/// What the values along some dimensions are together; see [`super::Mean`] for their mean.
+/// A reduction of the values along some dimensions; see [`super::Mean`] for their mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reduce {
     /// A sum, a maximum or a minimum.
     pub op: ReduceOp,
-    /// Which dimensions, counted from the front, ascending.
+    /// The dimensions, counted from the front, ascending.
     pub dims: Vec<usize>,
-    /// Whether they stay with size 1.
+    /// Whether they are kept with size 1.
     pub keepdim: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Another shape for the same elements.
+//! Reshape.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use super::text::write_sizes;
 use crate::error::{Error, Result};
 use crate::tensor::{Order, Shape};
 
-/// New logical shape, -1 for one inferred dimension, [`super::kept`] for the input's own ones.
+/// A new logical shape: -1 for one inferred dimension, [`super::kept`] for the input's own sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reshape {
-    /// The target.
+    /// The target shape.
     pub dims: Vec<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! Indices moved along dimensions, in a circle.
+//! Cyclic shifts along dimensions.
 
 use std::fmt::{self, Write};
 
@@ -8,10 +8,10 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::Shape;
 
-/// Indices moved onwards along dimensions, the last ones to the front.
+/// A cyclic shift along dimensions: values shifted beyond the end reappear at the front.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roll {
-    /// Dimension and how far, which may be negative.
+    /// Dimension and shift, which may be negative.
     pub shifts: Vec<(usize, i64)>,
 }
 

@@ -1,11 +1,11 @@
-//! One of two values, element by element.
+//! Elementwise selection from two values.
 
 use super::context::Context;
 use super::operation::{Arity, Operand, Operation, leading_order};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// `torch.where`: where the first value is not zero the second one, else the third, with broadcasting.
+/// `torch.where`: the second value where the first is not zero, else the third, with broadcasting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Where;
 

@@ -8,23 +8,25 @@ use super::operation::Operation;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
-/// Every `step`-th index of one dimension from start to stop, as Python slices count; or one index.
+/// Every `step`-th index of one dimension from start to stop, with the semantics of Python slices;
+/// or one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// The dimension.
     pub dim: usize,
-    /// First index; negative from the end.
+    /// First index; negative counts from the end.
     pub start: Option<i64>,
-    /// One past the last; negative from the end.
+    /// One past the last index; negative counts from the end.
     pub stop: Option<i64>,
-    /// Positive.
+    /// Positive step.
     pub step: usize,
-    /// Whether `start` is an index, which must lie within the dimension, while a slice's bounds need not.
+    /// Whether `start` is an index, which must be inside the dimension (a slice's bounds need not
+    /// be).
     pub index: bool,
 }
 
 impl Slice {
-    /// The first and one past the last index along a dimension of `size`, as Python counts.
+    /// The first and one past the last index along a dimension of `size`, with Python's semantics.
     pub fn bounds(&self, size: usize) -> (usize, usize) {
         let clamp = |bound: i64| {
             let from_front = if bound < 0 { i128::from(bound) + size as i128 } else { bound.into() };

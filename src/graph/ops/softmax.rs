@@ -13,7 +13,7 @@ use crate::tensor::Shape;
 pub struct Softmax {
     /// The dimension, counted from the front.
     pub dim: usize,
-    /// Its logarithm.
+    /// Whether to return its logarithm.
     pub log: bool,
 }
 

@@ -22,7 +22,7 @@ pub fn write_padding(out: &mut String, sides: [usize; 4]) -> fmt::Result {
     }
 }
 
-/// Sizes as they were asked for; `dim 0` is the size that dimension has in a run.
+/// Sizes as requested; `dim 0` is the size that dimension 0 has in a run.
 pub fn write_sizes(out: &mut String, sizes: &[i64]) -> fmt::Result {
     let one = |&size: &i64| kept_dim(size).map_or_else(|| size.to_string(), |dim| format!("dim {dim}"));
     write!(out, " to [{}]", sizes.iter().map(one).collect::<Vec<_>>().join(", "))

@@ -8,12 +8,12 @@ use super::operation::{Operand, Operation};
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// One dimension becomes several, of which one may be -1.
+/// One dimension becomes several; one of the sizes may be -1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unflatten {
     /// The dimension.
     pub dim: usize,
-    /// Sizes in its place.
+    /// The sizes that replace it.
     pub sizes: Vec<i64>,
 }
 

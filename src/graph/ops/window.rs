@@ -1,4 +1,4 @@
-//! The window of a pool, and how windows slide.
+//! The window of a pool, and the geometry of sliding windows.
 
 use std::fmt::{self, Write};
 
@@ -12,13 +12,14 @@ use crate::tensor::Shape;
 pub struct Window {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Vertical and horizontal.
+    /// Vertical and horizontal stride.
     pub stride: [usize; 2],
-    /// Top, left, bottom, right.
+    /// Padding: top, left, bottom, right.
     pub padding: [usize; 4],
-    /// Vertical and horizontal; 1 is none. Torch has none for averages; those of dense networks have.
+    /// Vertical and horizontal dilation; 1 is none. torch's averages have none; those of dense
+    /// networks may.
     pub dilation: [usize; 2],
-    /// Whether a last window may hang over the edge.
+    /// Whether a last window may extend beyond the edge.
     pub ceil_mode: bool,
 }
 
@@ -32,7 +33,7 @@ pub fn pool_geometry(window: &Window, input: [usize; 2]) -> Option<[usize; 2]> {
             begin + window.padding[axis + 2] as i128 - extent(window.kernel[axis], window.dilation[axis]);
         let overhang = if window.ceil_mode { stride as i128 - 1 } else { 0 };
         output[axis] = windows(room + overhang, stride)?;
-        // A window that starts behind the picture would see padding only.
+        // A window that starts after the picture would contain padding only.
         if window.ceil_mode && (output[axis] as i128 - 1) * stride as i128 >= begin {
             output[axis] -= 1;
         }
@@ -42,14 +43,14 @@ pub fn pool_geometry(window: &Window, input: [usize; 2]) -> Option<[usize; 2]> {
 
 /// Pixels that a kernel spans.
 pub fn extent(kernel: usize, dilation: usize) -> i128 {
-    // Beyond any picture, with room for the sums it appears in.
+    // Beyond any picture, but sums with it do not overflow.
     const BEYOND: i128 = i128::MAX / 4;
     (kernel as i128 - 1).saturating_mul(dilation as i128).min(BEYOND) + 1
 }
 
-/// How many windows start within `room` pixels after the first.
+/// The number of windows that start within `room` pixels after the first.
 pub fn windows(room: i128, stride: usize) -> Option<usize> {
-    // More than can be counted is more than can be stored, which the caller finds out.
+    // A number that is too large to count is too large to store, which the caller detects.
     (room >= 0).then(|| usize::try_from(room / stride as i128 + 1).unwrap_or(usize::MAX))
 }
 
@@ -75,14 +76,14 @@ pub fn too_large(
 /// The shape of a pool to a given size.
 ///
 /// # Errors
-/// If the input is no picture.
+/// If the input is not a picture.
 pub fn adaptive_shape(context: &Context, output: [Option<usize>; 2], x: Shape) -> Result<Shape> {
     let [n, c, h, w] = context.filled_pictures(x)?;
     context.shape(&[n, c, output[0].unwrap_or(h), output[1].unwrap_or(w)])
 }
 
 impl Window {
-    /// Whether the attributes lie in their range.
+    /// Checks that the attributes are in range.
     ///
     /// # Errors
     /// [`Error::Attribute`].
@@ -102,7 +103,7 @@ impl Window {
     /// The shape of a pool's output.
     ///
     /// # Errors
-    /// If the input is no picture, or smaller than the window.
+    /// If the input is not a picture, or is smaller than the window.
     pub fn shape(&self, context: &Context, x: Shape) -> Result<Shape> {
         let [n, c, h, w] = context.filled_pictures(x)?;
         match pool_geometry(self, [h, w]) {

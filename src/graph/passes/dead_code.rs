@@ -2,7 +2,7 @@ use crate::graph::Graph;
 
 use super::rewrite::Rewrite;
 
-/// Drop nodes that no output needs. The graph's inputs stay: a run gives all of them.
+/// Drops nodes that no output needs. The graph's inputs stay: a run passes all of them.
 #[must_use]
 pub fn dead_code(graph: &Graph) -> Graph {
     let mut needed = vec![false; graph.nodes.len()];

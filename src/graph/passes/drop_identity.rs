@@ -4,8 +4,8 @@ use crate::tensor::Activation;
 
 use super::rewrite::Rewrite;
 
-/// Let readers of a node that changes nothing read its input: dropout, `Identity`, and layout
-/// operations whose attributes say that they keep the value as it is.
+/// Makes the readers of an identity read its input instead: dropout, `Identity`, and layout
+/// operations whose attributes leave the value unchanged.
 #[must_use]
 pub fn drop_identity(graph: &Graph) -> Graph {
     let mut new = Rewrite::new(graph);
@@ -17,7 +17,7 @@ pub fn drop_identity(graph: &Graph) -> Graph {
 
 fn changes_nothing(node: &Node) -> bool {
     match &node.op {
-        // A scalar flattened at 0 gets a dimension.
+        // Flattening a scalar at 0 adds a dimension.
         Op::Flatten(ops::Flatten { start, end }) => start == end && *start > 0,
         Op::Permute(ops::Permute { dims }) => dims.iter().enumerate().all(|(i, &d)| i == d),
         Op::Roll(ops::Roll { shifts }) => shifts.iter().all(|&(_, shift)| shift == 0),

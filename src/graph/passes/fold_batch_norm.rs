@@ -6,13 +6,13 @@ use crate::tensor::Activation;
 
 use super::rewrite::{Rewrite, ranks};
 
-/// Make a batch norm that alone reads a convolution or linear layer its scale and shift:
-/// `scale = weight / sqrt(var + eps)`, `shift = bias - mean * scale + scale * b`, where `b` is the
-/// layer's own bias, whose parameter is dropped. Computed in f64 and rounded once.
+/// Folds a batch norm that is the only reader of a convolution or linear layer into its scale and
+/// shift: `scale = weight / sqrt(var + eps)`, `shift = bias - mean * scale + scale * b`, where `b`
+/// is the layer's own bias, whose parameter is dropped. Computed in f64 and rounded once.
 ///
-/// A batch norm's channels are dim 1 and a linear layer's features the last one, so that a linear
-/// layer is taken only where its value is known to be 2-d. A batch norm with other readers beside
-/// it, or behind anything else (`DenseNet`), stays a node.
+/// A batch norm's channels are dim 1 and a linear layer's features the last dim, so a linear layer
+/// is only eligible if its value is known to be 2-d. If the layer has other readers, or the batch
+/// norm follows another operation (`DenseNet`), it stays a node.
 #[must_use]
 pub fn fold_batch_norm(graph: &Graph) -> Graph {
     let uses = graph.uses();
@@ -41,7 +41,7 @@ pub fn fold_batch_norm(graph: &Graph) -> Graph {
     new.finish()
 }
 
-/// Scale and shift of `sum` (its own bias and affine included) followed by `norm`.
+/// Scale and shift of `sum` (including its own bias and affine) followed by `norm`.
 fn fold(sum: &Node, norm: &Node, eps: f64) -> Affine {
     let value =
         |param: Option<&[f32]>, c: usize, absent: f64| param.map_or(absent, |data| f64::from(data[c]));

@@ -6,8 +6,8 @@ use crate::tensor::BinaryOp;
 
 use super::rewrite::{Rewrite, Sum, ranks};
 
-/// Make a factor per channel (a parameter, such as the layer scale of Touvron et al. 2021) of a
-/// convolution or linear layer its scale, also where the layer's dimensions have been permuted in
+/// Folds a per-channel factor (a parameter, such as the layer scale of Touvron et al. 2021) of a
+/// convolution or linear layer into its scale, even if the layer's dimensions are permuted in
 /// between. Computed in f64 and rounded once.
 #[must_use]
 pub fn fold_scale(graph: &Graph) -> Graph {
@@ -37,14 +37,14 @@ pub fn fold_scale(graph: &Graph) -> Graph {
     new.finish()
 }
 
-/// The values of a constant that has one for each of a layer's channels and is broadcast along all
-/// other dimensions of its value, whose rank is given if it is known.
+/// The values of a constant with one value per channel of a layer, broadcast along all other
+/// dimensions of the layer's value; `rank` is that value's rank, if known.
 fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) -> Option<Vec<f32>> {
     let (Op::Constant(_), Some(param)) = (&constant.op, constant.param(0)) else { return None };
     let layer = &graph.nodes[sum.layer.0];
     let is_conv = matches!(layer.op, Op::Conv2d(_));
-    // How far from the last dimension the channels are; without a permutation a linear layer's rank
-    // need not be known for that.
+    // The channels' distance from the last dimension; without a permutation, this does not require
+    // a linear layer's rank.
     let from_end = match sum.dims(graph) {
         Some(dims) => {
             let channels = if is_conv { 1 } else { dims.len() - 1 };
@@ -62,7 +62,7 @@ fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) ->
     let own = shape.rank().checked_sub(from_end + 1)?;
     let fits = shape[own] == layer.param(0)?.shape()[0]
         && shape.numel() == shape[own]
-        // A factor of more dimensions would give the product as many.
+        // A factor with more dimensions would add dimensions to the product.
         && (own == 0 || rank.is_some_and(|rank| shape.rank() <= rank));
     fits.then(|| param.data().to_vec())
 }

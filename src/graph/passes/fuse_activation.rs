@@ -4,9 +4,9 @@ use crate::tensor::Activation;
 
 use super::rewrite::Rewrite;
 
-/// Move an activation that alone reads a convolution or linear layer (with its sum, if it has
-/// one), a batch norm of its own, or two values' sum or product into what it reads, which takes its
-/// name: no second pass over the values.
+/// Fuses an activation into the node it reads, if it is that node's only reader: a convolution or
+/// linear layer (with its sum, if any), a separate batch norm, or a binary operation on two values.
+/// The node takes the activation's name. This saves a second pass over the values.
 #[must_use]
 pub fn fuse_activation(graph: &Graph) -> Graph {
     let uses = graph.uses();

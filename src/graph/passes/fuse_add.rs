@@ -5,21 +5,21 @@ use crate::tensor::BinaryOp;
 
 use super::rewrite::{Rewrite, Sum, ranks};
 
-/// Make `layer(..) + x` the layer's residual (a convolution's or a linear layer's), so that a skip
-/// connection is no pass over memory.
+/// Turns x in `layer(..) + x` into the residual of the layer (a convolution or a linear layer), so
+/// that a skip connection needs no separate pass over memory.
 ///
-/// The layer's value must have no other use and nothing behind it yet but a permutation, which then
-/// comes behind the sum, with its inverse in front of x. If both operands are such layers, the later
-/// one is taken: the other's value is then there. The fused layer stands where the sum stood, behind
-/// both operands, so no cycle can arise.
+/// The layer's value must have no other use and nothing fused after it yet; it may be permuted, in
+/// which case the permutation moves after the sum and its inverse is applied to x. If both operands
+/// are such layers, the later one is chosen, since the other's value then exists already. The fused
+/// layer takes the position of the sum, after both operands, so no cycle can arise.
 ///
-/// Sizes are not known here, so that the other operand may turn out to be broadcast (a 1x1 map
-/// added to a larger one): for such inputs [`super::split_broadcast_residuals`] undoes the fusion.
+/// Sizes are not known here, so the other operand may turn out to be broadcast (a 1x1 map added to
+/// a larger one): for such inputs [`super::split_broadcast_residuals`] undoes the fusion.
 #[must_use]
 pub fn fuse_add(graph: &Graph) -> Graph {
     let uses = graph.uses();
     let ranks = ranks(graph);
-    // For each sum: the layer that takes it over, and the other operand.
+    // For each sum: the layer it is fused into, and the other operand.
     let choose = |node: &Node| -> Option<(Sum, NodeId)> {
         let (Op::Binary(Binary { op: BinaryOp::Add, .. }), [a, b]) = (&node.op, node.inputs.as_slice())
         else {
@@ -28,7 +28,8 @@ pub fn fuse_add(graph: &Graph) -> Graph {
         let (later, earlier) = if a > b { (*a, *b) } else { (*b, *a) };
         [(later, earlier), (earlier, later)].into_iter().find_map(|(value, other)| {
             let sum = Sum::behind(graph, &uses, value)?;
-            // A vector or scalar is always broadcast; and only as many dimensions can be permuted back.
+            // A vector or scalar is always broadcast, and the inverse permutation needs the same
+            // number of dimensions.
             let fits = match (sum.dims(graph), ranks[value.0], ranks[other.0]) {
                 (Some(dims), _, rank) => rank == Some(dims.len()),
                 (None, Some(value), Some(other)) => value == other,

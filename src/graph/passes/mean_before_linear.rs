@@ -4,12 +4,12 @@ use crate::tensor::Activation;
 
 use super::rewrite::{Rewrite, ranks};
 
-/// Average first, if the last layer is linear: the mean over the pixels of a 1x1 convolution's result
-/// is that convolution of the mean, and the mean of a linear layer's result over other dimensions
-/// than its features is the layer of the mean (their bias, scale and shift included). One pixel is
-/// multiplied instead of all. A mean also passes batch norms, which may stand behind such a layer.
+/// Moves means before linear layers: the mean over the pixels of a 1x1 convolution's result is the
+/// convolution of the mean, and the mean of a linear layer's result over dimensions other than its
+/// features is the layer of the mean (including bias, scale and shift). One pixel is multiplied
+/// instead of all. A mean also moves before batch norms, which may follow such a layer.
 ///
-/// The layer's value must have no other use, no sum and no activation behind it.
+/// The layer's value must have no other use, and no sum or activation after it.
 #[must_use]
 pub fn mean_before_linear(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
@@ -19,7 +19,7 @@ pub fn mean_before_linear(graph: &Graph) -> Graph {
     graph
 }
 
-/// Every mean in front of the layer that it reads; `None` if there is none to move.
+/// Moves every mean before the layer that it reads; `None` if there is none to move.
 fn move_once(graph: &Graph) -> Option<Graph> {
     let uses = graph.uses();
     let ranks = ranks(graph);
@@ -70,7 +70,7 @@ fn move_once(graph: &Graph) -> Option<Graph> {
     Some(new.finish())
 }
 
-/// A mean in front of a layer instead of behind it.
+/// A mean before a layer instead of after it.
 struct Mean {
     op: Op,
     /// Whether the layer's value still has the picture's dimensions, which the mean did not keep.

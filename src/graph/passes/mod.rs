@@ -1,7 +1,7 @@
-//! Edits that make a graph faster and leave what it computes alone.
+//! Optimisations of graphs that preserve their results.
 //!
-//! Each pass is one file and a pure function from graph to graph. Values that are graph outputs,
-//! or are read more than once, stay as they are.
+//! Each pass is one file and a pure function from graph to graph. Values that are graph outputs, or
+//! are read more than once, are not changed.
 
 mod dead_code;
 mod drop_identity;
@@ -27,10 +27,10 @@ use super::Graph;
 /// A pass and its name.
 pub type Pass = (&'static str, fn(&Graph) -> Graph);
 
-/// The passes in their order: dead readers and identities would stand between a convolution and
-/// what fuses into it; batch norm and scale come before the sum, the sum before the activation. A mean
-/// behind a layer changes places with it once scale and shift are part of the layer; what stood
-/// behind the mean may then be so too. What became a part of other nodes is dead in the end.
+/// The passes in order. Dead readers and identities would block fusion into a convolution, so they
+/// are removed first; batch norm and scale come before the sum, the sum before the activation. A
+/// mean after a layer is moved before it once scale and shift are folded into the layer; operations
+/// after the mean may then be fused too. Finally, nodes fused into others are dead code.
 pub const PASSES: [Pass; 10] = [
     ("dead_code", dead_code),
     ("drop_identity", drop_identity),
@@ -47,7 +47,7 @@ pub const PASSES: [Pass; 10] = [
 /// All passes.
 ///
 /// # Panics
-/// If a pass breaks the graph, which is a bug of the pass.
+/// If a pass makes the graph invalid, which is a bug of the pass.
 #[must_use]
 pub fn optimize(mut graph: Graph) -> Graph {
     for (name, pass) in PASSES {

@@ -1,14 +1,14 @@
-//! What passes share: writing a graph anew, layers whose sums can take something over, ranks.
+//! Helpers of passes: rebuilding a graph, layers that operations can be fused into, ranks.
 
 use crate::graph::ops::operation::Fusible;
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::tensor::Activation;
 
-/// A graph that is written anew, node by node, from an old one.
+/// A graph that is rebuilt, node by node, from an old one.
 pub(super) struct Rewrite<'g> {
     pub(super) old: &'g Graph,
     pub(super) nodes: Vec<Node>,
-    /// Where each old node's value is now.
+    /// The new id of each old node's value.
     pub(super) now: Vec<NodeId>,
 }
 
@@ -17,29 +17,29 @@ impl<'g> Rewrite<'g> {
         Self { old, nodes: Vec::with_capacity(old.nodes.len()), now: Vec::with_capacity(old.nodes.len()) }
     }
 
-    /// The value of the next old node is that of a new node.
+    /// Maps the next old node to a new node.
     pub(super) fn keep(&mut self, node: Node) {
         let id = self.append(node);
         self.now.push(id);
     }
 
-    /// The value of the next old node is that of an earlier old one.
+    /// Maps the next old node to the value of an earlier old one.
     pub(super) fn replace_by(&mut self, old: NodeId) {
         self.now.push(self.now[old.0]);
     }
 
-    /// The next old node's value is no longer there; nobody may read it.
+    /// Drops the next old node; its value must have no readers.
     pub(super) fn leave_out(&mut self) {
         self.now.push(NodeId(usize::MAX));
     }
 
-    /// A new node that stands for no old one alone; its inputs are new ids already.
+    /// Adds a new node without an old counterpart; its inputs are new ids already.
     pub(super) fn append_raw(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
     }
 
-    /// A new node whose inputs are old ids.
+    /// Adds a new node whose inputs are old ids.
     pub(super) fn append(&mut self, mut node: Node) -> NodeId {
         for id in &mut node.inputs {
             *id = self.now[id.0];
@@ -57,18 +57,17 @@ impl<'g> Rewrite<'g> {
     }
 }
 
-/// A convolution or linear layer whose value reaches a reader alone: directly, or in another order of
-/// its dimensions.
+/// A convolution or linear layer whose value has a single reader, directly or after a permutation.
 #[derive(Clone, Copy)]
 pub(super) struct Sum {
     /// The layer.
     pub(super) layer: NodeId,
-    /// The permutation behind it.
+    /// The permutation after it.
     pub(super) permute: Option<NodeId>,
 }
 
 impl Sum {
-    /// Behind the value `id`, if nothing but scale and shift has been fused into the layer yet.
+    /// The layer that computes the value `id`, if only scale and shift have been fused into it yet.
     pub(super) fn behind(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Self> {
         let is_free = |id: NodeId| {
             let node = &graph.nodes[id.0];
@@ -88,7 +87,7 @@ impl Sum {
         }
     }
 
-    /// The order of the dimensions behind the layer, if it is another one.
+    /// The permutation of the dimensions after the layer, if there is one.
     pub(super) fn dims(self, graph: &Graph) -> Option<&[usize]> {
         match &graph.nodes[self.permute?.0].op {
             Op::Permute(permute) => Some(&permute.dims),
@@ -97,7 +96,7 @@ impl Sum {
     }
 }
 
-/// The number of dimensions of each value, where the operations alone tell it.
+/// The number of dimensions of each value, if it follows from the operations.
 pub(super) fn ranks(graph: &Graph) -> Vec<Option<usize>> {
     let mut ranks: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {

@@ -8,9 +8,9 @@ use crate::tensor::{Activation, BinaryOp, Shape};
 
 use super::rewrite::Rewrite;
 
-/// For inputs of these shapes, split every layer whose residual does not have the shape of its
-/// own sum (torch broadcasts the two) into layer, sum and activation again. In what is returned,
-/// a residual has its node's shape; nearly always that is the graph itself.
+/// For inputs of these shapes, splits every layer whose residual does not have the shape of the
+/// layer's result (torch broadcasts the two) into layer, sum and activation again. In the returned
+/// graph, which is nearly always the graph itself, a residual has its node's shape.
 ///
 /// # Errors
 /// As [`infer_shapes`].
@@ -32,7 +32,7 @@ pub fn split_broadcast_residuals<'g>(graph: &'g Graph, inputs: &[Shape]) -> Resu
             continue;
         }
         let mut layer = without_residual(node);
-        // Names go back in the reverse order of fusing.
+        // Names are restored in the reverse order of fusion.
         let mut name = node.name.clone();
         let mut uncover = |fallback: &str| {
             let inner = layer.covers.pop().unwrap_or_else(|| format!("{}.{fallback}", node.name));
@@ -59,7 +59,7 @@ pub fn split_broadcast_residuals<'g>(graph: &'g Graph, inputs: &[Shape]) -> Resu
     Ok(Cow::Owned(new.finish()))
 }
 
-/// The layer alone with its scale and shift.
+/// The layer with only its scale and shift.
 fn without_residual(node: &Node) -> Node {
     let fused = Fused { affine: node.fused.affine.clone(), ..Fused::default() };
     Node { inputs: node.inputs[..1].to_vec(), fused, ..node.clone() }
