@@ -1,4 +1,4 @@
-//! Compiling a plan: every node is lowered in the graph's order.
+//! Compiles a plan: every node is lowered in the graph's order.
 
 use super::fuse::Units;
 use super::memory::{Lifetime, place};
@@ -16,11 +16,11 @@ use crate::simd::Isa;
 use crate::tensor::{Shape, View};
 
 impl Plan {
-    /// A plan of `graph` for inputs of these shapes, with the kernels that inputs of the shapes
-    /// `chosen_for` would have, which are the same or larger pictures.
+    /// A plan of `graph` for inputs of these shapes, with the kernels that would be chosen for
+    /// inputs of the shapes `chosen_for`, which are the same or larger pictures.
     ///
     /// # Errors
-    /// If the shapes do not fit, or memory for packed weights cannot be had.
+    /// If the shapes do not fit, or memory for packed weights cannot be allocated.
     pub(super) fn compile(
         graph: &Graph,
         epilogues: &Epilogues,
@@ -50,13 +50,13 @@ impl Plan {
 }
 
 impl Compiler<'_> {
-    /// Results that can be written straight into the returned arrays.
+    /// Requests that results are written directly into the returned arrays, where possible.
     fn want_outputs(&mut self) {
         for (i, &id) in self.graph.outputs.iter().enumerate() {
             let view = View::contiguous(self.shape(id));
             let op = &self.node(id).op;
-            // Kernels of pictures write channels last, which is also C order for one channel or
-            // one pixel.
+            // Kernels of pictures write channels last, which equals C order for one channel or one
+            // pixel.
             let in_order = is_pointwise(op) || self.layout(id).is_contiguous();
             if in_order && writes_to(op, &view) && self.wanted(id).is_none() && !matches!(op, Op::Concat(_)) {
                 self.want(id, Place { storage: Storage::Output(i), view });
@@ -64,8 +64,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// Branches of a concatenation write into its memory. Outer ones come first, so that an inner
-    /// one's parts land in the outer one.
+    /// Requests that the branches of a concatenation write into its memory. Outer concatenations
+    /// come first, so that an inner one's parts are written into the outer one.
     fn want_concat_parts(&mut self) {
         for id in (0..self.graph.nodes.len()).rev().map(NodeId) {
             let node = self.node(id);
@@ -93,7 +93,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Give every slot its place in the arena.
+    /// Assigns every slot its offset in the arena.
     fn finish(self, inputs: &[Shape], chosen_for: &[Shape]) -> Plan {
         let lifetimes: Vec<Lifetime> = self
             .slots
@@ -112,7 +112,7 @@ impl Compiler<'_> {
         let mut phases = Vec::new();
         let mut steps = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.into_iter().enumerate() {
-            // A multiple of a cache line, so that every worker's part begins on one.
+            // A multiple of a cache line, so that every worker's part is aligned to one.
             local = local.max(step.kernel.scratch().local.next_multiple_of(16));
             phases.extend((0..step.kernel.phases().len()).map(|phase| (index, phase)));
             steps.push(Step {

@@ -1,4 +1,4 @@
-//! A plan in words: what runs, on what, and what it needs.
+//! The text form of a plan.
 
 use std::fmt;
 

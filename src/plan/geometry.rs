@@ -1,4 +1,4 @@
-//! Convolutions between maps: the descriptors of their kernels.
+//! Descriptors of convolutions between maps.
 
 use super::values::Compiler;
 use crate::graph::ops::{self, Conv2d};
@@ -6,7 +6,7 @@ use crate::graph::{Node, NodeId, Op};
 use crate::kernels::conv::{ConvDesc, Padding};
 use crate::tensor::{Activation, FeatureMap, Shape};
 
-/// The geometry of a convolution between two maps.
+/// The geometry of a convolution between two maps (not the dense predictor's `Geometry`).
 #[derive(Clone, Copy)]
 pub(super) struct Geometry {
     kernel: [usize; 2],
@@ -17,7 +17,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Of a convolution of a map of this shape.
+    /// The geometry of a convolution of a map of this shape.
     fn of(op: &Conv2d, node: &Node, input: Shape) -> Self {
         let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
         let kernel = [weight[2], weight[3]];
@@ -32,7 +32,7 @@ impl Geometry {
         }
     }
 
-    /// The convolution between these maps.
+    /// The descriptor of the convolution between these maps.
     pub fn desc(
         &self,
         input: FeatureMap,
@@ -44,7 +44,7 @@ impl Geometry {
         ConvDesc { input, output, residual, kernel, stride, dilation, padding, groups, activation }
     }
 
-    /// A kernel that covers a map of this size once.
+    /// A kernel that covers a whole map of this size.
     pub fn whole(kernel: [usize; 2]) -> Self {
         Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
     }
@@ -54,19 +54,19 @@ impl Compiler<'_> {
     /// A convolution's geometry.
     ///
     /// # Panics
-    /// If the node is none.
+    /// If the node is not a convolution.
     pub fn geometry(&self, id: NodeId) -> Geometry {
         let node = self.node(id);
         let Op::Conv2d(op) = &node.op else { unreachable!("a convolution") };
         Geometry::of(op, node, self.shape(node.inputs[0]))
     }
 
-    /// A node's value as a map, if nothing else decides where it lies.
+    /// A node's value as a map in its default layout.
     pub fn feature_map(&self, id: NodeId) -> FeatureMap {
         self.layout(id).feature_map()
     }
 
-    /// The descriptor of a convolution that reads a map which lies like this.
+    /// The descriptor of a convolution that reads a map with this layout.
     pub fn conv_desc(&self, id: NodeId, input: FeatureMap, residual: Option<FeatureMap>) -> ConvDesc {
         let output = self.wanted(id).map_or_else(|| self.feature_map(id), |place| place.view.feature_map());
         self.conv_desc_to(id, input, output, residual)
@@ -83,8 +83,9 @@ impl Compiler<'_> {
         self.geometry(id).desc(input, output, residual, self.node(id).fused.activation)
     }
 
-    /// The convolution for which the kernel of `desc`, a node's, is chosen: that of other pictures.
-    /// Kernels of linear layers take the same sums for any number of rows and need no such choice.
+    /// The convolution for which the kernel of a node's `desc` is chosen: that of the pictures
+    /// `chosen_for`. Kernels of linear layers compute the same sums for any number of rows and do
+    /// not need this.
     pub fn chosen_desc(&self, id: NodeId, desc: &ConvDesc) -> ConvDesc {
         let node = self.node(id);
         let [input, output] = [node.inputs[0], id].map(|id| self.chosen_shape(id));

@@ -1,17 +1,17 @@
-//! In which order each value's dimensions lie in memory, where that is free to choose.
+//! Chooses the order of each value's dimensions in memory, where it is free.
 //!
-//! Kernels write what they compute in an order of their own (pictures channels last, the results of
-//! linear layers row by row, those of an attention as the next linear layer reads them), and what
-//! only moves values keeps the order it finds, whatever the dimensions are called: a picture that was
-//! permuted to (N, H, W, C) still has its channels innermost after padding or concatenation. So
-//! reshapes and permutations in between stay views.
+//! Kernels have a preferred output order (pictures channels-last, the results of linear layers row
+//! by row, those of attention as the next linear layer reads them). Operations that only move
+//! values keep their input's order in memory, regardless of the logical order of dimensions: a
+//! picture permuted to (N, H, W, C) still has its channels innermost after padding or
+//! concatenation. So reshapes and permutations in between stay views.
 
 use crate::graph::ops::{self, Operand};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::{Order, Shape, View};
 
-/// How every node's value lies, if nothing else decides: in the node's order, spread where that
-/// costs no copy.
+/// The default layout of every node's value: in the node's order, with gaps where they cost no
+/// copy.
 pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<View> {
     let mut readers = vec![Vec::new(); graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -22,10 +22,10 @@ pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<
     let layout = |index: usize| {
         let (order, shape) = (orders[index], shapes[index]);
         let is_dense = match &graph.nodes[index].op {
-            // A copy whose memory is looked at in two ways.
+            // A copy whose memory is viewed in two ways.
             Op::Reshape(_) | Op::Flatten(_) | Op::Unflatten(_) => true,
             Op::LayerNorm(ops::LayerNorm { shape, .. }) => shape.len() > 1,
-            // An output may be written where it is returned.
+            // An output may be written directly to the returned array.
             _ => graph.outputs.iter().any(|id| id.0 == index),
         };
         let dense = order.layout(shape);
@@ -36,8 +36,8 @@ pub(super) fn layouts(graph: &Graph, shapes: &[Shape], orders: &[Order]) -> Vec<
     (0..graph.nodes.len()).map(layout).collect()
 }
 
-/// Whether all that reads a node's value, lying like this, reads it row by row. What reshapes it
-/// must find a view.
+/// Whether all readers of a node's value with this layout read it row by row. For reshapes it must
+/// stay a view.
 fn takes_rows(graph: &Graph, shapes: &[Shape], readers: &[Vec<usize>], index: usize, view: &View) -> bool {
     readers[index].iter().all(|&reader| {
         let through = |view: &View| takes_rows(graph, shapes, readers, reader, view);
@@ -83,7 +83,7 @@ mod tests {
     use crate::graph::{GraphBuilder, infer_shapes};
     use crate::tensor::Param;
 
-    /// Whether the rows of a linear layer's result have gaps, if these are its readers.
+    /// Whether the rows of a linear layer's result have gaps, given these readers.
     fn has_gaps(readers: impl Fn(&mut GraphBuilder, NodeId)) -> bool {
         let mut builder = GraphBuilder::new();
         let x = builder.input("x", &[2, 5, 8]).unwrap();

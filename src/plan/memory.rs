@@ -1,25 +1,25 @@
-//! One arena for all intermediate values: who may share memory is a matter of lifetimes.
+//! One arena for all intermediate values: values share memory if their lifetimes do not overlap.
 
-/// An area that some steps use.
+/// An area used by some steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
     /// Size in floats.
     pub size: usize,
-    /// First step that touches it.
+    /// First step that accesses it.
     pub first: usize,
-    /// Last step that touches it.
+    /// Last step that accesses it.
     pub last: usize,
 }
 
-/// Areas start at cache lines, and vectors with them.
+/// Areas, and so vectors, are aligned to cache lines.
 const ALIGNMENT: usize = 16;
 
-/// Distance beyond a multiple of the page size between large neighbours, so that the same pixel of
-/// two maps does not fall on the same cache set and the same low address bits (4K aliasing).
+/// Offset beyond a multiple of the page size between large neighbours, so that the same pixel of
+/// two maps does not have the same cache set and the same low address bits (4K aliasing).
 const STAGGER: usize = 16 * 5;
 
-/// Offsets for all areas, in floats, and the arena's size. Greedy by size: the largest area first,
-/// each into the smallest gap that its lifetime allows.
+/// Offsets of all areas, in floats, and the arena's size. Greedy by size: the largest area first,
+/// each into the smallest gap that is free during its lifetime.
 pub(super) fn place(areas: &[Lifetime]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..areas.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(areas[i].size), areas[i].first));

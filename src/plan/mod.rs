@@ -1,14 +1,14 @@
-//! From a graph and an input shape to steps that run: the one room that sees both graphs and
-//! kernels.
+//! Plans: compiles a graph for input shapes to steps that run. The only module that uses both
+//! graphs and kernels.
 //!
 //! [`Network`] holds a graph with its few cached [`Plan`]s and its pooled workspaces. Making a plan
-//! ([`compile`]) infers shapes, decides in which order values lie ([`layout`]) and which nodes are
-//! computed together ([`fuse`]), and lowers each of these units to a view or to prepared kernels
-//! ([`lower`]). Where values lie is the state of that ([`values`]), with rules about
-//! what a kernel can write ([`writes`]) or read as rows ([`row_views`]) and the descriptors of
-//! convolutions ([`geometry`]). At the end every value gets its place in one arena ([`memory`]).
-//! Running a plan resolves pointers and hands the phases to the worker pool ([`exec`]), which
-//! [`profile`] times; [`peaks`] is what the machine can do at most.
+//! ([`compile`]) infers shapes, chooses the layout of values ([`layout`]) and the nodes to fuse
+//! ([`fuse`]), and lowers each of these units to a view or to prepared kernels ([`lower`]). The
+//! state of lowering is the place of each value ([`values`]), with rules about which layouts a
+//! kernel can write ([`writes`]) or read as rows ([`row_views`]) and the descriptors of
+//! convolutions ([`geometry`]). At the end every value gets its offset in one arena ([`memory`]).
+//! Running a plan resolves pointers and passes the phases to the worker pool ([`exec`]), which
+//! [`profile`] times; [`peaks`] measures the machine's peak rates.
 
 mod compile;
 mod describe;
@@ -35,20 +35,20 @@ use std::sync::Arc;
 use crate::kernels::Kernel;
 use crate::tensor::{AlignedBuf, Shape};
 
-/// Where a value lies.
+/// The memory of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Storage {
-    /// The caller's array of that number.
+    /// The caller's array with this number.
     Input(usize),
-    /// The array of that number that the run returns.
+    /// The returned array with this number.
     Output(usize),
     /// An area of the arena.
     Slot(usize),
-    /// The parameter of that number.
+    /// The parameter with this number.
     Constant(usize),
 }
 
-/// A value's first element.
+/// The location of a value's first element.
 #[derive(Clone, Copy, Debug)]
 struct Operand {
     storage: Storage,
@@ -56,13 +56,13 @@ struct Operand {
     offset: usize,
 }
 
-/// What a step must do at least, whatever its kernel.
+/// The least work of a step, for any kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cost {
-    /// Multiply-adds of a convolution or a product of matrices as they are defined, else 0.
+    /// Multiply-adds of a convolution or a matrix product by definition, else 0.
     macs: usize,
-    /// Bytes of its operands, each value once: inputs, output, packed weights. Of a convolution's
-    /// input what its windows see.
+    /// Bytes of its operands, each value once: inputs, output, packed weights. For a convolution's
+    /// input, only the part that its windows read.
     bytes: usize,
 }
 
@@ -70,7 +70,7 @@ struct Cost {
 struct Step {
     /// The node's name.
     name: String,
-    /// The name under which the node's operation was traced, before others were fused into it.
+    /// The name under which the node's operation was traced, before fusion.
     layer: String,
     kernel: Box<dyn Kernel>,
     inputs: Vec<Operand>,
@@ -82,18 +82,18 @@ struct Step {
 }
 
 /// A network for one input shape, instruction set and number of threads: immutable, so any number
-/// of runs may use it at once.
+/// of runs may use it concurrently.
 pub struct Plan {
     steps: Vec<Step>,
     /// Step and phase of every phase of a run.
     phases: Vec<(usize, usize)>,
-    /// Where each slot begins in the arena, in floats.
+    /// Offset of each slot in the arena, in floats.
     slots: Vec<usize>,
     /// Floats of the arena.
     arena: usize,
     /// Floats of scratch per worker.
     local: usize,
-    /// Parameters that steps read as they are.
+    /// Parameters that steps read unpacked.
     constants: Vec<Arc<AlignedBuf>>,
     threads: usize,
     inputs: Vec<Shape>,

@@ -1,5 +1,5 @@
-//! What the machine can do at most with the threads and the instruction set of a run, measured through
-//! the pool that runs use.
+//! The machine's peak rates with the threads and the instruction set of a run, measured on the
+//! worker pool of runs.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::simd::Isa;
 use crate::tensor::AlignedBuf;
 use crate::threads::{self, Phase, Pool, Work};
 
-/// Phases of one measurement, of which the fastest counts: one during which all workers were awake and
-/// nobody else wanted their processors.
+/// Phases of one measurement, of which the fastest counts: one during which all workers were awake
+/// and not preempted.
 const PHASES: usize = 24;
 
-/// Multiply-adds a second of all threads together: the ceiling of kernels that multiply.
+/// Multiply-adds per second of all threads together: the upper bound of compute-bound kernels.
 ///
 /// # Errors
 /// If a variable that sets threads or instruction set is wrong; [`crate::Error::Interrupted`].
 pub fn multiply_adds_per_second(interrupted: &mut dyn FnMut() -> bool) -> Result<f64> {
-    /// About 0.1 ms, so that the time between two phases does not show.
+    /// About 0.1 ms, so that the time between two phases is negligible.
     const STEPS: usize = 20_000;
     let (isa, pool) = (Isa::current()?, threads::pool()?);
     let work = MultiplyAdds { isa, steps: STEPS };
@@ -28,24 +28,25 @@ pub fn multiply_adds_per_second(interrupted: &mut dyn FnMut() -> bool) -> Result
     Ok(done as f64 / fastest.as_secs_f64())
 }
 
-/// Bytes a second that all threads together read from main memory: the ceiling of layers whose weights
-/// or maps fit no cache.
+/// Bytes per second that all threads together read from main memory: the upper bound of layers
+/// whose weights or maps do not fit in a cache.
 ///
 /// # Errors
 /// As [`multiply_adds_per_second`]; [`crate::Error::OutOfMemory`] if 128 MiB cannot be allocated.
 pub fn read_bytes_per_second(interrupted: &mut dyn FnMut() -> bool) -> Result<f64> {
-    /// Four times the last cache of a large core complex (32 MiB), so that nothing is found there again.
+    /// Four times the last-level cache of a large core complex (32 MiB), so that nothing is still
+    /// cached.
     const FLOATS: usize = (128 << 20) / size_of::<f32>();
-    /// So that a worker that is held up leaves its share to the others.
+    /// Several chunks, so that a preempted worker leaves its share to the others.
     const CHUNKS_PER_THREAD: usize = 4;
     let (isa, pool) = (Isa::current()?, threads::pool()?);
     let mut values = AlignedBuf::zeroed(FLOATS, "measuring the memory's speed")?;
-    // Pages that nobody has written are all the same page of zeros.
+    // Pages that were never written all map to the same page of zeros.
     values.fill(1.0);
     let chunks = pool.threads() * CHUNKS_PER_THREAD;
     let work = Read { isa, values: &values, pieces: PHASES * chunks, chunks };
     let fastest = fastest_phase(&pool, &work, chunks, interrupted)?;
-    // Pieces differ by a float at most.
+    // Pieces differ by at most one float.
     let bytes = FLOATS / PHASES * size_of::<f32>();
     Ok(bytes as f64 / fastest.as_secs_f64())
 }
@@ -58,7 +59,7 @@ fn fastest_phase(
 ) -> Result<Duration> {
     let phases: Vec<_> = (0..PHASES).map(|_| Phase::new(chunks, pool.threads())).collect();
     let times = time_phases(pool, work, &phases, interrupted)?;
-    // The clock's resolution, where a phase would take no time at all.
+    // At least the clock's resolution, if a phase appears to take no time.
     Ok(times.into_iter().min().unwrap_or_default().max(Duration::from_nanos(1)))
 }
 

@@ -1,4 +1,4 @@
-//! Where a run's time goes: whole runs, with the instants at which their phases end.
+//! The profile of runs: whole runs, with the instants at which their phases end.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,44 +9,45 @@ use crate::error::Result;
 use crate::tensor::Shape;
 use crate::threads::{Phase, Pool, Work};
 
-/// Of several runs of the same.
+/// Times of several equal runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
-    /// The middle one.
+    /// The median.
     pub median: Duration,
-    /// The fastest one.
+    /// The minimum.
     pub least: Duration,
 }
 
-/// A step of a plan, timed inside of whole runs.
+/// A step of a plan, timed inside whole runs.
 #[derive(Clone, Debug)]
 pub struct StepTime {
-    /// The layer's name: that under which the operation was traced, before others were fused into it.
+    /// The layer's name: the name under which the operation was traced, before fusion.
     pub name: String,
     /// The kernel's name.
     pub kernel: &'static str,
-    /// Of the output.
+    /// Shape of the output.
     pub shape: Shape,
-    /// Multiply-adds of a convolution or a product of matrices as they are defined (a kernel such as
+    /// Multiply-adds of a convolution or a matrix product by definition (a kernel such as
     /// Winograd's does fewer), else 0.
     pub macs: usize,
-    /// Bytes of its operands, each value once: inputs, output, packed weights (also those that would meet zeros).
+    /// Bytes of its operands, each value once: inputs, output, packed weights (also those of zero
+    /// inputs).
     pub bytes: usize,
-    /// From the end of the step before to its own.
+    /// From the end of the previous step to its own.
     pub times: Times,
 }
 
-/// What [`super::Network::profile`] found.
+/// The result of [`super::Network::profile`].
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// In the order of running.
+    /// In execution order.
     pub steps: Vec<StepTime>,
-    /// Of whole runs: the steps, and entering and leaving the pool.
+    /// Times of whole runs: the steps, and entering and leaving the pool.
     pub run: Times,
 }
 
 impl Plan {
-    /// Run `runs` times (once at least) after a run to warm up; as [`Plan::run`] otherwise.
+    /// Runs `runs` times (at least once) after a warm-up run; otherwise as [`Plan::run`].
     pub(super) fn profile(
         &self,
         pool: &Pool,
@@ -82,8 +83,8 @@ impl Plan {
     }
 }
 
-/// Run a job and return how long each of its phases took: the first from its first chunk on, others
-/// from the end of the phase before.
+/// Runs a job and returns the duration of each of its phases: the first from its first chunk, the
+/// others from the end of the previous phase.
 pub(super) fn time_phases(
     pool: &Pool,
     work: &dyn Work,
@@ -97,7 +98,7 @@ pub(super) fn time_phases(
     Ok(begins.zip(&ends).map(|(begin, end)| end.duration_since(*begin)).collect())
 }
 
-/// A job that notes when its phases end.
+/// A job that records when its phases end.
 struct Timed<'a> {
     work: &'a dyn Work,
     begun: OnceLock<Instant>,
@@ -126,7 +127,7 @@ impl Work for Timed<'_> {
     }
 }
 
-/// Median and least of at least one time.
+/// Median and minimum of at least one time.
 fn middle(mut times: Vec<Duration>) -> Times {
     times.sort_unstable();
     let half = times.len() / 2;

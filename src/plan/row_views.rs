@@ -1,16 +1,16 @@
-//! Values as rows of features: what a kernel of rows can read and write where it lies.
+//! Values as rows of features, which kernels of rows can read and write in place.
 //!
-//! A kernel of rows sees a value as a map whose pixels are the rows. Up to three runs of leading
-//! dimensions that lie evenly are its pictures, rows and columns, so that slices and permutations of
-//! tokens are read and written where they are.
+//! A kernel of rows treats a value as a map whose pixels are the rows. Up to three groups of
+//! leading dimensions with even strides are its pictures, rows and columns, so slices and
+//! permutations of tokens are read and written in place.
 
 use crate::tensor::{FeatureMap, MAX_RANK, Shape, View};
 
-/// How many elements the runs of leading dimensions have, outermost first.
+/// The sizes of the groups of leading dimensions, outermost first.
 pub(super) type Runs = [usize; 3];
 
-/// The leading dimensions of views of the same leading sizes as at most three runs that lie evenly
-/// in all of them; `trailing` dimensions are a row.
+/// The leading dimensions of views with the same leading sizes as at most three groups with even
+/// strides in all of them; `trailing` dimensions are a row.
 pub(super) fn runs(views: &[View], trailing: usize) -> Option<Runs> {
     let shape = views[0].shape;
     let mut sizes: Vec<usize> = Vec::with_capacity(MAX_RANK);
@@ -32,7 +32,7 @@ pub(super) fn runs(views: &[View], trailing: usize) -> Option<Runs> {
     }
 }
 
-/// Whether the last `trailing` dimensions lie densely.
+/// Whether the last `trailing` dimensions are dense.
 pub(super) fn is_dense(view: &View, trailing: usize) -> bool {
     let (mut step, rank) = (1, view.shape.rank());
     (rank - trailing..rank).rev().all(|d| {
@@ -50,7 +50,7 @@ pub(super) fn are_rows(view: &View, trailing: usize) -> bool {
 /// The rows as pixels of a map.
 ///
 /// # Panics
-/// If the view does not lie like this, which the caller has seen to.
+/// If the view does not have this layout; the caller has checked it.
 pub(super) fn map(view: &View, runs: Runs, trailing: usize) -> FeatureMap {
     let leads = view.shape.rank() - trailing;
     let features = view.shape[leads..].iter().product();
@@ -59,7 +59,7 @@ pub(super) fn map(view: &View, runs: Runs, trailing: usize) -> FeatureMap {
     view.permute(&[0, 3, 1, 2]).feature_map()
 }
 
-/// The view with a dimension as its last.
+/// The view with a dimension moved to the end.
 pub(super) fn with_last(view: &View, dim: usize) -> View {
     let dims: Vec<_> = (0..view.shape.rank()).filter(|&d| d != dim).chain([dim]).collect();
     view.permute(&dims)

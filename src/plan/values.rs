@@ -1,10 +1,10 @@
-//! Where every value lies: views, in-place results, parts of concatenations, graph outputs.
+//! The place of every value: views, in-place results, parts of concatenations, graph outputs.
 //!
-//! A value is a [`Place`]: a storage and a view of it. [`Compiler`] is the state of one compilation:
-//! where the values are that have been lowered, and the steps that compute them.
-//! Identity, permutations, slices and most reshapes are other views of the same storage and cost
-//! nothing; parts of a concatenation and results that are graph outputs are written where they
-//! belong; a residual or pointwise input that dies is overwritten by the result.
+//! A node's value is a [`Place`]: a storage and a view of it. [`Compiler`] is the state of one
+//! compilation: the places of the lowered values, and the steps that compute them. Identity,
+//! permutations, slices and most reshapes are views of the same storage and cost nothing; parts of
+//! a concatenation and graph outputs are written directly to their destination; a residual or
+//! pointwise input that is no longer needed is overwritten by the result.
 
 use super::layout::{layouts, orders};
 use super::weights::Epilogues;
@@ -17,7 +17,7 @@ use crate::kernels::{Kernel, copy};
 use crate::simd::Isa;
 use crate::tensor::{AlignedBuf, Param, Shape, View};
 
-/// A value's storage and where in it.
+/// The storage of a node's value, and the view of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub storage: Storage,
@@ -31,30 +31,30 @@ impl Place {
     }
 }
 
-/// What is known of a node's value.
+/// The state of a node's value during lowering (not the dense rewriter's `Value`).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
-    /// It lies there.
+    /// It is at this place.
     At(Place),
-    /// A feature map that was flattened to one vector per picture, in torch's order, which is not
-    /// the order it lies in. A linear layer reads the map itself; others get a copy.
+    /// A feature map that was flattened to one vector per picture in torch's order, which is not
+    /// its order in memory. A linear layer reads the map itself; other readers get a copy.
     Flat(Place),
 }
 
 /// An area of the arena.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
-    /// In floats.
+    /// Size in floats.
     pub size: usize,
-    /// First and last step that touch it.
+    /// First and last step that access it.
     pub steps: Option<(usize, usize)>,
-    /// Reads that are still to come, of all values in it.
+    /// Remaining reads of all values in it.
     live: usize,
-    /// Shared by the parts of a concatenation.
+    /// Whether it is shared by the parts of a concatenation.
     joint: bool,
 }
 
-/// A [`super::Step`] while slots have no place yet.
+/// A [`super::Step`] while slots have no offset yet.
 pub(super) struct PendingStep {
     pub name: String,
     pub kernel: Box<dyn Kernel>,
@@ -73,13 +73,13 @@ pub(super) struct Compiler<'a> {
     shapes: Vec<Shape>,
     /// The shapes for which kernels are chosen.
     chosen_for: Vec<Shape>,
-    /// How each value lies, if nothing else decides.
+    /// The default layout of each value.
     layouts: Vec<View>,
-    /// Parameters that steps read as they are.
+    /// Parameters that steps read unpacked.
     pub constants: Vec<Arc<AlignedBuf>>,
-    /// How often each value is read, graph outputs included.
+    /// How often each value is read, including graph outputs.
     readers: Vec<usize>,
-    /// Values that must be written to a certain place.
+    /// Values that must be written to a given place.
     wanted: Vec<Option<Place>>,
     values: Vec<Option<Value>>,
     pub slots: Vec<Slot>,
@@ -97,7 +97,7 @@ fn operand_bytes(inputs: &[Place], output: &Place) -> usize {
 }
 
 impl<'a> Compiler<'a> {
-    /// Nothing is lowered yet. Values have these shapes; kernels are chosen for those of `chosen_for`.
+    /// The initial state. Values have these shapes; kernels are chosen for those of `chosen_for`.
     pub fn new(
         graph: &'a Graph,
         epilogues: &'a Epilogues,
@@ -133,13 +133,13 @@ impl<'a> Compiler<'a> {
         self.shapes[id.0]
     }
 
-    /// The shape that a node's value has where kernels are chosen.
+    /// The shape of a node's value for which kernels are chosen.
     pub fn chosen_shape(&self, id: NodeId) -> Shape {
         self.chosen_for[id.0]
     }
 
-    /// How a node's value lies, if nothing else decides: in the node's order, with gaps between rows
-    /// that would share a cache set.
+    /// The default layout of a node's value: in the node's order, with gaps between rows that would
+    /// share a cache set.
     pub fn layout(&self, id: NodeId) -> View {
         self.layouts[id.0]
     }
@@ -170,14 +170,14 @@ impl<'a> Compiler<'a> {
         Place { storage: Storage::Slot(self.slots.len() - 1), view }
     }
 
-    /// Where a node's result goes: where it is wanted, else to a new area of this layout.
+    /// The destination of a node's result: the requested place, else a new area with this layout.
     pub fn target(&mut self, id: NodeId, layout: View) -> Place {
         debug_assert_eq!(layout.shape, self.shapes[id.0]);
         self.wanted[id.0].unwrap_or_else(|| self.temporary(layout))
     }
 
-    /// Where a node's result goes if it may overwrite `input`, which the node reads element by
-    /// element: there, if nobody else reads it any more.
+    /// The destination of a node's result if it may overwrite `input`, which the node reads
+    /// elementwise: the input's place, if it has no other remaining reader.
     pub fn target_over(&mut self, id: NodeId, input: Place, layout: View) -> Place {
         if self.wanted[id.0].is_none()
             && input.view.same_layout(&layout)
@@ -190,23 +190,24 @@ impl<'a> Compiler<'a> {
         self.target(id, layout)
     }
 
-    /// The layout of a result that is computed element by element: its input's, if neither has gaps.
+    /// The layout of an elementwise result: its input's, if neither has gaps.
     pub fn pointwise_layout(&self, id: NodeId, input: View) -> View {
         let layout = self.layout(id);
         let keeps = input.shape == layout.shape && input.is_dense() && layout.is_dense();
         if keeps { View { offset: 0, ..input } } else { layout }
     }
 
-    /// Where the sum of a product and a residual goes: over the residual if it dies there.
+    /// The destination of the sum of a product and a residual: the residual's place, if this is its
+    /// last use.
     pub fn target_of_sum(&mut self, id: NodeId, from: Place, residual: Option<Place>, layout: View) -> Place {
         match residual {
-            // The input's pixels are read again while the output is written.
+            // The input's pixels are reread while the output is written.
             Some(r) if r.storage != from.storage => self.target_over(id, r, layout),
             _ => self.target(id, layout),
         }
     }
 
-    /// Where a node's value lies.
+    /// The place of a node's value.
     pub fn place(&mut self, id: NodeId) -> Place {
         match self.values[id.0].expect("values are lowered in order") {
             Value::At(place) => place,
@@ -226,7 +227,7 @@ impl<'a> Compiler<'a> {
         self.values[id.0].expect("values are lowered in order")
     }
 
-    /// A copy of `from` in a new area of that layout.
+    /// A copy of `from` in a new area with this layout.
     pub fn copy(&mut self, name: &str, from: Place, layout: View) -> Place {
         let to = self.temporary(layout);
         self.copy_to(name, from, to);
@@ -238,14 +239,14 @@ impl<'a> Compiler<'a> {
         self.step(name, copy::prepare(&desc, self.threads), &[from], to);
     }
 
-    /// Copy a value to where a concatenation or an output wants it, if it is not there.
+    /// Copies a value to the place that a concatenation or an output requests, if it is not there.
     pub fn deliver(&mut self, name: &str, from: Place, to: Place) {
         if from.storage != to.storage || from.view != to.view {
             self.copy_to(name, from, to);
         }
     }
 
-    /// This place with its pixels' channels side by side, by a copy if need be.
+    /// This place with dense channels, by a copy if necessary.
     pub fn channels_last(&mut self, name: &str, place: Place) -> Place {
         if place.view.feature_map().channels_last() {
             return place;
@@ -253,12 +254,12 @@ impl<'a> Compiler<'a> {
         self.copy(name, place, View::physical(place.view.shape))
     }
 
-    /// Add a step.
+    /// Adds a step.
     pub fn step(&mut self, name: &str, kernel: Box<dyn Kernel>, inputs: &[Place], output: Place) {
         self.product_step(name, 0, kernel, inputs, output);
     }
 
-    /// Add a step of so many multiply-adds.
+    /// Adds a step with this number of multiply-adds.
     pub fn product_step(
         &mut self,
         name: &str,
@@ -271,8 +272,8 @@ impl<'a> Compiler<'a> {
         self.costed_step(name, cost, kernel, inputs, output);
     }
 
-    /// Add a step whose cost is more than what its operands show. Steps without results (an empty
-    /// batch) are left out.
+    /// Adds a step whose cost does not follow from its operands. Steps without results (an empty
+    /// batch) are omitted.
     pub fn costed_step(
         &mut self,
         name: &str,
@@ -308,7 +309,7 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    /// Record a node's value.
+    /// Records a node's value.
     pub fn assign(&mut self, id: NodeId, value: Value) {
         let (Value::At(place) | Value::Flat(place)) = value;
         if let Storage::Slot(slot) = place.storage {
@@ -317,8 +318,8 @@ impl<'a> Compiler<'a> {
         self.values[id.0] = Some(value);
     }
 
-    /// Record that a node's operands have been read once. Those without a value of their own are
-    /// left out.
+    /// Records that a node's operands have been read once. Operands without a value of their own
+    /// are skipped.
     pub fn read_operands(&mut self, id: NodeId) {
         for input in &self.graph.nodes[id.0].inputs {
             if let Some(Value::At(place) | Value::Flat(place)) = self.values[input.0]
@@ -329,7 +330,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether a node's value has one reader, and no place where it must be.
+    /// Whether a node's value has a single reader, and no requested place.
     pub fn is_read_once(&self, id: NodeId) -> bool {
         self.readers[id.0] == 1 && self.wanted[id.0].is_none() && !self.graph.outputs.contains(&id)
     }
@@ -339,12 +340,12 @@ impl<'a> Compiler<'a> {
         &self.graph.nodes[id.0]
     }
 
-    /// Have this node's value written there.
+    /// Requests that this node's value is written to this place.
     pub fn want(&mut self, id: NodeId, place: Place) {
         self.wanted[id.0] = Some(place);
     }
 
-    /// The place that a concatenation or an output wants this node's value at.
+    /// The place that a concatenation or an output requests for this node's value.
     pub fn wanted(&self, id: NodeId) -> Option<Place> {
         self.wanted[id.0]
     }

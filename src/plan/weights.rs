@@ -1,4 +1,4 @@
-//! What a convolution or linear node's parameters become: a packed form and an epilogue.
+//! Converts a convolution or linear node's parameters to a packed form and an epilogue.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::kernels::Epilogue;
 use crate::kernels::conv::{Candidate, ConvDesc};
 use crate::tensor::{AlignedBuf, Packed};
 
-/// The node's weight as that candidate reads it.
+/// The node's weight, packed for this candidate.
 pub(super) fn packed(node: &Node, desc: &ConvDesc, part: &Candidate) -> Result<Packed> {
     part.packed(desc, node.params[0].as_ref().expect("a weight"))
 }
@@ -53,8 +53,8 @@ fn epilogue(node: &Node) -> Result<Epilogue> {
     Epilogue::new(scale.as_deref(), shift.as_deref(), activation)
 }
 
-/// Scale and shift per channel of a batch norm that stands alone: weight and bias (each or none),
-/// running mean and variance.
+/// Scale and shift per channel of a separate batch norm: weight and bias (both optional), running
+/// mean and variance.
 pub(super) fn batch_norm(node: &Node, eps: f64) -> (Vec<f32>, Vec<f32>) {
     let param = |i: usize| node.params[i].as_ref().map(|p| p.data());
     let (weight, bias) = (param(0), param(1));

@@ -5,7 +5,7 @@ use crate::graph::Op;
 use crate::graph::ops;
 use crate::tensor::View;
 
-/// Whether a node's kernel writes its result to a view that lies like this.
+/// Whether a node's kernel can write its result to a view with this layout.
 pub(super) fn writes_to(op: &Op, view: &View) -> bool {
     match op {
         Op::Concat(_)
@@ -32,7 +32,7 @@ pub(super) fn writes_to(op: &Op, view: &View) -> bool {
     }
 }
 
-/// Whether a node works element by element, so that any layout will do.
+/// Whether a node is elementwise, so that any layout is possible.
 pub(super) fn is_pointwise(op: &Op) -> bool {
     matches!(
         op,

@@ -1,4 +1,4 @@
-//! Convolutions that are computed with the maximum of 2x2 pixels that reads them.
+//! Convolutions fused with the 2x2 max pool that reads them.
 
 use crate::error::Result;
 use crate::graph::ops::{self, Window};
@@ -7,7 +7,7 @@ use crate::kernels::conv::{self, Candidate, ConvPoolDesc};
 use crate::plan::values::Compiler;
 use crate::tensor::{FeatureMap, View};
 
-/// A pool with the convolution in front of it.
+/// A pool fused with the convolution before it.
 pub struct ConvPool {
     pub conv: NodeId,
     pub pool: NodeId,
@@ -16,13 +16,13 @@ pub struct ConvPool {
 }
 
 impl ConvPool {
-    /// The descriptor, for an input that lies like this.
+    /// The descriptor, for an input with this layout.
     pub fn desc(&self, compiler: &Compiler<'_>, input: FeatureMap) -> ConvPoolDesc {
         desc(compiler, self.conv, self.pool, input)
     }
 }
 
-/// The unit of a pool that alone reads a convolution, if there is a kernel for both.
+/// The unit of a pool that is the only reader of a convolution, if there is a fused kernel.
 ///
 /// # Errors
 /// As [`conv::choose`].
@@ -46,7 +46,7 @@ fn desc(compiler: &Compiler<'_>, inner: NodeId, pool: NodeId, input: FeatureMap)
     ConvPoolDesc { conv: compiler.conv_desc_to(inner, input, output, residual), output: pooled.feature_map() }
 }
 
-/// Windows of 2x2 pixels, two apart, and none that hangs over the edge.
+/// Whether windows have 2x2 pixels, are two apart, and do not extend beyond the edge.
 fn is_halving(window: &Window) -> bool {
     let Window { kernel, stride, padding, dilation, ceil_mode: _ } = window;
     [kernel, stride] == [&[2, 2]; 2] && *padding == [0; 4] && *dilation == [1, 1]

@@ -1,12 +1,12 @@
-//! Convolutions that are computed together: a 1x1 convolution with the depthwise one that reads it, and
-//! that with the 1x1 convolution behind it.
+//! Fused convolutions: a 1x1 convolution with the depthwise one that reads it, and these with the
+//! 1x1 convolution after them.
 
 use crate::graph::{NodeId, Op};
 use crate::kernels::conv::{Candidate, ConvDesc, ExpandDepthwiseDesc, ProjectDesc};
 use crate::plan::values::Compiler;
 use crate::tensor::FeatureMap;
 
-/// A depthwise convolution with the 1x1 convolution in front of it.
+/// A depthwise convolution fused with the 1x1 convolution before it.
 pub struct ExpandDepthwise {
     pub expand: NodeId,
     pub depthwise: NodeId,
@@ -15,25 +15,25 @@ pub struct ExpandDepthwise {
 }
 
 impl ExpandDepthwise {
-    /// The descriptor, for an input that lies like this.
+    /// The descriptor, for an input with this layout.
     pub fn desc(&self, compiler: &Compiler<'_>, input: FeatureMap) -> ExpandDepthwiseDesc {
         expand_depthwise_desc(compiler, self.expand, self.depthwise, input)
     }
 }
 
-/// A 1x1 convolution with the depthwise one in front of it, and the 1x1 convolution in front of that if
-/// there is one.
+/// A 1x1 convolution fused with the depthwise one before it, and with the 1x1 convolution before
+/// that if there is one.
 pub struct Project {
     pub expand: Option<NodeId>,
     pub depthwise: NodeId,
-    /// The 1x1 convolution behind the depthwise one.
+    /// The 1x1 convolution after the depthwise one.
     pub last: NodeId,
-    /// The candidates of these, in their order.
+    /// The candidates of these, in order.
     pub parts: Vec<&'static Candidate>,
 }
 
 impl Project {
-    /// The descriptor, for operands and a result that lie like this.
+    /// The descriptor, for operands and a result with these layouts.
     pub fn desc(
         &self,
         compiler: &Compiler<'_>,
@@ -44,13 +44,13 @@ impl Project {
         project_desc(compiler, [self.depthwise, self.last], self.expand, input, output, residual)
     }
 
-    /// The convolutions in their order.
+    /// The convolutions in order.
     pub fn convolutions(&self) -> Vec<NodeId> {
         self.expand.into_iter().chain([self.depthwise, self.last]).collect()
     }
 }
 
-/// The unit of a depthwise convolution, if the 1x1 convolution in front of it can join it.
+/// The unit of a depthwise convolution, if the 1x1 convolution before it can be fused with it.
 pub fn expand_depthwise(compiler: &Compiler<'_>, id: NodeId) -> Option<ExpandDepthwise> {
     let expand = read_by(compiler, id)?;
     if compiler.node(id).fused.residual {
@@ -61,8 +61,8 @@ pub fn expand_depthwise(compiler: &Compiler<'_>, id: NodeId) -> Option<ExpandDep
     Some(ExpandDepthwise { expand, depthwise: id, parts })
 }
 
-/// The unit of a 1x1 convolution, if it is better computed with the depthwise one in front of it.
-/// `expansion` says which 1x1 convolution a depthwise one is computed with already.
+/// The unit of a 1x1 convolution, if fusing it with the depthwise one before it pays off.
+/// `expansion` returns the 1x1 convolution that a depthwise one is already fused with.
 pub fn project(
     compiler: &Compiler<'_>,
     id: NodeId,
@@ -78,7 +78,7 @@ pub fn project(
     Some(Project { expand, depthwise, last: id, parts })
 }
 
-/// The convolution without a residual whose value this convolution alone reads.
+/// The convolution without a residual whose only reader is this convolution.
 fn read_by(compiler: &Compiler<'_>, id: NodeId) -> Option<NodeId> {
     let Op::Conv2d(_) = compiler.node(id).op else { return None };
     let inner = compiler.node(id).inputs[0];

@@ -1,5 +1,5 @@
-//! Which nodes are computed together. It is decided here, once and before anything is lowered;
-//! lowering does what a [`Unit`] says.
+//! Decides which nodes are fused: here only, before anything is lowered. Lowering follows the
+//! [`Unit`].
 
 mod conv_pool;
 mod expand;
@@ -14,22 +14,24 @@ pub(super) use conv_pool::ConvPool;
 pub(super) use expand::{ExpandDepthwise, Project};
 pub(super) use prologue::{Front, PrologueProduct};
 
-/// What computes a node's value.
+/// The unit that computes a node's value.
 pub(super) enum Unit {
     /// The node's own kernels, if it has any.
     Node,
-    /// A 1x1 convolution and the depthwise one that reads it, this node.
+    /// A 1x1 convolution and the depthwise one that reads it, which is this node.
     ExpandDepthwise(ExpandDepthwise),
-    /// The same or a depthwise convolution alone, and the 1x1 convolution behind it, this node.
+    /// The same (or a depthwise convolution alone) and the 1x1 convolution after it, which is this
+    /// node.
     Project(Project),
-    /// A batch norm or a product with factors, and the 1x1 convolution that reads it, this node.
+    /// A batch norm or a product with factors, and the 1x1 convolution that reads it, which is this
+    /// node.
     Prologue(PrologueProduct),
-    /// A convolution and the maximum of 2x2 pixels that reads it, this node.
+    /// A convolution and the 2x2 max pool that reads it, which is this node.
     ConvPool(ConvPool),
 }
 
 impl Unit {
-    /// The nodes in front of the unit's own, whose values lie nowhere.
+    /// The nodes before the unit's own; their values have no memory.
     pub fn covered(&self) -> Vec<NodeId> {
         match self {
             Self::Node => Vec::new(),
@@ -45,8 +47,8 @@ impl Unit {
 pub(super) struct Units(Vec<Option<Unit>>);
 
 impl Units {
-    /// The units for which there is a kernel. The convolutions of each have their candidates, so that
-    /// nothing is left to choose.
+    /// The units for which there is a kernel. Each has the candidates of its convolutions, so
+    /// lowering has nothing to choose.
     ///
     /// # Errors
     /// [`crate::Error::Environment`] if `RVISION_CONV` names no candidate.
@@ -54,7 +56,7 @@ impl Units {
         let ids = || (0..compiler.graph.nodes.len()).map(NodeId);
         let mut units = Self(ids().map(|_| Some(Unit::Node)).collect());
         if conv::is_forced() {
-            // The user asks for kernels of single convolutions.
+            // The user forces kernels of single convolutions.
             return Ok(units);
         }
         for id in ids() {
@@ -63,7 +65,7 @@ impl Units {
             }
         }
         for id in ids() {
-            // A projection that is the next block's expansion has no value that could be written.
+            // A projection that is the next block's expansion has no value to write.
             if units.of(id).is_none() {
                 continue;
             }
@@ -76,7 +78,7 @@ impl Units {
             }
         }
         for id in ids() {
-            // What is computed with the convolution behind it reads its input where it lies.
+            // A node fused with the convolution after it reads its input in place.
             if units.of(id).is_some()
                 && let Some(unit) = prologue::find(compiler, id)
             {
@@ -93,7 +95,7 @@ impl Units {
         Ok(units)
     }
 
-    /// What computes a node's value, unless it is computed with the node that reads it.
+    /// The unit that computes a node's value, unless the node is fused into its reader.
     pub fn of(&self, id: NodeId) -> Option<&Unit> {
         self.0[id.0].as_ref()
     }

@@ -1,4 +1,4 @@
-//! 1x1 convolutions that are computed with the batch norm or the factors in front of them.
+//! 1x1 convolutions fused with the batch norm or the factors before them.
 
 use crate::graph::ops::{self};
 use crate::graph::{NodeId, Op};
@@ -6,27 +6,27 @@ use crate::kernels::conv::{Candidate, PrologueDesc};
 use crate::plan::values::Compiler;
 use crate::tensor::{Activation, BinaryOp, Shape, View};
 
-/// What is done to a map in front of a 1x1 convolution.
+/// The operation on a map before a 1x1 convolution.
 pub enum Front {
-    /// A batch norm of this epsilon, and ReLU behind it or nothing.
+    /// A batch norm with this epsilon, optionally followed by ReLU.
     BatchNorm { eps: f64 },
-    /// A product with a value of this node's for each picture and channel.
+    /// A product with this node's value for each picture and channel.
     Gate(NodeId),
 }
 
-/// A 1x1 convolution with what is done to its input first.
+/// A 1x1 convolution fused with its prologue.
 pub struct PrologueProduct {
-    /// What is read.
+    /// The map that the prologue reads.
     pub map: NodeId,
     pub front: Front,
-    /// The node that does it.
+    /// The prologue's node.
     pub inner: NodeId,
     pub conv: NodeId,
     /// The candidate of the convolution, whose packed weights the kernel reads.
     pub part: &'static Candidate,
 }
 
-/// The unit of a 1x1 convolution that alone reads what can be a prologue.
+/// The unit of a 1x1 convolution that is the only reader of a possible prologue.
 pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Option<PrologueProduct> {
     let Op::Conv2d(_) = compiler.node(id).op else { return None };
     let inner = compiler.node(id).inputs[0];
@@ -39,7 +39,7 @@ pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Option<PrologueProduct> {
     Some(PrologueProduct { map, front, inner, conv: id, part })
 }
 
-/// A node as a prologue, if it can be one: what it reads, and what it does to that.
+/// A node as a prologue, if it can be one: its input and its operation.
 fn front(compiler: &Compiler<'_>, id: NodeId) -> Option<(NodeId, Front)> {
     let node = compiler.node(id);
     match node.op {

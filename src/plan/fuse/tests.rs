@@ -30,7 +30,7 @@ impl Draw {
     }
 }
 
-/// The nodes of each unit by name, those that are covered first, of all units of several nodes.
+/// The names of the nodes of each unit with several nodes, covered nodes first.
 fn joined(graph: &Graph, shape: &[usize]) -> Vec<Vec<String>> {
     let shapes = infer_shapes(graph, &[Shape::new(shape)]).unwrap();
     let epilogues = Epilogues::default();
@@ -62,7 +62,7 @@ fn every_node_is_in_one_unit() {
     let narrow = draw.conv("project", deep, 24, 1, 1);
     let wide = draw.conv("wide", narrow, 96, 1, 1);
     let deep = draw.conv("deep", wide, 96, 3, 96);
-    // Factors in front of a 1x1 convolution, and a batch norm.
+    // Factors and a batch norm before 1x1 convolutions.
     let gate = Op::AdaptiveAvgPool2d(ops::AdaptiveAvgPool2d { output: [Some(1), Some(1)] });
     let gate = draw.0.add("gate", gate, &[deep], vec![]).unwrap();
     let scaled = draw.0.add("scaled", ops::Binary::new(BinaryOp::Mul), &[gate, deep], vec![]).unwrap();

@@ -1,5 +1,5 @@
-//! One node becomes a view, or one or a few steps: which function lowers which operation, or which
-//! operations that are computed together.
+//! Lowers one node to a view, or to one or a few steps: dispatches each operation or fused unit to
+//! its function.
 
 mod conv;
 mod moves;
@@ -15,11 +15,11 @@ use crate::graph::{NodeId, Op};
 use crate::tensor::{ReduceOp, View};
 
 impl Compiler<'_> {
-    /// Lower one unit, whose result is this node's; its operands have been lowered.
+    /// Lowers one unit, whose result is this node's; its operands have been lowered.
     pub fn lower(&mut self, id: NodeId, unit: &Unit) -> Result<Value> {
         let shape = self.shape(id);
         if shape.numel() == 0 && !matches!(self.node(id).op, Op::Input(_)) {
-            // An empty batch: nothing to compute, and no kernel need know of it.
+            // An empty batch: nothing to compute, so kernels need not handle it.
             return Ok(Value::At(self.target(id, View::physical(shape))));
         }
         Ok(Value::At(match unit {

@@ -1,5 +1,5 @@
-//! Lowering of what only moves values: other views of the same storage where that is possible, copies
-//! elsewhere.
+//! Lowering of operations that only move values: views of the same storage if possible, else
+//! copies.
 
 use crate::graph::NodeId;
 use crate::graph::ops::Slice;
@@ -9,7 +9,7 @@ use crate::plan::values::{Compiler, Place, Value};
 use crate::tensor::{MAX_RANK, View};
 
 impl Compiler<'_> {
-    /// An array that the caller gives.
+    /// An array passed by the caller.
     pub fn input(&mut self, id: NodeId) -> Place {
         let index = self.graph.inputs.iter().position(|&input| input == id).expect("inputs are listed");
         Place { storage: Storage::Input(index), view: View::contiguous(self.shape(id)) }
@@ -31,7 +31,7 @@ impl Compiler<'_> {
         from.with(from.view.broadcast(self.shape(id)))
     }
 
-    /// Another shape: a view where the memory's order allows it.
+    /// A reshape: a view if the memory order allows it.
     pub fn reshape(&mut self, id: NodeId) -> Value {
         let node = self.node(id);
         let shape = self.shape(id);
@@ -44,7 +44,7 @@ impl Compiler<'_> {
         if whole_pictures && from.view.feature_map().channels_last() {
             return Value::Flat(from);
         }
-        // The order that what follows expects, if the old shape's elements can be put into it.
+        // The order that readers expect, if the elements of the old shape can be copied into it.
         let layout = self.layout(id);
         let (layout, view) = match layout.reshape(from.view.shape) {
             Some(old) => (old, layout),
@@ -81,7 +81,7 @@ impl Compiler<'_> {
         to
     }
 
-    /// Copies of the pieces between which the dimensions are cut.
+    /// Copies the pieces into which the shifts split the dimensions.
     pub fn roll(&mut self, id: NodeId, shifts: &[(usize, i64)]) -> Place {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);

@@ -1,4 +1,4 @@
-//! Lowering of what works element by element.
+//! Lowering of elementwise operations.
 
 use crate::error::Result;
 use crate::graph::NodeId;

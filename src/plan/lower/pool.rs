@@ -1,4 +1,4 @@
-//! Lowering of what works on windows of maps, and of reductions.
+//! Lowering of operations on windows of maps, and of reductions.
 
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -82,7 +82,7 @@ impl Compiler<'_> {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
         let to = self.target(id, self.layout(id));
-        // The kernel sees the reduced dimensions with size 1.
+        // For the kernel, the reduced dimensions have size 1.
         let mut kept = from.view.shape;
         for &dim in dims {
             kept[dim] = 1;
