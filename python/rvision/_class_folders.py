@@ -118,8 +118,8 @@ def _by_place(
         if values != sorted(values):
             raise ArgumentError(
                 f"{root}: the numbers of the class folders ({', '.join(names[:3])}, ...) are not 0 to "
-                f"{len(names) - 1}; whether their order is that of the numbers, or of the text, as in "
-                f"torchvision's ImageFolder, is not to be told: {ways_out}"
+                f"{len(names) - 1}; it is ambiguous whether their order is numeric or, as in "
+                f"torchvision's ImageFolder, alphabetical: {ways_out}"
             )
     else:
         for place, (name, each) in enumerate(zip(names, told, strict=True)):

@@ -77,7 +77,7 @@ def test_values_are_torchs(file):
 
 @pytest.mark.parametrize("file", ["types.pth", "types_legacy.pth", "types.safetensors"])
 def test_types_are_kept_and_bfloat16_says_what_became_of_it(file):
-    with pytest.warns(UserWarning, match="1 bfloat16 tensors arrived as float32"):
+    with pytest.warns(UserWarning, match="1 bfloat16 tensors were widened to float32"):
         state = rvision.load(DATA / file)
     wanted = expected(file)
     assert_same({name: state[name] for name in wanted}, wanted)

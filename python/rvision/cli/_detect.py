@@ -98,7 +98,7 @@ def _targets(args: Any, files: Sequence[Path]) -> list[Path | None]:
     looked_at = {file.resolve() for file in files}
     for target in targets:
         if target is not None and target.resolve() in looked_at:
-            raise ArgumentError(f"--out {args.out}: would overwrite {target}, which is to be looked at")
+            raise ArgumentError(f"--out {args.out}: would overwrite {target}, which is an input")
     return targets
 
 

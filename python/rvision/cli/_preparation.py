@@ -80,7 +80,9 @@ def preparation(
         raise ArgumentError("--std: values must not be zero")
     if channels == 1 and name == "lenet5":
         if isinstance(args.crop, int):
-            raise ArgumentError(f"--crop: {name} takes squares that are resized, not cut out; see --resize")
+            raise ArgumentError(
+                f"--crop: {name} takes square pictures that are resized, not cropped; see --resize"
+            )
         if args.crop == "none" and args.resize is not None:
             raise ArgumentError(
                 "--resize: --crop none takes pictures in their own size; leave out one of them"

@@ -39,8 +39,8 @@ def convolutionize_layers(layers: Sequence[Module], size: tuple[int, int, int]) 
         before = len(nodes)
     if x.ndim != 4:
         raise UnsupportedError(
-            f"convolutionize: the last layer returns {x.traced_shape}, no map; give the whole model, or the "
-            "layers in it one by one"
+            f"convolutionize: the last layer returns {x.traced_shape}, not a map; give the whole model, or "
+            "the layers in it one by one"
         )
     return result
 
@@ -57,8 +57,8 @@ def _check_inside(
             and tuple(size) != (1, 1)
         ):
             raise UnsupportedError(
-                f"{where}: looks at its whole map, and is no pool but holds one; give the layers in it one "
-                "by one, or the whole model, with squeeze='global' for squeeze and excitation"
+                f"{where}: depends on its whole map, and is not a pool but contains one; give the layers in "
+                "it one by one, or the whole model, with squeeze='global' for squeeze and excitation"
             )
 
 

@@ -63,8 +63,8 @@ def say_unseen(
     told = ", ".join(f"{key}={value!r}" for key, value in unsaid.items())
     others = " or ".join(f"{key}={not value}" for key, value in unsaid.items() if isinstance(value, bool))
     warn(
-        f"{os.fspath(_path_of(source) or '')} {known}, so {builder} is made with {told}; say so yourself and "
-        f"this is not told, say {others} to have it otherwise",
+        f"{os.fspath(_path_of(source) or '')} {known}, so {builder} is made with {told}; pass this "
+        f"explicitly to silence this warning, or {others} to change it",
     )
 
 
@@ -85,7 +85,7 @@ def as_origin_says(
     if told:
         warn(
             f"{builder}: {os.fspath(path or '')} is of {found.theirs}, says {said.said_by}; made with "
-            f"{', '.join(told)} (say so yourself and this is not told)",
+            f"{', '.join(told)} (pass this explicitly to silence this warning)",
         )
         return {**found.config, **kwargs}
     if choices and not (isinstance(source, Mapping) and "_conv_stem.weight" in source):

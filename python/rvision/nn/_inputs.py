@@ -230,7 +230,7 @@ def _several(values: Sequence[Any]) -> str:
     if len(set(map(tuple, shapes))) > 1:
         some = ", ".join(str(tuple(shape)) for shape in shapes[:3]) + (", ..." if len(shapes) > 3 else "")
         return (
-            f"a {kind} of {len(values)} arrays of several shapes ({some}); bring the pictures to one size, "
+            f"a {kind} of {len(values)} arrays of different shapes ({some}); bring the pictures to one size, "
             "which the weights' transforms() do, and np.stack them, or call the network for each"
         )
     shape = tuple(shapes[0])

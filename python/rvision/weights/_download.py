@@ -247,7 +247,7 @@ def _begin(url: str, response: Any, transfer: _Transfer) -> None:
         f"bytes {transfer.received}-"
     ):
         transfer.restart()
-        raise _Transient("the server sent another part than the one asked for")
+        raise _Transient("the server sent a different part than requested")
     length = response.headers.get("Content-Length")
     if length is not None and length.isdigit():
         transfer.total = transfer.received + int(length)

@@ -262,7 +262,7 @@ def _metadata(checkpoint: _rvision.Checkpoint, found: _rvision.FoundStateDict) -
             metadata = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise WeightFileError(
-                f"{checkpoint.path}: {_METADATA_ENTRY} in the header is no JSON: {error}"
+                f"{checkpoint.path}: {_METADATA_ENTRY} in the header is not JSON: {error}"
             ) from None
     return OrderedDict(metadata) if isinstance(metadata, dict) else OrderedDict()
 
@@ -294,17 +294,18 @@ def _warn(source: Source, *, hooked: bool) -> None:
             else ""
         )
         warn(
-            f"{source.path}: a whole pickled module ({source.module}); its weights were taken as data, and "
-            f"nothing of it was run. The architecture is not in the file{names}",
+            f"{source.path}: a whole pickled module ({source.module}); its weights were read as data, and "
+            f"none of its code was run. The architecture is not in the file{names}",
         )
     if source.prefix and not source.stripped:
         warn(
             f"{source.path}: every name begins with {source.prefix!r}, which a wrapper put there; "
-            f"rvision.load(..., strip_prefix={source.prefix!r}) takes it away",
+            f"rvision.load(..., strip_prefix={source.prefix!r}) removes it",
         )
     if source.widened:
         warn(
-            f"{source.path}: {len(source.widened)} bfloat16 tensors arrived as float32, which numpy has",
+            f"{source.path}: {len(source.widened)} bfloat16 tensors were widened to float32, "
+            "since numpy has no bfloat16",
         )
     if source.alternatives:
         warn(
@@ -349,7 +350,7 @@ def save(state_dict: Any, path: str | os.PathLike[str]) -> None:
         )
     if not isinstance(state_dict, Mapping):
         if not hasattr(state_dict, "state_dict"):
-            raise TypeError(f"a state dict or a module is needed, got {type(state_dict).__name__}")
+            raise TypeError(f"expected a state dict or a module, got {type(state_dict).__name__}")
         state_dict = state_dict.state_dict()
     header = {"format": "pt"}
     metadata = getattr(state_dict, "_metadata", None)
