@@ -39,7 +39,7 @@ fn time(kernel: &dyn Kernel, inputs: &[View], output: View) -> Duration {
         let start = Instant::now();
         for (phase, &chunks) in kernel.phases().iter().enumerate() {
             for chunk in 0..chunks {
-                // SAFETY: memory as the descriptors say, in nobody else's hands.
+                // SAFETY: the memory matches the descriptors, and nothing else uses it.
                 unsafe { kernel.run(phase, chunk, &io, scratch) };
             }
         }

@@ -6,7 +6,7 @@ use crate::kernels::{Io, Scratch};
 use crate::tensor::{AlignedBuf, Shape, check_room};
 use crate::threads::{Phase, Pool, Work};
 
-/// More operands than any kernel reads.
+/// More inputs than any kernel reads.
 const MOST_INPUTS: usize = 4;
 
 /// Floats beyond four times a run's needs that are no reason to give memory back: 64 MiB.
@@ -28,7 +28,7 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Make room for `plan`.
+    /// Makes room for `plan`.
     fn fit(&mut self, plan: &Plan) -> Result<()> {
         let needed = plan.arena + plan.local.saturating_mul(plan.threads);
         let oversized = self.size() > needed.saturating_mul(4).saturating_add(SPARE);
@@ -53,7 +53,7 @@ impl Workspace {
 
 fn fit(buffer: &mut Option<AlignedBuf>, size: usize, what: &'static str) -> Result<()> {
     if buffer.as_ref().is_none_or(|b| b.len() < size) {
-        // Freed first: the old and the new one need not fit together.
+        // The old buffer is freed first: both together need not fit in memory.
         *buffer = None;
         *buffer = Some(AlignedBuf::zeroed(size, what)?);
     }
@@ -71,8 +71,8 @@ pub(super) struct Run<'a> {
     local: *mut f32,
 }
 
-// SAFETY: the pointers are to memory that the run's caller lends for its whole length; who writes
-// what, and when, is the plan's doing.
+// SAFETY: the pointers are to memory that the run's caller borrows for the whole run; the plan
+// determines which step writes what, and when.
 unsafe impl Sync for Run<'_> {}
 
 impl Run<'_> {
@@ -149,7 +149,8 @@ impl Plan {
         })
     }
 
-    /// Run on C-contiguous arrays of the plan's shapes. The outputs' old contents do not matter.
+    /// Runs on C-contiguous arrays of the plan's shapes. The outputs' previous contents do not
+    /// matter.
     ///
     /// # Errors
     /// [`Error::Input`] for an array of another size, [`Error::Interrupted`],

@@ -11,14 +11,14 @@ use crate::simd::Isa;
 use crate::tensor::Shape;
 use crate::threads::{self, Pool};
 
-/// Plans kept for shapes seen lately. A plan is cheap to make again (its packed weights stay on
+/// Cached plans for the most recent shapes. A plan is cheap to rebuild (its packed weights stay on
 /// the parameters), so few are enough, and thousands of shapes take no more memory than these.
 const PLANS: usize = 8;
 
-/// Idle workspaces kept: one per caller that runs at the same time, within reason.
+/// Idle workspaces that are kept: one per concurrent caller, within reason.
 const WORKSPACES: usize = 8;
 
-/// Which plan.
+/// The key of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     inputs: Vec<Shape>,
@@ -26,12 +26,12 @@ struct Key {
     threads: usize,
 }
 
-/// The memory of runs that are over, for the next ones. Networks that are not run at the same time, such
-/// as the same one traced for several sizes, need no more of it together than the largest of them.
+/// The memory of finished runs, for reuse. Networks that do not run concurrently, such as one
+/// network traced for several sizes, together need only the memory of the largest.
 #[derive(Default)]
 pub struct Workspaces(Mutex<Vec<Workspace>>);
 
-/// A network that can be run from many threads at once.
+/// A network that can be run from many threads concurrently.
 pub struct Network {
     graph: Graph,
     /// The most recently used last.
@@ -41,12 +41,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network of this graph, which should have been through [`crate::graph::passes`].
+    /// A network of this graph, to which [`crate::graph::passes`] should have been applied.
     pub fn new(graph: Graph) -> Self {
         Self::sharing(graph, Arc::default())
     }
 
-    /// The same, with workspaces that other networks use too.
+    /// The same, with workspaces that are shared with other networks.
     pub fn sharing(graph: Graph, idle: Arc<Workspaces>) -> Self {
         Self { graph, plans: Mutex::default(), epilogues: Epilogues::default(), idle }
     }
@@ -59,16 +59,16 @@ impl Network {
     /// The plan for inputs of these shapes.
     ///
     /// # Errors
-    /// If the shapes do not fit the network, or memory for packed weights cannot be had.
+    /// If the shapes do not fit the network, or memory for packed weights cannot be allocated.
     pub fn plan(&self, inputs: &[Shape]) -> Result<Arc<Plan>> {
         self.plan_chosen_for(inputs, inputs)
     }
 
-    /// The plan for inputs of these shapes with the kernels that the larger pictures `chosen_for`
-    /// would have: then a part of a picture has the same bits as the whole wherever the same sums are
-    /// taken, away from the part's edges. Winograd's tiles are 4 rows and columns of a convolution's
-    /// output (with a dilation, 4 of those that lie that far apart), so the part must begin at a
-    /// multiple of 4 times stride and dilation.
+    /// The plan for inputs of these shapes with the kernels that would be chosen for the larger
+    /// pictures `chosen_for`. Then a part of a picture has the same bits as the whole wherever the
+    /// sums are the same, away from the part's edges. Winograd's tiles are 4 rows and columns of a
+    /// convolution's output (with a dilation, 4 of those that lie that far apart), so the part must
+    /// begin at a multiple of 4 times stride and dilation.
     ///
     /// # Errors
     /// As [`Network::plan`]; [`Error::Input`] if a shape of `chosen_for` has another rank, other
@@ -78,7 +78,7 @@ impl Network {
         self.plan_for(threads::pool()?.threads(), inputs, chosen_for)
     }
 
-    /// The same for so many threads.
+    /// The same for a number of threads.
     fn plan_for(&self, threads: usize, inputs: &[Shape], chosen_for: &[Shape]) -> Result<Arc<Plan>> {
         let _guard = threads::hold_fork();
         check_chosen(inputs, chosen_for)?;
@@ -115,7 +115,7 @@ impl Network {
         Some(plan)
     }
 
-    /// Run `plan` on C-contiguous arrays. `interrupted` is asked about every 50 ms.
+    /// Runs `plan` on C-contiguous arrays. `interrupted` is called about every 50 ms.
     ///
     /// # Errors
     /// As the plan's run: wrong sizes, an interrupt, a worker's panic, memory.
@@ -129,8 +129,8 @@ impl Network {
         self.on_pool(plan, |plan, pool, workspace| plan.run(pool, workspace, inputs, outputs, interrupted))
     }
 
-    /// Run `plan` `runs` times (once at least) after a run to warm up, and time its steps inside of these
-    /// runs; otherwise as [`Network::run`].
+    /// Runs `plan` `runs` times (at least once) after a warm-up run, and times its steps inside
+    /// these runs; otherwise as [`Network::run`].
     ///
     /// # Errors
     /// As [`Network::run`].
@@ -147,7 +147,7 @@ impl Network {
         })
     }
 
-    /// Do `job` with the pool, a workspace of this network's, and a plan for the pool's threads.
+    /// Runs `job` with the pool, a workspace of this network, and a plan for the pool's threads.
     fn on_pool<T>(
         &self,
         plan: &Arc<Plan>,
@@ -161,8 +161,8 @@ impl Network {
         let result = if same_pool {
             job(plan, &pool, &mut workspace)
         } else {
-            // The number of threads was changed between planning and running. It may change again at any time:
-            // the plan is for the pool in hand, not for the newest one.
+            // The number of threads was changed between planning and running. It may change again
+            // at any time: the plan is for the pool that this run holds, not for the newest one.
             let plan = self.plan_for(pool.threads(), &plan.inputs, &plan.chosen_for)?;
             job(&plan, &pool, &mut workspace)
         };
@@ -174,7 +174,7 @@ impl Network {
         result
     }
 
-    /// Bytes of idle workspaces, those of other networks included that share them.
+    /// Bytes of idle workspaces, including those of other networks that share them.
     pub fn idle_bytes(&self) -> usize {
         lock(&self.idle.0).iter().map(|w| w.size() * size_of::<f32>()).sum()
     }

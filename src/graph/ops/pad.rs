@@ -1,4 +1,4 @@
-//! A constant around a value.
+//! Constant padding.
 
 use std::fmt::{self, Write};
 
@@ -8,7 +8,7 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::Shape;
 
-/// A constant around a value: elements before and after each dimension.
+/// Constant padding: elements before and after each dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pad {
     /// One pair per dimension.

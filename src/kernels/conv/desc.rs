@@ -1,37 +1,37 @@
-//! What a convolution is, and what one way to compute it says of itself.
+//! Descriptors of convolutions, and the candidates that compute them.
 
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::Isa;
 use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Param, Shape, Values};
 
-/// Zero pixels around a picture, which need not be the same on all sides.
+/// Zero pixels around a picture, possibly different on each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
     pub top: usize,
-    /// Columns before.
+    /// Columns on the left.
     pub left: usize,
     /// Rows below.
     pub bottom: usize,
-    /// Columns behind.
+    /// Columns on the right.
     pub right: usize,
 }
 
 /// A convolution (torch's cross-correlation) of one input map into one output map.
 ///
 /// Output pixel (y, x) sees the input rows `y * stride - padding.top + kh * dilation`, and columns
-/// alike; what lies outside the picture is zero. `padding.bottom` and `.right` follow from the
-/// output's size, which counts. The output's channels lie densely; its pixel stride may be larger
-/// than its channels (a branch of a concat), and so may the input's.
+/// likewise; values outside the picture are zero. `padding.bottom` and `.right` follow from the
+/// output's size, which takes precedence. The output's channels are dense; its pixel stride may be
+/// larger than its channels (a branch of a concatenation), and so may the input's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvDesc {
     /// What is read. Channels are dense except at a network's input (NCHW arrays).
     pub input: FeatureMap,
     /// What is written.
     pub output: FeatureMap,
-    /// A map of the output's size that is added before the activation; its pointer is the second
-    /// of [`crate::kernels::Io::inputs`]. It may be the output itself (same pointer, same layout).
+    /// A map of the output's size that is added before the activation. Its pointer is the second of
+    /// [`crate::kernels::Io::inputs`]. It may be the output itself (same pointer, same layout).
     pub residual: Option<FeatureMap>,
     /// Kernel height and width.
     pub kernel: [usize; 2],
@@ -41,14 +41,14 @@ pub struct ConvDesc {
     pub dilation: [usize; 2],
     /// Zeros around the input.
     pub padding: Padding,
-    /// Input and output channels are cut into this many groups.
+    /// Number of groups of input and output channels.
     pub groups: usize,
-    /// Of the epilogue.
+    /// The epilogue's activation.
     pub activation: Activation,
 }
 
 impl ConvDesc {
-    /// Input channels that one output channel sees.
+    /// Input channels per group, which one output channel sees.
     pub fn group_inputs(&self) -> usize {
         self.input.channels / self.groups
     }
@@ -63,7 +63,7 @@ impl ConvDesc {
         Shape::new(&[self.output.channels, self.group_inputs(), self.kernel[0], self.kernel[1]])
     }
 
-    /// Products in one output value: the length of its sum.
+    /// Products per output value: the length of its sum.
     pub fn depth(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.group_inputs()
     }
@@ -73,7 +73,7 @@ impl ConvDesc {
         self.output.pixels().saturating_mul(self.output.channels).saturating_mul(self.depth())
     }
 
-    /// Input values that the windows see: with a stride larger than the kernel, not all of them.
+    /// Input values that the windows read: with a stride larger than the kernel, not all of them.
     pub fn input_read(&self) -> usize {
         let seen = |axis: usize, input: usize, output: usize| input.min(output * self.kernel[axis]);
         let rows = seen(0, self.input.height, self.output.height);
@@ -101,21 +101,21 @@ impl ConvDesc {
 /// Floats of the widest vector.
 const WIDEST: usize = 16;
 
-/// What is done to a map before it is convolved.
+/// A prologue: an operation on a map before it is convolved.
 pub enum Prologue {
-    /// `scale[c] * x + shift[c]`, and its ReLU.
+    /// `scale[c] * x + shift[c]`, optionally followed by ReLU.
     Affine {
-        /// Per channel, filled up with zeros by a vector.
+        /// Per channel, padded by a vector of zeros.
         scale: AlignedBuf,
         /// Likewise.
         shift: AlignedBuf,
         /// Whether ReLU follows.
         relu: bool,
     },
-    /// `x * gate[n][c]`: a value for each picture and channel. Its pointer is the last of
+    /// `x * gate[n][c]`: one factor for each picture and channel. Its pointer is the last of
     /// [`crate::kernels::Io::inputs`].
     Gate {
-        /// From a picture's values to the next one's; a picture's own lie densely.
+        /// Floats from one picture's values to the next one's; a picture's own values are dense.
         image_stride: usize,
     },
 }
@@ -135,19 +135,19 @@ impl Prologue {
     }
 }
 
-/// A convolution and the largest of 2x2 pixels of its output, which are stored instead of the pixels: a
-/// quarter of the writes, and no pass that reads them again (VGG's pools).
+/// A convolution fused with a 2x2 max pool of its output. The maxima are stored instead of the
+/// pixels: a quarter of the writes, and no pass that rereads them (VGG's pools).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvPoolDesc {
-    /// The convolution; its output lies nowhere.
+    /// The convolution; its output has no memory.
     pub conv: ConvDesc,
-    /// Where the maxima of windows of 2x2 pixels, two apart, go. A last row or column that fills no window
-    /// is left out.
+    /// The maxima of windows of 2x2 pixels, two apart. A last row or column that does not fill a
+    /// window is ignored.
     pub output: FeatureMap,
 }
 
 impl ConvPoolDesc {
-    /// Whether there is a kernel for both where `part` is the one for the convolution.
+    /// Whether there is a fused kernel if `part` is the convolution's candidate.
     pub fn accepts(&self, part: &Candidate) -> bool {
         let Self { conv, output } = self;
         let halves = output.height == conv.output.height / 2 && output.width == conv.output.width / 2;
@@ -157,7 +157,7 @@ impl ConvPoolDesc {
         halves && ordered && plain && part.with_pool.is_some()
     }
 
-    /// The kernel, of `part`'s packed weights.
+    /// Makes the kernel from `part`'s packed weights.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -179,13 +179,13 @@ impl ConvPoolDesc {
 /// Makes a kernel from a descriptor, packed weights, an epilogue and the number of threads.
 pub type Prepare = fn(&ConvDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 
-/// As [`Prepare`], of a convolution and the pool behind it.
+/// As [`Prepare`], for a convolution and the pool after it.
 pub type PrepareWithPool = fn(&ConvPoolDesc, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 
-/// As [`Prepare`], of a 1x1 convolution in one group and the prologue in front of it.
+/// As [`Prepare`], for a 1x1 convolution in one group and its prologue.
 pub type PrepareWithPrologue = fn(&ConvDesc, Prologue, Packed, Epilogue, usize) -> Result<Box<dyn Kernel>>;
 
-/// The convolutions of an inverted residual that is computed by one kernel.
+/// The convolutions of an inverted residual that is fused into one kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockPart {
     /// The 1x1 convolutions: expansion and projection.
@@ -211,34 +211,38 @@ pub enum Pack {
 /// One way to compute convolutions, on one instruction set.
 #[derive(Clone, Copy)]
 pub struct Candidate {
-    /// The kernel's one name for float32 weights. `f32_f16w_` instead of `f32_` is its name where it
-    /// reads weights in float16.
+    /// The kernel's name for float32 weights. Its name begins with `f32_f16w_` instead of `f32_` if
+    /// it reads weights in float16.
     pub name: &'static str,
-    /// What the processor must have.
+    /// The required instruction set.
     pub isa: Isa,
-    /// Whether this candidate can compute that convolution.
+    /// Whether this candidate can compute the convolution.
     pub accepts: fn(&ConvDesc) -> bool,
-    /// Whether it is a good choice for one that it accepts; may depend on the layer's shape alone, not on
-    /// the batch, so that a picture's bits do not either.
+    /// Whether it is a good choice for a convolution that it accepts. May depend only on the
+    /// layer's shape, not on the batch, so that a picture's bits do not depend on the batch either.
     pub prefers: fn(&ConvDesc) -> bool,
-    /// Which packed form of the weights it reads; with their shape it says all that `pack` depends on.
+    /// The packed form of the weights that it reads; with their shape it determines everything that
+    /// `pack` depends on.
     pub form: fn(&ConvDesc) -> Form,
     /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
     /// in float32.
     pub pack: Pack,
     /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
     pub prepare: Prepare,
-    /// Makes the kernel that is fused with a 2x2 max pool, from the same packed weights, if there is one.
+    /// Makes the kernel that is fused with a 2x2 max pool, from the same packed weights, if there
+    /// is one.
     pub with_pool: Option<PrepareWithPool>,
-    /// Makes the kernel that is fused with a prologue, from the same packed weights, if there is one.
+    /// Makes the kernel that is fused with a prologue, from the same packed weights, if there is
+    /// one.
     pub with_prologue: Option<PrepareWithPrologue>,
-    /// The convolution that it may be in the fused kernels of [`super::expand_depthwise`], which read its
-    /// packed weights and sum in its order.
+    /// The convolution that it can be in the fused kernels of [`super::expand_depthwise`], which
+    /// read its packed weights and use its summation order.
     pub block_part: Option<BlockPart>,
 }
 
 impl Candidate {
-    /// The weights of a convolution in the form that this candidate reads; packed once.
+    /// The weights of a convolution in the form that this candidate reads. They are packed only
+    /// once.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -255,7 +259,7 @@ impl Candidate {
     }
 }
 
-/// What `$make` gives for the vectors of each instruction set that has some; the sixteen portable lanes are for
+/// The results of `$make` for each instruction set with vectors; the sixteen portable lanes are for
 /// tests.
 macro_rules! on_vectors {
     ($make:ident) => {
@@ -271,7 +275,7 @@ macro_rules! on_vectors {
 }
 pub(super) use on_vectors;
 
-/// As [`on_vectors`], and for the portable eight lanes.
+/// As [`on_vectors`], and also for the portable eight lanes.
 macro_rules! on_all {
     ($make:ident) => {
         [
@@ -287,7 +291,7 @@ macro_rules! on_all {
 }
 pub(super) use on_all;
 
-/// A form that is packed in float32 whatever the weights are stored in.
+/// Packs weights of any storage type in float32.
 pub(super) fn pack_f32(
     desc: &ConvDesc,
     weights: Values<'_>,

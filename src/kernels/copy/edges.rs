@@ -5,19 +5,19 @@ use crate::kernels::names::names;
 use crate::kernels::{Io, Kernel, Scratch, chunks_for, even_range};
 use crate::tensor::{MAX_RANK, View, reserved};
 
-/// Which value stands at a place outside the input.
+/// The value at a position outside the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EdgeMode {
-    /// The one as far inside of the border value; each side's padding is smaller than the input.
+    /// The value mirrored at the border value; each side's padding is smaller than the input.
     Reflect,
     /// The border value.
     Replicate,
-    /// The one as if the input were repeated; each side's padding is at most the input.
+    /// The value of the periodically repeated input; each side's padding is at most the input.
     Circular,
 }
 
 impl EdgeMode {
-    /// Torch's name.
+    /// torch's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reflect => "reflect",
@@ -26,7 +26,7 @@ impl EdgeMode {
         }
     }
 
-    /// Where in an input of `size` values the value at `at` comes from, which may lie outside.
+    /// The index in an input of `size` values of the value at `at`, which may be outside.
     fn index(self, at: isize, size: usize) -> usize {
         let last = size as isize - 1;
         let index = match self {
@@ -39,7 +39,7 @@ impl EdgeMode {
         index as usize
     }
 
-    /// The most padding of one side of a dimension of this size.
+    /// The largest padding of one side of a dimension of this size.
     fn most(self, size: usize) -> usize {
         match self {
             Self::Reflect => size.saturating_sub(1),
@@ -50,20 +50,20 @@ impl EdgeMode {
     }
 }
 
-/// A copy into a larger view whose other elements become values of the input.
+/// A copy into a larger view whose other elements are set to values of the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgePadDesc {
     /// What is read.
     pub input: View,
     /// What is written; at least as large in each dimension, and not overlapping the input.
     pub output: View,
-    /// Elements in front of the input, per dimension; what is left over comes behind it.
+    /// Elements before the input, per dimension; the remaining padding is after it.
     pub before: [usize; MAX_RANK],
-    /// Which values.
+    /// The values of the padding.
     pub mode: EdgeMode,
 }
 
-/// The kernel of such a padding. It moves bits, so it is the same on every instruction set.
+/// The padding kernel. It copies bits, so it is the same on every instruction set.
 ///
 /// # Panics
 /// If the input does not fit, or has too few values for the padding.
@@ -81,7 +81,7 @@ pub fn prepare_edge_pad(desc: &EdgePadDesc, threads: usize) -> Result<Box<dyn Ke
     }
     let mut dims: Vec<usize> = (0..rank).filter(|&d| output.shape[d] != 1).collect();
     dims.sort_by_key(|&d| std::cmp::Reverse(output.strides[d]));
-    // Dimensions without padding that lie densely in both are one block.
+    // Dimensions without padding that are dense in both views are merged into one block.
     let mut block = 1;
     while let Some(&d) = dims.last() {
         let size = input.shape[d];
@@ -125,7 +125,7 @@ pub fn prepare_edge_pad(desc: &EdgePadDesc, threads: usize) -> Result<Box<dyn Ke
 /// Elements from which a second thread is worth waking.
 const WORTH_SHARING: usize = 4096;
 
-/// Neighbours of a row whose values are neighbours in the input, too.
+/// Adjacent elements of a row whose values are adjacent in the input, too.
 #[derive(Clone, Copy)]
 struct Run {
     to: usize,
@@ -141,15 +141,15 @@ struct Outer {
 }
 
 struct EdgePad {
-    /// From the outermost on.
+    /// From the outermost.
     outer: Vec<Outer>,
-    /// Steps of all of them.
+    /// Number of rows.
     rows: usize,
-    /// Of each row.
+    /// The runs of each row.
     runs: Vec<Run>,
-    /// Between neighbours of a row, in the output and in the input.
+    /// Distance between adjacent elements of a row, in the output and in the input.
     steps: [usize; 2],
-    /// Floats that are copied as one.
+    /// Floats that are copied together.
     block: usize,
     phases: Vec<usize>,
 }
@@ -174,7 +174,7 @@ impl Kernel for EdgePad {
                 from += dim.from[index];
             }
             for run in &self.runs {
-                // SAFETY: the tables stay inside the views, which the caller vouches for.
+                // SAFETY: the tables stay inside the views, which are valid by contract.
                 unsafe {
                     let to = io.output.add(to + run.to * to_step);
                     let from = io.inputs[0].add(from + run.from * from_step);

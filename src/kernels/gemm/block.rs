@@ -1,23 +1,23 @@
-//! Products of two values, neither of which is a weight: the right one is packed into panels while
-//! the run goes on, a block of the left one's rows is multiplied with them.
+//! Products of two values, neither of which is a weight: the right one is packed into panels during
+//! the run, and blocks of the left one's rows are multiplied with them.
 
 use super::tile::{self, Next, Runs, Tile, TileWork, max_rows, with_rows};
 use super::{Panel, Panels};
 use crate::kernels::even_range;
 use crate::simd::{Simd, Vectorized};
 
-/// Elements between neighbours: of one column, and of one row.
+/// The strides of a matrix in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// From a row to the next.
+    /// From one row to the next.
     pub row: usize,
-    /// From a column to the next.
+    /// From one column to the next.
     pub column: usize,
 }
 
-/// Pack a matrix of `panels.depth` rows and `panels.group_outputs` columns. What lies `ahead` floats
-/// behind it (0 for nothing else) is asked for on the way: the matrix that comes next, since rows that
-/// lie far apart are fetched by no processor on its own.
+/// Packs a matrix of `panels.depth` rows and `panels.group_outputs` columns. Meanwhile it
+/// prefetches the next matrix, `ahead` floats after it (0 for none), since hardware prefetchers do
+/// not fetch rows that are far apart.
 ///
 /// # Safety
 /// `from` is valid for reading such a matrix with these steps, `to` for writing
@@ -33,7 +33,7 @@ pub unsafe fn pack<S: Simd>(
 ) {
     for panel in 0..panels.count() {
         let panel = panels.panel(panel);
-        // SAFETY: the panel's columns are the matrix's, its place is in the packed floats.
+        // SAFETY: the panel's columns are the matrix's, and its offset is in the packed floats.
         unsafe {
             let from = from.add(panel.channel * steps.column);
             let to = to.add(panel.offset);
@@ -46,7 +46,7 @@ pub unsafe fn pack<S: Simd>(
     }
 }
 
-/// One panel of a matrix whose rows lie densely.
+/// Packs one panel of a matrix with dense rows.
 ///
 /// # Safety
 /// As [`pack`].
@@ -64,7 +64,7 @@ unsafe fn pack_rows<S: Simd>(
     for k in 0..depth {
         for v in 0..panel.vectors {
             let count = panel.channels - v * S::LANES;
-            // SAFETY: a panel has no vector without a column.
+            // SAFETY: every vector of a panel has a column.
             unsafe {
                 let from = from.add(k * step + v * S::LANES);
                 s.prefetch(from.wrapping_add(ahead));
@@ -75,7 +75,7 @@ unsafe fn pack_rows<S: Simd>(
     }
 }
 
-/// One panel of any matrix, in square blocks, which are transposed where columns lie densely.
+/// Packs one panel of any matrix, in square blocks, which are transposed if columns are dense.
 ///
 /// # Safety
 /// As [`pack`].
@@ -95,7 +95,7 @@ unsafe fn pack_columns<S: Simd>(
     for first in (0..width).step_by(BLOCK) {
         let columns = panel.channels.saturating_sub(first).min(BLOCK);
         let whole = if columns == BLOCK { full } else { 0 };
-        // SAFETY: rows below the depth, columns below the panel's, zeros behind them.
+        // SAFETY: rows are below the depth, and columns below the panel's, with zeros after them.
         unsafe {
             let from = from.add(first.min(panel.channels) * steps.column);
             let to = to.add(first);
@@ -116,46 +116,46 @@ unsafe fn pack_columns<S: Simd>(
     }
 }
 
-/// A block of rows and what happens to its products.
+/// A block of rows, and the operations on its products.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// The first row; its `panels.depth` floats lie densely.
+    /// The first row; its `panels.depth` floats are dense.
     pub rows: *const f32,
-    /// From a row to the next.
+    /// From one row to the next.
     pub row_step: usize,
-    /// Rows.
+    /// Number of rows.
     pub count: usize,
     /// Packed by [`pack`].
     pub panels: Panels,
-    /// The panels.
+    /// The packed panels.
     pub packed: *const f32,
-    /// Where the first row's sums go; they lie densely.
+    /// The destination of the first row's sums, which are dense.
     pub to: *mut f32,
-    /// From a row of sums to the next.
+    /// From one row of sums to the next.
     pub to_step: usize,
-    /// Whether a row of sums has room for the columns that fill up the last panel: they become zero,
-    /// or what the summands' last vector holds behind its end, which is zero too.
+    /// Whether a row of sums has room for the padding columns of the last panel: they become zero,
+    /// or the padding of the summands' last vector, which is also zero.
     pub padded: bool,
-    /// A factor for each row.
+    /// Factors, one per row.
     pub factors: Option<*const f32>,
-    /// Summands after the factor.
+    /// Values added after the factor.
     pub summands: Option<Summands>,
 }
 
 /// A matrix that is added to a block's sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Summands {
-    /// The block's first.
+    /// The block's first element.
     pub at: *const f32,
     /// Column steps are 0 or 1.
     pub steps: Steps,
 }
 
 impl Block {
-    /// All of the block.
+    /// Computes the whole block.
     ///
     /// # Safety
-    /// The fields say what must be valid.
+    /// The fields must be valid as documented.
     #[inline(always)]
     pub unsafe fn multiply<S: Simd>(&self, s: S) {
         let tiles = self.count.div_ceil(max_rows::<S>());

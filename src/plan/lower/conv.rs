@@ -1,5 +1,5 @@
-//! Lowering of convolutions, alone and with what they are computed with, and the product that linear
-//! layers share with them.
+//! Lowering of convolutions, separate and fused, and the product that linear layers share with
+//! them.
 
 use crate::error::Result;
 use crate::graph::{Node, NodeId};
@@ -11,7 +11,7 @@ use crate::plan::{Cost, weights};
 use crate::tensor::{Activation, FeatureMap, Packed, View};
 
 impl Compiler<'_> {
-    /// A convolution alone.
+    /// A separate convolution.
     pub fn conv2d(&mut self, id: NodeId) -> Result<Place> {
         let from = self.place(self.node(id).inputs[0]);
         let geometry = self.geometry(id);
@@ -20,7 +20,7 @@ impl Compiler<'_> {
         self.product(id, from, residual, geometry, layout, View::feature_map)
     }
 
-    /// A convolution's residual, its pixels' channels side by side.
+    /// A convolution's residual, with dense channels.
     fn residual(&mut self, id: NodeId) -> Option<Place> {
         let node = self.node(id);
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
@@ -28,7 +28,7 @@ impl Compiler<'_> {
     }
 
     /// The common part of convolutions and linear layers: choose, pack, prepare, place. `as_map`
-    /// turns the result's view into a feature map.
+    /// converts the result's view to a feature map.
     pub fn product(
         &mut self,
         id: NodeId,
@@ -47,7 +47,7 @@ impl Compiler<'_> {
         };
         let mut candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         if candidate.isa != self.isa && !from.view.feature_map().channels_last() {
-            // Only the portable path reads such an order: worth a copy.
+            // Only the portable path reads such an order, so a copy pays off.
             from = self.channels_last(&node.name, from);
             candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
         }
@@ -64,7 +64,7 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// A depthwise convolution together with the 1x1 convolution in front of it.
+    /// A depthwise convolution fused with the 1x1 convolution before it.
     pub fn expand_depthwise(&mut self, unit: &ExpandDepthwise) -> Result<Place> {
         let [expand, node] = [unit.expand, unit.depthwise].map(|id| self.node(id));
         let from = self.place(expand.inputs[0]);
@@ -81,8 +81,8 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// A 1x1 convolution together with the depthwise one in front of it, and the 1x1 convolution in front
-    /// of that if it has no value of its own either.
+    /// A 1x1 convolution fused with the depthwise one before it, and with the 1x1 convolution
+    /// before that if it has no value of its own either.
     pub fn project(&mut self, unit: &Project) -> Result<Place> {
         let id = unit.last;
         let nodes: Vec<&Node> = unit.convolutions().iter().map(|&id| self.node(id)).collect();
@@ -110,7 +110,7 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// A 1x1 convolution together with what is done to its input first.
+    /// A 1x1 convolution fused with its prologue.
     pub fn prologue(&mut self, unit: &PrologueProduct) -> Result<Place> {
         let id = unit.conv;
         let [inner, node] = [unit.inner, id].map(|id| self.node(id));
@@ -131,7 +131,7 @@ impl Compiler<'_> {
         let layout = self.layout(id);
         let residual = self.residual(id);
         let to = match residual {
-            // What is read for other pixels must not be written over.
+            // Operands that are read for other pixels must not be overwritten.
             Some(r) if [Some(from), gate].iter().flatten().all(|read| read.storage != r.storage) => {
                 self.target_over(id, r, layout)
             }
@@ -150,7 +150,7 @@ impl Compiler<'_> {
         Ok(to)
     }
 
-    /// A pool together with the convolution in front of it.
+    /// A pool fused with the convolution before it.
     pub fn conv_pool(&mut self, unit: &ConvPool) -> Result<Place> {
         let [conv, node] = [unit.conv, unit.pool].map(|id| self.node(id));
         let from = self.place(conv.inputs[0]);
@@ -166,7 +166,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The cost of convolutions whose values in between lie nowhere.
+/// The cost of fused convolutions, whose intermediate values have no memory.
 fn joint_cost(descs: &[&ConvDesc], packed: &[Packed], residual: Option<Place>) -> Cost {
     let values = descs[0].input_read()
         + descs[descs.len() - 1].output.view().distinct()

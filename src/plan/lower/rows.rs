@@ -1,4 +1,4 @@
-//! Lowering of what works on rows of features: linear layers, layer norm, attention, products,
+//! Lowering of operations on rows of features: linear layers, layer norm, attention, products,
 //! softmax.
 
 use crate::error::Result;
@@ -10,8 +10,8 @@ use crate::plan::values::{Compiler, Place, Value};
 use crate::tensor::{FeatureMap, Order, View};
 
 impl Compiler<'_> {
-    /// A linear layer is a convolution of 1x1 maps; behind a flattened feature map, it is one whose
-    /// kernel covers the map.
+    /// A linear layer is a convolution of 1x1 maps; after a flattened feature map, it is a
+    /// convolution whose kernel covers the map.
     pub fn linear(&mut self, id: NodeId) -> Result<Place> {
         let node = self.node(id);
         let layout = self.layout(id);
@@ -37,7 +37,7 @@ impl Compiler<'_> {
             runs = with_residual(from.view);
         }
         let Some(runs) = runs else {
-            // Result and residual, each even by itself, lie too differently.
+            // The layouts of result and residual, although each has even rows, differ too much.
             let residual = residual.expect("the input lies densely");
             let residual = self.copy(&node.name, residual, layout);
             let runs = self::runs(&[to, from.view, residual.view], 1).expect("dense rows and the result's");
@@ -51,7 +51,7 @@ impl Compiler<'_> {
     }
 
     /// The operand and the result of a norm, and both as maps. In the views that `order` makes of
-    /// theirs, the last `trailing` dimensions are a row; in `plain` rows follow each other evenly.
+    /// them, the last `trailing` dimensions are a row; in `plain`, rows have an even stride.
     fn normed(
         &mut self,
         id: NodeId,
