@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ops::Op;
 use super::ops::context::Context;
-use super::ops::operation::Arity;
+use super::ops::operation::{Arity, Channels};
 use crate::error::Result;
 use crate::tensor::{Activation, Param, Shape};
 
@@ -135,6 +135,11 @@ impl Node {
             },
             _ => Ok(sum),
         }
+    }
+
+    /// The channels of a sum of products.
+    pub(super) fn channels(&self) -> Channels {
+        self.op.rules().channels(&self.context())
     }
 
     /// The parameter at `index`, if it is present.

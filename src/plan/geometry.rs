@@ -98,7 +98,7 @@ impl Compiler<'_> {
 }
 
 /// A map of the same layout with the pictures of another shape.
-fn resized(map: FeatureMap, shape: Shape) -> FeatureMap {
+pub fn resized(map: FeatureMap, shape: Shape) -> FeatureMap {
     let gap = map.row_stride.saturating_sub(map.width * map.pixel_stride);
     let (height, width) = (shape[2], shape[3]);
     FeatureMap { batch: shape[0], height, width, row_stride: width * map.pixel_stride + gap, ..map }

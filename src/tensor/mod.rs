@@ -17,7 +17,7 @@ pub use binary::BinaryOp;
 pub use buffer::{AlignedBuf, Element, reserved};
 pub use machine::check_room;
 pub use order::Order;
-pub use param::{Floats, Form, Packed, Param, Values};
+pub use param::{Floats, Form, Packed, Param, Part, Values};
 pub use reduce::ReduceOp;
 pub use resize::ResizeMode;
 pub use shape::{MAX_RANK, Shape};

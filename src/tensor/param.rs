@@ -25,10 +25,14 @@ pub struct Form {
     pub params: [usize; 4],
 }
 
-/// The key of a packed value: its form and the sizes it was packed with. The same values in another
-/// shape are a different matrix, so the name of a form alone is not enough. The element type is a
-/// property of the memory that holds the forms.
-type Key = (Form, Shape);
+/// Which values a form is packed from, and in which order, where that is not all of a parameter's in
+/// theirs: numbers that only those who pack them understand.
+pub type Part = [usize; 6];
+
+/// The key of a packed value: its form, the sizes it was packed with, and the part of the parameter.
+/// The same values in another shape are a different matrix, so the name of a form alone is not
+/// enough. The element type is a property of the memory that holds the forms.
+type Key = (Form, Shape, Option<Part>);
 
 /// The float32 form of a float16 parameter, for steps that read parameters unpacked and know
 /// float32 only.
@@ -381,9 +385,30 @@ impl Param {
         packed_as: Shape,
         pack: impl FnOnce(Values<'_>) -> Result<Packed>,
     ) -> Result<Packed> {
-        self.requested(form, packed_as, |state| {
+        debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
+        self.form_for((form, packed_as, None), pack)
+    }
+
+    /// The packed form `form` of a part of the parameter that has the sizes `packed_as`. `pack` is
+    /// given all values, and takes those of the part: it may depend on `form`, `packed_as` and `part`
+    /// only.
+    ///
+    /// # Errors
+    /// What `pack` returns.
+    pub fn form_of_part(
+        &self,
+        part: Part,
+        form: Form,
+        packed_as: Shape,
+        pack: impl FnOnce(Values<'_>) -> Result<Packed>,
+    ) -> Result<Packed> {
+        self.form_for((form, packed_as, Some(part)), pack)
+    }
+
+    fn form_for(&self, key: Key, pack: impl FnOnce(Values<'_>) -> Result<Packed>) -> Result<Packed> {
+        self.requested(key, |state| {
             let packed = pack(state.original()?.values())?;
-            state.forms.push(((form, packed_as), packed.clone()));
+            state.forms.push((key, packed.clone()));
             Ok(packed)
         })
     }
@@ -401,7 +426,9 @@ impl Param {
         pack: impl FnOnce(&mut Packed) -> Result<Packed>,
         restore: impl Fn(&Packed) -> Result<Packed> + Send + Sync + 'static,
     ) -> Result<Packed> {
-        self.requested(form, packed_as, |state| {
+        debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
+        let key = (form, packed_as, None);
+        self.requested(key, |state| {
             let packed = match &mut state.original {
                 Original::Held(values) => {
                     let packed = pack(values)?;
@@ -411,19 +438,12 @@ impl Param {
                 }
                 Original::Released { .. } => pack(&mut state.original()?)?,
             };
-            state.forms.push(((form, packed_as), packed.clone()));
+            state.forms.push((key, packed.clone()));
             Ok(packed)
         })
     }
 
-    fn requested(
-        &self,
-        form: Form,
-        packed_as: Shape,
-        make: impl FnOnce(&mut State) -> Result<Packed>,
-    ) -> Result<Packed> {
-        debug_assert_eq!(packed_as.numel(), self.shape.numel(), "{} packed as another shape", self.shape);
-        let key = (form, packed_as);
+    fn requested(&self, key: Key, make: impl FnOnce(&mut State) -> Result<Packed>) -> Result<Packed> {
         // The lock is held while packing, so that two threads do not pack the same form.
         let mut state = self.state();
         if let Some((_, packed)) = state.forms.iter().find(|(known, _)| *known == key) {
@@ -434,7 +454,7 @@ impl Param {
 
     /// The existing forms, with their sizes in elements.
     pub fn forms(&self) -> Vec<(Form, usize)> {
-        self.state().forms.iter().map(|((form, _), packed)| (*form, packed.len())).collect()
+        self.state().forms.iter().map(|((form, ..), packed)| (*form, packed.len())).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::context::{Context, Role};
 use super::dense_form::DenseForm;
-use super::operation::{Fusible, Operand, Operation};
+use super::operation::{Channels, Fusible, Operand, Operation};
 use super::text::{write_padding, write_pair};
 use super::window::{extent, too_large, windows};
 use crate::error::Result;
@@ -136,6 +136,10 @@ impl Operation for Conv2d {
 
     fn fusible(&self) -> Fusible {
         Fusible::Epilogue
+    }
+
+    fn channels(&self, context: &Context) -> Channels {
+        Channels::Second(context.weight()[0])
     }
 
     fn dense(&self) -> DenseForm<'_> {

@@ -27,6 +27,15 @@ pub enum Fusible {
     Epilogue,
 }
 
+/// The channels that an epilogue scales, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// The second dimension, as that of pictures.
+    Second(usize),
+    /// The last dimension.
+    Last(usize),
+}
+
 /// An operand, for choosing a result's order.
 #[derive(Clone, Copy)]
 pub struct Operand {
@@ -107,6 +116,11 @@ pub trait Operation {
     /// What passes may fuse into it.
     fn fusible(&self) -> Fusible {
         Fusible::Nothing
+    }
+
+    /// The channels of a sum of products: the first dimension of its weight.
+    fn channels(&self, context: &Context) -> Channels {
+        Channels::Last(context.weight()[0])
     }
 
     /// Its behaviour when a classifier becomes a dense predictor; by default it is refused.

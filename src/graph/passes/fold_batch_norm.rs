@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::graph::ops::BatchNorm;
+use crate::graph::ops::operation::{Channels, Fusible};
 use crate::graph::{Affine, Graph, Node, Op};
 use crate::tensor::Activation;
 
@@ -22,11 +23,11 @@ pub fn fold_batch_norm(graph: &Graph) -> Graph {
         if let Op::BatchNorm(BatchNorm { eps }) = node.op {
             let x = node.inputs[0];
             let sum = &mut new.nodes[new.now[x.0].0];
-            let takes = match sum.op {
-                Op::Conv2d(_) => true,
-                Op::Linear(_) => ranks[x.0] == Some(2),
-                _ => false,
-            };
+            let takes = sum.op.rules().fusible() == Fusible::Epilogue
+                && match sum.channels() {
+                    Channels::Second(_) => true,
+                    Channels::Last(_) => ranks[x.0] == Some(2),
+                };
             if takes && uses[x.0] == 1 && !sum.fused.residual && sum.fused.activation == Activation::Identity
             {
                 sum.fused.affine = Some(fold(sum, node, eps));

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::graph::ops::Binary;
+use crate::graph::ops::operation::Channels;
 use crate::graph::{Affine, Graph, Node, Op};
 use crate::tensor::BinaryOp;
 
@@ -42,16 +43,19 @@ pub fn fold_scale(graph: &Graph) -> Graph {
 fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) -> Option<Vec<f32>> {
     let (Op::Constant(_), Some(param)) = (&constant.op, constant.param(0)) else { return None };
     let layer = &graph.nodes[sum.layer.0];
-    let is_conv = matches!(layer.op, Op::Conv2d(_));
+    let (is_second, count) = match layer.channels() {
+        Channels::Second(count) => (true, count),
+        Channels::Last(count) => (false, count),
+    };
     // The channels' distance from the last dimension; without a permutation, this does not require
     // a linear layer's rank.
     let from_end = match sum.dims(graph) {
         Some(dims) => {
-            let channels = if is_conv { 1 } else { dims.len() - 1 };
+            let channels = if is_second { 1 } else { dims.len() - 1 };
             dims.len() - 1 - dims.iter().position(|&d| d == channels)?
         }
         None => {
-            if is_conv {
+            if is_second {
                 2
             } else {
                 0
@@ -60,7 +64,7 @@ fn per_channel(graph: &Graph, constant: &Node, sum: Sum, rank: Option<usize>) ->
     };
     let shape = param.shape();
     let own = shape.rank().checked_sub(from_end + 1)?;
-    let fits = shape[own] == layer.param(0)?.shape()[0]
+    let fits = shape[own] == count
         && shape.numel() == shape[own]
         // A factor with more dimensions would add dimensions to the product.
         && (own == 0 || rank.is_some_and(|rank| shape.rank() <= rank));

@@ -3,12 +3,21 @@
 
 use crate::error::Result;
 use crate::graph::{Node, NodeId};
+use crate::kernels::Kernel;
 use crate::kernels::conv::{self, ConvDesc, Prologue, PrologueDesc};
 use crate::plan::fuse::{ConvPool, ExpandDepthwise, Front, Project, PrologueProduct};
 use crate::plan::geometry::Geometry;
 use crate::plan::values::{Compiler, Place};
 use crate::plan::{Cost, weights};
 use crate::tensor::{Activation, FeatureMap, Packed, View};
+
+/// What a convolution reads, and where its result goes.
+#[derive(Clone, Copy)]
+pub struct Operands {
+    pub from: Place,
+    pub residual: Option<Place>,
+    pub to: Place,
+}
 
 impl Compiler<'_> {
     /// A separate convolution.
@@ -21,7 +30,7 @@ impl Compiler<'_> {
     }
 
     /// A convolution's residual, with dense channels.
-    fn residual(&mut self, id: NodeId) -> Option<Place> {
+    pub fn residual(&mut self, id: NodeId) -> Option<Place> {
         let node = self.node(id);
         let residual = node.fused.residual.then(|| self.place(node.inputs[1]))?;
         Some(self.channels_last(&node.name, residual))
@@ -54,14 +63,27 @@ impl Compiler<'_> {
         let desc = desc(&from);
         let packed = weights::packed(node, &desc, candidate)?;
         let epilogue = self.epilogues.of(node)?;
+        let weights = packed.bytes();
+        let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads)?;
+        self.convolution(id, &desc, weights, kernel, Operands { from, residual, to });
+        Ok(to)
+    }
+
+    /// Add the step of a convolution that reads this many bytes of weights.
+    pub fn convolution(
+        &mut self,
+        id: NodeId,
+        desc: &ConvDesc,
+        weights: usize,
+        kernel: Box<dyn Kernel>,
+        Operands { from, residual, to }: Operands,
+    ) {
         let values = desc.input_read() + desc.output.view().distinct();
         let residual_values = residual.map_or(0, |r| r.view.distinct());
-        let bytes = (values + residual_values) * size_of::<f32>() + packed.bytes();
+        let bytes = (values + residual_values) * size_of::<f32>() + weights;
         let cost = Cost { macs: desc.macs(), bytes };
-        let kernel = (candidate.prepare)(&desc, packed, epilogue, self.threads)?;
         let operands: Vec<Place> = [from].into_iter().chain(residual).collect();
-        self.costed_step(&node.name, cost, kernel, &operands, to);
-        Ok(to)
+        self.costed_step(&self.node(id).name, cost, kernel, &operands, to);
     }
 
     /// A depthwise convolution fused with the 1x1 convolution before it.
