@@ -96,6 +96,19 @@ def test_integers_point_at_to_tensor(dtype):
         F.relu(np.zeros(3, dtype))
 
 
+def test_a_list_of_integers_is_an_argument_and_no_array():
+    class Net(nn.Module):
+        def forward(self, x, sizes, more=None):
+            return x.reshape(sizes), more
+
+    x = picture(1, 3, 8, 8)
+    for sizes in ([2, 96], [3, 64], [2, 96]):
+        found, more = Net()(x, sizes, more=[1])
+        assert np.array_equal(found, x.reshape(sizes)) and more == [1]
+    with pytest.raises(TypeError, match=r"expected floats, got an array of int64; use .*ToTensor"):
+        net()([1, 2, 3])
+
+
 @pytest.mark.parametrize("value", [np.zeros((1, 3, 8, 8), complex), np.array([{}]), "cat.jpg", None, 3])
 def test_what_is_no_array_of_floats(value):
     with pytest.raises((TypeError, AttributeError)):

@@ -27,10 +27,10 @@ class Place:
 def take(value: Any, arrays: list[NDArray[np.floating]], where: str) -> Hashable:
     """Take arrays out of an argument; the rest is hashable and equal for equal calls."""
     value = plain(value)
-    if is_array(value) or (isinstance(value, list) and not _has_array(value)):
+    if is_array(value) or (isinstance(value, list) and not _has_array(value) and not _are_sizes(value)):
         arrays.append(as_floats(value, where))
         return Place(len(arrays) - 1)
-    if isinstance(value, tuple) or (isinstance(value, list) and _has_array(value)):
+    if isinstance(value, tuple | list):
         return _Sequence(type(value), tuple(take(item, arrays, where) for item in value))
     if isinstance(value, dict):
         return _Mapping(tuple((key, take(item, arrays, where)) for key, item in value.items()))
@@ -86,6 +86,11 @@ def _has_array(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_array(item) for item in value.values())
     return is_array(value)
+
+
+def _are_sizes(values: list[Any]) -> bool:
+    """Tell whether a list is one of integers, such as an output's size: no layer reads an array of these."""
+    return bool(values) and all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
 def template(value: Any, outputs: list[Symbol]) -> Any:
