@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, ConvTranspose2d, Window};
 use rvision::graph::{GraphBuilder, Op};
 use rvision::tensor::{Activation, BinaryOp, Param, Shape};
 
@@ -19,6 +19,13 @@ fn a_line_says_what_differs_from_torchs_defaults() {
     let conv = Conv2d { stride: [2, 1], padding: ConvPadding::SameUpper, dilation: [2, 2], groups: 2 };
     let plain =
         Conv2d { stride: [1, 1], padding: ConvPadding::Explicit([0, 0, 1, 1]), dilation: [1, 1], groups: 1 };
+    let transposed = ConvTranspose2d {
+        stride: [2, 3],
+        padding: [1, 1],
+        output_padding: [0, 2],
+        dilation: [1, 1],
+        groups: 2,
+    };
     let ops = [
         (Op::Conv2d(conv), vec![param(&[8, 2, 3, 3]), param(&[8])]),
         (Op::Conv2d(plain), vec![param(&[8, 4, 1, 1]), None]),
@@ -44,6 +51,7 @@ fn a_line_says_what_differs_from_torchs_defaults() {
         (Op::Permute(ops::Permute { dims: vec![0, 2, 3, 1] }), vec![]),
         (Op::Slice(ops::Slice { dim: 1, start: Some(-2), stop: None, step: 1, index: false }), vec![]),
         (Op::Pad(ops::Pad { pads: vec![[0, 0], [1, 0], [0, 0], [0, 0]], value: 0.5 }), vec![]),
+        (Op::ConvTranspose2d(transposed), vec![param(&[4, 3, 2, 2]), param(&[6])]),
     ];
     for (op, params) in ops {
         builder.add("n", op, &[x], params).unwrap();
@@ -73,9 +81,10 @@ fn a_line_says_what_differs_from_torchs_defaults() {
 %15 n_14   permute(%0) dims [0, 2, 3, 1]
 %16 n_15   slice(%0) dim 1 [-2:]
 %17 n_16   pad(%0) by [[0, 0], [1, 0], [0, 0], [0, 0]] with 0.5
-%18 n_17   maximum(%0, %0)
-%19 layer  concat(%18, %0) dim 3
-return %19, %0"
+%18 n_17   conv_transpose2d(%0) weight (4, 3, 2, 2) bias (6,) stride 2x3 padding 1 output_padding 0x2 groups 2
+%19 n_18   maximum(%0, %0)
+%20 layer  concat(%19, %0) dim 3
+return %20, %0"
     );
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use graph_oracle::{Value, run};
 use proptest::prelude::*;
-use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, ConvTranspose2d, Window};
 use rvision::graph::passes::{PASSES, optimize, split_broadcast_residuals};
 use rvision::graph::{Graph, GraphBuilder, NodeId, Op};
 use rvision::tensor::{Activation, BinaryOp, Param, Shape};
@@ -186,6 +186,41 @@ fn a_linear_layer_takes_the_sum_behind_it() {
     let graph = net.finish(&[y]);
     let split = split_broadcast_residuals(&graph, &[Shape::new(&[2, 3, 4])]).unwrap();
     assert_eq!(summary(&split), ["x", "embedding", "fc", "add"]);
+}
+
+/// Its channels are the second dimension of its weight, by groups.
+#[test]
+fn a_transposed_convolution_takes_what_a_convolution_takes() {
+    let mut net = Net::new(&[PICTURE]);
+    let mut up = |name: &str, x: NodeId, groups: usize| {
+        let channels = net.builder.shape(x).unwrap()[1];
+        let op = ConvTranspose2d {
+            stride: [2, 2],
+            padding: [1, 1],
+            output_padding: [0, 0],
+            dilation: [1, 1],
+            groups,
+        };
+        let weight = net.param(&[channels, 6 / groups, 4, 4], -0.4, 0.4);
+        let bias = net.param(&[6], -1.0, 1.0);
+        net.builder.add(name, Op::ConvTranspose2d(op), &[x], vec![weight, bias]).unwrap()
+    };
+    let [left, right] = [up("left", X, 2), up("right", X, 1)];
+    let norm = net.batch_norm("bn", left);
+    let factor = net.param(&[6, 1, 1], 0.5, 2.0);
+    let factor = net.builder.add("scale", Op::Constant(ops::Constant), &[], vec![factor]).unwrap();
+    let scaled = net.node("mul", Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[right, factor]);
+    let sum = net.node("add", ADD, &[norm, scaled]);
+    let out = net.node("relu", RELU, &[sum]);
+    let graph = net.finish(&[out]);
+    assert_eq!(
+        graph.describe(),
+        "\
+%0 x     input
+%1 bn    conv_transpose2d(%0) weight (4, 3, 4, 4) stride 2 padding 1 groups 2 | scale and shift  (covers left)
+%2 relu  conv_transpose2d(%0) weight (4, 6, 4, 4) bias (6,) stride 2 padding 1 | scale | + %1 | relu  (covers right, mul, add)
+return %2"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use graph_oracle::Value;
-use rvision::graph::ops::{self, Conv2d, ConvPadding, Window};
+use rvision::graph::ops::{self, Conv2d, ConvPadding, ConvTranspose2d, Window};
 use rvision::graph::passes::optimize;
 use rvision::graph::{GraphBuilder, Op};
 use rvision::plan::Network;
@@ -34,17 +34,35 @@ impl Case {
     }
 }
 
+const PLAIN: ConvTranspose2d =
+    ConvTranspose2d { stride: [1, 1], padding: [0, 0], output_padding: [0, 0], dilation: [1, 1], groups: 1 };
+
 const WINDOW: Window =
     Window { kernel: [3, 2], stride: [2, 1], padding: [1, 0, 1, 1], dilation: [1, 1], ceil_mode: false };
 
 fn cases() -> Vec<Case> {
     let conv =
         Conv2d { stride: [2, 1], padding: ConvPadding::Explicit([1, 0, 1, 2]), dilation: [1, 2], groups: 2 };
+    let transposed = ConvTranspose2d {
+        stride: [2, 3],
+        padding: [1, 0],
+        output_padding: [1, 2],
+        dilation: [1, 2],
+        groups: 2,
+    };
+    // Kernels as wide as the stride; kernels that leave pixels without a sum; depthwise ones.
+    let doubling = ConvTranspose2d { stride: [2, 2], padding: [0, 0], dilation: [1, 1], groups: 1, ..PLAIN };
+    let sparse = ConvTranspose2d { stride: [3, 2], padding: [1, 3], dilation: [1, 2], groups: 1, ..PLAIN };
+    let depthwise = ConvTranspose2d { stride: [2, 2], padding: [1, 1], dilation: [1, 1], groups: 6, ..PLAIN };
     let map: &'static [usize] = &[2, 6, 5, 7];
     let mut cases = vec![
         case(ops::Constant, &[], &[3, 4]).with(&[Some(&[3, 4])]),
         case(ops::Identity, &[map], map),
         case(conv, &[map], &[2, 4, 3, 5]).with(&[Some(&[4, 3, 3, 3]), Some(&[4])]),
+        case(transposed, &[map], &[2, 8, 10, 25]).with(&[Some(&[6, 4, 3, 3]), Some(&[8])]),
+        case(doubling, &[map], &[2, 5, 10, 14]).with(&[Some(&[6, 5, 2, 2]), Some(&[5])]),
+        case(sparse, &[map], &[2, 5, 12, 11]).with(&[Some(&[6, 5, 2, 3]), Some(&[5])]),
+        case(depthwise, &[map], &[2, 6, 10, 14]).with(&[Some(&[6, 1, 4, 4]), None]),
         case(ops::Linear, &[&[2, 3, 5]], &[2, 3, 7]).with(&[Some(&[7, 5]), Some(&[7])]),
         case(ops::MatMul, &[&[2, 1, 3, 5], &[4, 5, 6]], &[2, 4, 3, 6]),
         case(

@@ -27,7 +27,8 @@ class ProfileRow:
     ----------
     name : str
         The layer or operation of the step, such as ``layer1.0.conv2``. A layer has several steps if
-        its input must first be copied into another order.
+        its input must first be copied into another order, or if it is a transposed convolution, each
+        of whose steps computes some of the rows and columns.
     kernel : str
         The kernel that computes it.
     output_shape : tuple of int

@@ -94,6 +94,18 @@ class GraphBuilder:
         dilation: tuple[int, int],
         groups: int,
     ) -> int: ...
+    def conv_transpose2d(
+        self,
+        name: str,
+        x: int,
+        weight: Parameter,
+        bias: Parameter | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        output_padding: tuple[int, int],
+        dilation: tuple[int, int],
+        groups: int,
+    ) -> int: ...
     def linear(self, name: str, x: int, weight: Parameter, bias: Parameter | None) -> int: ...
     def batch_norm(
         self,

@@ -36,6 +36,17 @@ mod tests {
         let conv = builder.add("conv", conv, &[x], params).unwrap();
         assert_eq!(builder.multiply_adds(conv).unwrap(), 2 * 6 * 5 * 7 * (4 * 3 * 3));
 
+        let transposed = ops::ConvTranspose2d {
+            stride: [2, 2],
+            padding: [1, 1],
+            output_padding: [0, 0],
+            dilation: [1, 1],
+            groups: 2,
+        };
+        let params = vec![Some(zeros(&[8, 3, 4, 4])), None];
+        let transposed = builder.add("up", transposed, &[x], params).unwrap();
+        assert_eq!(builder.multiply_adds(transposed).unwrap(), 2 * 8 * 9 * 7 * (3 * 4 * 4));
+
         let flat = builder.flatten("flatten", conv, 1, -1).unwrap();
         let linear = builder.add("fc", ops::Linear, &[flat], vec![Some(zeros(&[10, 210])), None]).unwrap();
         assert_eq!(builder.multiply_adds(linear).unwrap(), 2 * 10 * 210);

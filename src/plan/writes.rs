@@ -16,6 +16,7 @@ pub(super) fn writes_to(op: &Op, view: &View) -> bool {
         | Op::Pad(_)
         | Op::Roll(_) => true,
         Op::Conv2d(_)
+        | Op::ConvTranspose2d(_)
         | Op::MaxPool2d(_)
         | Op::AvgPool2d(_)
         | Op::AdaptiveAvgPool2d(_)

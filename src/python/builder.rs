@@ -239,6 +239,29 @@ impl GraphBuilder {
         self.add(name, conv, &[x], vec![Some(weight.share()), shared(bias)])
     }
 
+    /// `torch.nn.functional.conv_transpose2d`.
+    fn conv_transpose2d(
+        &mut self,
+        name: &str,
+        x: usize,
+        weight: &Parameter,
+        bias: Option<&Parameter>,
+        stride: Pair,
+        padding: Pair,
+        output_padding: Pair,
+        dilation: Pair,
+        groups: Whole,
+    ) -> PyResult<usize> {
+        let conv = ops::ConvTranspose2d {
+            stride: sizes(name, "stride", stride.into())?,
+            padding: sizes(name, "padding", padding.into())?,
+            output_padding: sizes(name, "output_padding", output_padding.into())?,
+            dilation: sizes(name, "dilation", dilation.into())?,
+            groups: size(name, "groups", groups)?,
+        };
+        self.add(name, conv, &[x], vec![Some(weight.share()), shared(bias)])
+    }
+
     /// `torch.nn.functional.linear`.
     fn linear(
         &mut self,

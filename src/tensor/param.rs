@@ -133,6 +133,17 @@ pub enum Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn to_packed(self) -> Result<Packed> {
+        Ok(match self {
+            Self::F32(values) => AlignedBuf::from_slice(values, "a parameter")?.into(),
+            Self::F16(values) => AlignedBuf::from_slice(values, "a parameter")?.into(),
+        })
+    }
+
     /// The values in float32: borrowed, or a widened copy.
     ///
     /// # Errors

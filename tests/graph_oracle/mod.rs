@@ -1,6 +1,6 @@
 //! Runs a graph node by node in f64, using only the definitions of its operations.
 
-use rvision::graph::ops::{self, Conv2d, Window, conv_geometry, pool_geometry};
+use rvision::graph::ops::{self, Conv2d, ConvTranspose2d, Window, conv_geometry, pool_geometry};
 use rvision::graph::{Graph, Node, Op, infer_shapes};
 use rvision::tensor::{Activation, BinaryOp, ReduceOp, ResizeMode, Shape};
 
@@ -148,6 +148,7 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
             x.at(&from)
         }),
         Op::Conv2d(conv) => finish(&convolve(node, conv, x), 1),
+        Op::ConvTranspose2d(conv) => finish(&convolve_transposed(node, conv, x), 1),
         Op::Linear(_) => {
             let weight = node.param(0).unwrap();
             let [outputs, inputs] = [weight.shape()[0], weight.shape()[1]];
@@ -346,6 +347,39 @@ fn convolve(node: &Node, conv: &Conv2d, x: &Value) -> Value {
         }
         sum
     })
+}
+
+/// Every input pixel adds its value times the kernel.
+fn convolve_transposed(node: &Node, conv: &ConvTranspose2d, x: &Value) -> Value {
+    let weight = node.param(0).unwrap();
+    let [inputs, depth, kh, kw] = <[usize; 4]>::try_from(&*weight.shape()).unwrap();
+    let size = |i: usize, kernel: usize| {
+        let whole = (x.shape[2 + i] - 1) * conv.stride[i] + conv.dilation[i] * (kernel - 1) + 1;
+        whole + conv.output_padding[i] - 2 * conv.padding[i]
+    };
+    let shape = Shape::new(&[x.shape[0], depth * conv.groups, size(0, kh), size(1, kw)]);
+    let bias = |o: usize| node.param(1).map_or(0.0, |bias| f64::from(bias.data()[o]));
+    let mut sums = Value::of(shape, |index| bias(index[1]));
+    let strides = shape.contiguous_strides();
+    let weights = weight.data();
+    let place = |i: usize, at: usize, tap: usize| {
+        let place = (at * conv.stride[i] + tap * conv.dilation[i]).checked_sub(conv.padding[i])?;
+        (place < shape[2 + i]).then_some(place)
+    };
+    for at in 0..x.data.len() {
+        let [n, c, y, z] = [0, 1, 2, 3].map(|d| coordinate(x.shape, at, d));
+        let group = c / (inputs / conv.groups);
+        for o in 0..depth {
+            for (ty, tz) in (0..kh).flat_map(|ty| (0..kw).map(move |tz| (ty, tz))) {
+                let (Some(oy), Some(oz)) = (place(0, y, ty), place(1, z, tz)) else { continue };
+                let to = [n, group * depth + o, oy, oz];
+                let to: usize = to.iter().zip(strides).map(|(i, stride)| i * stride).sum();
+                let w = f64::from(weights[((c * depth + o) * kh + ty) * kw + tz]);
+                sums.data[to] += w * x.data[at];
+            }
+        }
+    }
+    sums
 }
 
 fn max_pool(window: &Window, x: &Value, shape: Shape) -> Value {

@@ -49,6 +49,17 @@ CASES = {
     "conv depthwise times two": (lambda nn: nn.Conv2d(3, 6, 3, groups=3), (1, 3, 4, 4)),
     "conv grouped": (lambda nn: nn.Conv2d(8, 12, 3, padding=1, groups=4), (1, 8, 4, 5)),
     "conv wide": (lambda nn: nn.Conv2d(16, 16, 3, padding=1), (1, 16, 14, 14)),
+    "conv transposed": (lambda nn: nn.ConvTranspose2d(5, 7, 4, stride=2, padding=1), (2, 5, 3, 4)),
+    "conv transposed doubling": (lambda nn: nn.ConvTranspose2d(9, 5, 2, stride=2, bias=False), (1, 9, 4, 3)),
+    "conv transposed with everything": (
+        lambda nn: nn.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), 2, True, (1, 2)),
+        (1, 4, 5, 4),
+    ),
+    "conv transposed depthwise": (
+        lambda nn: nn.ConvTranspose2d(9, 9, 4, stride=2, padding=1, groups=9),
+        (1, 9, 5, 4),
+    ),
+    "conv transposed sparse": (lambda nn: nn.ConvTranspose2d(3, 4, 1, stride=3), (1, 3, 3, 2)),
     "linear": (lambda nn: nn.Linear(7, 3), (2, 7)),
     "linear without bias": (lambda nn: nn.Linear(5, 17, bias=False), (3, 5)),
     "linear of a sequence": (lambda nn: nn.Linear(4, 3), (2, 3, 4)),
@@ -413,6 +424,11 @@ CALLS = {
         {"stride": (1, 2), "padding": (2, 1), "dilation": (2, 1), "groups": 2},
     ],
     "conv2d by position": [((1, 3, 5, 5), (4, 3, 3, 3), None, 2, "valid", 1, 1), {}],
+    "conv_transpose2d": [((1, 3, 5, 5), (3, 4, 3, 3)), {"stride": 2}],
+    "conv_transpose2d by position": [
+        ((1, 4, 6, 7), (4, 3, 3, 2), (6,), (1, 2), (2, 1), (0, 1), 2, (2, 1)),
+        {},
+    ],
     "linear": [((3, 4), (5, 4), (5,)), {}],
     "relu": [((3, 4),), {"inplace": False}],
     "relu6": [((3, 4),), {}],
@@ -490,7 +506,14 @@ def call(functions, name: str, convert) -> np.ndarray:
 
 
 def is_shape(name: str, position: int) -> bool:
-    weights = {"conv2d": 3, "linear": 3, "prelu": 2, "layer_norm": 4, "scaled_dot_product_attention": 4}
+    weights = {
+        "conv2d": 3,
+        "conv_transpose2d": 3,
+        "linear": 3,
+        "prelu": 2,
+        "layer_norm": 4,
+        "scaled_dot_product_attention": 4,
+    }
     sizes = name.split()[0] == "layer_norm" and position == 1
     return position < weights.get(name.split()[0], 1) and not sizes
 

@@ -54,6 +54,8 @@ def net(nn):
 LAYERS = [
     lambda nn: nn.Conv2d(4, 8, (3, 5), stride=(1, 2), padding=(0, 1), dilation=2, groups=2),
     lambda nn: nn.Conv2d(4, 8, [3, 3], padding="valid"),
+    lambda nn: nn.ConvTranspose2d(4, 8, 2, stride=2),
+    lambda nn: nn.ConvTranspose2d(4, 8, (3, 5), 3, (0, 1), (2, 1), groups=4, bias=False, dilation=2),
     lambda nn: nn.Linear(3, 4, bias=False),
     lambda nn: nn.BatchNorm2d(3, eps=1e-3, momentum=None, affine=False),
     lambda nn: nn.BatchNorm2d(3, track_running_stats=False),

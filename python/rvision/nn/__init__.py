@@ -28,7 +28,7 @@ from rvision.nn.activation import (
 )
 from rvision.nn.attention import MultiheadAttention
 from rvision.nn.container import ModuleDict, ModuleList, Sequential
-from rvision.nn.conv import Conv2d, Conv2dSame, Linear
+from rvision.nn.conv import Conv2d, Conv2dSame, ConvTranspose2d, Linear
 from rvision.nn.module import Module
 from rvision.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 from rvision.nn.parameter import Buffer, Parameter
@@ -65,6 +65,7 @@ __all__ = [
     "Buffer",
     "Conv2d",
     "Conv2dSame",
+    "ConvTranspose2d",
     "Dropout",
     "Dropout2d",
     "Flatten",

@@ -13,13 +13,14 @@ from rvision.nn._operation import pair
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn, Parameter
 
-__all__ = ["Conv2d", "Conv2dSame", "Linear"]
+__all__ = ["Conv2d", "Conv2dSame", "ConvTranspose2d", "Linear"]
 
 
-def _weight(layer: Module, input: Any, dim: int, groups: int = 1) -> Any:
+def _weight(layer: Module, input: Any, dim: int, groups: int = 1, inputs: int = 1) -> Any:
     """Return a layer's weight; zeros that take no memory if the input is about to be refused.
 
-    Random weights of a large layer take seconds and gigabytes; a wrong shape should be reported
+    The sizes of the weight's dimension `inputs` times `groups` and of the input's dimension `dim` must
+    agree. Random weights of a large layer take seconds and gigabytes; a wrong shape should be reported
     before.
     """
     drawn = layer._parameters.get("weight")
@@ -29,7 +30,7 @@ def _weight(layer: Module, input: Any, dim: int, groups: int = 1) -> Any:
         isinstance(drawn, Drawn)
         and isinstance(input, Symbol)
         and len(input._shape) >= -dim
-        and input._shape[dim] != drawn.shape[1] * groups
+        and input._shape[dim] != drawn.shape[inputs] * groups
     ):
         return Parameter.zeros(drawn.shape)
     return layer._constant("weight")
@@ -182,6 +183,142 @@ class Conv2dSame(Conv2d):
             self.dilation,
             self.groups,
         )
+
+
+class ConvTranspose2d(Module):
+    """Transposed convolution of pictures, (N, C, H, W) to (N, C', H', W'): `torch.nn.ConvTranspose2d`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C and C'; both multiples of `groups`.
+    kernel_size : int or two of them
+        Height and width.
+    stride : int or two of them
+        Vertical and horizontal distance in the output between the kernels of neighbouring input pixels.
+    padding : int or two of them
+        Rows and columns that are cut off the output on each side.
+    output_padding : int or two of them
+        Rows that the output has more below, and columns to the right; less than `stride` or `dilation`.
+    groups : int
+        Into how many independent groups channels are cut.
+    bias : bool
+        Whether a number is added to each output channel.
+    dilation : int or two of them
+        Vertical and horizontal.
+    padding_mode : str
+        Only ``"zeros"``, as in torch.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels / groups, kH, kW)
+    bias : Parameter, (out_channels,), or None
+    """
+
+    _spatial = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        output_padding: int | Sequence[int] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | Sequence[int] = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if padding_mode != "zeros":
+            raise ArgumentError(f"{name}: padding_mode must be 'zeros', got {padding_mode!r}")
+        in_channels = integer(in_channels, f"{name}: in_channels", 0, MOST)
+        out_channels = integer(out_channels, f"{name}: out_channels", 0, MOST)
+        groups = integer(groups, f"{name}: groups")
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{name}: in_channels and out_channels must be multiples of groups, "
+                f"got {in_channels}, {out_channels} and {groups}"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = pair(kernel_size, f"{name}: kernel_size", 1)
+        self.stride = pair(stride, f"{name}: stride", 1)
+        self.padding = pair(padding, f"{name}: padding")
+        self.output_padding = pair(output_padding, f"{name}: output_padding")
+        self.dilation = pair(dilation, f"{name}: dilation", 1)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        self.to(device=device, dtype=dtype)
+        height, width = self.kernel_size
+        outputs = out_channels // groups
+        shape = (in_channels, outputs, height, width)
+        self.register_parameter("weight", Drawn(shape, fan_in=outputs * height * width))
+        self.register_parameter("bias", Drawn((out_channels,)) if bias else None)
+
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        """Return the transposed convolution of `input`.
+
+        Parameters
+        ----------
+        input : array_like, (N, C, H, W)
+            Pictures.
+        output_size : sequence of int, optional
+            H' and W', or the whole shape: then `output_padding` follows from it. A stride larger than 1
+            gives several sizes that a convolution would make `input` of.
+        """
+        return F.conv_transpose2d(
+            input,
+            _weight(self, input, -3, inputs=0),
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding if output_size is None else self._output_padding(input, output_size),
+            self.groups,
+            self.dilation,
+        )
+
+    def _output_padding(self, input: Symbol, output_size: Sequence[int]) -> tuple[int, ...]:
+        """Return the rows and columns that make the output as large as `output_size`."""
+        where = f"{input.tracer.where}: output_size"
+        dims = 3 if input.tracer.unbatched else input.ndim
+        if len(output_size) not in (2, dims):
+            raise ArgumentError(
+                f"{where} must have 2 or {dims} elements for a {dims}-d input, got {len(output_size)}"
+            )
+        sizes = [integer(size, where) for size in output_size[-2:]]
+        own = [int(size) for size in input.shape[-2:]]
+        axes = zip(own, self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in axes]
+        most = [size + s - 1 for size, s in zip(least, self.stride, strict=True)]
+        if not all(low <= size <= high for low, size, high in zip(least, sizes, most, strict=True)):
+            raise ArgumentError(
+                f"{where} must be between {least} and {most} for an input of {own}, got {sizes}"
+            )
+        return tuple(size - low for size, low in zip(sizes, least, strict=True))
+
+    def extra_repr(self) -> str:
+        """Return the arguments that are not torch's defaults, after the first four."""
+        parts = [
+            f"{self.in_channels}, {self.out_channels}",
+            f"kernel_size={self.kernel_size}",
+            f"stride={self.stride}",
+        ]
+        if self.padding != (0, 0):
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1, 1):
+            parts.append(f"dilation={self.dilation}")
+        if self.output_padding != (0, 0):
+            parts.append(f"output_padding={self.output_padding}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
 
 
 class Linear(Module):

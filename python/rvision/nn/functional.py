@@ -47,6 +47,7 @@ __all__ = [
     "celu",
     "celu_",
     "conv2d",
+    "conv_transpose2d",
     "dropout",
     "dropout2d",
     "elu",
@@ -172,6 +173,69 @@ def _around(
         )
     height, width = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
     return height // 2, width // 2, height - height // 2, width - width // 2
+
+
+@operation(spatial=True)
+def conv_transpose2d(
+    input: Any,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    groups: int = 1,
+    dilation: Pair = 1,
+) -> Any:
+    """Convolve pictures with the transpose of a convolution: each input pixel adds its kernel to the output.
+
+    Parameters
+    ----------
+    input : array_like, (N, C, H, W)
+        Pictures.
+    weight : array_like, (C, C' / groups, kH, kW)
+        Kernels.
+    bias : array_like, (C',), optional
+        Added to each output channel.
+    stride : int or two of them
+        Vertical and horizontal distance in the output between the kernels of neighbouring input pixels.
+    padding : int or two of them
+        Rows and columns that are cut off the output on each side.
+    output_padding : int or two of them
+        Rows that the output has more below, and columns to the right; less than `stride` or `dilation`.
+    groups : int
+        Into how many independent groups channels are cut.
+    dilation : int or two of them
+        Vertical and horizontal.
+
+    Returns
+    -------
+    ndarray, (N, C', H', W')
+        ``H' = (H - 1) * stride - 2 * padding + dilation * (kH - 1) + output_padding + 1``.
+    """
+    where = f"{input.tracer.where}: conv_transpose2d"
+    handle = handle_of(weight, input, "the weight of conv_transpose2d")
+    if handle is None or len(handle.shape) != 4:
+        shape = None if handle is None else tuple(handle.shape)
+        raise ShapeError(f"{where}: the weight must have shape (C, C' / groups, kH, kW), got {shape}")
+    steps = pair(stride, f"{where}: stride", 1)
+    around = pair(padding, f"{where}: padding")
+    more = pair(output_padding, f"{where}: output_padding")
+    spread = pair(dilation, f"{where}: dilation", 1)
+    reach = [d * (k - 1) + m for k, d, m in zip(handle.shape[2:], spread, more, strict=True)]
+    same = steps == (1, 1) and [2 * p for p in around] == reach
+    fixed = with_fixed(input, min(1, input.ndim - 1))
+    return input.emit(
+        "conv_transpose2d",
+        "conv_transpose2d",
+        handle,
+        handle_of(bias, input, "the bias of conv_transpose2d"),
+        steps,
+        around,
+        more,
+        spread,
+        integer(groups, f"{where}: groups", 1, MOST),
+        fixed=fixed if same else resized_pictures(fixed),
+    )
 
 
 @operation()

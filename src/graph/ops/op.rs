@@ -3,9 +3,9 @@
 use super::operation::{Operand, Operation};
 use super::{
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, Attention, AvgPool2d, BatchNorm, Binary, BinaryScalar, Concat,
-    Constant, Conv2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, Interpolate, LayerNorm, Linear,
-    LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reduce, Reshape, Roll, Slice,
-    Softmax, Unflatten, Where,
+    Constant, Conv2d, ConvTranspose2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, Interpolate,
+    LayerNorm, Linear, LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reduce,
+    Reshape, Roll, Slice, Softmax, Unflatten, Where,
 };
 use crate::tensor::{Activation, Order, Shape};
 
@@ -51,7 +51,7 @@ macro_rules! operations {
 
 operations! {
     Input, Constant, Identity,
-    Conv2d, Linear, MatMul, Attention,
+    Conv2d, ConvTranspose2d, Linear, MatMul, Attention,
     BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Normalize,
     Activation, PRelu, Softmax, Binary, BinaryScalar, Where,
     MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Interpolate, Mean, Reduce,

@@ -241,6 +241,17 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// These weights in the form that this candidate reads.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn pack_values(&self, desc: &ConvDesc, weights: Values<'_>) -> Result<Packed> {
+        match self.pack {
+            Pack::Transform(pack) => pack(desc, weights),
+            Pack::Permutation { pack, .. } => pack(desc, &mut weights.to_packed()?),
+        }
+    }
+
     /// The weights of a convolution in the form that this candidate reads. They are packed only
     /// once.
     ///

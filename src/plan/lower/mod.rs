@@ -2,6 +2,7 @@
 //! its function.
 
 mod conv;
+mod conv_transpose;
 mod moves;
 mod pointwise;
 mod pool;
@@ -45,6 +46,7 @@ impl Compiler<'_> {
             Op::Pad(ops::Pad { pads, value }) => self.pad(id, pads, *value),
             Op::Roll(ops::Roll { shifts }) => self.roll(id, shifts),
             Op::Conv2d(_) => self.conv2d(id)?,
+            Op::ConvTranspose2d(conv) => self.conv_transpose2d(id, conv)?,
             Op::Linear(_) => self.linear(id)?,
             Op::LayerNorm(ops::LayerNorm { shape: normalized, eps }) => {
                 self.layer_norm(id, normalized.len(), *eps)?
