@@ -29,6 +29,23 @@ if TYPE_CHECKING:
     from rvision._rvision import build_info, get_num_threads, set_num_threads
     from rvision._summary import Summary, SummaryRow, summary
     from rvision.dense._convolutionize import convolutionize
+    from rvision.nn._comparisons import (
+        eq,
+        ge,
+        gt,
+        isfinite,
+        isinf,
+        isnan,
+        le,
+        logical_and,
+        logical_not,
+        logical_or,
+        logical_xor,
+        lt,
+        masked_fill,
+        ne,
+        where,
+    )
     from rvision.nn._functions import (
         add,
         cat,
@@ -79,15 +96,29 @@ __all__ = [
     "concat",
     "convolutionize",
     "dense",
+    "eq",
     "evaluate",
     "flatten",
+    "ge",
     "get_num_threads",
+    "gt",
     "hub",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
     "load",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "masked_fill",
     "matmul",
     "mean",
     "models",
     "mul",
+    "ne",
     "nn",
     "ops",
     "permute",
@@ -112,6 +143,7 @@ __all__ = [
     "unsqueeze",
     "utils",
     "weights",
+    "where",
 ]
 
 _MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "utils", "weights"}
@@ -125,6 +157,26 @@ _HOMES = {
     **dict.fromkeys(("Profile", "ProfileRow", "profile"), "rvision._profile"),
     **dict.fromkeys(("Summary", "SummaryRow", "summary"), "rvision._summary"),
     **dict.fromkeys(("load", "save"), "rvision.weights._files"),
+    **dict.fromkeys(
+        (
+            "eq",
+            "ge",
+            "gt",
+            "isfinite",
+            "isinf",
+            "isnan",
+            "le",
+            "logical_and",
+            "logical_not",
+            "logical_or",
+            "logical_xor",
+            "lt",
+            "masked_fill",
+            "ne",
+            "where",
+        ),
+        "rvision.nn._comparisons",
+    ),
     **dict.fromkeys(
         (
             "add",

@@ -458,7 +458,7 @@ class InPlace:
 
     def _operate(self: Any, kind: str, label: str, other: Any) -> Any:
         """Apply a binary operation in place."""
-        operand = self._operand(other)
+        operand = self._operand(other, kind)
         if operand is NotImplemented:
             return NotImplemented
         if not isinstance(operand, float) and operand is not self:

@@ -67,7 +67,7 @@ class Math:
     def _extreme(self: Any, name: str, reduction: str, binary: str, args: Any, kwargs: Any) -> Any:
         if not args and not kwargs:
             return self._reduce(reduction, (), False)
-        if len(args) == 1 and not kwargs and isinstance(args[0], type(self)):
+        if len(args) == 1 and not kwargs and hasattr(args[0], "traced_shape"):
             return getattr(self, binary)(args[0])
         raise UnsupportedError(
             f"{self.tracer.where}: {name} along a dimension returns the indices too, which rvision does not "

@@ -190,9 +190,13 @@ class Moves:
     def _full_index(self: Any, index: Any) -> list[Any]:
         """Return an index as a list with an item for every dimension."""
         index = list(index) if isinstance(index, tuple) else [index]
-        if any(
-            isinstance(item, Moves) or not (item is None or item is ... or is_index(item)) for item in index
-        ):
+        if any(isinstance(item, Moves) for item in index):
+            raise UnsupportedError(
+                f"{self.tracer.where}: a value is indexed with another value of the network; how many "
+                "elements a mask takes is not known while the network is traced, use rvision.where or "
+                "masked_fill"
+            )
+        if any(not (item is None or item is ... or is_index(item)) for item in index):
             raise UnsupportedError(
                 f"{self.tracer.where}: a value is indexed with something else than integers, slices, "
                 f"None and `...`; "

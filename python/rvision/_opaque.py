@@ -38,13 +38,6 @@ class Opaque:
     def __contains__(self, item: object) -> bool:
         self._refuse("`in` on a value", "return it from forward and look there")
 
-    def __lt__(self, other: Any) -> Any:
-        self._refuse("comparing values", "return them from forward and compare there")
-
-    # Use `is` for identity; sets and dicts of symbols use it through the hash.
-    __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __lt__
-    __hash__ = object.__hash__
-
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         self._refuse("converting a value to a NumPy array", "return it from forward and convert it there")
 

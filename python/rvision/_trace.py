@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias, _rvision
+from rvision._mask import MIRRORED, Comparing, Logic, kind_of
 from rvision._math import Math
 from rvision._moves import Moves
 from rvision._numbers import integer, real
@@ -36,11 +37,14 @@ from rvision._sizes import (
 )
 from rvision.errors import ShapeError, UnsupportedError
 
-__all__ = ["Shape", "Symbol", "Tracer", "Unbatched", "concat", "tracer_of"]
+__all__ = ["Mask", "Shape", "Symbol", "Traced", "Tracer", "Unbatched", "concat", "tracer_of"]
 
 _NUMBERED = re.compile(r"_[0-9]+$")
 
-# Operations after which an input picture is still a picture: they keep its dimensions.
+# The integers up to here are doubles.
+_EXACT = 2**53
+
+# What leaves a picture that a network was given one: it has the same dimensions afterwards.
 _POINTWISE = {"activation", "identity", "pad"}
 
 
@@ -202,7 +206,12 @@ class Tracer:
         return name
 
     def constant(self, value: Any) -> Symbol:
-        """Add an array that `forward` combines with symbols: a parameter itself, or a copy of an array."""
+        """Add an array that `forward` combines with symbols: a parameter as it is, or a copy of an array."""
+        if isinstance(value, Traced):
+            raise TypeError(
+                f"{self.where}: expected floats, got a mask (bool), which torch does not take here either; "
+                "use .float() for its zeros and ones"
+            )
         handle = getattr(value, "_handle", None)
         plain = handle is not None
         if handle is None:
@@ -231,7 +240,7 @@ class Tracer:
         return module(value)
 
     def finish(
-        self, outputs: Sequence[Symbol], workspaces: _rvision.Workspaces | None = None
+        self, outputs: Sequence[Traced], workspaces: _rvision.Workspaces | None = None
     ) -> _rvision.Graph:
         """Return the graph that computes `outputs`; it may share `workspaces` with other graphs."""
         for symbol in outputs:
@@ -243,7 +252,7 @@ class Tracer:
 def tracer_of(*values: Any) -> Tracer | None:
     """Return the tracer of the first symbol in (nested) arguments, or None."""
     for value in values:
-        if isinstance(value, Symbol):
+        if isinstance(value, Traced):
             return value.tracer
         if isinstance(value, list | tuple):
             found = tracer_of(*value)
@@ -256,13 +265,13 @@ def tracer_of(*values: Any) -> Tracer | None:
     return None
 
 
-class Symbol(_alias.InPlace, Math, Moves, Opaque):
-    """A float32 array of a network being traced.
+class Traced(Moves, Opaque):
+    """A value of a network that is being traced: a :class:`Symbol` or a :class:`Mask`.
 
-    It has the operators and methods that networks use. Values are not known while tracing, so `bool`,
-    `float`, iteration and NumPy functions raise :class:`~rvision.UnsupportedError`.
+    Values are not known while tracing, so `bool`, `float`, iteration and NumPy functions raise
+    :class:`~rvision.UnsupportedError`.
 
-    In-place operations rebind the symbol; `memory` determines which other symbols they change
+    Operations in place change what it stands for; `memory` tells which others they change
     (:mod:`rvision._alias`).
     """
 
@@ -315,11 +324,6 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         """Return the number of dimensions."""
         return self.ndim
 
-    @property
-    def dtype(self) -> np.dtype[np.float32]:
-        """Always float32."""
-        return np.dtype(np.float32)
-
     def read(self, dim: int) -> int:
         """Return a size to Python code, which may then depend on it."""
         flag = self._fixed[dim]
@@ -362,7 +366,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         fixed: Sequence[Flag] | None = None,
         shares: str | None = None,
         **named: Any,
-    ) -> Symbol:
+    ) -> Any:
         """Add the node `GraphBuilder.method(name, self, *attributes)`.
 
         `fixed` tells which of the result's sizes are fixed, by default those of this symbol.
@@ -373,9 +377,76 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         made = getattr(tracer.builder, method)(tracer.name(label), value, *attributes, **named)
         if value in tracer.given and method in _POINTWISE:
             tracer.given.add(made)
-        result = Symbol(tracer, made, self._fixed if fixed is None else tuple(fixed))
+        result = type(self)(tracer, made, self._fixed if fixed is None else tuple(fixed))
         result.memory = _alias.derive(self, result, method, label, attributes, shares)
         return result
+
+    def _flagged(self) -> list[tuple[int, Flag]]:
+        return list(zip(self._shape, self._fixed, strict=True))
+
+    # ---- what changes nothing at inference ----
+
+    def contiguous(self) -> Any:
+        """Return the same values: memory order is the engine's business."""
+        return self.emit("identity", "contiguous", shares="copy")
+
+    def clone(self) -> Any:
+        """Return the same values as a symbol that no operation in place on this one changes."""
+        tracer = self._tracer
+        memory = _alias.Memory(_alias.pointwise(self))
+        return type(self)(tracer, self.value_of(tracer), self._fixed, memory)
+
+    def detach(self) -> Any:
+        """Return the symbol itself: there are no gradients."""
+        return self
+
+    # ---- what cannot become a node ----
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        # `x[index] += y` assigns the part, which has been changed in place, to where it is.
+        if not _alias.is_item(value, self, self._full_index(index)):
+            self._refuse("assigning to a part of a value", "build the result with rvision.cat")
+
+    def _ufunc(self, kind: str, label: str, other: Any, reverse: bool) -> Any:
+        """Compute what a NumPy function of two operands is called on."""
+        raise NotImplementedError
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # Arrays on the left of an operator come here.
+        if ufunc.__name__ == "matmul" and method == "__call__" and not kwargs:
+            left, right = inputs
+            return left.matmul(right) if isinstance(left, Symbol) else right.__rmatmul__(left)
+        kind = _UFUNCS.get(ufunc.__name__)
+        if kwargs.get("out"):
+            self._refuse(
+                "an operation in place of a value on an array", "write `a = a + x` instead of `a += x`"
+            )
+        if kind is None or method != "__call__" or kwargs or len(inputs) != 2:
+            self._refuse(
+                f"np.{ufunc.__name__}", "use operators, rvision.nn.functional, or NumPy on the outputs"
+            )
+        left, right = inputs
+        if isinstance(left, Traced):
+            return left._ufunc(*kind, right, False)
+        return right._ufunc(*kind, left, True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._shape}, in {self._tracer.where})"
+
+
+class Symbol(_alias.InPlace, Math, Comparing, Traced):
+    """A float32 array of a network that is being traced, with the operators and methods that networks use."""
+
+    __slots__ = ()
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def as_mask(self) -> Mask:
+        """Return these zeros and ones as a mask."""
+        return Mask(self._tracer, self._value, self._fixed, self.memory)
 
     def activation(self, label: str, kind: str, a: float = 0.0, b: float = 0.0) -> Symbol:
         """Add a pointwise function by the engine's name for it."""
@@ -383,8 +454,15 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
 
     # ---- arithmetic ----
 
-    def _operand(self, other: Any) -> Any:
-        """Return an operator's other operand as a number or a symbol; NotImplemented if it is neither."""
+    def _operand(self, other: Any, kind: str = "") -> Any:
+        """Return the other side of an operator as a number or a symbol; NotImplemented if it is neither."""
+        if isinstance(other, Mask):
+            if kind == "sub":
+                other._no_subtraction("subtraction with")
+            return other.float()
+        if type(other) is int and _EXACT < abs(other) < 2**63:
+            # As in torch it is rounded once, to float32, and not to a double first.
+            return float(np.int64(other).astype(np.float32))
         if isinstance(other, int | float | np.number) or (isinstance(other, np.ndarray) and other.ndim == 0):
             return real(other, f"{self._tracer.where}: operand")
         if isinstance(other, Symbol):
@@ -396,7 +474,7 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
     def _binary(
         self, kind: str, label: str, other: Any, reverse: bool = False, in_place: bool = False
     ) -> Symbol:
-        operand = self._operand(other)
+        operand = self._operand(other, kind)
         if operand is NotImplemented:
             return NotImplemented
         if isinstance(operand, float):
@@ -411,8 +489,12 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
             tracer.given.add(value)
         return result
 
-    def _flagged(self) -> list[tuple[int, Flag]]:
-        return list(zip(self._shape, self._fixed, strict=True))
+    def _ufunc(self, kind: str, label: str, other: Any, reverse: bool) -> Any:
+        if kind in MIRRORED:
+            return self._compare(MIRRORED[kind] if reverse else kind, other)
+        if kind in ("and", "or", "xor"):
+            raise TypeError(f"{self._tracer.where}: bitwise_{kind}: expected a mask (bool), got floats")
+        return self._binary(kind, label, other, reverse)
 
     def _with_scalar(self, kind: str, label: str, scalar: float, reverse: bool) -> Symbol:
         tracer = self._tracer
@@ -508,50 +590,33 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
         """Return exponentials that sum to one along `dim`."""
         return self.emit("softmax", "softmax", self.axis(dim), False)
 
-    # ---- what changes nothing at inference ----
-
-    def contiguous(self) -> Symbol:
-        """Return the same values: the engine chooses the memory order."""
-        return self.emit("identity", "contiguous", shares="copy")
-
-    def clone(self) -> Symbol:
-        """Return the same values as a symbol that in-place operations on this one do not change."""
-        tracer = self._tracer
-        return Symbol(tracer, self.value_of(tracer), self._fixed, _alias.Memory(_alias.pointwise(self)))
-
-    def detach(self) -> Symbol:
-        """Return the symbol itself: there are no gradients."""
-        return self
-
     def float(self) -> Symbol:
         """Return the symbol itself: everything is float32."""
         return self
 
-    # ---- what cannot become a node ----
-
     def __setitem__(self, index: Any, value: Any) -> None:
-        # `x[index] += y` assigns the part, which was changed in place, back to itself.
-        if not _alias.is_item(value, self, self._full_index(index)):
-            self._refuse("assigning to a part of a value", "build the result with rvision.cat")
+        if isinstance(index, Mask):
+            self._fill(index, value)
+        else:
+            super().__setitem__(index, value)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        # Operators whose left operand is an array call this.
-        if ufunc.__name__ == "matmul" and method == "__call__" and not kwargs:
-            left, right = inputs
-            return left.matmul(right) if isinstance(left, Symbol) else right._matmul(left, reverse=True)
-        kind = _UFUNCS.get(ufunc.__name__)
-        if kwargs.get("out"):
-            self._refuse(
-                "an operation in place of a value on an array", "write `a = a + x` instead of `a += x`"
+    def _fill(self, mask: Mask, value: Any) -> None:
+        """Assign one number to the elements where a mask is true: ``x[mask] = 0.0``."""
+        leading = self._shape[: mask.ndim]
+        if mask._shape != leading:
+            raise IndexError(
+                f"{self._tracer.where}: a mask of shape {mask._shape} does not index a value of shape "
+                f"{self._shape}: it must have its first dimensions"
             )
-        if kind is None or method != "__call__" or kwargs or len(inputs) != 2:
-            self._refuse(
-                f"np.{ufunc.__name__}", "use operators, rvision.nn.functional, or NumPy on the outputs"
-            )
-        left, right = inputs
-        if isinstance(left, Symbol):
-            return left._binary(*kind, right)
-        return self._binary(*kind, left, reverse=True)
+        for _ in range(self.ndim - mask.ndim):
+            mask = mask.unsqueeze(-1)
+        self.masked_fill_(mask, value)
+
+    def masked_fill_(self, mask: Any, value: Any) -> Symbol:
+        """Put `value`, one number, where `mask` is true, in place."""
+        if isinstance(mask, Mask):
+            mask = self._fitting(mask, "masked_fill_")
+        return self.become(self._filled(mask, value, "masked_fill_"), "masked_fill_")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
@@ -559,8 +624,34 @@ class Symbol(_alias.InPlace, Math, Moves, Opaque):
             "it has those of rvision._trace.Symbol"
         )
 
-    def __repr__(self) -> str:
-        return f"Symbol({self._shape}, in {self._tracer.where})"
+
+class Mask(Logic, _alias.InPlace, Comparing, Traced):
+    """A bool array of a network that is being traced: what comparisons give (:mod:`rvision._mask`)."""
+
+    __slots__ = ()
+
+    @property
+    def dtype(self) -> np.dtype[np.bool_]:
+        """Always bool."""
+        return np.dtype(np.bool_)
+
+    def float(self) -> Symbol:
+        """Return ones where the mask is true, and zeros elsewhere."""
+        tracer = self._tracer
+        return Symbol(tracer, self.value_of(tracer), self._fixed, _alias.Memory(_alias.pointwise(self)))
+
+    def _ufunc(self, kind: str, label: str, other: Any, reverse: bool) -> Any:
+        if kind in MIRRORED:
+            return self._compare(MIRRORED[kind] if reverse else kind, other)
+        if kind in ("and", "or", "xor"):
+            return self._bitwise(kind, other, reverse)
+        return self._arithmetic(kind, label, other, reverse)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{self._tracer.where}: a mask (bool) of a network that is being traced has no attribute "
+            f"{name!r}; use .float() for its zeros and ones"
+        )
 
 
 _UFUNCS = {
@@ -571,14 +662,32 @@ _UFUNCS = {
     "true_divide": ("div", "truediv"),
     "maximum": ("maximum", "maximum"),
     "minimum": ("minimum", "minimum"),
+    "greater": ("gt", "gt"),
+    "greater_equal": ("ge", "ge"),
+    "less": ("lt", "lt"),
+    "less_equal": ("le", "le"),
+    "equal": ("eq", "eq"),
+    "not_equal": ("ne", "ne"),
+    "bitwise_and": ("and", "and_"),
+    "bitwise_or": ("or", "or_"),
+    "bitwise_xor": ("xor", "xor"),
 }
 
 
-def concat(values: Sequence[Any], dim: int) -> Symbol:
-    """Concatenate values along `dim`; at least one is a symbol, arrays become constants."""
+def concat(values: Sequence[Any], dim: int) -> Symbol | Mask:
+    """Put values side by side along `dim`; at least one is traced, arrays become constants.
+
+    Of masks the result is a mask; beside floats their zeros and ones are taken.
+    """
     tracer = tracer_of(values)
     if tracer is None:
         raise TypeError("concat needs at least one symbol")
+    if any(isinstance(value, Mask) for value in values):
+        kinds = {kind_of(value) for value in values}
+        if kinds == {"bool"}:
+            numbers = [value.float() if isinstance(value, Mask) else value for value in values]
+            return concat(numbers, dim).as_mask()
+        values = [value.float() if isinstance(value, Mask) else value for value in values]
     symbols = [value if isinstance(value, Symbol) else tracer.constant(value) for value in values]
     axis = symbols[0].axis(dim)
     # All have the same sizes, and some may be known to be fixed.

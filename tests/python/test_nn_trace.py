@@ -492,8 +492,8 @@ def test_a_parameter_in_an_expression():
 
 REFUSED = {
     "bool": (lambda x: x + 1 if x else x, r"a decision on a value \(bool\)"),
-    "comparison": (lambda x: x + 1 if x.mean() > 0 else x, "comparing values"),
-    "equality": (lambda x: x + 1 if x == 0 else x, "comparing values"),
+    "comparison": (lambda x: x + 1 if x.mean() > 0 else x, r"a decision on a value \(bool\)"),
+    "equality": (lambda x: x + 1 if x == 0 else x, r"a decision on a value \(bool\)"),
     "float": (lambda x: float(x.mean()), r"\(float\)"),
     "int": (lambda x: int(x.mean()), r"\(float\)"),
     "range": (lambda x: range(x), r"\(float\)"),

@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 from rvision import _rvision
 from rvision._frames import ends_at_caller
 from rvision._sizes import resized
-from rvision._trace import Symbol, Tracer
+from rvision._trace import Mask, Symbol, Tracer
 from rvision.dense._layers import convolutionize_layers
 from rvision.dense._map import ReceptiveField
 from rvision.dense._refusals import SMALLER_STRIDE, NoDenseForm, refusal_of
@@ -349,9 +349,9 @@ def _trace(
     symbol = tracer.input("x", (1, *size), (False, True, False, False))
     output = model(symbol)
     if not isinstance(output, Symbol):
+        found = "a mask (bool)" if isinstance(output, Mask) else type(output).__name__
         raise UnsupportedError(
-            f"convolutionize: {owner} returns {type(output).__name__}; a classifier returns logits "
-            "(N, classes)"
+            f"convolutionize: {owner} returns {found}; a classifier returns logits (N, classes)"
         )
     tracer.builder.output(output.value_of(tracer))
     how: Literal["refused", "global"] = "refused" if squeeze is None else "global"

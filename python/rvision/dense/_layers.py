@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rvision import nn
-from rvision._trace import Symbol, Tracer
+from rvision._trace import Mask, Symbol, Tracer
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import Module
 from rvision.nn.parameter import Held, Parameter
@@ -126,5 +126,6 @@ def _seen(layer: Module, x: Symbol, where: str) -> Symbol:
         return layer(x.flatten(1)).unflatten(1, (-1, 1, 1))
     output = layer(x)
     if not isinstance(output, Symbol):
-        raise UnsupportedError(f"{where}: returns {type(output).__name__}, not one value")
+        found = "a mask (bool)" if isinstance(output, Mask) else type(output).__name__
+        raise UnsupportedError(f"{where}: returns {found}, not one value of floats")
     return output

@@ -351,7 +351,9 @@ def _batches(windows: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def _logits(output: Any, where: str) -> NDArray[np.float32]:
-    if not isinstance(output, np.ndarray) or output.ndim not in (2, 4) or output[0, 0].size != 1:
+    is_map = isinstance(output, np.ndarray) and output.ndim in (2, 4) and output[0, 0].size == 1
+    if not is_map or output.dtype == bool:
         found = output.shape if isinstance(output, np.ndarray) else type(output).__name__
+        found = "bool" if is_map else found
         raise UnsupportedError(f"{where}: a classifier returns logits (N, classes), got {found}")
     return output.reshape(output.shape[:2])

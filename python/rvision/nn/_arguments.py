@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision._sizes import plain
-from rvision._trace import Symbol
+from rvision._trace import Traced
 from rvision.nn._inputs import as_floats, is_array
 
 __all__ = ["argument_names", "constants", "fill", "take", "template"]
@@ -93,10 +93,10 @@ def _are_sizes(values: list[Any]) -> bool:
     return bool(values) and all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
-def template(value: Any, outputs: list[Symbol]) -> Any:
+def template(value: Any, outputs: list[Traced]) -> Any:
     """Take symbols out of the result of `forward`. A symbol that occurs twice is computed once."""
     value = plain(value)
-    if isinstance(value, Symbol):
+    if isinstance(value, Traced):
         for index, output in enumerate(outputs):
             if output is value:
                 return Place(index)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from rvision._mask import where
 from rvision._numbers import real
 from rvision._sizes import Flag, broadcast_flags
-from rvision._trace import Symbol
+from rvision._trace import Mask, Symbol
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import _run
 
@@ -69,6 +70,8 @@ def additive_mask(mask: Any) -> Any:
     """Return a mask that is added to the scores: for bools, False becomes negative infinity."""
     if mask is None or isinstance(mask, Symbol):
         return mask
+    if isinstance(mask, Mask):
+        return where(mask, 0.0, -np.inf, "mask")
     array = np.asarray(mask)
     return np.where(array, np.float32(0), np.float32(-np.inf)) if array.dtype == bool else mask
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rvision import _trace
 from rvision._frames import ends_at_caller
-from rvision._trace import Symbol
+from rvision._trace import Symbol, Traced
 from rvision.errors import ArgumentError, ShapeError
 from rvision.nn import _run
 from rvision.nn._operation import check_writable
@@ -82,7 +82,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     tensors = list(tensors)
     if not tensors:
         raise ArgumentError("stack: expected at least one array, got none")
-    shapes = [x.traced_shape if isinstance(x, Symbol) else np.shape(x) for x in tensors]
+    shapes = [x.traced_shape if isinstance(x, Traced) else np.shape(x) for x in tensors]
     if any(shape != shapes[0] for shape in shapes):
         raise ShapeError(f"stack: expected arrays of one shape, got {', '.join(map(str, shapes))}")
     return cat([unsqueeze(x, dim) for x in tensors], dim)
@@ -126,14 +126,14 @@ def matmul(input: Any, other: Any) -> Any:
 
     Leading dimensions broadcast.
     """
-    if isinstance(input, Symbol) or isinstance(other, Symbol):
+    if isinstance(input, Traced) or isinstance(other, Traced):
         return input @ other
     return _run.call_function(lambda x, y: x.matmul(y), [input, other], spatial=False)
 
 
 def _binary(name: str, input: Any, other: Any) -> Any:
     if _trace.tracer_of(input, other) is not None:
-        if not isinstance(input, Symbol):
+        if not isinstance(input, Traced):
             input, other = other, input  # both operations commute
         return getattr(input, name)(other)
     if isinstance(other, int | float):
@@ -142,7 +142,7 @@ def _binary(name: str, input: Any, other: Any) -> Any:
 
 
 def _method(name: str, input: Any, *args: Any) -> Any:
-    if isinstance(input, Symbol):
+    if isinstance(input, Traced):
         return getattr(input, name)(*args)
     return _run.call_function(lambda x: getattr(x, name)(*args), [input], spatial=False)
 

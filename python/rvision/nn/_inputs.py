@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rvision import _rvision
 from rvision._frames import has_other_frames
-from rvision._trace import Symbol, tracer_of
+from rvision._trace import Mask, Traced, tracer_of
 from rvision.errors import ArgumentError
 
 __all__ = ["as_array", "as_floats", "as_input", "is_array", "is_ready", "prepared", "ready", "refused"]
@@ -100,7 +100,11 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return value
     kind = type(value)
-    if _holds(value, (Symbol,)):
+    if isinstance(value, Mask):
+        raise TypeError(
+            f"{value.tracer.where}: expected floats, got a mask (bool); use .float() for its zeros and ones"
+        )
+    if _holds(value, (Traced,)):
         tracer = tracer_of(value)
         where = tracer.where if tracer is not None else where
         raise TypeError(f"{where}: expected an array of floats, got {_described(value)}")
@@ -215,12 +219,12 @@ def _several(values: Sequence[Any]) -> str:
             "prepare them with the weights' transforms()"
         )
     shapes = [
-        value.traced_shape if isinstance(value, Symbol) else getattr(value, "shape", None) for value in values
+        value.traced_shape if isinstance(value, Traced) else getattr(value, "shape", None) for value in values
     ]
     if not values or any(shape is None for shape in shapes):
         kinds = ", ".join(dict.fromkeys(type(value).__name__ for value in values)) or "nothing"
         return f"a {kind} of {kinds}; one array of floats is needed"
-    if any(isinstance(value, Symbol) for value in values):
+    if any(isinstance(value, Traced) for value in values):
         # Inside a network, values have their batch dimension in any case.
         return (
             f"a {kind} of {len(values)} arrays; np.stack makes a batch of pictures (C, H, W) of one size, "

@@ -195,6 +195,8 @@ class Trace:
     bound: frozenset[tuple[int, int]]
     state: object
     watch: _Watch | None
+    # The outputs that are bool.
+    masks: frozenset[int] = frozenset()
 
     @property
     def size_bound(self) -> bool:
@@ -206,6 +208,8 @@ class Trace:
         outputs = self.graph.run(self._batched(self.graph, arrays)) if self.graph is not None else []
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
+        for index in self.masks:
+            outputs[index] = outputs[index].astype(bool)
         return fill(self.result, outputs)
 
     def is_valid(self) -> bool:

@@ -14,7 +14,7 @@ from rvision import _alias, _rvision
 from rvision._frames import hide_frames
 from rvision._numbers import MOST
 from rvision._sizes import Flag, resized
-from rvision._trace import Symbol
+from rvision._trace import Mask, Symbol, Traced
 from rvision.errors import ArgumentError, UnsupportedError
 from rvision.nn import _run
 from rvision.nn.parameter import Constant, to_float32
@@ -51,6 +51,11 @@ def operation(spatial: bool = False) -> Callable[[F], F]:
                     return function(input, *args, **kwargs)
                 result = function(batch, *args, **kwargs)
                 return as_node(result, "flatten", "getitem", 0, 1, fixed=result.fixed[1:])
+            if isinstance(input, Mask):
+                raise TypeError(
+                    f"{input.tracer.where}: {function.__name__}: expected floats, got a mask (bool); use "
+                    ".float() for its zeros and ones"
+                )
             inplace = False
             if place is not None:
                 inplace = args[place] if len(args) > place else kwargs.get("inplace", False)
@@ -148,7 +153,7 @@ def handle_of(
         return value
     if isinstance(value, Constant) and value._handle is not None:
         return value._handle
-    if isinstance(value, Symbol):
+    if isinstance(value, Traced):
         raise UnsupportedError(
             f"{symbol.tracer.where}: {what} is computed from the network's inputs, which is not supported; "
             "weights must be parameters or arrays"

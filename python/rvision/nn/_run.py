@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvision._trace import Symbol, Tracer, Unbatched
+from rvision._trace import Mask, Traced, Tracer, Unbatched
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn._arguments import argument_names, constants, fill, take, template
 from rvision.nn._inputs import as_floats, prepared, refused
@@ -112,14 +112,14 @@ def _kinds(form: Hashable, arrays: Sequence[NDArray[np.floating]]) -> tuple[Hash
 
 
 def call_function(
-    function: Callable[..., Symbol | tuple[Symbol, ...]], inputs: Sequence[Any], spatial: bool
+    function: Callable[..., Traced | tuple[Traced, ...]], inputs: Sequence[Any], spatial: bool
 ) -> Any:
     """Run an operation on arrays, as a graph made for this call.
 
     Parameters
     ----------
     function : callable
-        Takes a symbol for each input, and returns one or several.
+        Takes a symbol for each input, and returns one or several; a mask becomes an array of bool.
     inputs : sequence of array_like
         The arrays.
     spatial : bool
@@ -133,8 +133,12 @@ def call_function(
     tracer = Tracer({}, where)
     symbols = [tracer.input("input", array.shape, (True,) * array.ndim) for array in arrays]
     result = function(*symbols)
-    graph = tracer.finish(result if isinstance(result, tuple) else [result])
-    outputs = graph.run(prepared(graph, arrays))
+    results = result if isinstance(result, tuple) else (result,)
+    graph = tracer.finish(results)
+    outputs = [
+        output.astype(bool) if isinstance(of, Mask) else output
+        for of, output in zip(results, graph.run(prepared(graph, arrays)), strict=True)
+    ]
     if isinstance(result, tuple):
         return tuple(outputs)
     output = outputs[0]
@@ -173,7 +177,7 @@ def _trace_as(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating
     positional, named = form
     arguments = [fill(value, symbols) for value in positional]
     returned = module._add_nodes(tracer, arguments, {name: fill(value, symbols) for name, value in named})
-    outputs: list[Symbol] = []
+    outputs: list[Traced] = []
     result = template(returned, outputs)
     graph = tracer.finish(outputs, links.workspaces) if outputs else None
     ranks = [array.ndim + tracer.unbatched for array in arrays]
@@ -185,6 +189,7 @@ def _trace_as(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating
         bound=frozenset((number, dim - ranks[number]) for number, dim in tracer.bound),
         state=state,
         watch=watched,
+        masks=frozenset(index for index, output in enumerate(outputs) if isinstance(output, Mask)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rvision._numbers import MOST, integer
-from rvision._trace import Symbol
+from rvision._trace import Mask, Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import functional as F
 from rvision.nn._attend import additive_mask
@@ -174,7 +174,9 @@ class MultiheadAttention(Module):
         for mask, keys_only in ((attn_mask, False), (key_padding_mask, True)):
             if mask is None:
                 continue
-            if not isinstance(mask, Symbol):
+            if isinstance(mask, Mask):
+                mask = additive_mask(~mask)
+            elif not isinstance(mask, Symbol):
                 mask = np.asarray(mask)
                 # Here True hides a key; in the function, False does.
                 mask = additive_mask(~mask if mask.dtype == bool else mask)

@@ -174,7 +174,7 @@ class Module(Tree["Module"]):
                     attributes[other].pop(name, None)
             self._put(registry, name, value)
             return
-        if isinstance(value, _trace.Symbol):
+        if isinstance(value, _trace.Traced):
             raise UnsupportedError(
                 f"{type(self).__name__}.{name}: a value of forward cannot be kept in an attribute, "
                 "since forward is traced and not run on each call; return it from forward"

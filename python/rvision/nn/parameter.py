@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rvision import _rvision
 from rvision._sizes import Size
-from rvision._trace import Symbol
+from rvision._trace import Traced
 from rvision.errors import UnsupportedError
 
 __all__ = ["Buffer", "Constant", "Drawn", "Held", "Parameter", "to_float32"]
@@ -140,7 +140,7 @@ class Constant(np.ndarray):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
     ) -> Any:
-        if any(isinstance(value, Symbol) for value in inputs):
+        if any(isinstance(value, Traced) for value in inputs):
             # The symbol's operator takes the constant itself, with its packed forms and identity.
             return NotImplemented
         if out is not None:
@@ -216,7 +216,7 @@ class Constant(np.ndarray):
 
     def expand_as(self, other: Any) -> Any:
         """Return the values repeated to the shape of `other`, which may be a symbol of any size."""
-        if isinstance(other, Symbol):
+        if isinstance(other, Traced):
             return other.tracer.constant(self).expand_as(other)
         return np.broadcast_to(_plain(self), other.shape)
 

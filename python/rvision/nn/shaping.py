@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rvision._numbers import integers
-from rvision._trace import Symbol
+from rvision._trace import Traced
 from rvision.errors import ArgumentError
 from rvision.nn import _functions
 from rvision.nn import functional as F
@@ -66,7 +66,7 @@ class Identity(Module):
 
     def forward(self, input: Any) -> Any:
         """Return `input`."""
-        return input.emit("identity", "identity") if isinstance(input, Symbol) else input
+        return input.emit("identity", "identity") if isinstance(input, Traced) else input
 
 
 class Flatten(Module):
