@@ -80,7 +80,7 @@ fn convolution(filter: &str, size: usize, channels: usize, groups: usize, kernel
         if !format!("{} {case}", candidate.name).contains(filter) {
             continue;
         }
-        let packed = (candidate.pack)(&desc, Values::F32(&weights)).expect("memory");
+        let packed = candidate.pack_values(&desc, Values::F32(&weights)).expect("memory");
         let epilogue = Epilogue::new(Some(&vector), Some(&vector), desc.activation).expect("memory");
         let kernel = (candidate.prepare)(&desc, packed, epilogue, 1).expect("memory");
         let time = time(&*kernel, &[desc.input.view()], desc.output.view());

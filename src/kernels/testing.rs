@@ -287,7 +287,7 @@ impl ConvProblem {
         let weights = self.weights();
         let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
         let values = if self.half { Values::F16(&halves) } else { Values::F32(&weights) };
-        (candidate.pack)(&self.desc, values).unwrap()
+        candidate.pack_values(&self.desc, values).unwrap()
     }
 
     /// The epilogue.

@@ -259,7 +259,7 @@ fn float16_weights_are_widened_exactly() {
                 }
                 prop_assert_eq!(half.bytes() * 2, float.bytes());
                 let stored = ConvProblem { half: true, ..problem.clone() }.weights();
-                let float = (candidate.pack)(&problem.desc, Values::F32(&stored)).unwrap();
+                let float = candidate.pack_values(&problem.desc, Values::F32(&stored)).unwrap();
                 let bits = |packed: Packed| -> Vec<u32> {
                     let kernel = (candidate.prepare)(&problem.desc, packed, problem.epilogue(), 2).unwrap();
                     let values = problem.run_kernel(&*kernel, filled(problem.desc.input, problem.seed));
@@ -289,7 +289,7 @@ fn weights_that_would_meet_zeros_change_nothing() {
                     .for_each(|k| input[k] = if k % 2 == 0 { 0.0 } else { -0.0 });
                 let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
                 let values = if half { Values::F16(&halves) } else { Values::F32(weights) };
-                let packed = (candidate.pack)(&desc, values).unwrap();
+                let packed = candidate.pack_values(&desc, values).unwrap();
                 let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), threads).unwrap();
                 problem.run_kernel(&*kernel, input).into_iter().map(f32::to_bits).collect()
             };
