@@ -52,7 +52,7 @@ impl Prepared {
         let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
         let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
         let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
-        let packed = (candidate.pack)(desc, Values::F32(&weights)).expect("memory");
+        let packed = candidate.pack_values(desc, Values::F32(&weights)).expect("memory");
         let epilogue = Epilogue::new(Some(&shift), Some(&shift), desc.activation).expect("memory");
         let copy = |packed: &Packed| {
             let Packed::F32(values) = packed else { unreachable!("packed from float32") };
