@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rvision::graph::ops::{self, Conv2d, ConvPadding, ConvTranspose2d, Window};
 use rvision::graph::{GraphBuilder, Op};
-use rvision::tensor::{Activation, BinaryOp, Param, Shape};
+use rvision::tensor::{Activation, BinaryOp, EdgeMode, Param, Shape};
 
 #[test]
 fn a_line_says_what_differs_from_torchs_defaults() {
@@ -52,6 +52,13 @@ fn a_line_says_what_differs_from_torchs_defaults() {
         (Op::Slice(ops::Slice { dim: 1, start: Some(-2), stop: None, step: 1, index: false }), vec![]),
         (Op::Pad(ops::Pad { pads: vec![[0, 0], [1, 0], [0, 0], [0, 0]], value: 0.5 }), vec![]),
         (Op::ConvTranspose2d(transposed), vec![param(&[4, 3, 2, 2]), param(&[6])]),
+        (
+            Op::PadEdges(ops::PadEdges {
+                pads: vec![[0, 0], [0, 0], [1, 0], [1, 1]],
+                mode: EdgeMode::Reflect,
+            }),
+            vec![],
+        ),
     ];
     for (op, params) in ops {
         builder.add("n", op, &[x], params).unwrap();
@@ -82,9 +89,10 @@ fn a_line_says_what_differs_from_torchs_defaults() {
 %16 n_15   slice(%0) dim 1 [-2:]
 %17 n_16   pad(%0) by [[0, 0], [1, 0], [0, 0], [0, 0]] with 0.5
 %18 n_17   conv_transpose2d(%0) weight (4, 3, 2, 2) bias (6,) stride 2x3 padding 1 output_padding 0x2 groups 2
-%19 n_18   maximum(%0, %0)
-%20 layer  concat(%19, %0) dim 3
-return %20, %0"
+%19 n_18   pad(%0) by [[0, 0], [0, 0], [1, 0], [1, 1]] reflect
+%20 n_19   maximum(%0, %0)
+%21 layer  concat(%20, %0) dim 3
+return %21, %0"
     );
 }
 

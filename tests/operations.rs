@@ -13,7 +13,7 @@ use rvision::graph::ops::{self, Conv2d, ConvPadding, ConvTranspose2d, Window};
 use rvision::graph::passes::optimize;
 use rvision::graph::{GraphBuilder, Op};
 use rvision::plan::Network;
-use rvision::tensor::{Activation, BinaryOp, Param, ReduceOp, ResizeMode, Shape};
+use rvision::tensor::{Activation, BinaryOp, EdgeMode, Param, ReduceOp, ResizeMode, Shape};
 
 /// An operation, the shapes of its inputs and parameters (none for an absent one), and of its result.
 struct Case {
@@ -131,6 +131,10 @@ fn cases() -> Vec<Case> {
         cases.push(case(ops::Interpolate { mode, to }, &[map], &[2, 6, 8, 3]));
         let to = ops::ResizeTo::Scale { factors: [1.7, 2.0], recompute: false };
         cases.push(case(ops::Interpolate { mode, to }, &[map], &[2, 6, 8, 14]));
+    }
+    for mode in EdgeMode::ALL {
+        let pads = vec![[0, 0], [0, 1], [2, 4], [3, 0]];
+        cases.push(case(ops::PadEdges { pads, mode }, &[map], &[2, 7, 11, 10]));
     }
     for op in BinaryOp::ALL {
         cases.push(case(ops::Binary::new(op), &[&[2, 6, 1, 7], &[6, 5, 1]], map));

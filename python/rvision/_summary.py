@@ -223,7 +223,9 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
             costs = [nodes[name] for name in event.nodes]
             total = sum(multiply_adds for *_, multiply_adds in costs)
             kind = type(event.module).__name__
-            yield SummaryRow(event.nodes[0], kind, tuple(costs[-1][1]), size_of(params), total)
+            # The layer's own name, not that of a part such as the padding of its input.
+            own = (name for name in event.nodes if not name.startswith(f"{event.path}."))
+            yield SummaryRow(next(own, event.nodes[0]), kind, tuple(costs[-1][1]), size_of(params), total)
     # Modules inserted as a whole graph, such as the dense form of a classifier, whose layers did
     # not run.
     traced: set[str] = set()

@@ -45,7 +45,7 @@ _NUMBERED = re.compile(r"_[0-9]+$")
 _EXACT = 2**53
 
 # What leaves a picture that a network was given one: it has the same dimensions afterwards.
-_POINTWISE = {"activation", "identity", "pad"}
+_POINTWISE = {"activation", "identity", "pad", "pad_edges"}
 
 
 class Unbatched(BaseException):

@@ -14,6 +14,7 @@ pub(super) fn writes_to(op: &Op, view: &View) -> bool {
         | Op::Reduce(_)
         | Op::GroupNorm(_)
         | Op::Pad(_)
+        | Op::PadEdges(_)
         | Op::Roll(_) => true,
         Op::Conv2d(_)
         | Op::ConvTranspose2d(_)

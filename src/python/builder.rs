@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::dense::{self, Squeeze};
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
 use crate::graph::{self, NodeId, Op};
-use crate::tensor::{Activation, BinaryOp, Param, ReduceOp, ResizeMode, Shape};
+use crate::tensor::{Activation, BinaryOp, EdgeMode, Param, ReduceOp, ResizeMode, Shape};
 
 /// A node of a traced graph.
 type NodeRow<'py> = (String, &'static str, Bound<'py, PyTuple>, u64);
@@ -111,6 +111,11 @@ fn binary_kind(node: &str, kind: &str) -> Result<BinaryOp> {
         let names: Vec<_> = BinaryOp::ALL.iter().map(|op| op.name()).collect();
         wrong(node, "kind", &format!("one of {}", names.join(", ")), format!("{kind:?}"))
     })
+}
+
+fn edge_mode(node: &str, mode: &str) -> Result<EdgeMode> {
+    let known = EdgeMode::ALL.into_iter().find(|known| known.name() == mode);
+    known.ok_or_else(|| wrong(node, "mode", "reflect, replicate or circular", format!("{mode:?}")))
 }
 
 fn resize_mode(node: &str, mode: &str, align_corners: bool, antialias: bool) -> Result<ResizeMode> {
@@ -578,6 +583,13 @@ impl GraphBuilder {
     fn pad(&mut self, name: &str, x: usize, pads: Vec<Pair>, value: f32) -> PyResult<usize> {
         let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
         self.add(name, ops::Pad { pads, value }, &[x], vec![])
+    }
+
+    /// `torch.nn.functional.pad` by mode reflect, replicate or circular: one (before, after) for each dimension.
+    fn pad_edges(&mut self, name: &str, x: usize, pads: Vec<Pair>, mode: &str) -> PyResult<usize> {
+        let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
+        let mode = edge_mode(name, mode)?;
+        self.add(name, ops::PadEdges { pads, mode }, &[x], vec![])
     }
 
     /// The value itself under another name: dropout at inference, `Identity`.

@@ -3,6 +3,7 @@
 mod activation;
 mod binary;
 mod buffer;
+mod edges;
 mod machine;
 mod memory;
 mod order;
@@ -15,6 +16,7 @@ mod view;
 pub use activation::Activation;
 pub use binary::BinaryOp;
 pub use buffer::{AlignedBuf, Element, reserved};
+pub use edges::EdgeMode;
 pub use machine::check_room;
 pub use order::Order;
 pub use param::{Floats, Form, Packed, Param, Part, Values};

@@ -2,7 +2,7 @@
 
 use rvision::graph::ops::{self, Conv2d, ConvTranspose2d, Window, conv_geometry, pool_geometry};
 use rvision::graph::{Graph, Node, Op, infer_shapes};
-use rvision::tensor::{Activation, BinaryOp, ReduceOp, ResizeMode, Shape};
+use rvision::tensor::{Activation, BinaryOp, EdgeMode, ReduceOp, ResizeMode, Shape};
 
 /// A value in C order.
 #[derive(Clone, Debug)]
@@ -218,6 +218,22 @@ fn run_node(node: &Node, read: &[&Value], shape: Shape) -> Value {
                 .map(|d| index[d].checked_sub(pads[d][0]).filter(|&i| i < x.shape[d]))
                 .collect();
             from.map_or(f64::from(*value), |from| x.at(&from))
+        }),
+        Op::PadEdges(ops::PadEdges { pads, mode }) => Value::of(shape, |index| {
+            let inside = |d: usize| {
+                let (size, mut at) = (x.shape[d] as isize, index[d] as isize - pads[d][0] as isize);
+                // Steps from outside into the input, as the mode's words say.
+                while at < 0 || at >= size {
+                    at = match mode {
+                        EdgeMode::Reflect if at < 0 => -at,
+                        EdgeMode::Reflect => 2 * (size - 1) - at,
+                        EdgeMode::Replicate => at - at.signum(),
+                        EdgeMode::Circular => at - at.signum() * size,
+                    };
+                }
+                at as usize
+            };
+            x.at(&(0..pads.len()).map(inside).collect::<Vec<_>>())
         }),
         Op::Identity(_) => x.clone(),
         Op::GroupNorm(ops::GroupNorm { groups, eps }) => {

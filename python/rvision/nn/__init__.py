@@ -31,6 +31,7 @@ from rvision.nn.container import ModuleDict, ModuleList, Sequential
 from rvision.nn.conv import Conv2d, Conv2dSame, ConvTranspose2d, Linear
 from rvision.nn.module import Module
 from rvision.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
+from rvision.nn.padding import CircularPad2d, ConstantPad2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from rvision.nn.parameter import Buffer, Parameter
 from rvision.nn.pooling import (
     AdaptiveAvgPool2d,
@@ -49,7 +50,6 @@ from rvision.nn.shaping import (
     PixelShuffle,
     PixelUnshuffle,
     Unflatten,
-    ZeroPad2d,
 )
 
 __all__ = [
@@ -63,6 +63,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
+    "CircularPad2d",
+    "ConstantPad2d",
     "Conv2d",
     "Conv2dSame",
     "ConvTranspose2d",
@@ -93,6 +95,8 @@ __all__ = [
     "PixelUnshuffle",
     "ReLU",
     "ReLU6",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",

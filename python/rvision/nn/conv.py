@@ -7,9 +7,10 @@ from typing import Any
 
 from rvision._numbers import MOST, integer
 from rvision._trace import Symbol
-from rvision.errors import ArgumentError, UnsupportedError
+from rvision.errors import ArgumentError
 from rvision.nn import functional as F
 from rvision.nn._operation import pair
+from rvision.nn._pad import EDGE_MODES, sides
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn, Parameter
 
@@ -48,13 +49,15 @@ class Conv2d(Module):
     stride, dilation : int or two of them
         Vertical and horizontal.
     padding : int, two of them, or str
-        Zeros on each side, ``"valid"`` (none) or ``"same"`` (keeps the size; stride 1 only).
+        Rows and columns on each side, zeros unless `padding_mode` says otherwise; ``"valid"`` (none) or
+        ``"same"`` (keeps the size; stride 1 only).
     groups : int
         Number of independent groups of channels.
     bias : bool
         Whether to add a number to each output channel.
     padding_mode : str
-        Only ``"zeros"``.
+        What the padding is: ``"zeros"``, or the input's own values by ``"reflect"``, ``"replicate"`` or
+        ``"circular"``, see :func:`rvision.nn.functional.pad`.
 
     Attributes
     ----------
@@ -88,8 +91,9 @@ class Conv2d(Module):
                 f"{name}: in_channels and out_channels must be multiples of groups, "
                 f"got {in_channels}, {out_channels} and {groups}"
             )
-        if padding_mode != "zeros":
-            raise UnsupportedError(f"{name}: padding_mode {padding_mode!r} is not supported, only 'zeros'")
+        if padding_mode != "zeros" and padding_mode not in EDGE_MODES:
+            known = ", ".join(("zeros", *EDGE_MODES))
+            raise ArgumentError(f"{name}: padding_mode must be one of {known}, got {padding_mode!r}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = pair(kernel_size, f"{name}: kernel_size", 1)
@@ -119,15 +123,31 @@ class Conv2d(Module):
 
     def forward(self, input: Any) -> Any:
         """Return the convolution of `input`."""
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = self._padded(input), 0
         return F.conv2d(
             input,
             _weight(self, input, -3, self.groups),
             self.bias,
             self.stride,
-            self.padding,
+            padding,
             self.dilation,
             self.groups,
         )
+
+    def _padded(self, input: Any) -> Any:
+        """Return `input` with its own values around it."""
+        where = type(self).__name__
+        top, left, bottom, right = sides(self.padding, self.kernel_size, self.stride, self.dilation, where)
+        amounts = (left, right, top, bottom)
+        if not any(amounts):
+            return input
+        if not isinstance(input, Symbol):
+            return F.pad(input, amounts, self.padding_mode)
+        # The layer's name is the convolution's.
+        with input.tracer.aside():
+            return F.pad(input, amounts, self.padding_mode)
 
     def extra_repr(self) -> str:
         """Return the arguments that are not torch's defaults, after the first four."""
@@ -144,6 +164,8 @@ class Conv2d(Module):
             parts.append(f"groups={self.groups}")
         if self.bias is None:
             parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
         return ", ".join(parts)
 
 

@@ -24,11 +24,11 @@ from numpy.typing import ArrayLike
 
 from rvision._frames import warn
 from rvision._numbers import MOST, integer, integers, real
-from rvision._sizes import resized
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn._attend import scaled_dot_product_attention
 from rvision.nn._operation import Pair, handle_of, operation, pair, replaced, resized_pictures, with_fixed
+from rvision.nn._pad import pad, sides
 from rvision.nn._shuffle import pixel_shuffle, pixel_unshuffle
 from rvision.nn._windows import (
     adaptive_avg_pool2d,
@@ -133,7 +133,7 @@ def conv2d(
         raise ShapeError(f"{where}: the weight must have shape (C', C / groups, kH, kW), got {shape}")
     steps = pair(stride, f"{where}: stride", 1)
     spread = pair(dilation, f"{where}: dilation", 1)
-    around = _around(padding, handle.shape[2:], steps, spread, where)
+    around = sides(padding, handle.shape[2:], steps, spread, where)
     reach = [d * (k - 1) for k, d in zip(handle.shape[2:], spread, strict=True)]
     same = steps == (1, 1) and (
         around == "same_upper" or [around[0] + around[2], around[1] + around[3]] == reach
@@ -150,29 +150,6 @@ def conv2d(
         integer(groups, f"{where}: groups", 1, MOST),
         fixed=fixed if same else resized_pictures(fixed),
     )
-
-
-def _around(
-    padding: Pair | str, kernel: Sequence[int], stride: tuple[int, int], dilation: tuple[int, int], where: str
-) -> tuple[int, int, int, int] | str:
-    """Resolve a convolution's padding to zeros above, left, below and right."""
-    if not isinstance(padding, str):
-        vertical, horizontal = pair(padding, f"{where}: padding")
-        return vertical, horizontal, vertical, horizontal
-    if padding == "same_upper":
-        return padding
-    if padding == "valid":
-        return 0, 0, 0, 0
-    if padding != "same":
-        raise ArgumentError(
-            f"{where}: padding must be numbers, 'same', 'valid' or 'same_upper', got {padding!r}"
-        )
-    if stride != (1, 1):
-        raise ArgumentError(
-            f"{where}: padding='same' needs stride 1, got {stride}; 'same_upper' is TensorFlow's"
-        )
-    height, width = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
-    return height // 2, width // 2, height - height // 2, width - width // 2
 
 
 @operation(spatial=True)
@@ -607,35 +584,3 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Return `input`: dropout does nothing at inference. `training` must be given as False."""
     return _dropout(input, "dropout2d", p, training)
-
-
-@operation()
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Pad an array with constants.
-
-    Parameters
-    ----------
-    input : array_like
-        Of any shape.
-    pad : sequence of int
-        Elements before and after the last dimension, then before and after the one before it, and so on:
-        (left, right, top, bottom) for pictures.
-    mode : str
-        Only ``"constant"``.
-    value : float, optional
-        The constant; 0 by default.
-    """
-    where = f"{input.tracer.where}: pad"
-    if mode != "constant":
-        raise UnsupportedError(f"{where}: mode {mode!r} is not supported, only 'constant'")
-    amounts = integers(pad, where)
-    if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
-        raise ShapeError(f"{where}: expected a pair for at most {input.ndim} dimensions, got {tuple(pad)}")
-    if min(amounts, default=0) < 0:
-        raise UnsupportedError(f"{where}: negative padding {tuple(pad)} is not supported; use a slice")
-    pairs = [(0, 0)] * (input.ndim - len(amounts) // 2)
-    pairs += [(amounts[i], amounts[i + 1]) for i in range(len(amounts) - 2, -1, -2)]
-    fixed = [flag if pair == (0, 0) else resized(flag) for pair, flag in zip(pairs, input.fixed, strict=True)]
-    return input.emit(
-        "pad", "pad", pairs, 0.0 if value is None else real(value, f"{where}: value"), fixed=fixed
-    )

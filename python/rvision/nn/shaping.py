@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rvision._numbers import integers
 from rvision._trace import Traced
-from rvision.errors import ArgumentError
 from rvision.nn import _functions
 from rvision.nn import functional as F
 from rvision.nn.module import Module
@@ -20,7 +18,6 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "Unflatten",
-    "ZeroPad2d",
 ]
 
 
@@ -101,33 +98,6 @@ class Unflatten(Module):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
-
-class ZeroPad2d(Module):
-    """Zeros around pictures: `torch.nn.ZeroPad2d`.
-
-    Parameters
-    ----------
-    padding : int or four of them
-        On all sides, or left, right, top and bottom.
-    """
-
-    _spatial = True
-
-    def __init__(self, padding: int | Sequence[int]) -> None:
-        super().__init__()
-        sides = (padding,) * 4 if not hasattr(padding, "__iter__") else tuple(padding)
-        if len(sides) != 4:
-            raise ArgumentError(f"ZeroPad2d: padding must be an integer or four of them, got {padding!r}")
-        self.padding = tuple(integers(sides, "ZeroPad2d: padding"))
-
-    def forward(self, input: Any) -> Any:
-        """Return the padded `input`."""
-        return F.pad(input, self.padding)
-
-    def extra_repr(self) -> str:
-        """Return the argument."""
-        return f"{self.padding}"
 
 
 class PixelShuffle(Module):

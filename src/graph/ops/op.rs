@@ -4,8 +4,8 @@ use super::operation::{Operand, Operation};
 use super::{
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, Attention, AvgPool2d, BatchNorm, Binary, BinaryScalar, Concat,
     Constant, Conv2d, ConvTranspose2d, Expand, ExpandAs, Flatten, GroupNorm, Identity, Input, Interpolate,
-    LayerNorm, Linear, LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, Permute, Reduce,
-    Reshape, Roll, Slice, Softmax, Unflatten, Where,
+    LayerNorm, Linear, LocalResponseNorm, MatMul, MaxPool2d, Mean, Normalize, PRelu, Pad, PadEdges, Permute,
+    Reduce, Reshape, Roll, Slice, Softmax, Unflatten, Where,
 };
 use crate::tensor::{Activation, Order, Shape};
 
@@ -55,5 +55,5 @@ operations! {
     BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Normalize,
     Activation, PRelu, Softmax, Binary, BinaryScalar, Where,
     MaxPool2d, AvgPool2d, AdaptiveMaxPool2d, AdaptiveAvgPool2d, Interpolate, Mean, Reduce,
-    Reshape, Flatten, Unflatten, Permute, Expand, ExpandAs, Slice, Concat, Pad, Roll,
+    Reshape, Flatten, Unflatten, Permute, Expand, ExpandAs, Slice, Concat, Pad, PadEdges, Roll,
 }

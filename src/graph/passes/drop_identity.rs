@@ -25,7 +25,9 @@ fn changes_nothing(node: &Node) -> bool {
         Op::Identity(_)
         | Op::Activation(Activation::Identity)
         | Op::Slice(ops::Slice { start: None | Some(0), stop: None, step: 1, .. }) => true,
-        Op::Pad(ops::Pad { pads, .. }) => pads.iter().all(|pad| *pad == [0, 0]),
+        Op::Pad(ops::Pad { pads, .. }) | Op::PadEdges(ops::PadEdges { pads, .. }) => {
+            pads.iter().all(|pad| *pad == [0, 0])
+        }
         _ => false,
     }
 }

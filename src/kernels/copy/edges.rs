@@ -3,51 +3,19 @@
 use crate::error::Result;
 use crate::kernels::names::names;
 use crate::kernels::{Io, Kernel, Scratch, chunks_for, even_range};
-use crate::tensor::{MAX_RANK, View, reserved};
+use crate::tensor::{EdgeMode, MAX_RANK, View, reserved};
 
-/// The value at a position outside the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EdgeMode {
-    /// The value mirrored at the border value; each side's padding is smaller than the input.
-    Reflect,
-    /// The border value.
-    Replicate,
-    /// The value of the periodically repeated input; each side's padding is at most the input.
-    Circular,
-}
-
-impl EdgeMode {
-    /// torch's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reflect => "reflect",
-            Self::Replicate => "replicate",
-            Self::Circular => "circular",
-        }
-    }
-
-    /// The index in an input of `size` values of the value at `at`, which may be outside.
-    fn index(self, at: isize, size: usize) -> usize {
-        let last = size as isize - 1;
-        let index = match self {
-            Self::Reflect if at < 0 => -at,
-            Self::Reflect if at > last => 2 * last - at,
-            Self::Reflect => at,
-            Self::Replicate => at.clamp(0, last),
-            Self::Circular => at.rem_euclid(size as isize),
-        };
-        index as usize
-    }
-
-    /// The largest padding of one side of a dimension of this size.
-    fn most(self, size: usize) -> usize {
-        match self {
-            Self::Reflect => size.saturating_sub(1),
-            Self::Replicate if size > 0 => usize::MAX,
-            Self::Replicate => 0,
-            Self::Circular => size,
-        }
-    }
+/// The index in an input of `size` values of the value at `at`, which may be outside.
+fn source(mode: EdgeMode, at: isize, size: usize) -> usize {
+    let last = size as isize - 1;
+    let index = match mode {
+        EdgeMode::Reflect if at < 0 => -at,
+        EdgeMode::Reflect if at > last => 2 * last - at,
+        EdgeMode::Reflect => at,
+        EdgeMode::Replicate => at.clamp(0, last),
+        EdgeMode::Circular => at.rem_euclid(size as isize),
+    };
+    index as usize
 }
 
 /// A copy into a larger view whose other elements are set to values of the input.
@@ -91,7 +59,7 @@ pub fn prepare_edge_pad(desc: &EdgePadDesc, threads: usize) -> Result<Box<dyn Ke
         block *= size;
         dims.pop();
     }
-    let index = |d: usize, o: usize| mode.index(o as isize - before[d] as isize, input.shape[d]);
+    let index = |d: usize, o: usize| source(mode, o as isize - before[d] as isize, input.shape[d]);
     let what = "where a padding's values come from";
     let mut runs: Vec<Run> = Vec::new();
     let row = dims.pop();

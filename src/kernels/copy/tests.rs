@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
-use super::edges::{EdgeMode, EdgePadDesc, prepare_edge_pad};
+use super::edges::{EdgePadDesc, prepare_edge_pad};
 use super::*;
 use crate::kernels::testing::views::filled;
 use crate::kernels::testing::views::{
     for_all, laid_out, layouts, offsets, random, run, same_bits, shapes, values,
 };
-use crate::tensor::Shape;
+use crate::tensor::{EdgeMode, Shape};
 
 fn check_copy(input: View, output: View) {
     let memory = random(input, 1);
@@ -60,8 +60,6 @@ fn f32_pad() {
     });
 }
 
-const EDGE_MODES: [EdgeMode; 3] = [EdgeMode::Reflect, EdgeMode::Replicate, EdgeMode::Circular];
-
 /// Walks from outside into the input by the definition of the mode.
 fn edge_source(mode: EdgeMode, mut at: isize, size: isize) -> isize {
     while at < 0 || at >= size {
@@ -79,7 +77,7 @@ fn edge_source(mode: EdgeMode, mut at: isize, size: isize) -> isize {
 #[test]
 fn f32_pad_edges() {
     let amounts = || prop_oneof![1 => Just([0; 6]), 3 => prop::array::uniform6(0..4_usize)];
-    let mode = prop::sample::select(EDGE_MODES.to_vec());
+    let mode = prop::sample::select(EdgeMode::ALL.to_vec());
     let problems = (mode, shapes(0..=6, 1..=4), amounts(), amounts(), layouts(), layouts());
     for_all(problems, 400, |(mode, shape, mut before, mut behind, from, to)| {
         let mut padded = shape;
@@ -138,7 +136,7 @@ fn edges_as_torch() {
 fn edges_of_feature_maps() {
     for channels in [1, 3, 32] {
         let (shape, padded) = (Shape::new(&[2, channels, 37, 41]), Shape::new(&[2, channels, 41, 44]));
-        for mode in EDGE_MODES {
+        for mode in EdgeMode::ALL {
             let (input, output) = (View::physical(shape), View::physical(padded));
             let memory = random(input, 1);
             let desc = EdgePadDesc { input, output, before: [0, 0, 1, 2, 0, 0], mode };

@@ -44,6 +44,7 @@ impl Compiler<'_> {
             Op::Reshape(_) | Op::Flatten(_) | Op::Unflatten(_) => return Ok(self.reshape(id)),
             Op::Concat(ops::Concat { dim }) => self.concat(id, *dim),
             Op::Pad(ops::Pad { pads, value }) => self.pad(id, pads, *value),
+            Op::PadEdges(ops::PadEdges { pads, mode }) => self.pad_edges(id, pads, *mode)?,
             Op::Roll(ops::Roll { shifts }) => self.roll(id, shifts),
             Op::Conv2d(_) => self.conv2d(id)?,
             Op::ConvTranspose2d(conv) => self.conv_transpose2d(id, conv)?,

@@ -1,12 +1,13 @@
 //! Lowering of operations that only move values: views of the same storage if possible, else
 //! copies.
 
+use crate::error::Result;
 use crate::graph::NodeId;
 use crate::graph::ops::Slice;
-use crate::kernels::copy;
+use crate::kernels::copy::{self, edges};
 use crate::plan::Storage;
 use crate::plan::values::{Compiler, Place, Value};
-use crate::tensor::{MAX_RANK, View};
+use crate::tensor::{EdgeMode, MAX_RANK, View};
 
 impl Compiler<'_> {
     /// An array passed by the caller.
@@ -72,13 +73,18 @@ impl Compiler<'_> {
         let node = self.node(id);
         let from = self.place(node.inputs[0]);
         let to = self.target(id, self.layout(id));
-        let mut before = [0; MAX_RANK];
-        for (b, pad) in before.iter_mut().zip(pads) {
-            *b = pad[0];
-        }
-        let desc = copy::PadDesc { input: from.view, output: to.view, before, value };
+        let desc = copy::PadDesc { input: from.view, output: to.view, before: before(pads), value };
         self.step(&node.name, copy::prepare_pad(&desc, self.threads), &[from], to);
         to
+    }
+
+    pub fn pad_edges(&mut self, id: NodeId, pads: &[[usize; 2]], mode: EdgeMode) -> Result<Place> {
+        let node = self.node(id);
+        let from = self.place(node.inputs[0]);
+        let to = self.target(id, self.layout(id));
+        let desc = edges::EdgePadDesc { input: from.view, output: to.view, before: before(pads), mode };
+        self.step(&node.name, edges::prepare_edge_pad(&desc, self.threads)?, &[from], to);
+        Ok(to)
     }
 
     /// Copies the pieces into which the shifts split the dimensions.
@@ -105,4 +111,13 @@ impl Compiler<'_> {
         }
         to
     }
+}
+
+/// Elements in front of each dimension.
+fn before(pads: &[[usize; 2]]) -> [usize; MAX_RANK] {
+    let mut before = [0; MAX_RANK];
+    for (before, pad) in before.iter_mut().zip(pads) {
+        *before = pad[0];
+    }
+    before
 }
