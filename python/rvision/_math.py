@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from rvision.errors import UnsupportedError
 
-__all__ = ["Math"]
+__all__ = ["Extremes", "Math", "NoIndices"]
+
+
+class NoIndices:
+    """Where torch returns indices that rvision does not compute; any use of it raises."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"{self._where}: the indices of the largest or smallest values are not computed in a network; "
+            "return the values that they are taken of, and use NumPy's argmax or argmin there"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # a protocol that Python or NumPy asks for
+            raise AttributeError(name)
+        self._refuse()
+
+    __bool__ = __float__ = __int__ = __index__ = __iter__ = __len__ = __getitem__ = __array__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+
+class Extremes(NamedTuple):
+    """What `max` and `min` along a dimension return, under torch's names."""
+
+    values: Any
+    indices: NoIndices
 
 
 class Math:
@@ -57,22 +89,28 @@ class Math:
         return self._reduce("amin", dim, keepdim)
 
     def max(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the largest of all values, or with another symbol the elementwise maximum."""
-        return self._extreme("max", "amax", "maximum", args, kwargs)
+        """Return the largest of all values, those along a dimension, or the larger of two symbols.
+
+        Along a dimension it is an :class:`Extremes`, whose indices are not computed.
+        """
+        return self._extreme("amax", "maximum", *args, **kwargs)
 
     def min(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the smallest of all values, or with another symbol the elementwise minimum."""
-        return self._extreme("min", "amin", "minimum", args, kwargs)
+        """Return the smallest of all values, those along a dimension, or the smaller of two symbols.
 
-    def _extreme(self: Any, name: str, reduction: str, binary: str, args: Any, kwargs: Any) -> Any:
-        if not args and not kwargs:
+        Along a dimension it is an :class:`Extremes`, whose indices are not computed.
+        """
+        return self._extreme("amin", "minimum", *args, **kwargs)
+
+    def _extreme(
+        self: Any, reduction: str, binary: str, dim: Any = None, keepdim: bool = False, *, other: Any = None
+    ) -> Any:
+        if isinstance(dim, Math) or other is not None:
+            return getattr(self, binary)(dim if other is None else other)
+        if dim is None:
             return self._reduce(reduction, (), False)
-        if len(args) == 1 and not kwargs and hasattr(args[0], "traced_shape"):
-            return getattr(self, binary)(args[0])
-        raise UnsupportedError(
-            f"{self.tracer.where}: {name} along a dimension returns the indices too, which rvision does not "
-            f"compute in a network; use {reduction}(dim) for the values alone"
-        )
+        values = self._reduce(reduction, self.axis(dim), keepdim)
+        return Extremes(values, NoIndices(self.tracer.where))
 
     def mean(self: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
         """Return the mean over one, several or all dimensions."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rvision import _alias
-from rvision._numbers import integers
+from rvision._numbers import integer, integers
 from rvision._sizes import (
     Flag,
+    Size,
     chunk_sizes,
     clipped,
     expanded_sizes,
@@ -20,9 +21,14 @@ from rvision._sizes import (
     reshaped_sizes,
     resized,
 )
-from rvision.errors import ShapeError, UnsupportedError
+from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 
 __all__ = ["Moves"]
+
+
+def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
+    """Return arguments that may also be given as one sequence."""
+    return values[0] if len(values) == 1 and isinstance(values[0], Sequence) else values
 
 
 class Moves:
@@ -31,9 +37,7 @@ class Moves:
     __slots__ = ()
 
     def _reshape(self: Any, label: str, shape: Sequence[Any]) -> Any:
-        if len(shape) == 1 and isinstance(shape[0], Sequence):
-            shape = shape[0]
-        sizes, fixed = reshaped_sizes(self, shape, label)
+        sizes, fixed = reshaped_sizes(self, _unpacked(shape), label)
         return self.emit("reshape", label, sizes, fixed=fixed, shares="view" if label == "view" else "copy")
 
     def reshape(self: Any, *shape: Any) -> Any:
@@ -72,12 +76,13 @@ class Moves:
 
     def expand(self: Any, *sizes: Any) -> Any:
         """Repeat along dimensions of size one, and along new leading ones; -1 keeps a size."""
-        if len(sizes) == 1 and isinstance(sizes[0], Sequence):
-            sizes = tuple(sizes[0])
+        return self._expand("expand", _unpacked(sizes))
+
+    def _expand(self: Any, label: str, sizes: Sequence[Any]) -> Any:
         asked, fixed, like = expanded_sizes(self, sizes)
         if like is None:
-            return self.emit("expand", "expand", asked, fixed=fixed)
-        return self.emit("expand", "expand", asked, like.value_of(self.tracer), fixed=fixed)
+            return self.emit("expand", label, asked, fixed=fixed)
+        return self.emit("expand", label, asked, like.value_of(self.tracer), fixed=fixed)
 
     def expand_as(self: Any, other: Any) -> Any:
         """Repeat to the shape that `other` has in a run; its sizes are not read."""
@@ -90,6 +95,42 @@ class Moves:
         result = type(self)(tracer, value, other.fixed)
         result.memory = _alias.derive(self, result, "expand_as", "expand_as", (like,))
         return result
+
+    def repeat(self: Any, *sizes: Any) -> Any:
+        """Return the values side by side, so many times along each dimension, and along new ones in front."""
+        times = _unpacked(sizes)
+        new = len(times) - self.ndim
+        if new < 0:
+            raise ShapeError(
+                f"{self.tracer.where}: repeat: expected at least one number for each of the {self.ndim} "
+                f"dimensions of {self.traced_shape}, got {tuple(times)}"
+            )
+        for time in times:
+            if type(time) is not Size:
+                integer(time, f"{self.tracer.where}: repeat", 0)
+        label = "repeat.part"
+        result = self
+        for _ in range(new):
+            result = result._insert(0, label)
+        # What has one value along a dimension is expanded; elsewhere a new dimension is, and merged then.
+        single = [flag is True and size == 1 for size, flag in result._flagged()]
+        merged = [d for d, time in enumerate(times) if not single[d] and (type(time) is Size or time != 1)]
+        if any(single):
+            sizes = [time if one else -1 for time, one in zip(times, single, strict=True)]
+            result = result._expand(label if merged else "repeat", sizes)
+        for d in reversed(merged):
+            result = result._unflatten(d, [1, -1], label)
+            result = result._expand(label, [times[d] if dim == d else -1 for dim in range(result.ndim)])
+            result = result._flatten(d, d + 1, "repeat" if d == merged[0] else label)
+        # In torch this is a copy, and contiguous.
+        result = result.clone()
+        result.memory = _alias.Memory(_alias.PLAIN)
+        return result
+
+    def tile(self: Any, *dims: Any) -> Any:
+        """Return what :meth:`repeat` does; dimensions in front for which there is no number are kept."""
+        times = _unpacked(dims)
+        return self.repeat(*[1] * (self.ndim - len(times)), *times)
 
     def roll(self: Any, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Any:
         """Shift cyclically by `shifts` along `dims`."""
@@ -109,9 +150,7 @@ class Moves:
 
     def permute(self: Any, *dims: Any) -> Any:
         """Reorder the dimensions."""
-        if len(dims) == 1 and isinstance(dims[0], Sequence):
-            dims = tuple(dims[0])
-        return self._permute([self.axis(dim) for dim in dims], "permute")
+        return self._permute([self.axis(dim) for dim in _unpacked(dims)], "permute")
 
     def _permute(self: Any, axes: Sequence[int], label: str) -> Any:
         return self.emit("permute", label, list(axes), fixed=[self.fixed[axis] for axis in axes])
@@ -123,12 +162,13 @@ class Moves:
         axes[first], axes[second] = second, first
         return self._permute(axes, "transpose")
 
-    def squeeze(self: Any, dim: int | None = None) -> Any:
-        """Drop a dimension of size one, or all of them."""
-        if dim is None:
-            axes = [axis for axis in range(self.ndim) if self.read(axis) == 1]
-        else:
-            axes = [self.axis(dim)] if self.read(self.axis(dim)) == 1 else []
+    def squeeze(self: Any, dim: int | Sequence[int] | None = None) -> Any:
+        """Drop the dimensions of size one: those of the ones given that have it, or all."""
+        dims = range(self.ndim) if dim is None else dim if isinstance(dim, Sequence) else [dim]
+        axes = sorted(self.axis(d) for d in dims)
+        if len(set(axes)) != len(axes):
+            raise ArgumentError(f"{self.tracer.where}: squeeze: a dimension stands twice in {tuple(dims)}")
+        axes = [axis for axis in axes if self.read(axis) == 1]
         return self._chain("squeeze", [(Moves._drop, axis) for axis in reversed(axes)])
 
     def unsqueeze(self: Any, dim: int) -> Any:

@@ -25,7 +25,7 @@ ALLOWED = {
     "_moves": {"_alias", "_sizes"},
     "_mask": {"_alias", "_moves", "_sizes"},
     "_trace": {"_alias", "_mask", "_math", "_moves", "_opaque", "_sizes"},
-    "nn": {"_trace", "_mask", "_alias", "_sizes"},
+    "nn": {"_trace", "_mask", "_alias", "_math", "_sizes"},
     "transforms": set(),
     "hub": {"weights"},
     "weights": {"transforms"},

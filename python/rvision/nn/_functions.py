@@ -6,6 +6,7 @@ being traced and add a node.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from rvision import _trace
 from rvision._frames import ends_at_caller
+from rvision._math import Extremes, NoIndices
 from rvision._trace import Symbol, Traced
 from rvision.errors import ArgumentError, ShapeError
 from rvision.nn import _run
@@ -20,15 +22,27 @@ from rvision.nn._operation import check_writable
 from rvision.nn.functional import relu, relu_, sigmoid, softmax, tanh
 
 __all__ = [
+    "abs",
     "add",
+    "amax",
+    "amin",
     "cat",
     "chunk",
+    "clamp",
     "concat",
+    "div",
+    "exp",
     "flatten",
+    "log",
     "matmul",
+    "max",
+    "maximum",
     "mean",
+    "min",
+    "minimum",
     "mul",
     "permute",
+    "pow",
     "relu",
     "relu_",
     "roll",
@@ -36,9 +50,14 @@ __all__ = [
     "sigmoid_",
     "softmax",
     "split",
+    "sqrt",
+    "squeeze",
     "stack",
+    "sub",
+    "sum",
     "tanh",
     "tanh_",
+    "tile",
     "transpose",
     "unbind",
     "unflatten",
@@ -101,6 +120,66 @@ def mul(input: Any, other: Any) -> Any:
 
 
 @ends_at_caller
+def sub(input: Any, other: Any) -> Any:
+    """Return the difference, with broadcasting: `torch.sub`."""
+    return _ordered("sub", input, other)
+
+
+@ends_at_caller
+def div(input: Any, other: Any) -> Any:
+    """Return the quotient, with broadcasting: `torch.div`."""
+    return _ordered("truediv", input, other)
+
+
+@ends_at_caller
+def pow(input: Any, exponent: Any) -> Any:
+    """Return each value to the power of `exponent`, with broadcasting: `torch.pow`."""
+    return _ordered("pow", input, exponent)
+
+
+@ends_at_caller
+def maximum(input: Any, other: Any) -> Any:
+    """Return the larger, element by element, with broadcasting: `torch.maximum`."""
+    return _binary("maximum", input, other)
+
+
+@ends_at_caller
+def minimum(input: Any, other: Any) -> Any:
+    """Return the smaller, element by element, with broadcasting: `torch.minimum`."""
+    return _binary("minimum", input, other)
+
+
+@ends_at_caller
+def abs(input: Any) -> Any:
+    """Return the absolute value of each value: `torch.abs`."""
+    return _method("abs", input)
+
+
+@ends_at_caller
+def exp(input: Any) -> Any:
+    """Return e to the power of each value: `torch.exp`."""
+    return _method("exp", input)
+
+
+@ends_at_caller
+def log(input: Any) -> Any:
+    """Return the natural logarithm of each value: `torch.log`."""
+    return _method("log", input)
+
+
+@ends_at_caller
+def sqrt(input: Any) -> Any:
+    """Return the square root of each value: `torch.sqrt`."""
+    return _method("sqrt", input)
+
+
+@ends_at_caller
+def clamp(input: Any, min: float = -np.inf, max: float = np.inf) -> Any:
+    """Limit values to `min` .. `max`: `torch.clamp`."""
+    return _method("clamp", input, min, max)
+
+
+@ends_at_caller
 def sigmoid_(input: Any) -> Any:
     """Apply :func:`sigmoid` in place, to a symbol or a writable float32 array: `torch.sigmoid_`."""
     return _in_place("sigmoid_", sigmoid, input)
@@ -141,6 +220,19 @@ def _binary(name: str, input: Any, other: Any) -> Any:
     return _run.call_function(lambda x, y: getattr(x, name)(y), [input, other], spatial=False)
 
 
+def _ordered(name: str, input: Any, other: Any) -> Any:
+    """Return a function of two values that do not commute, of which one may be a number."""
+    function = getattr(operator, name)
+    arrays = [value for value in (input, other) if not isinstance(value, int | float | Symbol)]
+    if _trace.tracer_of(input, other) is not None:
+        return function(input, other)
+    if len(arrays) == 2:
+        return _run.call_function(function, arrays, spatial=False)
+    if isinstance(other, int | float):
+        return _run.call_function(lambda x: function(x, other), [input], spatial=False)
+    return _run.call_function(lambda x: function(input, x), [other], spatial=False)
+
+
 def _method(name: str, input: Any, *args: Any) -> Any:
     if isinstance(input, Traced):
         return getattr(input, name)(*args)
@@ -160,6 +252,55 @@ def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = Fal
 
 
 @ends_at_caller
+def sum(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
+    """Return the sum over one, several or all dimensions: `torch.sum`."""
+    return _method("sum", input, dim, keepdim)
+
+
+@ends_at_caller
+def amax(input: Any, dim: int | Sequence[int] = (), keepdim: bool = False) -> Any:
+    """Return the largest value over one, several or all dimensions: `torch.amax`."""
+    return _method("amax", input, dim, keepdim)
+
+
+@ends_at_caller
+def amin(input: Any, dim: int | Sequence[int] = (), keepdim: bool = False) -> Any:
+    """Return the smallest value over one, several or all dimensions: `torch.amin`."""
+    return _method("amin", input, dim, keepdim)
+
+
+@ends_at_caller
+def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """Return the largest value, those along `dim`, or the larger of two arrays: `torch.max`.
+
+    Along a dimension it is (values, indices), of which the indices are not computed: using them raises
+    :class:`~rvision.UnsupportedError`.
+    """
+    return _extreme("max", input, dim, keepdim, other)
+
+
+@ends_at_caller
+def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """Return the smallest value, those along `dim`, or the smaller of two arrays: `torch.min`.
+
+    Along a dimension it is (values, indices), as of :func:`max`.
+    """
+    return _extreme("min", input, dim, keepdim, other)
+
+
+def _extreme(name: str, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
+    if other is None and dim is not None and not isinstance(dim, int | np.integer):
+        other = dim  # torch.max(x, y)
+    if other is not None:
+        return _binary(f"{name}imum", input, other)
+    if isinstance(input, Symbol):
+        return getattr(input, name)(dim, keepdim)
+    if dim is None:
+        return _method(f"a{name}", input)
+    return Extremes(_method(f"a{name}", input, dim, keepdim), NoIndices(f"rvision.{name}"))
+
+
+@ends_at_caller
 def permute(input: Any, dims: Sequence[int]) -> Any:
     """Reorder the dimensions: `torch.permute`."""
     return _method("permute", input, tuple(dims))
@@ -175,6 +316,18 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 def unsqueeze(input: Any, dim: int) -> Any:
     """Insert a dimension of size one: `torch.unsqueeze`."""
     return _method("unsqueeze", input, dim)
+
+
+@ends_at_caller
+def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
+    """Drop the dimensions of size one: those of the ones given that have it, or all: `torch.squeeze`."""
+    return _method("squeeze", input, dim)
+
+
+@ends_at_caller
+def tile(input: Any, dims: Sequence[int]) -> Any:
+    """Return the values side by side, so many times along each dimension: `torch.tile`."""
+    return _method("tile", input, tuple(dims))
 
 
 @ends_at_caller

@@ -214,6 +214,20 @@ class Constant(np.ndarray):
         shape = tuple(old if size == -1 else size for size, old in zip(sizes, own, strict=True))
         return np.broadcast_to(_plain(self), shape)
 
+    def repeat(self, *repeats: Any, axis: int | None = None) -> Any:
+        """Return what `numpy.ndarray.repeat` does; with more than two numbers, or sizes of a symbol, torch's.
+
+        ``repeat(2, 1)`` is NumPy's, which repeats each element twice along dimension 1; ``repeat(2, 1, 1)``
+        is torch's, which puts two of the array behind each other.
+        """
+        times = tuple(repeats[0]) if len(repeats) == 1 and isinstance(repeats[0], tuple) else repeats
+        of = next((time.symbol for time in times if type(time) is Size), None)
+        if of is not None:
+            return of.tracer.constant(self).repeat(*times)
+        if len(times) > 2:
+            return np.tile(_plain(self), times)
+        return np.ndarray.repeat(_plain(self), *repeats, **({} if axis is None else {"axis": axis}))
+
     def expand_as(self, other: Any) -> Any:
         """Return the values repeated to the shape of `other`, which may be a symbol of any size."""
         if isinstance(other, Traced):
@@ -270,7 +284,7 @@ def _derived(name: str) -> Callable[..., Any]:
     return derive
 
 
-for _name in ("astype", "flatten", "ravel", "repeat", "reshape", "squeeze", "swapaxes", "take", "transpose"):
+for _name in ("astype", "flatten", "ravel", "reshape", "squeeze", "swapaxes", "take", "transpose"):
     setattr(Constant, _name, _derived(_name))
 Constant.T = property(lambda self: _plain(self).T, doc="The transposed values as a plain array.")  # type: ignore
 
