@@ -140,7 +140,7 @@ fn is_worse(pick: f64, best: f64) -> bool {
 
 /// Run every candidate; return the pick's loss if another one is better.
 fn check(desc: &ConvDesc, isa: Isa, threads: usize) -> Option<Failure> {
-    let pick = choose(desc, isa).expect("RVISION_CONV is not for this").name;
+    let pick = choose(desc, isa, None).name;
     let usable = candidates().filter(|c| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc));
     let mut entries: Vec<Entry> = usable.map(|candidate| Entry::new(candidate, desc, threads)).collect();
     let pick = entries.iter().position(|entry| entry.candidate.name == pick).expect("it accepts the layer");

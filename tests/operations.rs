@@ -226,7 +226,7 @@ fn every_operation_computes_what_it_means() {
             data: values.iter().map(|&v| v.into()).collect(),
         });
         let expected = graph_oracle::run(builder.traced(), &read.collect::<Vec<_>>());
-        let network = Network::new(optimize(builder.traced().clone()));
+        let network = Network::new(optimize(builder.traced().clone())).unwrap();
         let shapes: Vec<_> = inputs.iter().map(|shape| Shape::new(shape)).collect();
         let plan = network.plan(&shapes).unwrap();
         let mut found = vec![f32::NAN; expected[0].data.len()];

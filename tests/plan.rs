@@ -202,7 +202,7 @@ fn fused_graphs_compute_what_the_traced_ones_do() {
     let traced = everything();
     let fused = optimize(traced.clone());
     assert!(fused.nodes.len() + 12 < traced.nodes.len());
-    let (traced, fused) = (Network::new(traced), Network::new(fused));
+    let (traced, fused) = (Network::new(traced).unwrap(), Network::new(fused).unwrap());
     for shape in [[1, 3, 33, 40], [2, 3, 64, 47], [3, 3, 224, 224]] {
         let shape = Shape::new(&shape);
         let x = noise(shape.numel(), 3);
@@ -217,7 +217,7 @@ fn fused_graphs_compute_what_the_traced_ones_do() {
 
 #[test]
 fn a_pictures_bits_do_not_depend_on_its_batch() {
-    let network = Network::new(optimize(everything()));
+    let network = Network::new(optimize(everything())).unwrap();
     let one = Shape::new(&[1, 3, 56, 45]);
     let pictures: Vec<Vec<f32>> = (0..5).map(|i| noise(one.numel(), i)).collect();
     let together = run(&network, &[Shape::new(&[5, 3, 56, 45])], &[pictures.concat()]);
@@ -230,7 +230,7 @@ fn a_pictures_bits_do_not_depend_on_its_batch() {
 
 #[test]
 fn bits_do_not_depend_on_the_threads() {
-    let network = Network::new(optimize(everything()));
+    let network = Network::new(optimize(everything())).unwrap();
     let shape = Shape::new(&[2, 3, 61, 80]);
     let x = noise(shape.numel(), 1);
     let results: Vec<_> = [1, 2, 3, 5]
@@ -246,7 +246,7 @@ fn bits_do_not_depend_on_the_threads() {
 #[test]
 fn a_profile_has_every_step_in_time_of_the_runs() {
     let graph = everything();
-    let network = Network::new(optimize(graph.clone()));
+    let network = Network::new(optimize(graph.clone())).unwrap();
     let shape = Shape::new(&[1, 3, 33, 40]);
     let plan = network.plan(&[shape]).unwrap();
     let input = noise(shape.numel(), 5);
@@ -282,7 +282,7 @@ fn packed_weights_are_shared_by_sizes_and_graphs() {
     let c = d.conv(x, 32, 3, 1);
     let params = d.params.clone();
     let graph = d.traced(&[c]);
-    let networks = [Network::new(graph.clone()), Network::new(optimize(graph))];
+    let networks = [Network::new(graph.clone()).unwrap(), Network::new(optimize(graph)).unwrap()];
     for network in &networks {
         for size in [28, 30, 56, 112] {
             let shape = Shape::new(&[1, 32, size, size]);
@@ -294,7 +294,7 @@ fn packed_weights_are_shared_by_sizes_and_graphs() {
 
 #[test]
 fn an_empty_batch_is_computed_at_once() {
-    let network = Network::new(optimize(everything()));
+    let network = Network::new(optimize(everything())).unwrap();
     let outputs = run(&network, &[Shape::new(&[0, 3, 33, 40])], &[vec![]]);
     assert!(outputs.iter().all(Vec::is_empty));
 }
@@ -395,7 +395,7 @@ fn dilated_grouped_and_asymmetrically_padded() {
             // 19 and 23 at stride 2: 10 and 12 windows need 21 and 25, one zero before.
             ConvPadding::SameUpper => [1, 1],
         };
-        let network = Network::new(optimize(d.traced(&[y])));
+        let network = Network::new(optimize(d.traced(&[y]))).unwrap();
         let data = noise(ic * 19 * 23, 11);
         let expected = naive(&data, [ic, 19, 23], &params[0], &params[1].data(), &op, pad, [oh, ow]);
         let found = run(&network, &[Shape::new(&[1, ic, 19, 23])], &[data]);
@@ -405,7 +405,7 @@ fn dilated_grouped_and_asymmetrically_padded() {
 
 #[test]
 fn thousands_of_shapes_take_no_more_memory() {
-    let network = Network::new(optimize(everything()));
+    let network = Network::new(optimize(everything())).unwrap();
     let sizes = |i: usize| Shape::new(&[1, 3, 33 + i * 7 % 50, 33 + i * 11 % 60]);
     for i in 0..2000 {
         let shape = sizes(i);
@@ -420,10 +420,10 @@ fn thousands_of_shapes_take_no_more_memory() {
 fn networks_that_take_turns_share_their_memory() {
     let shared = Arc::new(Workspaces::default());
     let shapes = [Shape::new(&[1, 3, 40, 40]), Shape::new(&[1, 3, 60, 50])];
-    let networks = shapes.map(|_| Network::sharing(optimize(everything()), Arc::clone(&shared)));
+    let networks = shapes.map(|_| Network::sharing(optimize(everything()), Arc::clone(&shared)).unwrap());
     let mut most = 0;
     for (network, shape) in networks.iter().zip(shapes) {
-        let alone = run(&Network::new(optimize(everything())), &[shape], &[noise(shape.numel(), 2)]);
+        let alone = run(&Network::new(optimize(everything())).unwrap(), &[shape], &[noise(shape.numel(), 2)]);
         assert_eq!(run(network, &[shape], &[noise(shape.numel(), 2)]), alone);
         most = most.max(network.plan(&[shape]).unwrap().workspace_bytes());
     }
@@ -472,7 +472,7 @@ fn bands_have_the_bits_of_the_whole() {
     let whole = Shape::new(&[1, 3, 384, 128]);
     let picture = noise(whole.numel(), 21);
     for (graph, start, height, stride, inside) in [(strided, 64, 96, 8, 4..8), (dense, 64, 256, 4, 16..48)] {
-        let network = Network::new(optimize(graph));
+        let network = Network::new(optimize(graph)).unwrap();
         let expected = run(&network, &[whole], std::slice::from_ref(&picture));
         let shape = network.plan(&[whole]).unwrap().outputs()[0];
         let band = Shape::new(&[1, 3, height, 128]);
@@ -499,7 +499,7 @@ fn kernels_are_chosen_for_larger_pictures_only() {
     let mut d = Draw::new();
     let x = d.builder.input("x", &[1, 3, 16, 16]).unwrap();
     let y = d.conv(x, 4, 3, 1);
-    let network = Network::new(d.traced(&[y]));
+    let network = Network::new(d.traced(&[y])).unwrap();
     let inputs = [Shape::new(&[1, 3, 16, 16])];
     for wrong in [&[1, 3, 15, 16][..], &[1, 4, 16, 16], &[3, 16, 16]] {
         let message = network.plan_chosen_for(&inputs, &[Shape::new(wrong)]).err().unwrap().to_string();
@@ -522,7 +522,7 @@ fn pools_that_only_passes_make() {
         let y = d.add(average(self::window(1, 1, 0)), &[x], vec![]);
         let mut graph = d.traced(&[y]);
         graph.nodes[y.0].op = if is_max { Op::MaxPool2d(ops::MaxPool2d(window)) } else { average(window) };
-        let network = Network::new(graph);
+        let network = Network::new(graph).unwrap();
         let shape = Shape::new(&[1, 3, 20, 23]);
         let out = network.plan(&[shape]).unwrap().outputs()[0];
         let x = noise(shape.numel(), 4);
@@ -564,7 +564,7 @@ fn a_pool_goes_with_its_convolution() {
         let y = d.add(Op::MaxPool2d(ops::MaxPool2d(window)), &[c], vec![]);
         let y = d.conv(y, 7, 1, 1);
         let outputs: &[NodeId] = if wanted { &[y, c] } else { &[y] };
-        Network::new(optimize(d.traced(outputs)))
+        Network::new(optimize(d.traced(outputs))).unwrap()
     };
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
     for shape in [[2, 3, 40, 31], [1, 3, 29, 30], [1, 3, 6, 6]] {
@@ -602,7 +602,7 @@ fn an_expansion_goes_with_its_depthwise_convolution() {
             y = d.plus(y, c);
         }
         let outputs: &[NodeId] = if wanted { &[y, wide] } else { &[y] };
-        Network::new(optimize(d.traced(outputs)))
+        Network::new(optimize(d.traced(outputs))).unwrap()
     };
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
     for (stride, shape) in [(1, [2, 3, 40, 31]), (2, [1, 3, 40, 31]), (1, [1, 3, 130, 97])] {
@@ -654,7 +654,7 @@ fn a_projection_goes_with_its_depthwise_convolution() {
         let y = d.relu(y);
         let y = d.conv(y, 5, 3, 1);
         let outputs: &[NodeId] = if wanted { &[y, deep] } else { &[y] };
-        Network::new(optimize(d.traced(outputs)))
+        Network::new(optimize(d.traced(outputs))).unwrap()
     };
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;
     // With many threads, the bands are too short to pay off.

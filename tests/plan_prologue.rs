@@ -97,7 +97,7 @@ impl Draw {
         for &id in outputs {
             self.builder.output(id).unwrap();
         }
-        Network::new(optimize(self.builder.traced().clone()))
+        Network::new(optimize(self.builder.traced().clone())).unwrap()
     }
 }
 

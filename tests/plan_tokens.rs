@@ -225,7 +225,7 @@ fn drawn_graphs(seeds: std::ops::Range<u64>, shape: &[usize]) {
         let traced = draw.traced(&outputs);
         let value = Value { shape, data: input.iter().map(|&v| f64::from(v)).collect() };
         let expected = graph_oracle::run(&traced, &[value]);
-        let network = Network::new(optimize(traced.clone()));
+        let network = Network::new(optimize(traced.clone())).unwrap();
         for (found, expected) in run(&network, shape, &input).iter().zip(&expected) {
             let largest = expected.data.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
             for (&found, &expected) in found.iter().zip(&expected.data) {
@@ -299,7 +299,7 @@ fn a_transformer_block_is_seven_steps() {
     for shape in [[2, 50, 64], [2, 9, 512]] {
         let (mut draw, x) = Draw::new(1, &shape);
         let y = transformer_block(&mut draw, x, 4);
-        let network = Network::new(optimize(draw.traced(&[y])));
+        let network = Network::new(optimize(draw.traced(&[y]))).unwrap();
         let found = kernels(&network, Shape::new(&shape));
         let product = &found[1];
         let expected =
@@ -313,7 +313,7 @@ fn a_sequence_has_the_same_bits_in_any_batch() {
     let (mut draw, x) = Draw::new(1, &[1, 50, 64]);
     let y = transformer_block(&mut draw, x, 4);
     let input: Vec<f32> = (0..5 * 50 * 64).map(|_| draw.number()).collect();
-    let network = Network::new(optimize(draw.traced(&[y])));
+    let network = Network::new(optimize(draw.traced(&[y]))).unwrap();
     let together = run(&network, Shape::new(&[5, 50, 64]), &input).remove(0);
     for (n, (input, together)) in input.chunks(50 * 64).zip(together.chunks(50 * 64)).enumerate() {
         let alone = run(&network, Shape::new(&[1, 50, 64]), input).remove(0);
@@ -339,7 +339,7 @@ fn a_block_that_permutes_and_scales_copies_nothing() {
     let y = draw.add(Op::Binary(ops::Binary::new(BinaryOp::Mul)), &[scale, y], vec![]);
     let y = draw.add(Op::Binary(ops::Binary::new(BinaryOp::Add)), &[y, x], vec![]);
     let z = draw.conv(y, 16, 1);
-    let network = Network::new(optimize(draw.traced(&[z])));
+    let network = Network::new(optimize(draw.traced(&[z]))).unwrap();
     let found = kernels(&network, Shape::new(&shape));
     let copies = found.iter().filter(|name| *name == "f32_copy").count();
     // The copies at the input and the output.
@@ -356,11 +356,11 @@ fn a_channel_shuffle_is_one_copy() {
     let y = draw.add(Op::Permute(ops::Permute { dims: vec![0, 2, 1, 3, 4] }), &[y], vec![]);
     let y = draw.add(Op::Flatten(ops::Flatten { start: 1, end: 2 }), &[y], vec![]);
     let z = draw.conv(y, 16, 3);
-    let whole = Network::new(optimize(draw.traced(&[z])));
+    let whole = Network::new(optimize(draw.traced(&[z]))).unwrap();
     let (mut draw, x) = Draw::new(1, &shape);
     let x = draw.conv(x, 16, 1);
     let z = draw.conv(x, 16, 3);
-    let plain = Network::new(optimize(draw.traced(&[z])));
+    let plain = Network::new(optimize(draw.traced(&[z]))).unwrap();
     let count = |network: &Network| kernels(network, Shape::new(&shape)).len();
     assert_eq!(count(&whole), count(&plain) + 1);
 }

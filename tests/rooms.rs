@@ -211,6 +211,9 @@ fn python_enters_through_the_guard() {
         "alternatives",
         "module",
         "hooked",
+        "__copy__",
+        "__deepcopy__",
+        "__array_interface__",
         "tensors",
         "build_info",
     ];

@@ -2,6 +2,7 @@
 
 use super::fuse::Units;
 use super::memory::{Lifetime, place};
+use super::settings::Settings;
 use super::values::{Compiler, Place};
 use super::weights::Epilogues;
 use super::writes::{is_pointwise, writes_to};
@@ -12,7 +13,6 @@ use crate::error::Result;
 use crate::graph::ops::{self};
 use crate::graph::passes::split_broadcast_residuals;
 use crate::graph::{Graph, NodeId, Op, infer_shapes};
-use crate::simd::Isa;
 use crate::tensor::{Shape, View};
 
 impl Plan {
@@ -26,16 +26,16 @@ impl Plan {
         epilogues: &Epilogues,
         inputs: &[Shape],
         chosen_for: &[Shape],
-        isa: Isa,
+        settings: Settings,
         threads: usize,
     ) -> Result<Self> {
         let graph = split_broadcast_residuals(graph, inputs)?;
         let shapes = infer_shapes(&graph, inputs)?;
         let chosen = if chosen_for == inputs { shapes.clone() } else { infer_shapes(&graph, chosen_for)? };
-        let mut compiler = Compiler::new(&graph, epilogues, shapes, chosen, isa, threads);
+        let mut compiler = Compiler::new(&graph, epilogues, shapes, chosen, settings, threads);
         compiler.want_outputs();
         compiler.want_concat_parts();
-        let units = Units::find(&compiler)?;
+        let units = Units::find(&compiler);
         for id in (0..graph.nodes.len()).map(NodeId) {
             let Some(unit) = units.of(id) else { continue };
             let value = compiler.lower(id, unit)?;

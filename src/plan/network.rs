@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exec::Workspace;
+use super::settings::Settings;
 use super::weights::Epilogues;
 use super::{Plan, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::simd::Isa;
 use crate::tensor::Shape;
 use crate::threads::{self, Pool};
 
@@ -23,6 +23,7 @@ const WORKSPACES: usize = 8;
 struct Key {
     inputs: Vec<Shape>,
     chosen_for: Vec<Shape>,
+    settings: Settings,
     threads: usize,
 }
 
@@ -34,6 +35,7 @@ pub struct Workspaces(Mutex<Vec<Workspace>>);
 /// A network that can be run from many threads concurrently.
 pub struct Network {
     graph: Graph,
+    settings: Settings,
     /// The most recently used last.
     plans: Mutex<Vec<(Key, Arc<Plan>)>>,
     epilogues: Epilogues,
@@ -41,14 +43,23 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network of this graph, to which [`crate::graph::passes`] should have been applied.
-    pub fn new(graph: Graph) -> Self {
+    /// A network of this graph, to which [`crate::graph::passes`] should have been applied. The
+    /// environment variables that limit the instruction set and force kernels are read now, and not
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] if one has a value that is unknown, or asks for what is missing.
+    pub fn new(graph: Graph) -> Result<Self> {
         Self::sharing(graph, Arc::default())
     }
 
     /// The same, with workspaces that are shared with other networks.
-    pub fn sharing(graph: Graph, idle: Arc<Workspaces>) -> Self {
-        Self { graph, plans: Mutex::default(), epilogues: Epilogues::default(), idle }
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn sharing(graph: Graph, idle: Arc<Workspaces>) -> Result<Self> {
+        let (settings, plans) = (Settings::from_environment()?, Mutex::default());
+        Ok(Self { graph, settings, plans, epilogues: Epilogues::default(), idle })
     }
 
     /// The graph.
@@ -82,19 +93,15 @@ impl Network {
     fn plan_for(&self, threads: usize, inputs: &[Shape], chosen_for: &[Shape]) -> Result<Arc<Plan>> {
         let _guard = threads::hold_fork();
         check_chosen(inputs, chosen_for)?;
-        let key = Key { inputs: inputs.to_vec(), chosen_for: chosen_for.to_vec(), threads };
+        let settings = self.settings;
+        let key = Key { inputs: inputs.to_vec(), chosen_for: chosen_for.to_vec(), settings, threads };
         if let Some(plan) = self.cached(&key) {
             return Ok(plan);
         }
         // Not under the lock: another shape's caller need not wait while weights are packed.
-        let plan = Arc::new(Plan::compile(
-            &self.graph,
-            &self.epilogues,
-            inputs,
-            chosen_for,
-            Isa::current()?,
-            key.threads,
-        )?);
+        let epilogues = &self.epilogues;
+        let plan = Plan::compile(&self.graph, epilogues, inputs, chosen_for, settings, threads)?;
+        let plan = Arc::new(plan);
         let mut plans = lock(&self.plans);
         if let Some((_, other)) = plans.iter().find(|(k, _)| *k == key) {
             return Ok(Arc::clone(other));

@@ -7,6 +7,7 @@
 //! pointwise input that is no longer needed is overwritten by the result.
 
 use super::layout::{layouts, orders};
+use super::settings::Settings;
 use super::weights::Epilogues;
 use super::{Cost, Storage};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub(super) struct Compiler<'a> {
     pub graph: &'a Graph,
     pub epilogues: &'a Epilogues,
     pub isa: Isa,
+    /// The name of the convolution kernel that the user forces.
+    pub forced: Option<&'static str>,
     pub threads: usize,
     shapes: Vec<Shape>,
     /// The shapes for which kernels are chosen.
@@ -103,7 +106,7 @@ impl<'a> Compiler<'a> {
         epilogues: &'a Epilogues,
         shapes: Vec<Shape>,
         chosen_for: Vec<Shape>,
-        isa: Isa,
+        Settings { isa, forced }: Settings,
         threads: usize,
     ) -> Self {
         let count = graph.nodes.len();
@@ -115,6 +118,7 @@ impl<'a> Compiler<'a> {
             graph,
             epilogues,
             isa,
+            forced,
             threads,
             layouts: layouts(graph, &shapes, &orders(graph, &shapes)),
             shapes,

@@ -211,7 +211,7 @@ impl GraphBuilder {
     #[pyo3(signature = (workspaces = None))]
     fn finish(&self, workspaces: Option<&Workspaces>) -> PyResult<Graph> {
         let names = self.builder.traced().nodes.iter().map(|node| node.name.clone()).collect();
-        Ok(Graph::new(guarded(|| self.builder.finish())?, names, workspaces))
+        guarded(|| Graph::new(self.builder.finish()?, names, workspaces))
     }
 
     /// `torch.nn.functional.conv2d`. `padding` is top, left, bottom, right or `"same_upper"`

@@ -27,9 +27,9 @@ impl Graph {
         graph: crate::graph::Graph,
         node_names: Vec<String>,
         workspaces: Option<&Workspaces>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let shared = workspaces.map(|workspaces| Arc::clone(&workspaces.0)).unwrap_or_default();
-        Self { network: Network::sharing(graph, shared), node_names }
+        Ok(Self { network: Network::sharing(graph, shared)?, node_names })
     }
 }
 

@@ -151,7 +151,7 @@ def test_another_file_with_the_time_of_the_first_is_compared_again(tmp_path, mon
         _cache.verify(path, "ba7816bf")
 
 
-def test_a_forced_kernel_is_decided_once():
+def test_a_network_reads_the_forced_kernel_once():
     script = """
 import os
 import numpy as np
@@ -164,10 +164,24 @@ def plan():
     graph = builder.finish()
     return graph, graph.describe_plan([(1, 32, 14, 14)])
 graph, first = plan()
-os.environ["RVISION_CONV"] = "f32_im2col_matrixmultiply"
+forced = "f32_im2col_matrixmultiply"
+assert forced not in first
+os.environ["RVISION_CONV"] = forced
 assert graph.describe_plan([(1, 32, 14, 14)]) == first
+assert forced not in graph.describe_plan([(1, 32, 28, 28)])
+other, second = plan()
+assert forced in second
+os.environ["RVISION_CONV"] = "f32_magic"
+assert other.describe_plan([(1, 32, 14, 14)]) == second
+assert forced in other.describe_plan([(1, 32, 28, 28)])
+try:
+    plan()
+except ValueError as error:
+    assert "RVISION_CONV=f32_magic: expected one of " in str(error)
+else:
+    raise AssertionError("an unknown kernel")
+del os.environ["RVISION_CONV"]
 assert plan()[1] == first
-assert graph.describe_plan([(1, 32, 28, 28)]).split()[2] == first.split()[2]
 """
     environment = {name: value for name, value in os.environ.items() if name != "RVISION_CONV"}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)

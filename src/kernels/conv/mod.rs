@@ -20,7 +20,7 @@ mod runs;
 mod stem;
 mod winograd;
 
-pub use choice::{candidates, choose, is_forced};
+pub use choice::{candidates, choose};
 pub use desc::{
     BlockPart, Candidate, ConvDesc, ConvPoolDesc, Padding, Prepare, PrepareWithPool, PrepareWithPrologue,
     Prologue,

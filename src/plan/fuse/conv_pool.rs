@@ -1,6 +1,5 @@
 //! Convolutions fused with the 2x2 max pool that reads them.
 
-use crate::error::Result;
 use crate::graph::ops::{self, Window};
 use crate::graph::{NodeId, Op};
 use crate::kernels::conv::{self, Candidate, ConvPoolDesc};
@@ -22,21 +21,18 @@ impl ConvPool {
     }
 }
 
-/// The unit of a pool that is the only reader of a convolution, if there is a fused kernel.
-///
-/// # Errors
-/// As [`conv::choose`].
-pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Result<Option<ConvPool>> {
-    let Op::MaxPool2d(ops::MaxPool2d(window)) = &compiler.node(id).op else { return Ok(None) };
+/// The unit of a pool that alone reads a convolution, if there is a kernel for both.
+pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Option<ConvPool> {
+    let Op::MaxPool2d(ops::MaxPool2d(window)) = &compiler.node(id).op else { return None };
     let inner = compiler.node(id).inputs[0];
-    let Op::Conv2d(_) = compiler.node(inner).op else { return Ok(None) };
+    let Op::Conv2d(_) = compiler.node(inner).op else { return None };
     if !is_halving(window) || !compiler.is_read_once(inner) {
-        return Ok(None);
+        return None;
     }
     let input = View::physical(compiler.shape(compiler.node(inner).inputs[0])).feature_map();
     let desc = desc(compiler, inner, id, input);
-    let part = conv::choose(&compiler.chosen_desc(inner, &desc.conv), compiler.isa)?;
-    Ok(desc.accepts(part).then_some(ConvPool { conv: inner, pool: id, part }))
+    let part = conv::choose(&compiler.chosen_desc(inner, &desc.conv), compiler.isa, None);
+    desc.accepts(part).then_some(ConvPool { conv: inner, pool: id, part })
 }
 
 fn desc(compiler: &Compiler<'_>, inner: NodeId, pool: NodeId, input: FeatureMap) -> ConvPoolDesc {

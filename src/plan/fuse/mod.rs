@@ -6,9 +6,7 @@ mod expand;
 mod prologue;
 
 use super::values::Compiler;
-use crate::error::Result;
 use crate::graph::NodeId;
-use crate::kernels::conv;
 
 pub(super) use conv_pool::ConvPool;
 pub(super) use expand::{ExpandDepthwise, Project};
@@ -47,17 +45,14 @@ impl Unit {
 pub(super) struct Units(Vec<Option<Unit>>);
 
 impl Units {
-    /// The units for which there is a kernel. Each has the candidates of its convolutions, so
-    /// lowering has nothing to choose.
-    ///
-    /// # Errors
-    /// [`crate::Error::Environment`] if `RVISION_CONV` names no candidate.
-    pub fn find(compiler: &Compiler<'_>) -> Result<Self> {
+    /// The units for which there is a kernel. The convolutions of each have their candidates, so that
+    /// nothing is left to choose.
+    pub fn find(compiler: &Compiler<'_>) -> Self {
         let ids = || (0..compiler.graph.nodes.len()).map(NodeId);
         let mut units = Self(ids().map(|_| Some(Unit::Node)).collect());
-        if conv::is_forced() {
-            // The user forces kernels of single convolutions.
-            return Ok(units);
+        if compiler.forced.is_some() {
+            // The user asks for kernels of single convolutions.
+            return units;
         }
         for id in ids() {
             if let Some(unit) = expand::expand_depthwise(compiler, id) {
@@ -86,13 +81,13 @@ impl Units {
             }
         }
         for id in ids() {
-            if let Some(unit) = conv_pool::find(compiler, id)?
+            if let Some(unit) = conv_pool::find(compiler, id)
                 && matches!(units.of(unit.conv), Some(Unit::Node))
             {
                 units.set(id, Unit::ConvPool(unit));
             }
         }
-        Ok(units)
+        units
     }
 
     /// The unit that computes a node's value, unless the node is fused into its reader.

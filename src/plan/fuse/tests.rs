@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::graph::ops::{self, Conv2d, ConvPadding, Window};
 use crate::graph::{Graph, GraphBuilder, Op, infer_shapes};
+use crate::plan::settings::Settings;
 use crate::plan::weights::Epilogues;
 use crate::simd::Isa;
 use crate::tensor::{BinaryOp, Param, Shape};
@@ -30,12 +31,13 @@ impl Draw {
     }
 }
 
-/// The names of the nodes of each unit with several nodes, covered nodes first.
-fn joined(graph: &Graph, shape: &[usize]) -> Vec<Vec<String>> {
+/// The nodes of each unit by name, those that are covered first, of all units of several nodes.
+fn joined(graph: &Graph, shape: &[usize], forced: Option<&'static str>) -> Vec<Vec<String>> {
     let shapes = infer_shapes(graph, &[Shape::new(shape)]).unwrap();
+    let settings = Settings { isa: Isa::Portable16, forced };
     let epilogues = Epilogues::default();
-    let compiler = Compiler::new(graph, &epilogues, shapes.clone(), shapes, Isa::Portable16, 2);
-    let units = Units::find(&compiler).unwrap();
+    let compiler = Compiler::new(graph, &epilogues, shapes.clone(), shapes, settings, 2);
+    let units = Units::find(&compiler);
     let mut seen = vec![0; graph.nodes.len()];
     let mut joined = Vec::new();
     for id in (0..graph.nodes.len()).map(NodeId) {
@@ -84,7 +86,9 @@ fn every_node_is_in_one_unit() {
         &["norm", "after_norm"],
         &["conv", "halved"],
     ];
-    assert_eq!(joined(&graph, &[2, 24, 60, 60]), expected);
+    assert_eq!(joined(&graph, &[2, 24, 60, 60], None), expected);
+    // The user who forces a kernel asks for kernels of single convolutions.
+    assert!(joined(&graph, &[2, 24, 60, 60], Some("f32_im2col_matrixmultiply")).is_empty());
 }
 
 #[test]
@@ -98,5 +102,5 @@ fn a_value_that_others_read_is_computed() {
     for id in [wide, deep, halved, y] {
         draw.0.output(id).unwrap();
     }
-    assert!(joined(&draw.0.traced().clone(), &[1, 24, 60, 60]).is_empty());
+    assert!(joined(&draw.0.traced().clone(), &[1, 24, 60, 60], None).is_empty());
 }

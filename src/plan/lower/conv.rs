@@ -54,11 +54,11 @@ impl Compiler<'_> {
             let residual = residual.map(|r| as_map(&r.view));
             geometry.desc(from.view.feature_map(), as_map(&to.view), residual, node.fused.activation)
         };
-        let mut candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
+        let mut candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa, self.forced);
         if candidate.isa != self.isa && !from.view.feature_map().channels_last() {
             // Only the portable path reads such an order, so a copy pays off.
             from = self.channels_last(&node.name, from);
-            candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa)?;
+            candidate = conv::choose(&self.chosen_desc(id, &desc(&from)), self.isa, self.forced);
         }
         let desc = desc(&from);
         let packed = weights::packed(node, &desc, candidate)?;

@@ -241,7 +241,7 @@ impl Compiler<'_> {
         let to = to.expect("the output");
         let maps = [from, to].map(|place| place.view.feature_map());
         let desc = piece.desc(op, maps, residual.map(|place| place.view.feature_map()), epilogue.activation);
-        let part = conv::choose(&self.chosen_piece(id, op, piece, &desc), self.isa)?;
+        let part = conv::choose(&self.chosen_piece(id, op, piece, &desc), self.isa, self.forced);
         let weight = self.node(id).params[0].as_ref().expect("a weight");
         let pack = |values: Values<'_>| match values {
             Values::F32(all) => {
@@ -299,7 +299,7 @@ impl Compiler<'_> {
             groups: 1,
             activation: epilogue.activation,
         };
-        let part = conv::choose(&desc, self.isa)?;
+        let part = conv::choose(&desc, self.isa, self.forced);
         let weight = self.node(id).params[0].as_ref().expect("a weight");
         let pack = |_: Values<'_>| part.pack_values(&desc, Values::F32(&vec![0.0; output.channels]));
         let packed = weight.form_of_part([0; 6], (part.form)(&desc), desc.weight_shape(), pack)?;

@@ -88,8 +88,8 @@ impl ProjectDesc {
             None if depthwise.residual.is_some() || depthwise.dilation != [1, 1] => return None,
             None => vec![super::find(BlockPart::Depthwise, isa, depthwise)?],
         };
-        // Its sums are those of this kernel.
-        let chosen = choose(project, isa).ok()?;
+        // The sums are those of this kernel.
+        let chosen = choose(project, isa, None);
         let last =
             (chosen.isa == isa && chosen.block_part == Some(BlockPart::Pointwise)).then_some(chosen)?;
         fits.then(|| front.into_iter().chain([last]).collect())
