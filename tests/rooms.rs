@@ -213,7 +213,6 @@ fn python_enters_through_the_guard() {
         "hooked",
         "__copy__",
         "__deepcopy__",
-        "__array_interface__",
         "tensors",
         "build_info",
     ];
