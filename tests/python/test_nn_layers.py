@@ -35,6 +35,20 @@ def attending(nn, needs: dict | None = None, **arguments):
     return Attending()
 
 
+def compared(nn, make):
+    """Return a module whose output is that of a layer of two inputs."""
+
+    class Compared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = make(nn)
+
+        def forward(self, x):
+            return self.layer(x, x.roll(-1, 0))
+
+    return Compared()
+
+
 # Name: layer and the shape of its input.
 CASES = {
     "conv": (lambda nn: nn.Conv2d(3, 5, 3), (2, 3, 7, 6)),
@@ -82,6 +96,7 @@ CASES = {
     "batch norm without bias": (lambda nn: nn.BatchNorm2d(3, bias=False), (2, 3, 2, 2)),
     "batch norm of features": (lambda nn: nn.BatchNorm1d(19), (3, 19)),
     "batch norm of sequences": (lambda nn: nn.BatchNorm1d(3, affine=False), (2, 3, 5)),
+    "batch norm of processes": (lambda nn: nn.SyncBatchNorm(3), (2, 3, 4, 2)),
     "group norm": (lambda nn: nn.GroupNorm(3, 12), (2, 12, 5, 7)),
     "group norm of features": (lambda nn: nn.GroupNorm(2, 8, eps=1e-3, affine=False), (3, 8)),
     "group norm without bias": (lambda nn: nn.GroupNorm(1, 6, bias=False), (2, 6, 3, 4)),
@@ -113,15 +128,28 @@ CASES = {
     "softplus": (lambda nn: nn.Softplus(), (3, 17)),
     "softplus with a line": (lambda nn: nn.Softplus(2.5, 0.5), (3, 17)),
     "softsign": (lambda nn: nn.Softsign(), (3, 17)),
+    "glu": (lambda nn: nn.GLU(1), (2, 6, 3)),
+    "hardshrink": (lambda nn: nn.Hardshrink(0.4), (3, 17)),
+    "softshrink": (lambda nn: nn.Softshrink(), (3, 17)),
+    "tanhshrink": (lambda nn: nn.Tanhshrink(), (3, 17)),
+    "threshold": (lambda nn: nn.Threshold(0.1, -20), (3, 17)),
+    "threshold in place": (lambda nn: nn.Sequential(nn.Linear(3, 4), nn.Threshold(0, 2, True)), (9, 3)),
+    "rrelu": (lambda nn: nn.RReLU(), (3, 17)),
     "log sigmoid": (lambda nn: nn.LogSigmoid(), (3, 17)),
     "pixel shuffle": (lambda nn: nn.PixelShuffle(2), (2, 12, 3, 4)),
     "pixel shuffle behind a convolution": (
         lambda nn: nn.Sequential(nn.Conv2d(3, 18, 3, padding=1), nn.PixelShuffle(3), nn.ReLU()),
         (1, 3, 4, 5),
     ),
+    "channel shuffle": (lambda nn: nn.ChannelShuffle(3), (2, 12, 3, 4)),
+    "channel shuffle of a sequence": (lambda nn: nn.ChannelShuffle(2), (2, 4, 5)),
+    "unfold": (lambda nn: nn.Unfold((2, 3), dilation=(2, 1), padding=(1, 0), stride=(1, 2)), (2, 3, 5, 7)),
     "pixel unshuffle": (lambda nn: nn.PixelUnshuffle(2), (2, 3, 4, 6)),
     "softmax": (lambda nn: nn.Softmax(dim=1), (3, 10)),
     "softmax of channels": (lambda nn: nn.Softmax(dim=-3), (2, 3, 2, 2)),
+    "softmax of pixels": (lambda nn: nn.Softmax2d(), (2, 5, 3, 2)),
+    "softmax of a picture": (lambda nn: nn.Softmax2d(), (5, 3, 2)),
+    "softmin": (lambda nn: nn.Softmin(dim=1), (3, 10)),
     "log softmax": (lambda nn: nn.LogSoftmax(dim=-1), (3, 10)),
     "max pool": (lambda nn: nn.MaxPool2d(2), (1, 3, 5, 6)),
     "max pool of a stem": (lambda nn: nn.MaxPool2d(3, stride=2, padding=1), (1, 9, 7, 8)),
@@ -137,6 +165,11 @@ CASES = {
         (1, 2, 6, 7),
     ),
     "avg pool divisor": (lambda nn: nn.AvgPool2d(2, divisor_override=3), (1, 2, 4, 4)),
+    "lp pool": (lambda nn: nn.LPPool2d(2, 3, 2), (1, 3, 7, 6)),
+    "lp pool ceil": (
+        lambda nn: nn.Sequential(nn.Sigmoid(), nn.LPPool2d(1.5, (2, 3), ceil_mode=True)),
+        (1, 2, 5, 7),
+    ),
     "adaptive avg pool": (lambda nn: nn.AdaptiveAvgPool2d((2, 3)), (1, 3, 5, 7)),
     "adaptive avg pool to one": (lambda nn: nn.AdaptiveAvgPool2d(1), (2, 9, 5, 7)),
     "adaptive avg pool upwards": (lambda nn: nn.AdaptiveAvgPool2d(7), (1, 2, 3, 2)),
@@ -152,6 +185,8 @@ CASES = {
     "layer norm": (lambda nn: nn.LayerNorm(19), (2, 3, 19)),
     "layer norm of two dimensions": (lambda nn: nn.LayerNorm((3, 5), eps=1e-3), (2, 2, 3, 5)),
     "layer norm plain": (lambda nn: nn.LayerNorm(8, elementwise_affine=False), (4, 8)),
+    "rms norm": (lambda nn: nn.RMSNorm(19), (2, 3, 19)),
+    "rms norm of two dimensions": (lambda nn: nn.RMSNorm((3, 5), 1e-3, False), (2, 2, 3, 5)),
     "layer norm without bias": (lambda nn: nn.LayerNorm(8, bias=False), (4, 8)),
     "attention": (lambda nn: attending(nn), (5, 3, 8)),
     "attention of batches": (lambda nn: attending(nn, batch_first=True), (3, 5, 8)),
@@ -178,6 +213,15 @@ CASES = {
         lambda nn: nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, 4, 7), nn.InstanceNorm2d(4), nn.ReLU()),
         (1, 3, 8, 9),
     ),
+    "other dropouts": (
+        lambda nn: nn.Sequential(
+            nn.Dropout1d(), nn.Dropout3d(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout()
+        ),
+        (1, 2, 3),
+    ),
+    "cosine similarity": (lambda nn: compared(nn, lambda nn: nn.CosineSimilarity()), (2, 5, 3)),
+    "distance": (lambda nn: compared(nn, lambda nn: nn.PairwiseDistance()), (3, 2, 5)),
+    "distance by p": (lambda nn: compared(nn, lambda nn: nn.PairwiseDistance(3, 0.1, True)), (3, 5)),
     "dropout": (lambda nn: nn.Sequential(nn.Dropout(0.3), nn.Dropout2d(), nn.Identity()), (1, 2, 2, 3)),
     "alexnet's head": (
         lambda nn: nn.Sequential(
@@ -379,6 +423,23 @@ def test_reductions_pass_nan_on_as_torchs():
         np.testing.assert_array_equal(found, wanted.numpy())
 
 
+def test_shrinking_functions_treat_special_values_as_torchs():
+    torch = pytest.importorskip("torch")
+    above = np.nextafter(np.float32(0.5), np.float32(1))
+    x = np.array([np.nan, np.inf, -np.inf, 0.5, -0.5, 0.0, above, -above, 1e30], np.float32)
+    for name, arguments in [
+        ("hardshrink", ()),
+        ("hardshrink", (0.0,)),
+        ("softshrink", ()),
+        ("tanhshrink", ()),
+        ("threshold", (0.5, 7.0)),
+        ("threshold", (-0.5, -1.0)),
+        ("rrelu", ()),
+    ]:
+        expected = getattr(torch.nn.functional, name)(torch.from_numpy(x), *arguments).numpy()
+        np.testing.assert_array_equal(getattr(F, name)(x, *arguments), expected, f"{name}{arguments}")
+
+
 def test_what_new_layers_refuse_says_why():
     x = ramp((1, 3, 4, 4), 1)
     for arguments, said in [
@@ -465,6 +526,23 @@ CALLS = {
     "softplus": [((3, 4),), {"beta": 3.0, "threshold": 1.0}],
     "softsign": [((3, 4),), {}],
     "logsigmoid": [((3, 4),), {}],
+    "glu": [((3, 4),), {}],
+    "hardshrink": [((3, 4), 0.3), {}],
+    "hardshrink of everything": [((3, 4), -1.0), {}],
+    "softshrink": [((3, 4),), {"lambd": 0.0}],
+    "tanhshrink": [((3, 4),), {}],
+    "threshold": [((3, 4), -0.2, 5.0), {}],
+    "rrelu": [((3, 4), 0.1), {"upper": 0.3}],
+    "softmin": [((3, 4), -1), {}],
+    "channel_shuffle": [((2, 6, 3, 4), 3), {}],
+    "unfold": [((2, 2, 4, 5), 3), {"padding": 1, "stride": (2, 3)}],
+    "unfold a single picture": [((2, 4, 5), (2, 3), 1, (0, 1)), {}],
+    "lp_pool2d": [((1, 2, 6, 5), 2.0, 3), {"stride": 1}],
+    "rms_norm": [((2, 3, 4), (3, 4), (3, 4)), {"eps": 1e-3}],
+    "cosine_similarity": [((2, 3, 4), (2, 3, 4)), {"dim": -1, "eps": 0.1}],
+    "pairwise_distance": [((2, 3, 4), (2, 3, 4)), {}],
+    "pairwise_distance by the largest": [((3, 4), (3, 4), float("inf"), 0.0), {}],
+    "pairwise_distance by sums": [((3, 4), (3, 4), 1.0), {"keepdim": True}],
     "pixel_shuffle": [((2, 8, 3, 4), 2), {}],
     "pixel_unshuffle": [((2, 6, 4), 2), {}],
     "group_norm": [((2, 6, 3, 4), 3), {"eps": 1e-3}],
@@ -494,7 +572,11 @@ CALLS = {
         if mode in ("bilinear", "bicubic") or number < 4
     },
     "dropout": [((3, 4), 0.5, False), {}],
+    "dropout1d": [((1, 2, 3), 0.5, False), {}],
     "dropout2d": [((1, 2, 3, 4),), {"training": False}],
+    "dropout3d": [((1, 2, 3, 4, 5), 0.5, False), {}],
+    "alpha_dropout": [((3, 4),), {}],
+    "feature_alpha_dropout": [((3, 4),), {}],
     "pad": [((1, 2, 3, 4), (1, 0, 2, 3)), {"value": 1.5}],
     "pad reflect": [((2, 2, 3, 4), (3, 1, 0, 2)), {"mode": "reflect"}],
     "pad replicate": [((2, 3, 2), (1, 5, -1, 2), "replicate"), {}],
@@ -531,9 +613,12 @@ def is_shape(name: str, position: int) -> bool:
         "linear": 3,
         "prelu": 2,
         "layer_norm": 4,
+        "rms_norm": 3,
+        "cosine_similarity": 2,
+        "pairwise_distance": 2,
         "scaled_dot_product_attention": 4,
     }
-    sizes = name.split()[0] == "layer_norm" and position == 1
+    sizes = name.split()[0] in ("layer_norm", "rms_norm") and position == 1
     return position < weights.get(name.split()[0], 1) and not sizes
 
 
@@ -554,7 +639,7 @@ def test_functions_do_the_same_inside_of_a_network(name):
             return getattr(F, name.split()[0])(x, *weights[1:], **kwargs)
 
     x = weights[0]
-    if x.ndim == 3 and "pool" in name:
+    if x.ndim == 3 and ("pool" in name or "unfold" in name):
         assert np.array_equal(Net()(x[None])[0], call(F, name, lambda a: a))
     else:
         assert np.array_equal(Net()(x), call(F, name, lambda a: a))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rvision._frames import warn
 from rvision._numbers import MOST, integer, real
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
@@ -18,7 +19,11 @@ __all__ = [
     "avg_pool2d",
     "interpolate",
     "local_response_norm",
+    "lp_pool2d",
     "max_pool2d",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -242,6 +247,62 @@ def _factors(value: Any, where: str) -> tuple[float, float]:
     if len(factors) != 2:
         raise ArgumentError(f"{where}: expected one factor or two, got {value!r}")
     return real(factors[0], where), real(factors[1], where)
+
+
+def upsample(
+    input: Any,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """Resize pictures: torch's old name of :func:`interpolate`."""
+    warn("upsample is deprecated, as in torch; use interpolate")
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(
+    input: Any,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+) -> Any:
+    """Resize pictures by the nearest pixel: torch's old name of :func:`interpolate` in its mode "nearest"."""
+    warn("upsample_nearest is deprecated, as in torch; use interpolate")
+    return interpolate(input, size, scale_factor)
+
+
+def upsample_bilinear(
+    input: Any,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+) -> Any:
+    """Resize pictures by lines between pixels, corner to corner: torch's old name of :func:`interpolate`."""
+    warn("upsample_bilinear is deprecated, as in torch; use interpolate")
+    return interpolate(input, size, scale_factor, "bilinear", align_corners=True)
+
+
+@operation(spatial=True)
+def lp_pool2d(
+    input: Any, norm_type: float, kernel_size: Pair, stride: Pair | None = None, ceil_mode: bool = False
+) -> Any:
+    """Return the p-norm of each window: ``(sum of x^p)^(1/p)`` with p the `norm_type`.
+
+    Parameters
+    ----------
+    input : array_like, (N, C, H, W)
+        Pictures.
+    norm_type : float
+        The power; not 0. Negative values have powers as of Python's ``x**p``, and their sign is kept.
+    kernel_size, stride, ceil_mode
+        As of :func:`max_pool2d`.
+    """
+    where = f"{input.tracer.where}: lp_pool2d"
+    power = real(norm_type, f"{where}: norm_type")
+    if power == 0:
+        raise ArgumentError(f"{where}: norm_type must not be 0")
+    height, width = pair(kernel_size, f"{where}: kernel_size", 1)
+    means = avg_pool2d(input**power, kernel_size, stride, 0, ceil_mode)
+    return (means * (height * width)) ** (1 / power)
 
 
 @operation()

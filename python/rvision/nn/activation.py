@@ -10,7 +10,8 @@ from typing import Any
 
 from rvision._frames import warn
 from rvision._numbers import MOST, integer, real
-from rvision.errors import ArgumentError
+from rvision._trace import Symbol
+from rvision.errors import ArgumentError, ShapeError
 from rvision.nn import functional as F
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
@@ -19,7 +20,9 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
+    "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -28,14 +31,20 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
 ]
 
 
@@ -163,6 +172,90 @@ class Softsign(Module):
     def forward(self, input: Any) -> Any:
         """Return the function of `input`."""
         return F.softsign(input)
+
+
+class GLU(Module):
+    """The first half along `dim` times the sigmoid of the second (arXiv:1612.08083): `torch.nn.GLU`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Any) -> Any:
+        """Return half as many values."""
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"dim={self.dim}"
+
+
+class Hardshrink(Module):
+    """x where it is outside of ``-lambd .. lambd``, 0 elsewhere: `torch.nn.Hardshrink`."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"{self.lambd}"
+
+
+class Softshrink(Hardshrink):
+    """x moved towards 0 by `lambd`, 0 where that would pass it: `torch.nn.Softshrink`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.softshrink(input, self.lambd)
+
+
+class Tanhshrink(Module):
+    """``x - tanh(x)``: `torch.nn.Tanhshrink`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.tanhshrink(input)
+
+
+class Threshold(Module):
+    """x where it is above `threshold`, `value` elsewhere: `torch.nn.Threshold`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        """Return the function of `input`."""
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")
+
+
+class RReLU(Module):
+    """x where it is positive, the mean of `lower` and `upper` times x elsewhere: `torch.nn.RReLU`."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        """Return the rectified `input`."""
+        return F.rrelu(input, self.lower, self.upper, inplace=self.inplace)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
 
 
 class LeakyReLU(Module):
@@ -302,6 +395,27 @@ class Softmax(Module):
     def extra_repr(self) -> str:
         """Return the argument."""
         return f"dim={self.dim}"
+
+
+class Softmin(Softmax):
+    """The softmax of ``-x`` along `dim`: `torch.nn.Softmin`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the softmin of `input`."""
+        return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """The softmax of the channels of (N, C, H, W) or (C, H, W), pixel by pixel: `torch.nn.Softmax2d`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return the softmax of `input`."""
+        if isinstance(input, Symbol) and input.ndim not in (3, 4):
+            raise ShapeError(
+                f"{input.tracer.where}: expected a 3-d or 4-d input (C, H, W) or (N, C, H, W), got a "
+                f"{input.ndim}-d input {input.traced_shape}"
+            )
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(Module):

@@ -18,42 +18,68 @@ inputs that are not floats, :class:`~rvision.UnsupportedError` for what only tra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from rvision._frames import warn
 from rvision._numbers import MOST, integer, integers, real
 from rvision._trace import Symbol
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
+from rvision.nn import _absent
 from rvision.nn._attend import scaled_dot_product_attention
+from rvision.nn._distances import cosine_similarity, pairwise_distance
 from rvision.nn._operation import Pair, handle_of, operation, pair, replaced, resized_pictures, with_fixed
 from rvision.nn._pad import pad, sides
-from rvision.nn._shuffle import pixel_shuffle, pixel_unshuffle
+from rvision.nn._pointwise import (
+    glu,
+    hardshrink,
+    rrelu,
+    rrelu_,
+    softmin,
+    softshrink,
+    tanhshrink,
+    threshold,
+    threshold_,
+)
+from rvision.nn._shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle, unfold
 from rvision.nn._windows import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool2d,
     interpolate,
     local_response_norm,
+    lp_pool2d,
     max_pool2d,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
 )
 
 __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
+    "alpha_dropout",
     "avg_pool2d",
     "batch_norm",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv2d",
     "conv_transpose2d",
+    "cosine_similarity",
     "dropout",
+    "dropout1d",
     "dropout2d",
+    "dropout3d",
     "elu",
     "elu_",
+    "feature_alpha_dropout",
     "gelu",
+    "glu",
     "group_norm",
+    "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
@@ -67,25 +93,39 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool2d",
     "max_pool2d",
     "mish",
     "normalize",
     "pad",
+    "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
     "relu_",
+    "rms_norm",
+    "rrelu",
+    "rrelu_",
     "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -441,6 +481,38 @@ def layer_norm(
 
 
 @operation()
+def rms_norm(
+    input: Any,
+    normalized_shape: Sequence[int],
+    weight: ArrayLike | None = None,
+    eps: float | None = None,
+) -> Any:
+    """Divide by the root of the mean square of the last dimensions (Zhang and Sennrich, arXiv:1910.07467).
+
+    Parameters
+    ----------
+    input : array_like, (..., *normalized_shape)
+        Values.
+    normalized_shape : sequence of int
+        Sizes of the dimensions over which the mean is taken.
+    weight : array_like, (*normalized_shape), optional
+        Factors; without them 1.
+    eps : float, optional
+        Added to the mean square; by default the distance from 1 to the next float32.
+    """
+    where = f"{input.tracer.where}: rms_norm"
+    sizes = tuple(integers(normalized_shape, f"{where}: normalized_shape", 0))
+    if not sizes or input.ndim < len(sizes) or input.traced_shape[-len(sizes) :] != sizes:
+        raise ShapeError(f"{where}: expected an input (..., *{sizes}), got {input.traced_shape}")
+    if weight is not None and tuple(np.shape(weight)) != sizes:
+        raise ShapeError(f"{where}: expected a weight of shape {sizes}, got {tuple(np.shape(weight))}")
+    floor = float(np.finfo(np.float32).eps) if eps is None else real(eps, f"{where}: eps")
+    squares = (input * input).mean(tuple(range(-len(sizes), 0)), keepdim=True)
+    result = input / (squares + floor).sqrt()
+    return result if weight is None else result * weight
+
+
+@operation()
 def group_norm(
     input: Any,
     num_groups: int,
@@ -584,3 +656,31 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Return `input`: dropout does nothing at inference. `training` must be given as False."""
     return _dropout(input, "dropout2d", p, training)
+
+
+@operation()
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Return `input`: dropout does nothing at inference. `training` must be given as False."""
+    return _dropout(input, "dropout1d", p, training)
+
+
+@operation()
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Return `input`: dropout does nothing at inference. `training` must be given as False."""
+    return _dropout(input, "dropout3d", p, training)
+
+
+@operation()
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """Return `input`: dropout does nothing at inference."""
+    return _dropout(input, "alpha_dropout", p, training)
+
+
+@operation()
+def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """Return `input`: dropout does nothing at inference."""
+    return _dropout(input, "feature_alpha_dropout", p, training)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(_absent.message("nn.functional", name))

@@ -15,7 +15,16 @@ from rvision.nn import functional as F
 from rvision.nn.module import Module
 from rvision.nn.parameter import Drawn
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+    "SyncBatchNorm",
+]
 
 
 class _ChannelNorm(Module):
@@ -141,6 +150,31 @@ class BatchNorm1d(_BatchNorm):
                 f"got a {input.ndim}-d input {input.traced_shape}"
             )
         return super().forward(input)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation whose training spans several processes: `torch.nn.SyncBatchNorm`.
+
+    At inference it is that of (N, C, ...) by the statistics of the training. See :class:`BatchNorm1d` for the
+    arguments and attributes; `process_group` can only be None.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        if process_group is not None:
+            raise UnsupportedError("SyncBatchNorm: process_group is for training; leave it out")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
 
 class InstanceNorm2d(_ChannelNorm):
@@ -286,6 +320,49 @@ class LayerNorm(Module):
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class RMSNorm(Module):
+    """Division by the root mean square of the last dimensions (arXiv:1910.07467): `torch.nn.RMSNorm`.
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        Sizes of the dimensions over which the mean is taken.
+    eps : float, optional
+        Added to the mean square; by default the distance from 1 to the next float32.
+    elementwise_affine : bool
+        Whether there is a weight for each element.
+
+    Attributes
+    ----------
+    weight : Parameter, (*normalized_shape), or None
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.to(device=device, dtype=dtype)
+        sizes = [normalized_shape] if isinstance(normalized_shape, int | np.integer) else normalized_shape
+        self.normalized_shape = tuple(integers(sizes, "RMSNorm: normalized_shape", 0, MOST))
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        shape = self.normalized_shape
+        self.register_parameter("weight", Drawn(shape, fill=1.0) if elementwise_affine else None)
+
+    def forward(self, input: Any) -> Any:
+        """Return the normalised `input`."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
 class LocalResponseNorm(Module):

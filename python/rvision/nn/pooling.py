@@ -13,6 +13,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool2d",
+    "LPPool2d",
     "MaxPool2d",
     "Upsample",
     "UpsamplingBilinear2d",
@@ -121,6 +122,40 @@ class AvgPool2d(Module):
     def extra_repr(self) -> str:
         """Return the arguments that torch shows."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class LPPool2d(Module):
+    """The p-norm of each window, p being the `norm_type`: `torch.nn.LPPool2d`.
+
+    Parameters
+    ----------
+    norm_type : float
+        The power; not 0.
+    kernel_size, stride, ceil_mode
+        As for :class:`MaxPool2d`.
+    """
+
+    _spatial = True
+
+    def __init__(
+        self, norm_type: float, kernel_size: Pair, stride: Pair | None = None, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def forward(self, input: Any) -> Any:
+        """Return the norms."""
+        return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
 
 
 class _Adaptive(Module):

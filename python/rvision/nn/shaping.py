@@ -11,14 +11,24 @@ from rvision.nn import functional as F
 from rvision.nn.module import Module
 
 __all__ = [
+    "AlphaDropout",
+    "ChannelShuffle",
+    "CosineSimilarity",
     "Dropout",
+    "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
     "Flatten",
     "Identity",
+    "PairwiseDistance",
     "PixelShuffle",
     "PixelUnshuffle",
     "Unflatten",
+    "Unfold",
 ]
+
+Pair = int | Sequence[int]
 
 
 class Dropout(Module):
@@ -45,6 +55,38 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout1d(Dropout):
+    """Nothing at inference; training drops whole channels: `torch.nn.Dropout1d`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.dropout1d(input, self.p, training=False)
+
+
+class Dropout3d(Dropout):
+    """Nothing at inference; training drops whole channels: `torch.nn.Dropout3d`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.dropout3d(input, self.p, training=False)
+
+
+class AlphaDropout(Dropout):
+    """Nothing at inference; training keeps the mean and variance: `torch.nn.AlphaDropout`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.alpha_dropout(input, self.p)
+
+
+class FeatureAlphaDropout(Dropout):
+    """Nothing at inference; training masks whole channels: `torch.nn.FeatureAlphaDropout`."""
+
+    def forward(self, input: Any) -> Any:
+        """Return `input`."""
+        return F.feature_alpha_dropout(input, self.p)
 
 
 class Dropout2d(Dropout):
@@ -114,6 +156,79 @@ class PixelShuffle(Module):
     def extra_repr(self) -> str:
         """Return the argument."""
         return f"upscale_factor={self.upscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """Channels dealt out of their groups (Zhang et al., arXiv:1707.01083): `torch.nn.ChannelShuffle`."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Any) -> Any:
+        """Return (N, C, ...) for `input` (N, C, ...)."""
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        """Return the argument."""
+        return f"groups={self.groups}"
+
+
+class Unfold(Module):
+    """The windows of pictures as columns, (N, C, H, W) to (N, C kH kW, windows): `torch.nn.Unfold`.
+
+    Parameters
+    ----------
+    kernel_size, dilation, padding, stride
+        As for :class:`Conv2d`.
+    """
+
+    _spatial = True
+
+    def __init__(self, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.padding = padding
+        self.stride = stride
+
+    def forward(self, input: Any) -> Any:
+        """Return the columns."""
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return (
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
+        )
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors along `dim`: `torch.nn.CosineSimilarity`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim = dim
+        self.eps = eps
+
+    def forward(self, x1: Any, x2: Any) -> Any:
+        """Return the similarities."""
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """The p-norm of the difference over the last dimension: `torch.nn.PairwiseDistance`."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__()
+        self.norm = p
+        self.eps = eps
+        self.keepdim = keepdim
+
+    def forward(self, x1: Any, x2: Any) -> Any:
+        """Return the distances."""
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 class PixelUnshuffle(Module):
