@@ -37,8 +37,9 @@ class Evaluation:
     unreadable : list of PictureError
         Pictures that could not be read and were left out.
     rule : str
-        How class folders were mapped to classes, such as ``"their WordNet ids (folder 'n01440764'
-        is class 0, tench)"``; empty if labels were given in another way.
+        How class folders were mapped to classes, such as
+        ``"their WordNet ids (folder 'n01440764' is class 0, tench)"``; empty if labels were given
+        in another way.
     ignored_orientation : list of paths
         Files whose EXIF orientation was not applied.
     """

@@ -36,9 +36,9 @@ impl WeightNames {
     }
 }
 
-/// [`Names`] from a kernel's operation and, if it has several, its algorithm: `names!("winograd",
-/// "f4_3x3")`. `names!(weights: "igemm")` are [`WeightNames`], and `names!(any: "copy")` is the
-/// single name of a kernel without vectors.
+/// [`Names`] from a kernel's operation and, if it has several, its algorithm:
+/// `names!("winograd", "f4_3x3")`. `names!(weights: "igemm")` are [`WeightNames`], and
+/// `names!(any: "copy")` is the single name of a kernel without vectors.
 macro_rules! names {
     ($($part:literal),+) => { $crate::kernels::names::names!(@types ["f32"] ($($part)+)) };
     (weights: $($part:literal),+) => {

@@ -225,7 +225,8 @@ def efficientnet_lite0(**kwargs: Any) -> EfficientNetLite:
     """EfficientNet-Lite0 (arXiv:1905.11946): timm's `tf_efficientnet_lite0`, or its `efficientnet_lite0`.
 
     The published weights are for the first. The second is made with ``variant="timm"``; timm's
-    weights for it need ``ImageClassification(crop_size=224,
-    interpolation=InterpolationMode.BICUBIC)``. A file that states its origin sets the variant.
+    weights for it need
+    ``ImageClassification(crop_size=224, interpolation=InterpolationMode.BICUBIC)``. A file that
+    states its origin sets the variant.
     """
     return EfficientNetLite(**kwargs)

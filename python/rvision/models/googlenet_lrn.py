@@ -255,7 +255,7 @@ def _auxiliaries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def googlenet_lrn(**kwargs: Any) -> GoogLeNetLRN:
     """GoogLeNet of "Going Deeper with Convolutions" (arXiv:1409.4842), as published.
 
-    The auxiliary classifiers exist with `aux_logits=True`, and run with ``model(x,
-    return_aux=True)``.
+    The auxiliary classifiers exist with `aux_logits=True`, and run with
+    ``model(x, return_aux=True)``.
     """
     return GoogLeNetLRN(**kwargs)

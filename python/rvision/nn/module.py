@@ -55,8 +55,8 @@ class Module(Tree["Module"]):
     attribute assigned or deleted, a layer replaced, a state dict loaded, or anything else its code
     reads: containers and objects that the module references, globals, class attributes. It must not
     draw random numbers, and other sources (the time, files, the environment) are read once.
-    Parameters and buffers cannot be changed in place; assign an array to them (``conv.weight =
-    conv.weight * 2``).
+    Parameters and buffers cannot be changed in place; assign an array to them
+    (``conv.weight = conv.weight * 2``).
     """
 
     _spatial: bool = False

@@ -347,8 +347,8 @@ class Drawn:
     fill : float
         The value of all elements if `fan_in` is 0.
     fan_in : int
-        Inputs that one output sums over. If positive, values are uniform in plus or minus ``sqrt(6
-        / fan_in)``, He's initialisation for rectifiers ("Delving Deep into Rectifiers",
+        Inputs that one output sums over. If positive, values are uniform in plus or minus
+        ``sqrt(6 / fan_in)``, He's initialisation for rectifiers ("Delving Deep into Rectifiers",
         arXiv:1502.01852).
     name : str, optional
         The full name that random numbers depend on, for the copy of a parameter in another tree.

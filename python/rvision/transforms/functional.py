@@ -126,8 +126,8 @@ def resize(
     img : PIL.Image.Image or numpy.ndarray
         Tensors are (..., H, W), of any number dtype; those other than uint8 are resized as float32.
     size : int or sequence of int
-        One number: the length of the shorter side; the longer one becomes ``int(size * long /
-        short)``. Two: the height and the width.
+        One number: the length of the shorter side; the longer one becomes
+        ``int(size * long / short)``. Two: the height and the width.
     interpolation : InterpolationMode or int
         The filter, or Pillow's number for it. It is antialiased (its support grows as the picture shrinks).
     max_size : int, optional

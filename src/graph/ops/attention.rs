@@ -15,8 +15,8 @@ pub const DENSE: DenseForm<'static> = DenseForm::Refused {
 };
 
 /// `softmax(scale Q K^T + mask) V`. Inputs: queries `(..., L, E)`, keys `(..., S, E)`, values
-/// `(..., S, F)`, and, if masked, a value that is added to the scores and broadcasts to `(..., L,
-/// S)`.
+/// `(..., S, F)`, and, if masked, a value that is added to the scores and broadcasts to
+/// `(..., L, S)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
     /// Factor of the scores; `None` is `1 / sqrt(E)`.
