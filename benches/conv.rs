@@ -153,8 +153,7 @@ fn main() {
         let label = format!("{name} {inputs}-{outputs}@{size}{dilated}");
         for candidate in candidates() {
             let wanted = |f: &String| label.contains(f.as_str()) || candidate.name.contains(f.as_str());
-            let slow = candidate.isa == Isa::Portable16;
-            if slow || !candidate.isa.is_available() || !(candidate.accepts)(&desc) {
+            if !candidate.isa.is_available() || !(candidate.accepts)(&desc) {
                 continue;
             }
             if !filters.is_empty() && !filters.iter().any(wanted) {

@@ -14,7 +14,7 @@ use super::math::exp_of_negative;
 use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, MOST_LANES, Simd, Vectorized};
 use crate::tensor::{MAX_RANK, Shape, View};
 
 /// torch's `scaled_dot_product_attention`. Leading dimensions broadcast to the output's, and so do
@@ -356,8 +356,8 @@ unsafe fn exponentials<S: Simd, const ROWS: usize>(
 ) {
     let padded = len.next_multiple_of(S::LANES);
     if padded > len {
-        // The padding of the last vector has weight zero.
-        let mut nothing = [0.0_f32; 16];
+        // What fills up the last vector weighs nothing.
+        let mut nothing = [0.0_f32; MOST_LANES];
         nothing[S::LANES - (padded - len)..].fill(f32::NEG_INFINITY);
         for r in 0..ROWS {
             // SAFETY: the row's last vector.

@@ -15,7 +15,7 @@ use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, even_range};
 use crate::error::Result;
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, MOST_LANES, Simd, Vectorized};
 pub use crate::tensor::BinaryOp;
 use crate::tensor::{Activation, AlignedBuf, MAX_RANK, Shape, View};
 
@@ -384,7 +384,7 @@ impl Lane {
 type Staged = [MaybeUninit<f32>; Nest::<1>::PIECE];
 
 /// One value in every lane of the widest vector.
-type Splat = [f32; 16];
+type Splat = [f32; MOST_LANES];
 
 impl Vectorized for Rows<'_> {
     type Output = ();
@@ -394,7 +394,7 @@ impl Vectorized for Rows<'_> {
         let Elementwise { op, activation, ref nest, .. } = *self.kernel;
         let strides = nest.inner().strides;
         let mut staged: [Staged; OPERANDS + 1] = [[MaybeUninit::uninit(); Nest::<1>::PIECE]; OPERANDS + 1];
-        let mut splats: [Splat; OPERANDS] = [[0.0; 16]; OPERANDS];
+        let mut splats: [Splat; OPERANDS] = [[0.0; MOST_LANES]; OPERANDS];
         for (at, len) in nest.walk(self.pieces) {
             let [staged_out, staged_in @ ..] = &mut staged;
             let mut lanes = [Lane { ptr: std::ptr::null(), step: 0 }; OPERANDS];
@@ -405,7 +405,7 @@ impl Vectorized for Rows<'_> {
                     1 => Lane { ptr, step: 1 },
                     0 => {
                         // SAFETY: as above.
-                        splats[k] = [unsafe { *ptr }; 16];
+                        splats[k] = [unsafe { *ptr }; MOST_LANES];
                         Lane { ptr: splats[k].as_ptr(), step: 0 }
                     }
                     stride => {

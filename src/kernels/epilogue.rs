@@ -6,12 +6,12 @@ use super::activation::{StoredRows, activate_rows};
 use super::gemm::Columns;
 use super::gemm::tile::Tile;
 use crate::error::Result;
-use crate::simd::{Isa, Simd};
+use crate::simd::{Isa, MOST_LANES, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
-/// Zeros after the last channel of per-channel vectors: two of the widest vectors can be loaded
-/// from any channel.
-const CHANNEL_PADDING: usize = 32;
+/// Zeros behind the last channel of per-channel vectors: two of the widest vectors can be loaded
+/// from any channel on.
+const CHANNEL_PADDING: usize = 2 * MOST_LANES;
 
 /// `y = activation(scale[c] * sum + shift[c] + residual)`, applied in registers before the store.
 ///
@@ -19,9 +19,9 @@ const CHANNEL_PADDING: usize = 32;
 /// layout is in the convolution's descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Epilogue {
-    /// Per output channel, with 32 zeros after the last.
+    /// Per output channel, with zeros behind the last: two of the widest vectors.
     pub scale: Option<Arc<AlignedBuf>>,
-    /// Per output channel, with 32 zeros after the last.
+    /// Per output channel, with zeros behind the last: two of the widest vectors.
     pub shift: Option<Arc<AlignedBuf>>,
     /// Applied after the scale, the shift and the residual.
     pub activation: Activation,

@@ -7,7 +7,7 @@
 
 pub mod transcendental;
 
-use crate::simd::{Isa, Simd};
+use crate::simd::Simd;
 
 /// `c[0] + c[1] x + c[2] x^2 + ...` by Horner's rule.
 #[inline(always)]
@@ -123,13 +123,12 @@ fn times_sigmoid<S: Simd>(s: S, x: S::F32, u: S::F32) -> S::F32 {
     // The order of the operands propagates NaN.
     let minus = s.min(s.splat(HIGHEST), s.max(s.splat(LOWEST), s.sub(s.zero(), u)));
     let n = s.round(s.mul(minus, s.splat(std::f32::consts::LOG2_E)));
-    let r = if const { matches!(S::ISA, Isa::Portable | Isa::Portable16) } {
+    let r = if S::FUSED {
+        // One part of ln 2 will do: it is so near a float that n of them are at most 2.5e-7 off.
+        s.fma(n, s.splat(-std::f32::consts::LN_2), minus)
+    } else {
         // The products are rounded.
         s.fma(n, s.splat(-LN2[1]), s.fma(n, s.splat(-LN2[0]), minus))
-    } else {
-        // One part of ln 2 is enough: it is so close to a float that n times it is off by at most
-        // 2.5e-7.
-        s.fma(n, s.splat(-std::f32::consts::LN_2), minus)
     };
     s.div(x, s.fma(polynomial(s, r, FITTED), s.pow2n(n), s.splat(1.0)))
 }

@@ -48,6 +48,7 @@ macro_rules! names {
     (@types $types:tt $parts:tt) => {
         $crate::kernels::names::Names::new([
             $crate::kernels::names::names!(@isa "portable" $types $parts),
+            $crate::kernels::names::names!(@isa "portable4" $types $parts),
             $crate::kernels::names::names!(@isa "portable16" $types $parts),
             $crate::kernels::names::names!(@isa "avx2" $types $parts),
             $crate::kernels::names::names!(@isa "avx512" $types $parts),

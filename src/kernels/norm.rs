@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::names::{Names, names};
 use super::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::error::Result;
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, MOST_LANES, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, FeatureMap};
 
 /// `x / (k + alpha / size * sum of squares over the window of channels)^beta`, torch's
@@ -271,8 +271,8 @@ unsafe fn local_response<S: Simd>(
             Power::ThreeQuarters => s.mul(root, s.sqrt(root)),
             Power::One => base,
             Power::Any(beta) => {
-                let mut lanes = [0.0_f32; 16];
-                // SAFETY: no vector has more than sixteen lanes.
+                let mut lanes = [0.0_f32; MOST_LANES];
+                // SAFETY: no vector has more lanes.
                 unsafe {
                     s.store(lanes.as_mut_ptr(), base);
                     for x in &mut lanes {

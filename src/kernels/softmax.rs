@@ -4,7 +4,7 @@ use super::math::{exp, maximum};
 use super::names::{Names, names};
 use super::nest::Nest;
 use super::{Io, Kernel, Scratch, ScratchSize, even_range};
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, MOST_LANES, Simd, Vectorized};
 use crate::tensor::View;
 
 /// `exp(x) / sum of exp` along a dimension, or the logarithm of that. Infinities and NaN behave as
@@ -177,8 +177,8 @@ unsafe fn exp_sum<S: Simd>(s: S, row: *mut f32, len: usize, largest: S::F32, kee
     }
     let mut sum = s.reduce_add(total);
     let rest = len - full;
-    let mut lanes = [0.0_f32; 16];
-    // SAFETY: `rest` floats remain; no vector has more than sixteen lanes.
+    let mut lanes = [0.0_f32; MOST_LANES];
+    // SAFETY: `rest` floats are left; no vector has more lanes.
     unsafe {
         let e = exp(s, s.sub(s.load_partial(row.add(full), rest), largest));
         if !keep {

@@ -48,7 +48,7 @@ fn mask(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
 }
 
-/// [`Simd::transpose8`] in three rounds of shuffles: of neighbours, of pairs and of halves.
+/// [`Simd::transpose`] in three rounds of shuffles: of neighbours, of pairs and of halves.
 ///
 /// # Safety
 /// As the method; the processor must have AVX.
@@ -88,7 +88,8 @@ pub(super) unsafe fn transpose8(from: *const f32, to: *mut f32, [from_step, to_s
 unsafe impl Simd for Avx2 {
     type F32 = __m256;
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    const BLOCK: usize = 8;
+    const FUSED: bool = true;
     const ISA: Isa = Isa::Avx2;
 
     #[inline(always)]
@@ -243,7 +244,7 @@ unsafe impl Simd for Avx2 {
         unsafe { _mm256_broadcast_ss(&*ptr) }
     }
     #[inline(always)]
-    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+    unsafe fn transpose(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
         // SAFETY: the token proves AVX; the pointers are the caller's contract.
         unsafe { transpose8(from, to, steps) }
     }

@@ -51,7 +51,8 @@ fn mask(n: usize) -> __mmask16 {
 unsafe impl Simd for Avx512 {
     type F32 = __m512;
     const LANES: usize = 16;
-    const REGISTERS: usize = 32;
+    const BLOCK: usize = 8;
+    const FUSED: bool = true;
     const ISA: Isa = Isa::Avx512;
 
     #[inline(always)]
@@ -207,7 +208,7 @@ unsafe impl Simd for Avx512 {
         unsafe { _mm512_set1_ps(*ptr) }
     }
     #[inline(always)]
-    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+    unsafe fn transpose(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
         // SAFETY: the token proves AVX; the pointers are the caller's contract.
         unsafe { super::avx2::transpose8(from, to, steps) }
     }

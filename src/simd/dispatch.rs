@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::{Isa, Portable, Simd, Vectorized};
+use super::{Isa, MOST_LANES, Portable, Simd, Vectorized};
 use crate::error::{Error, Result};
 
-/// Limits the instruction set: `portable`, `portable16`, `avx2` or `avx512`.
+/// Limits the instruction set: `portable`, `avx2` or `avx512`.
 const ISA_VARIABLE: &str = "RVISION_ISA";
 /// Makes a missing instruction set an error instead of a fallback, so that a test run cannot
 /// silently leave out what it is there for.
@@ -16,7 +16,7 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
-            Self::Portable16 => cfg!(test),
+            Self::Portable4 | Self::Portable16 => cfg!(test),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => super::Avx2::new().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -72,11 +72,7 @@ impl Isa {
         let value = value.to_string_lossy().into_owned();
         match Self::ALL.into_iter().find(|isa| isa.name() == value) {
             Some(isa) => Ok(Some(isa)),
-            None => Err(Error::Environment {
-                variable,
-                value,
-                expected: "portable, portable16, avx2 or avx512".into(),
-            }),
+            None => Err(Error::Environment { variable, value, expected: "portable, avx2 or avx512".into() }),
         }
     }
 
@@ -89,9 +85,11 @@ impl Isa {
         match self {
             Self::Portable => Portable::<8>.call(work),
             #[cfg(test)]
+            Self::Portable4 => Portable::<4>.call(work),
+            #[cfg(test)]
             Self::Portable16 => Portable::<16>.call(work),
             #[cfg(not(test))]
-            Self::Portable16 => panic!("{} is for the crate's own tests", self.name()),
+            Self::Portable4 | Self::Portable16 => panic!("{} is for the crate's own tests", self.name()),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => super::Avx2::new().expect("AVX2 and FMA").call(work),
             #[cfg(target_arch = "x86_64")]
@@ -102,8 +100,19 @@ impl Isa {
     }
 }
 
-/// Lanes and instruction set agree between token and enum.
+/// A token has the lanes of its instruction set, and its vectors are such as the kernels can use.
+const fn check<S: Simd>() {
+    assert!(S::LANES == S::ISA.lanes());
+    assert!(S::LANES.is_multiple_of(4) && S::LANES <= MOST_LANES);
+    assert!(S::LANES.is_multiple_of(S::BLOCK));
+}
+
 const _: () = {
-    assert!(<Portable<8> as Simd>::LANES == Isa::Portable.lanes());
-    assert!(<Portable<16> as Simd>::LANES == Isa::Portable16.lanes());
+    check::<Portable<4>>();
+    check::<Portable<8>>();
+    check::<Portable<16>>();
+    #[cfg(target_arch = "x86_64")]
+    check::<super::Avx2>();
+    #[cfg(target_arch = "x86_64")]
+    check::<super::Avx512>();
 };

@@ -34,6 +34,10 @@ use half::f16;
 #[cfg(target_arch = "x86_64")]
 const BIASED: f32 = 12_582_912.0 + 127.0;
 
+/// Floats of the widest vector there is. What is read or filled up by whole vectors has so many
+/// floats of room behind its end.
+pub const MOST_LANES: usize = 16;
+
 /// Work written once for all tokens. `run` must be `#[inline(always)]`, and so must everything
 /// that it calls with the token.
 pub trait Vectorized {
@@ -52,10 +56,12 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// A vector of [`Self::LANES`] floats.
     type F32: Copy;
 
-    /// Floats in a vector; a multiple of 4.
+    /// Floats in a vector: a multiple of 4, at most [`MOST_LANES`].
     const LANES: usize;
-    /// Architectural vector registers: how many a tile may use before it spills.
-    const REGISTERS: usize;
+    /// Rows and columns of what [`Self::transpose`] transposes; [`Self::LANES`] is a multiple.
+    const BLOCK: usize;
+    /// Whether [`Self::fma`] rounds once.
+    const FUSED: bool;
     /// The token's instruction set.
     const ISA: Isa;
 
@@ -78,7 +84,7 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a / b`
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// `a * b + c`, rounded once if the instruction set has it (all but the portable one).
+    /// `a * b + c`, rounded once if the instruction set can ([`Self::FUSED`]).
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// The larger one; **`b` where either is NaN**, so `max(zero, x)` propagates a NaN in `x`.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
@@ -99,6 +105,9 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// Lane `I` of every aligned group of four lanes, broadcast to its group.
     fn broadcast_in_quads<const I: i32>(self, a: Self::F32) -> Self::F32;
     /// Lane `i < 8` of every aligned group of eight lanes, broadcast to its group.
+    ///
+    /// # Panics
+    /// If [`Self::LANES`] is not a multiple of 8.
     fn broadcast_in_octets(self, a: Self::F32, i: usize) -> Self::F32;
     /// Sum over the lanes, in a fixed order.
     fn reduce_add(self, a: Self::F32) -> f32;
@@ -136,14 +145,15 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `ptr` must be valid for reading one float.
     unsafe fn broadcast(self, ptr: *const f32) -> Self::F32;
-    /// Transpose an 8x8 block; `steps` are the row strides of `from` and of `to`.
+    /// Transpose a square of [`Self::BLOCK`] rows and columns; `steps` are the row strides of
+    /// `from` and of `to`.
     ///
     /// # Safety
-    /// Eight rows of eight floats must be valid for reading at `from`, and for writing at `to`.
+    /// So many rows of so many floats must be valid for reading at `from`, and for writing at `to`.
     #[inline(always)]
-    unsafe fn transpose8(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
-        for r in 0..8 {
-            for c in 0..8 {
+    unsafe fn transpose(self, from: *const f32, to: *mut f32, steps: [usize; 2]) {
+        for r in 0..Self::BLOCK {
+            for c in 0..Self::BLOCK {
                 // SAFETY: the caller's contract.
                 unsafe { *to.add(c * steps[1] + r) = *from.add(r * steps[0] + c) };
             }

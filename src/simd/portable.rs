@@ -4,7 +4,7 @@ use half::f16;
 
 use super::{Isa, Simd, Vectorized};
 
-/// `N` lanes in plain Rust, 8 or 16.
+/// `N` lanes in plain Rust: 4, 8 or 16.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable<const N: usize>;
 
@@ -24,8 +24,14 @@ fn with_portable<V: Vectorized, const N: usize>(token: Portable<N>, work: V) -> 
 unsafe impl<const N: usize> Simd for Portable<N> {
     type F32 = [f32; N];
     const LANES: usize = N;
-    const REGISTERS: usize = if N == 8 { 16 } else { 32 };
-    const ISA: Isa = if N == 8 { Isa::Portable } else { Isa::Portable16 };
+    const BLOCK: usize = if N < 8 { N } else { 8 };
+    const FUSED: bool = false;
+    const ISA: Isa = match N {
+        4 => Isa::Portable4,
+        8 => Isa::Portable,
+        16 => Isa::Portable16,
+        _ => panic!("there is no instruction set for so many portable lanes"),
+    };
 
     #[inline(always)]
     fn call<V: Vectorized>(self, work: V) -> V::Output {
@@ -94,6 +100,7 @@ unsafe impl<const N: usize> Simd for Portable<N> {
     }
     #[inline(always)]
     fn broadcast_in_octets(self, a: Self::F32, i: usize) -> Self::F32 {
+        assert!(N.is_multiple_of(8), "a vector without groups of eight lanes");
         std::array::from_fn(|lane| a[lane / 8 * 8 + i])
     }
     #[inline(always)]

@@ -49,7 +49,7 @@ impl Vectorized for Everything {
         assert_eq!(get(s.broadcast_in_quads::<1>(va)), quads(1));
         assert_eq!(get(s.broadcast_in_quads::<2>(va)), quads(2));
         assert_eq!(get(s.broadcast_in_quads::<3>(va)), quads(3));
-        for lane in 0..8 {
+        for lane in (0..8).take_while(|_| n.is_multiple_of(8)) {
             let octets: Vec<f32> = (0..n).map(|i| a[i / 8 * 8 + lane]).collect();
             assert_eq!(get(s.broadcast_in_octets(va, lane)), octets);
         }
@@ -65,13 +65,14 @@ impl Vectorized for Everything {
             // SAFETY: LANES floats.
             assert!(s.reduce_max(unsafe { s.load(some.as_ptr()) }).is_nan());
         }
-        let block: Vec<f32> = (0..8 * 9).map(|i| i as f32).collect();
-        let mut turned = vec![-1.0; 7 * 10 + 8];
-        // SAFETY: eight rows of eight floats at these steps.
-        unsafe { s.transpose8(block.as_ptr(), turned.as_mut_ptr(), [9, 10]) };
+        let side = S::BLOCK;
+        let block: Vec<f32> = (0..side * 9).map(|i| i as f32).collect();
+        let mut turned = vec![-1.0; (side - 1) * 10 + side];
+        // SAFETY: so many rows of so many floats at these steps.
+        unsafe { s.transpose(block.as_ptr(), turned.as_mut_ptr(), [9, 10]) };
         for (i, &x) in turned.iter().enumerate() {
             let (c, r) = (i / 10, i % 10);
-            assert_eq!(x, if r < 8 { block[r * 9 + c] } else { -1.0 });
+            assert_eq!(x, if r < side { block[r * 9 + c] } else { -1.0 });
         }
         for part in 0..=n {
             // SAFETY: part <= LANES floats are there to read, and LANES to write.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
-use crate::simd::Isa;
+use crate::simd::{Isa, MOST_LANES};
 use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Param, Shape, Values};
 
 /// Zero pixels around a picture, possibly different on each side.
@@ -98,10 +98,7 @@ impl ConvDesc {
     }
 }
 
-/// Floats of the widest vector.
-const WIDEST: usize = 16;
-
-/// A prologue: an operation on a map before it is convolved.
+/// What is done to a map before it is convolved.
 pub enum Prologue {
     /// `scale[c] * x + shift[c]`, optionally followed by ReLU.
     Affine {
@@ -127,7 +124,7 @@ impl Prologue {
     /// [`crate::Error::OutOfMemory`].
     pub fn affine(scale: &[f32], shift: &[f32], relu: bool) -> Result<Self> {
         let padded = |values: &[f32]| -> Result<AlignedBuf> {
-            let mut padded = AlignedBuf::resident(values.len() + WIDEST, "a prologue")?;
+            let mut padded = AlignedBuf::resident(values.len() + MOST_LANES, "a prologue")?;
             padded[..values.len()].copy_from_slice(values);
             Ok(padded)
         };
@@ -270,10 +267,10 @@ impl Candidate {
     }
 }
 
-/// The results of `$make` for each instruction set with vectors; the sixteen portable lanes are for
-/// tests.
+/// What `$make` gives for the vectors of each instruction set that has some, and for those of `$plain`;
+/// the four and the sixteen portable lanes are for tests.
 macro_rules! on_vectors {
-    ($make:ident) => {
+    ($make:ident $(, $plain:ty)?) => {
         [
             #[cfg(target_arch = "x86_64")]
             $make::<$crate::simd::Avx512>(),
@@ -281,6 +278,9 @@ macro_rules! on_vectors {
             $make::<$crate::simd::Avx2>(),
             #[cfg(test)]
             $make::<$crate::simd::Portable<16>>(),
+            #[cfg(test)]
+            $make::<$crate::simd::Portable<4>>(),
+            $($make::<$plain>(),)?
         ]
     };
 }
@@ -289,15 +289,7 @@ pub(super) use on_vectors;
 /// As [`on_vectors`], and also for the portable eight lanes.
 macro_rules! on_all {
     ($make:ident) => {
-        [
-            #[cfg(target_arch = "x86_64")]
-            $make::<$crate::simd::Avx512>(),
-            #[cfg(target_arch = "x86_64")]
-            $make::<$crate::simd::Avx2>(),
-            #[cfg(test)]
-            $make::<$crate::simd::Portable<16>>(),
-            $make::<$crate::simd::Portable<8>>(),
-        ]
+        $crate::kernels::conv::desc::on_vectors!($make, $crate::simd::Portable<8>)
     };
 }
 pub(super) use on_all;

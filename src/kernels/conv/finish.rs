@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernels::Epilogue;
 use crate::kernels::activation::{StoredRows, activate_rows};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Isa, MOST_LANES, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
 /// Scale and shift for every channel, padded by a vector, and the activation: as bounds if it is a
@@ -17,13 +17,10 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// The widest vector.
-    const PADDING: usize = 16;
-
-    /// The epilogue for `channels` channels.
+    /// The epilogue of that many channels.
     pub(super) fn new(epilogue: &Epilogue, channels: usize) -> Result<Self> {
         let vector = |values: Option<&AlignedBuf>, default: f32| -> Result<AlignedBuf> {
-            let mut vector = AlignedBuf::resident(channels + Self::PADDING, "an epilogue")?;
+            let mut vector = AlignedBuf::resident(channels + MOST_LANES, "an epilogue")?;
             match values {
                 Some(values) => vector[..channels].copy_from_slice(&values[..channels]),
                 None => vector.fill(default),

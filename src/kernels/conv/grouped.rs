@@ -32,7 +32,7 @@ const NAMES: Names<1> = names!("grouped");
 
 /// Groups of this many channels share vectors.
 const QUAD: usize = 4;
-/// Groups of this many channels share vectors of sixteen lanes.
+/// Groups of this many channels share wider vectors.
 const OCTET: usize = 8;
 
 const fn candidate<S: Simd>() -> Candidate {
@@ -94,10 +94,9 @@ impl Cut {
         // Sixteen lanes of which a group of 24 or 40 fills three quarters or less lose more than
         // they gain.
         let eight = if width <= OCTET { desc.input.channels } else { width };
-        let isa = match isa {
-            Isa::Avx512 if !eight.is_multiple_of(isa.lanes()) => Isa::Avx2,
-            Isa::Portable16 if !eight.is_multiple_of(isa.lanes()) => Isa::Portable,
-            isa => isa,
+        let isa = match isa.narrower() {
+            Some(narrower) if !eight.is_multiple_of(isa.lanes()) => narrower,
+            _ => isa,
         };
         // The portable eight lanes are not worth the time to compile all the tiles.
         let row = isa != Isa::Portable
@@ -112,9 +111,9 @@ impl Cut {
         }
     }
 
-    /// The largest number of vectors of a tile: two if there are registers for them.
-    const fn vectors(lanes: usize) -> usize {
-        if lanes == 16 { 2 } else { 1 }
+    /// Vectors of a tile, at most: two where there are registers for them.
+    const fn vectors(isa: Isa) -> usize {
+        if isa.registers() >= 32 { 2 } else { 1 }
     }
 }
 
@@ -134,7 +133,7 @@ fn pack<S: Simd>(desc: &ConvDesc, weights: &[f32]) -> Result<AlignedBuf> {
     let mut packed = AlignedBuf::resident(units * padded * taps * width, "grouped weights")?;
     for (oc, kernel) in weights.chunks_exact(width * taps).enumerate() {
         let (unit, o) = (oc / cut.unit, oc % cut.unit);
-        let most = Cut::vectors(lanes) * lanes;
+        let most = Cut::vectors(cut.isa) * lanes;
         let start = o / most * most;
         // The block's channels, and the index of the first.
         let block = most.min(padded - start);
@@ -336,17 +335,17 @@ impl Tiles<'_> {
             unsafe {
                 if width == QUAD {
                     tile.call::<S, QUAD, 1>(s);
-                } else if S::LANES == 16 && width == OCTET {
+                } else if S::LANES > OCTET && width == OCTET {
                     tile.call::<S, OCTET, 1>(s);
                 } else {
-                    for o in (0..width).step_by(Cut::vectors(S::LANES) * S::LANES) {
+                    for o in (0..width).step_by(Cut::vectors(S::ISA) * S::LANES) {
                         let tile = Tile {
                             weights: tile.weights.add(o * desc.depth()),
                             channel: tile.channel + o,
                             channels: width - o,
                             ..tile
                         };
-                        if Cut::vectors(S::LANES) == 2 && o + S::LANES < width {
+                        if Cut::vectors(S::ISA) == 2 && o + S::LANES < width {
                             tile.call::<S, 1, 2>(s);
                         } else {
                             tile.call::<S, 1, 1>(s);

@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn prepared(desc: &ConvDesc, weights: &[f32], threads: usize) -> Box<dyn Kernel> {
-        let packed = (CANDIDATES[0].pack)(desc, Values::F32(weights)).unwrap();
+        let packed = CANDIDATES[0].pack_values(desc, Values::F32(weights)).unwrap();
         let epilogue = Epilogue::new(None, Some(&noise(OUTPUTS, 3)), desc.activation).unwrap();
         prepare(desc, packed, epilogue, threads).unwrap()
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{Candidate, ConvDesc, Padding, candidates};
 use crate::kernels::testing::{ConvProblem, ConvRanges, Guarded, filled, for_problems, offsets};
+use crate::simd::Isa;
 use crate::tensor::{Activation, FeatureMap, Packed, Values};
 
 /// Relative to the largest sum of magnitudes; Winograd's transforms lose more accuracy than a
@@ -327,5 +328,20 @@ fn non_finite_values_stay() {
                 assert!(pixel.iter().all(|x| x.is_nan()), "{} {activation:?}", candidate.name);
             }
         }
+    }
+}
+
+/// Each set of vectors has the same kernels: none was forgotten in the list.
+#[test]
+fn every_set_of_vectors_has_every_candidate() {
+    let of = |isa: Isa| -> Vec<&str> {
+        let end = format!("_{}", isa.name());
+        let names = candidates().filter(|c| c.isa == isa).map(|c| c.name.strip_suffix(&*end).unwrap());
+        names.collect()
+    };
+    let expected = of(Isa::Portable16);
+    assert!(expected.len() > 10, "{expected:?}");
+    for isa in Isa::available().filter(|&isa| isa != Isa::Portable) {
+        assert_eq!(of(isa), expected, "{}", isa.name());
     }
 }

@@ -89,25 +89,24 @@ unsafe fn pack_columns<S: Simd>(
     ahead: usize,
     to: *mut f32,
 ) {
-    const BLOCK: usize = 8;
     let width = panel.vectors * S::LANES;
-    let full = if steps.row == 1 { depth / BLOCK * BLOCK } else { 0 };
-    for first in (0..width).step_by(BLOCK) {
-        let columns = panel.channels.saturating_sub(first).min(BLOCK);
-        let whole = if columns == BLOCK { full } else { 0 };
-        // SAFETY: rows are below the depth, and columns below the panel's, with zeros after them.
+    let full = if steps.row == 1 { depth / S::BLOCK * S::BLOCK } else { 0 };
+    for first in (0..width).step_by(S::BLOCK) {
+        let columns = panel.channels.saturating_sub(first).min(S::BLOCK);
+        let whole = if columns == S::BLOCK { full } else { 0 };
+        // SAFETY: rows below the depth, columns below the panel's, zeros behind them.
         unsafe {
             let from = from.add(first.min(panel.channels) * steps.column);
             let to = to.add(first);
-            for k in (0..whole).step_by(BLOCK) {
+            for k in (0..whole).step_by(S::BLOCK) {
                 let from = from.add(k);
-                for c in 0..BLOCK {
+                for c in 0..S::BLOCK {
                     s.prefetch(from.add(c * steps.column).wrapping_add(ahead));
                 }
-                s.transpose8(from, to.add(k * width), [steps.column, width]);
+                s.transpose(from, to.add(k * width), [steps.column, width]);
             }
             for k in whole..depth {
-                for c in 0..BLOCK {
+                for c in 0..S::BLOCK {
                     let x = if c < columns { *from.add(c * steps.column + k * steps.row) } else { 0.0 };
                     *to.add(k * width + c) = x;
                 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::kernels::activation::{StoredRows, activate_rows};
 use crate::kernels::reference::activation_f64;
 use crate::kernels::testing::Guarded;
-use crate::simd::Vectorized;
+use crate::simd::{Isa, Vectorized};
 use crate::tensor::Activation;
 
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 //! last place. Infinities give the limits and NaN stays NaN.
 
 use super::{LN2, abs, exp, polynomial};
-use crate::simd::Simd;
+use crate::simd::{MOST_LANES, Simd};
 
 /// e^x - 1, with full relative accuracy near zero.
 #[inline(always)]
@@ -81,8 +81,8 @@ pub fn log1p_of_positive<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// lanes are computed one by one.
 #[inline(always)]
 pub fn pow<S: Simd>(s: S, a: S::F32, b: S::F32) -> S::F32 {
-    let (mut base, mut exponent) = ([0.0_f32; 16], [0.0_f32; 16]);
-    // SAFETY: no vector has more than sixteen lanes.
+    let (mut base, mut exponent) = ([0.0_f32; MOST_LANES], [0.0_f32; MOST_LANES]);
+    // SAFETY: no vector has more lanes.
     unsafe {
         s.store(base.as_mut_ptr(), a);
         s.store(exponent.as_mut_ptr(), b);

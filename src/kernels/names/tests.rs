@@ -118,7 +118,13 @@ fn names_of_types_and_instruction_sets() {
     const IGEMM: WeightNames = names!(weights: "igemm");
     assert_eq!(
         Isa::ALL.map(|isa| SOFTMAX.on(isa)),
-        ["f32_softmax_portable", "f32_softmax_portable16", "f32_softmax_avx2", "f32_softmax_avx512"]
+        [
+            "f32_softmax_portable",
+            "f32_softmax_portable4",
+            "f32_softmax_portable16",
+            "f32_softmax_avx2",
+            "f32_softmax_avx512",
+        ]
     );
     assert_eq!(F4.on(Isa::Avx2), "f32_winograd_f4_3x3_avx2");
     let whole = Packed::from(AlignedBuf::<f32>::zeroed(1, "a test").unwrap());

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::kernels::names::{Names, names};
 use crate::kernels::nest::Nest;
 use crate::kernels::{Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
-use crate::simd::{Isa, Simd, Vectorized};
+use crate::simd::{Isa, MOST_LANES, Simd, Vectorized};
 use crate::tensor::{AlignedBuf, Shape, View};
 
 /// `(x - mean) / sqrt(variance + epsilon) * weight[c] + bias[c]`, with the mean and the (biased)
@@ -394,8 +394,8 @@ unsafe fn store<S: Simd, const V: usize>(s: S, ptr: *mut f32, x: [S::F32; V], n:
 /// The first `n` lanes, the others zero.
 #[inline(always)]
 fn first_lanes<S: Simd>(s: S, x: S::F32, n: usize) -> S::F32 {
-    let mut lanes = [0.0_f32; 16];
-    // SAFETY: no vector has more than sixteen lanes.
+    let mut lanes = [0.0_f32; MOST_LANES];
+    // SAFETY: no vector has more lanes.
     unsafe {
         s.store_partial(lanes.as_mut_ptr(), x, n);
         s.load(lanes.as_ptr())

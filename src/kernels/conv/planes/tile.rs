@@ -12,8 +12,8 @@ pub(super) const fn heights(isa: Isa, vectors: usize) -> [usize; 3] {
     let heights = match isa {
         Isa::Avx512 => [14, 8, 4],
         Isa::Avx2 => [6, 4, 2],
-        // Arrays stay in memory anyway.
-        Isa::Portable | Isa::Portable16 => [2, 2, 2],
+        // Plain arrays stay in memory anyway.
+        Isa::Portable | Isa::Portable4 | Isa::Portable16 => [2, 2, 2],
     };
     let [a, b, c] = heights;
     if vectors == 1 { [2 * a, 2 * b, 2 * c] } else { heights }

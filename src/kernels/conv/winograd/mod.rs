@@ -225,6 +225,7 @@ const fn packing<
     const MH: usize,
 >() -> Pack {
     Pack::Transform(match S::LANES {
+        4 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 4>),
         8 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 8>),
         16 => |desc, weights| pack_f32(desc, weights, panels::pack::<V, H, AV, MV, AH, MH, 16>),
         _ => panic!("no weights are packed for vectors of so many lanes"),
