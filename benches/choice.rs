@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates, choose};
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, FeatureMap};
+use rvision::tensor::{Activation, ElementType, FeatureMap};
 use support::{Prepared, planar};
 
 /// Written by `benches/python/zoo_layers.py`.
@@ -93,6 +93,7 @@ impl Layer {
                 right: behind(out_w, stride_w, kernel_w, dilation_w, in_w, left),
             },
             groups,
+            weights: ElementType::F32,
             activation: Activation::Relu,
         };
         Self { desc, networks }
@@ -141,7 +142,7 @@ fn is_worse(pick: f64, best: f64) -> bool {
 /// Run every candidate; return the pick's loss if another one is better.
 fn check(desc: &ConvDesc, isa: Isa, threads: usize) -> Option<Failure> {
     let pick = choose(desc, isa, None).name;
-    let usable = candidates().filter(|c| (c.isa == isa || c.isa == Isa::Portable) && (c.accepts)(desc));
+    let usable = candidates().filter(|c| c.takes(desc, isa) || c.takes(desc, Isa::Portable));
     let mut entries: Vec<Entry> = usable.map(|candidate| Entry::new(candidate, desc, threads)).collect();
     let pick = entries.iter().position(|entry| entry.candidate.name == pick).expect("it accepts the layer");
     // The same number for all: a candidate that runs more often in a job would find more of its

@@ -12,7 +12,7 @@ use std::time::Instant;
 use rvision::kernels::conv::{Candidate, ConvDesc, Padding, candidates};
 use rvision::kernels::peak::multiply_adds;
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, FeatureMap};
+use rvision::tensor::{Activation, ElementType, FeatureMap};
 use support::{Prepared, planar};
 
 /// A layer: network, input size, channels in and out, kernel, stride, padding, groups.
@@ -110,6 +110,7 @@ impl Layer {
             dilation: [dilation; 2],
             padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
             groups,
+            weights: ElementType::F32,
             activation: Activation::Relu,
         }
     }

@@ -14,7 +14,7 @@ use rvision::kernels::norm::{LayerNormDesc, NormalizeDesc, prepare_layer, prepar
 use rvision::kernels::pool::{PoolDesc, PoolOp, PoolWindow};
 use rvision::kernels::{Epilogue, Io, Kernel, Scratch, copy, pool};
 use rvision::simd::Isa;
-use rvision::tensor::{Activation, AlignedBuf, FeatureMap, Shape, Values, View};
+use rvision::tensor::{Activation, AlignedBuf, ElementType, FeatureMap, Shape, Values, View};
 
 /// How long each kernel is measured.
 const BUDGET: Duration = Duration::from_millis(150);
@@ -71,6 +71,7 @@ fn convolution(filter: &str, size: usize, channels: usize, groups: usize, kernel
         dilation: [1; 2],
         padding: Padding { top: pad, left: pad, bottom: pad, right: pad },
         groups,
+        weights: ElementType::F32,
         activation: Activation::Relu,
     };
     let case = format!("{channels}@{size} g{groups} {kernel}x{kernel}/{stride}");

@@ -4,15 +4,15 @@
 //! computes in float32 with weights in float16.
 
 use crate::simd::Isa;
-use crate::tensor::Packed;
+use crate::tensor::{ElementType, Packed};
 
 /// The names of one kernel: for each instruction set, one for each of `TYPES` weight types, float32
 /// first.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<const TYPES: usize>([[&'static str; TYPES]; Isa::ALL.len()]);
 
-/// The names of a kernel that reads weights in float32 and in float16.
-pub type WeightNames = Names<2>;
+/// The names of a kernel that reads weights of every type, in the order of [`ElementType::ALL`].
+pub type WeightNames = Names<{ ElementType::ALL.len() }>;
 
 impl<const TYPES: usize> Names<TYPES> {
     /// Names in the order of [`Isa::ALL`]; for [`names`].
@@ -28,11 +28,8 @@ impl<const TYPES: usize> Names<TYPES> {
 
 impl WeightNames {
     /// The name with weights of this type.
-    pub const fn with(&self, isa: Isa, weights: &Packed) -> &'static str {
-        self.0[isa as usize][match weights {
-            Packed::F32(_) => 0,
-            Packed::F16(_) => 1,
-        }]
+    pub fn with(&self, isa: Isa, weights: &Packed) -> &'static str {
+        self.0[isa as usize][weights.element_type() as usize]
     }
 }
 

@@ -16,7 +16,7 @@ use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
 use super::conv::{Candidate, ConvDesc, Padding};
 use super::reference::{Expected, conv_f64};
 use super::{Epilogue, Io, Kernel, Scratch};
-use crate::tensor::{Activation, FeatureMap, Packed, Values};
+use crate::tensor::{Activation, ElementType, FeatureMap, Packed, Values};
 
 /// Floats between two inaccessible pages; the last float ends at the second page.
 pub(crate) struct Guarded {
@@ -178,8 +178,6 @@ pub(crate) struct ConvProblem {
     pub(crate) scale: bool,
     pub(crate) shift: bool,
     pub(crate) residual: ResidualAt,
-    /// Whether the weights are stored in float16.
-    pub(crate) half: bool,
     pub(crate) seed: u64,
 }
 
@@ -236,8 +234,8 @@ impl ConvProblem {
         let window = (kernel, pair(&r.stride), pair(&r.dilation), pads);
         let layout = (gaps(), gaps(), gaps(), proptest::bool::weighted(if r.planar { 0.3 } else { 0.0 }));
         let epilogue = (any::<bool>(), any::<bool>(), residual, activations(), 0..1_000_000_u64);
-        (sizes, window, layout, epilogue, any::<bool>()).prop_map(
-            |(sizes, window, layout, epilogue, half)| {
+        (sizes, window, layout, epilogue, prop::sample::select(&ElementType::ALL[..])).prop_map(
+            |(sizes, window, layout, epilogue, weights)| {
                 let (batch, [height, width], groups, inputs, outputs) = sizes;
                 let (kernel, stride, dilation, [top, left, mut bottom, mut right]) = window;
                 let (in_gaps, out_gaps, residual_gaps, is_planar) = layout;
@@ -262,9 +260,10 @@ impl ConvProblem {
                     dilation,
                     padding: Padding { top, left, bottom, right },
                     groups,
+                    weights,
                     activation,
                 };
-                Self { desc, scale, shift, residual, half, seed }
+                Self { desc, scale, shift, residual, seed }
             },
         )
     }
@@ -272,13 +271,22 @@ impl ConvProblem {
     /// One given convolution with scale and shift, with random values.
     pub(crate) fn of(desc: &ConvDesc) -> Self {
         let residual = if desc.residual.is_some() { ResidualAt::Elsewhere } else { ResidualAt::Nowhere };
-        Self { desc: *desc, scale: true, shift: true, residual, half: false, seed: 1 }
+        Self { desc: *desc, scale: true, shift: true, residual, seed: 1 }
+    }
+
+    /// The same with weights of that type.
+    pub(crate) fn with_weights(mut self, weights: ElementType) -> Self {
+        self.desc.weights = weights;
+        self
     }
 
     /// Weights in torch's order, with the stored values.
     pub(crate) fn weights(&self) -> Vec<f32> {
         let len = self.desc.output.channels * self.desc.depth();
-        let stored = |x: f32| if self.half { f16::from_f32(x).to_f32() } else { x };
+        let stored = |x: f32| match self.desc.weights {
+            ElementType::F32 => x,
+            ElementType::F16 => f16::from_f32(x).to_f32(),
+        };
         (0..len).map(|i| stored(uniform(self.seed + 1, i))).collect()
     }
 
@@ -286,7 +294,10 @@ impl ConvProblem {
     pub(crate) fn pack(&self, candidate: &Candidate) -> Packed {
         let weights = self.weights();
         let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
-        let values = if self.half { Values::F16(&halves) } else { Values::F32(&weights) };
+        let values = match self.desc.weights {
+            ElementType::F32 => Values::F32(&weights),
+            ElementType::F16 => Values::F16(&halves),
+        };
         candidate.pack_values(&self.desc, values).unwrap()
     }
 
@@ -362,7 +373,7 @@ impl ConvProblem {
                 "{} with {threads} threads, {} weights, pixel {}, channel {c}: {found}, expected {expected} +- \
                  {bound:e}",
                 candidate.name,
-                if self.half { "float16" } else { "float32" },
+                self.desc.weights.name(),
                 i / self.desc.output.channels,
             );
         }
@@ -398,6 +409,7 @@ mod tests {
             dilation: [1, 1],
             padding: Padding::default(),
             groups: 1,
+            weights: ElementType::F32,
             activation: Activation::Identity,
         };
         let problem = ConvProblem::of(&desc);

@@ -4,7 +4,7 @@ use super::values::Compiler;
 use crate::graph::ops::{self, Conv2d};
 use crate::graph::{Node, NodeId, Op};
 use crate::kernels::conv::{ConvDesc, Padding};
-use crate::tensor::{Activation, FeatureMap, Shape};
+use crate::tensor::{Activation, ElementType, FeatureMap, Shape};
 
 /// The geometry of a convolution between two maps (not the dense predictor's `Geometry`).
 #[derive(Clone, Copy)]
@@ -14,13 +14,14 @@ pub(super) struct Geometry {
     dilation: [usize; 2],
     padding: Padding,
     groups: usize,
+    weights: ElementType,
 }
 
 impl Geometry {
     /// The geometry of a convolution of a map of this shape.
     fn of(op: &Conv2d, node: &Node, input: Shape) -> Self {
-        let weight = node.params[0].as_ref().expect("a convolution's weight").shape();
-        let kernel = [weight[2], weight[3]];
+        let weight = node.params[0].as_ref().expect("a convolution's weight");
+        let kernel = [weight.shape()[2], weight.shape()[3]];
         let ([top, left, bottom, right], _) =
             ops::conv_geometry(op, kernel, [input[2], input[3]]).expect("shapes are inferred");
         Self {
@@ -29,6 +30,7 @@ impl Geometry {
             dilation: op.dilation,
             padding: Padding { top, left, bottom, right },
             groups: op.groups,
+            weights: weight.element_type(),
         }
     }
 
@@ -40,13 +42,14 @@ impl Geometry {
         residual: Option<FeatureMap>,
         activation: Activation,
     ) -> ConvDesc {
-        let Self { kernel, stride, dilation, padding, groups } = *self;
-        ConvDesc { input, output, residual, kernel, stride, dilation, padding, groups, activation }
+        let Self { kernel, stride, dilation, padding, groups, weights } = *self;
+        ConvDesc { input, output, residual, kernel, stride, dilation, padding, groups, weights, activation }
     }
 
-    /// A kernel that covers a whole map of this size.
-    pub fn whole(kernel: [usize; 2]) -> Self {
-        Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
+    /// A linear layer's kernel, which covers a whole map of this size.
+    pub fn whole(node: &Node, kernel: [usize; 2]) -> Self {
+        let weights = node.params[0].as_ref().expect("a linear layer's weight").element_type();
+        Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1, weights }
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::{AlignedBuf, Element, Shape, reserved};
+use super::{AlignedBuf, Element, ElementType, Shape, reserved};
 use crate::error::Result;
 
 /// A packing of a parameter: the name of a kernel family, the numbers that its layout depends on
@@ -83,12 +83,17 @@ impl Packed {
         }
     }
 
+    /// Their type.
+    pub fn element_type(&self) -> ElementType {
+        match self {
+            Self::F32(_) => ElementType::F32,
+            Self::F16(_) => ElementType::F16,
+        }
+    }
+
     /// torch's name of their type.
     pub fn dtype(&self) -> &'static str {
-        match self {
-            Self::F32(_) => f32::NAME,
-            Self::F16(_) => f16::NAME,
-        }
+        self.element_type().name()
     }
 
     /// A view of the values.
@@ -144,6 +149,14 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// The type of the values.
+    pub fn element_type(self) -> ElementType {
+        match self {
+            Self::F32(_) => ElementType::F32,
+            Self::F16(_) => ElementType::F16,
+        }
+    }
+
     /// The values in float32: borrowed, or a widened copy.
     ///
     /// # Errors
@@ -187,7 +200,7 @@ pub struct Param {
 
 /// What a parameter and its reshaped versions share.
 struct Memory {
-    dtype: &'static str,
+    element_type: ElementType,
     state: Mutex<State>,
 }
 
@@ -295,9 +308,9 @@ impl Param {
     /// If there are not as many as the shape's number of elements.
     pub fn of(shape: Shape, values: Packed) -> Self {
         assert_eq!(shape.numel(), values.len(), "parameter data of shape {shape}");
-        let dtype = values.dtype();
+        let element_type = values.element_type();
         let state = Mutex::new(State { original: Original::Held(values), forms: Vec::new() });
-        Self { shape, memory: Arc::new(Memory { dtype, state }) }
+        Self { shape, memory: Arc::new(Memory { element_type, state }) }
     }
 
     /// The values rounded to float16, to the nearest and ties to even; values beyond 65504 become
@@ -338,9 +351,14 @@ impl Param {
         self.shape
     }
 
+    /// The values' type.
+    pub fn element_type(&self) -> ElementType {
+        self.memory.element_type
+    }
+
     /// torch's name of the values' type: `float32` or `float16`.
     pub fn dtype(&self) -> &'static str {
-        self.memory.dtype
+        self.memory.element_type.name()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

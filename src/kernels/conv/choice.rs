@@ -29,7 +29,7 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
 /// If no candidate accepts and prefers it, which the last one rules out.
 pub fn choose(desc: &ConvDesc, isa: Isa, forced: Option<&str>) -> &'static Candidate {
     // Our own portable kernels come last: no order of the list makes up for the lack of vectors.
-    let usable = |isa: Isa| candidates().filter(move |c| c.isa == isa && (c.accepts)(desc));
+    let usable = |isa: Isa| candidates().filter(move |c| c.takes(desc, isa));
     let all = || usable(isa).chain(usable(Isa::Portable));
     let wanted = forced.and_then(|name| all().find(|c| c.name == name));
     let preferred = || all().find(|c| (c.prefers)(desc)).expect("the last candidate takes every convolution");

@@ -11,7 +11,7 @@ mod way;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, Pack, on_all, pack_f32};
+use super::desc::{BlockPart, Candidate, ConvDesc, FLOATS, Pack, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::names::{Names, names};
@@ -32,6 +32,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: |_| true,
         form: form::<S>,

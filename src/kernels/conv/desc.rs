@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernels::{Epilogue, Kernel};
 use crate::simd::{Isa, MOST_LANES};
-use crate::tensor::{Activation, AlignedBuf, FeatureMap, Form, Packed, Param, Shape, Values};
+use crate::tensor::{Activation, AlignedBuf, ElementType, FeatureMap, Form, Packed, Param, Shape, Values};
 
 /// Zero pixels around a picture, possibly different on each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,6 +43,8 @@ pub struct ConvDesc {
     pub padding: Padding,
     /// Number of groups of input and output channels.
     pub groups: usize,
+    /// The type in which the weights are stored. Inputs, sums and outputs are float32.
+    pub weights: ElementType,
     /// The epilogue's activation.
     pub activation: Activation,
 }
@@ -205,7 +207,11 @@ pub enum Pack {
     },
 }
 
-/// One way to compute convolutions, on one instruction set.
+/// Weights of these types: kernels read them as they are, or pack them in float32.
+pub(super) const FLOATS: &[ElementType] = &[ElementType::F32, ElementType::F16];
+
+/// One way to compute convolutions, on one instruction set and for some types of weights: these two
+/// are the key of the list of candidates.
 #[derive(Clone, Copy)]
 pub struct Candidate {
     /// The kernel's name for float32 weights. Its name begins with `f32_f16w_` instead of `f32_` if
@@ -213,7 +219,9 @@ pub struct Candidate {
     pub name: &'static str,
     /// The required instruction set.
     pub isa: Isa,
-    /// Whether this candidate can compute the convolution.
+    /// The types of stored weights that it takes.
+    pub weights: &'static [ElementType],
+    /// Whether this candidate can compute the convolution, apart from its key.
     pub accepts: fn(&ConvDesc) -> bool,
     /// Whether it is a good choice for a convolution that it accepts. May depend only on the
     /// layer's shape, not on the batch, so that a picture's bits do not depend on the batch either.
@@ -247,6 +255,11 @@ impl Candidate {
             Pack::Transform(pack) => pack(desc, weights),
             Pack::Permutation { pack, .. } => pack(desc, &mut weights.to_packed()?),
         }
+    }
+
+    /// Whether it computes that convolution on `isa`.
+    pub fn takes(&self, desc: &ConvDesc, isa: Isa) -> bool {
+        self.isa == isa && self.weights.contains(&desc.weights) && (self.accepts)(desc)
     }
 
     /// The weights of a convolution in the form that this candidate reads. They are packed only

@@ -12,9 +12,7 @@
 
 mod nonzero;
 
-use half::f16;
-
-use super::desc::{Candidate, ConvDesc, Pack, on_vectors};
+use super::desc::{Candidate, ConvDesc, FLOATS, Pack, on_vectors};
 use super::igemm;
 use super::runs::Runs;
 use crate::error::Result;
@@ -23,7 +21,7 @@ use crate::kernels::gemm::{Columns, Panel, Panels, Weight};
 use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{Form, Packed};
+use crate::tensor::{ElementType, Form, Packed};
 use nonzero::{Group, Nonzero};
 
 /// More weights than this (8 MiB in float32) come from memory. Fewer may be in the last-level
@@ -46,15 +44,16 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: |desc| desc.output.channels * desc.depth() > CACHED,
         form: |desc| Form { name: "wide_panels", params: [S::LANES, 1, desc.kernel[0], desc.kernel[1]] },
         pack: Pack::Permutation {
             pack: |desc, weights| {
-                igemm::pack_panels(desc, weights, panels::<S, f32>(desc), panels::<S, f16>(desc))
+                igemm::pack_panels(desc, &panels::<S>(desc, weights.element_type()), weights)
             },
             restore: |desc, packed| {
-                igemm::restore_panels(desc, packed, panels::<S, f32>(desc), panels::<S, f16>(desc))
+                igemm::restore_panels(desc, &panels::<S>(desc, packed.element_type()), packed)
             },
         },
         prepare: prepare::<S>,
@@ -71,9 +70,9 @@ fn accepts(desc: &ConvDesc) -> bool {
     desc.input.channels_last() && desc.groups == 1 && !padded && desc.output.pixels() == 1 && desc.macs() > 0
 }
 
-/// The panels of weights of type `W`.
-fn panels<S: Simd, W>(desc: &ConvDesc) -> Panels {
-    Panels { vectors: WIDTH / size_of::<W>() / S::LANES, ..igemm::panels(desc, S::ISA) }
+/// The panels of weights of a type.
+fn panels<S: Simd>(desc: &ConvDesc, weights: ElementType) -> Panels {
+    Panels { vectors: WIDTH / weights.bytes() / S::LANES, ..igemm::panels(desc, S::ISA) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "others of the list can fail: it is one signature")]
@@ -83,8 +82,7 @@ fn prepare<S: Simd>(
     epilogue: Epilogue,
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
-    let half = matches!(packed, Packed::F16(_));
-    let panels = if half { panels::<S, f16>(desc) } else { panels::<S, f32>(desc) };
+    let panels = panels::<S>(desc, packed.element_type());
     // Whole panels if they divide evenly among the threads, since a part of a panel is less than a
     // page at a time.
     let chunks = panels.count().next_multiple_of(threads).min(panels.group_outputs.div_ceil(S::LANES));

@@ -10,7 +10,7 @@
 
 use std::array::from_fn;
 
-use super::desc::{Candidate, ConvDesc, on_vectors};
+use super::desc::{Candidate, ConvDesc, FLOATS, on_vectors};
 use super::igemm::{form, pack, panels};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
@@ -46,6 +46,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: |_| true,
         form: form::<S>,
@@ -74,7 +75,7 @@ fn prepare<S: Simd>(
     threads: usize,
 ) -> Result<Box<dyn Kernel>> {
     let panels = panels(desc, S::ISA);
-    let bytes = if matches!(packed, Packed::F16(_)) { 2 } else { 4 };
+    let bytes = packed.element_type().bytes();
     let few = threads > 1 && panels.count() <= FEW * threads;
     let step = if few { 1 } else { most_panels(1, bytes) };
     let chunks = [chunks_for(panels.count().div_ceil(step), threads)];

@@ -15,7 +15,7 @@ mod tile;
 
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, Pack, on_all, pack_f32};
+use super::desc::{Candidate, ConvDesc, FLOATS, Pack, on_all, pack_f32};
 use super::finish::Finish;
 use crate::error::Result;
 use crate::kernels::activation::StoredRows;
@@ -39,6 +39,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: prefers::<S>,
         form: form::<S>,

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::desc::{BlockPart, Candidate, ConvDesc, Pack, Prologue, on_vectors};
+use super::desc::{BlockPart, Candidate, ConvDesc, FLOATS, Pack, Prologue, on_vectors};
 use super::prologue::change::{self, Change};
 use super::runs::{Pixel, Runs};
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::kernels::gemm::{Panel, Panels, Weight, widen};
 use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{AlignedBuf, Form, Packed, Values};
+use crate::tensor::{AlignedBuf, ElementType, Form, Packed, Values};
 
 /// Row tiles that are multiplied with a panel before the next panel: their inputs and the panel
 /// share the second-level cache. 8 to 32 measured the same on ResNet-50's layers.
@@ -55,6 +55,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: |_| true,
         form: form::<S>,
@@ -84,36 +85,26 @@ pub(super) fn form<S: Simd>(desc: &ConvDesc) -> Form {
 /// Weights in that form, in their own type.
 pub(super) const fn pack<S: Simd>() -> Pack {
     Pack::Permutation {
-        pack: |desc, weights| pack_panels(desc, weights, panels(desc, S::ISA), panels(desc, S::ISA)),
-        restore: |desc, packed| restore_panels(desc, packed, panels(desc, S::ISA), panels(desc, S::ISA)),
+        pack: |desc, weights| pack_panels(desc, &panels(desc, S::ISA), weights),
+        restore: |desc, packed| restore_panels(desc, &panels(desc, S::ISA), packed),
     }
 }
 
 /// Weights in these panels, in their own type.
-pub(super) fn pack_panels(
-    desc: &ConvDesc,
-    weights: &mut Packed,
-    single: Panels,
-    half: Panels,
-) -> Result<Packed> {
+pub(super) fn pack_panels(desc: &ConvDesc, panels: &Panels, weights: &mut Packed) -> Result<Packed> {
     let taps = desc.kernel[0] * desc.kernel[1];
     Ok(match weights {
-        Packed::F32(weights) => single.repack_conv(weights, taps)?.into(),
-        Packed::F16(weights) => half.repack_conv(weights, taps)?.into(),
+        Packed::F32(weights) => panels.repack_conv(weights, taps)?.into(),
+        Packed::F16(weights) => panels.repack_conv(weights, taps)?.into(),
     })
 }
 
 /// The weights that are packed in these panels.
-pub(super) fn restore_panels(
-    desc: &ConvDesc,
-    packed: Values<'_>,
-    single: Panels,
-    half: Panels,
-) -> Result<Packed> {
+pub(super) fn restore_panels(desc: &ConvDesc, panels: &Panels, packed: Values<'_>) -> Result<Packed> {
     let taps = desc.kernel[0] * desc.kernel[1];
     Ok(match packed {
-        Values::F32(packed) => single.unpack_conv(packed, taps)?.into(),
-        Values::F16(packed) => half.unpack_conv(packed, taps)?.into(),
+        Values::F32(packed) => panels.unpack_conv(packed, taps)?.into(),
+        Values::F16(packed) => panels.unpack_conv(packed, taps)?.into(),
     })
 }
 
@@ -191,9 +182,9 @@ impl Igemm {
         let tiles = (TABLE_LIMIT / (runs.count() * rows)).clamp(1, TILES_PER_BLOCK);
         let zeros = AlignedBuf::zeroed(runs.reach, "the zeros that a convolution's padding reads")?;
         let chunks = [parts[0] * parts[1]];
-        let half = matches!(packed, Packed::F16(_));
+        let narrow = packed.element_type() != ElementType::F32;
         let panel = panels.width() * panels.depth;
-        let widened = if half && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
+        let widened = if narrow && panel <= WIDENED_LIMIT && pixels.div_ceil(rows) > 1 { panel } else { 0 };
         Ok(Self {
             name: names.with(isa, &packed),
             isa,

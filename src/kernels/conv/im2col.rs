@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::desc::{Candidate, ConvDesc, Pack, pack_f32};
+use super::desc::{Candidate, ConvDesc, FLOATS, Pack, pack_f32};
 use super::runs::Pixel;
 use crate::error::Result;
 use crate::kernels::gemm::Columns;
@@ -33,6 +33,7 @@ const LEAST_OUTPUTS: usize = 128;
 pub(super) const CANDIDATES: &[Candidate] = &[Candidate {
     name: NAME,
     isa: Isa::Portable,
+    weights: FLOATS,
     accepts: |_| true,
     prefers: |_| true,
     form: |_| Form { name: "plain", params: [0; 4] },
@@ -225,7 +226,7 @@ mod tests {
     use crate::kernels::conv::Padding;
     use crate::kernels::run_alone;
     use crate::kernels::testing::uniform;
-    use crate::tensor::{Activation, FeatureMap, Values};
+    use crate::tensor::{Activation, ElementType, FeatureMap, Values};
 
     const OUTPUTS: usize = 300;
 
@@ -244,6 +245,7 @@ mod tests {
             dilation: [1, 1],
             padding: Padding::default(),
             groups: 1,
+            weights: ElementType::F32,
             activation: Activation::Gelu,
         }
     }

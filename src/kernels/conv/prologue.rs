@@ -29,7 +29,7 @@ impl PrologueDesc {
     /// there.
     pub fn part(conv: &ConvDesc, isa: Isa) -> Option<&'static Candidate> {
         let fits = conv.is_pointwise() && conv.groups == 1 && conv.output.pixels() > 0;
-        candidates().find(|c| fits && c.isa == isa && c.with_prologue.is_some() && (c.accepts)(conv))
+        candidates().find(|c| fits && c.with_prologue.is_some() && c.takes(conv, isa))
     }
 
     /// Makes the kernel from the packed weights of its [`Self::part`], which must exist on the

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, Padding, on_vectors};
+use super::desc::{Candidate, ConvDesc, FLOATS, Padding, on_vectors};
 use super::igemm::{Igemm, form, pack};
 use crate::error::Result;
 use crate::kernels::names::{WeightNames, names};
@@ -29,6 +29,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers: |_| true,
         form: form::<S>,

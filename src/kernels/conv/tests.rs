@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Candidate, ConvDesc, Padding, candidates};
 use crate::kernels::testing::{ConvProblem, ConvRanges, Guarded, filled, for_problems, offsets};
 use crate::simd::Isa;
-use crate::tensor::{Activation, FeatureMap, Packed, Values};
+use crate::tensor::{Activation, ElementType, FeatureMap, Packed, Values};
 
 /// Relative to the largest sum of magnitudes; Winograd's transforms lose more accuracy than a
 /// direct sum.
@@ -142,6 +142,7 @@ fn dilated_layer(
         dilation: [dilation; 2],
         padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
         groups: 1,
+        weights: ElementType::F32,
         activation: Activation::Silu,
     }
 }
@@ -253,13 +254,13 @@ fn float16_weights_are_widened_exactly() {
     for ranges in [ConvRanges::default(), linear] {
         for_problems(ranges, 60, |problem| {
             for candidate in accepting(&problem.desc) {
-                let [half, float] =
-                    [true, false].map(|half| ConvProblem { half, ..problem.clone() }.pack(candidate));
+                let [float, half] =
+                    ElementType::ALL.map(|weights| problem.clone().with_weights(weights).pack(candidate));
                 if matches!(half, Packed::F32(_)) {
                     continue;
                 }
                 prop_assert_eq!(half.bytes() * 2, float.bytes());
-                let stored = ConvProblem { half: true, ..problem.clone() }.weights();
+                let stored = problem.clone().with_weights(ElementType::F16).weights();
                 let float = candidate.pack_values(&problem.desc, Values::F32(&stored)).unwrap();
                 let bits = |packed: Packed| -> Vec<u32> {
                     let kernel = (candidate.prepare)(&problem.desc, packed, problem.epilogue(), 2).unwrap();
@@ -277,9 +278,9 @@ fn float16_weights_are_widened_exactly() {
 /// equal the implicit product's, and a zero times infinity is still NaN.
 #[test]
 fn weights_that_would_meet_zeros_change_nothing() {
-    for (half, outputs) in [(false, 1024 + 40), (true, 2048 + 40)] {
-        let desc = layer(1, 1, [2100, outputs], 1, 0);
-        let problem = ConvProblem { half, ..ConvProblem::of(&desc) };
+    for (stored, outputs) in [(ElementType::F32, 1024 + 40), (ElementType::F16, 2048 + 40)] {
+        let problem = ConvProblem::of(&layer(1, 1, [2100, outputs], 1, 0)).with_weights(stored);
+        let desc = problem.desc;
         for candidate in accepting(&desc).filter(|candidate| candidate.name.contains("gaxpy")) {
             let product = candidate.name.replace("gaxpy", "igemm");
             let Some(product) = candidates().find(|candidate| candidate.name == product) else { continue };
@@ -289,7 +290,10 @@ fn weights_that_would_meet_zeros_change_nothing() {
                     .filter(|k| k % 8 < zeros)
                     .for_each(|k| input[k] = if k % 2 == 0 { 0.0 } else { -0.0 });
                 let halves: Vec<f16> = weights.iter().copied().map(f16::from_f32).collect();
-                let values = if half { Values::F16(&halves) } else { Values::F32(weights) };
+                let values = match stored {
+                    ElementType::F32 => Values::F32(weights),
+                    ElementType::F16 => Values::F16(&halves),
+                };
                 let packed = candidate.pack_values(&desc, values).unwrap();
                 let kernel = (candidate.prepare)(&desc, packed, problem.epilogue(), threads).unwrap();
                 problem.run_kernel(&*kernel, input).into_iter().map(f32::to_bits).collect()
@@ -299,7 +303,7 @@ fn weights_that_would_meet_zeros_change_nothing() {
                 let expected = bits(product, &weights, zeros, 1);
                 for threads in [1, 3] {
                     let found = bits(candidate, &weights, zeros, threads);
-                    assert!(found == expected, "{} {half} {zeros}", candidate.name);
+                    assert!(found == expected, "{} {stored:?} {zeros}", candidate.name);
                 }
             }
             weights[5 * 2100 + 16] = f32::INFINITY;
@@ -343,5 +347,21 @@ fn every_set_of_vectors_has_every_candidate() {
     assert!(expected.len() > 10, "{expected:?}");
     for isa in Isa::available().filter(|&isa| isa != Isa::Portable) {
         assert_eq!(of(isa), expected, "{}", isa.name());
+    }
+}
+
+/// The type of the weights is a part of the list's key: a candidate gets no others than it names.
+#[test]
+fn a_candidate_takes_the_weights_that_it_names() {
+    let desc = layer(1, 9, [32, 40], 3, 1);
+    for candidate in candidates().filter(|c| (c.accepts)(&desc)) {
+        let only = Candidate { weights: &[ElementType::F16], ..*candidate };
+        for weights in ElementType::ALL {
+            let desc = ConvDesc { weights, ..desc };
+            assert!(candidate.takes(&desc, candidate.isa), "{}", candidate.name);
+            assert_eq!(only.takes(&desc, candidate.isa), weights == ElementType::F16);
+        }
+        let other = if candidate.isa == Isa::Portable { Isa::Portable4 } else { Isa::Portable };
+        assert!(!candidate.takes(&desc, other), "{}", candidate.name);
     }
 }

@@ -14,7 +14,7 @@ use crate::kernels::conv::{self, ConvDesc, Padding};
 use crate::plan::geometry::resized;
 use crate::plan::lower::conv::Operands;
 use crate::plan::values::{Compiler, Place};
-use crate::tensor::{Activation, FeatureMap, Part, Shape, Values, View, reserved};
+use crate::tensor::{Activation, ElementType, FeatureMap, Part, Shape, Values, View, reserved};
 
 /// Output rows (or columns) that see the same kernel rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,7 @@ impl Piece<'_> {
         op: &ConvTranspose2d,
         [input, output]: [FeatureMap; 2],
         residual: Option<FeatureMap>,
+        weights: ElementType,
         activation: Activation,
     ) -> ConvDesc {
         let columns = &self.columns[0];
@@ -177,6 +178,7 @@ impl Piece<'_> {
                 right: columns.after,
             },
             groups: op.groups,
+            weights,
             activation,
         }
     }
@@ -240,7 +242,9 @@ impl Compiler<'_> {
         let [to, residual] = [Some(to), residual].map(|place| Some(place?.with(piece.of(&place?.view, op))));
         let to = to.expect("the output");
         let maps = [from, to].map(|place| place.view.feature_map());
-        let desc = piece.desc(op, maps, residual.map(|place| place.view.feature_map()), epilogue.activation);
+        let added = residual.map(|place| place.view.feature_map());
+        let stored = self.node(id).params[0].as_ref().expect("a weight").element_type();
+        let desc = piece.desc(op, maps, added, stored, epilogue.activation);
         let part = conv::choose(&self.chosen_piece(id, op, piece, &desc), self.isa, self.forced);
         let weight = self.node(id).params[0].as_ref().expect("a weight");
         let pack = |values: Values<'_>| match values {
@@ -273,7 +277,13 @@ impl Compiler<'_> {
         };
         let input = resized(desc.input, Shape::new(&[read[0], 1, rows.len, columns.len]));
         let output = resized(desc.output, Shape::new(&[written[0], 1, rows.count, columns.count]));
-        Piece { rows, columns: &[columns] }.desc(op, [input, output], desc.residual, desc.activation)
+        Piece { rows, columns: &[columns] }.desc(
+            op,
+            [input, output],
+            desc.residual,
+            desc.weights,
+            desc.activation,
+        )
     }
 
     /// Write what output pixels have that see nothing of the input: bias, residual and activation. All of the
@@ -297,6 +307,7 @@ impl Compiler<'_> {
             dilation: [1, 1],
             padding: Padding { top: output.height, left: 0, bottom: 0, right: output.width - 1 },
             groups: 1,
+            weights: ElementType::F32,
             activation: epilogue.activation,
         };
         let part = conv::choose(&desc, self.isa, self.forced);

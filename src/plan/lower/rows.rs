@@ -27,8 +27,9 @@ impl Compiler<'_> {
         if let Value::Flat(pictures) = self.value(node.inputs[0]) {
             let kernel = [pictures.view.shape[2], pictures.view.shape[3]];
             let runs = with_residual(to).expect("a matrix");
-            return self
-                .product(id, pictures, residual, Geometry::whole(kernel), layout, |view| map(view, runs, 1));
+            return self.product(id, pictures, residual, Geometry::whole(node, kernel), layout, |view| {
+                map(view, runs, 1)
+            });
         }
         let mut from = self.place(node.inputs[0]);
         let mut runs = with_residual(from.view).filter(|_| is_dense(&from.view, 1));
@@ -42,12 +43,12 @@ impl Compiler<'_> {
             let residual = self.copy(&node.name, residual, layout);
             let runs = self::runs(&[to, from.view, residual.view], 1).expect("dense rows and the result's");
             let from = from.with(pixels(&from.view, runs));
-            return self.product(id, from, Some(residual), Geometry::whole([1, 1]), layout, |view| {
+            return self.product(id, from, Some(residual), Geometry::whole(node, [1, 1]), layout, |view| {
                 map(view, runs, 1)
             });
         };
         let from = from.with(pixels(&from.view, runs));
-        self.product(id, from, residual, Geometry::whole([1, 1]), layout, |view| map(view, runs, 1))
+        self.product(id, from, residual, Geometry::whole(node, [1, 1]), layout, |view| map(view, runs, 1))
     }
 
     /// The operand and the result of a norm, and both as maps. In the views that `order` makes of

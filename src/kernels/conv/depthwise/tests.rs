@@ -1,7 +1,7 @@
 use super::CANDIDATES;
 use crate::kernels::conv::{ConvDesc, Padding};
 use crate::kernels::testing::{ConvProblem, ConvRanges, for_problems};
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, ElementType, FeatureMap};
 
 fn ranges() -> ConvRanges {
     ConvRanges {
@@ -74,6 +74,7 @@ fn depthwise_convolutions_of_networks() {
             dilation: [1; 2],
             padding: Padding { top: pad, left: pad, bottom: pad, right: pad },
             groups: channels,
+            weights: ElementType::F32,
             activation: Activation::Silu,
         });
         for candidate in CANDIDATES.iter().filter(|c| c.isa.is_available()) {

@@ -77,7 +77,7 @@ impl ExpandDepthwiseDesc {
 
 /// The candidate on `isa` for this part, if it accepts the convolution.
 fn find(part: BlockPart, isa: Isa, desc: &ConvDesc) -> Option<&'static Candidate> {
-    candidates().find(|c| c.block_part == Some(part) && c.isa == isa && (c.accepts)(desc))
+    candidates().find(|c| c.block_part == Some(part) && c.takes(desc, isa))
 }
 
 /// The prepared pair. An item is a panel of a band; a band's panels are consecutive, so that its

@@ -7,7 +7,7 @@ use crate::kernels::testing::{
     ConvProblem, ConvRanges, Guarded, ResidualAt, filled, for_problems, gapped, offsets,
 };
 use crate::simd::Isa;
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, ElementType, FeatureMap};
 
 /// The depthwise problem after a 1x1 convolution of `inputs` channels.
 fn pair(outer: &ConvProblem, inputs: usize) -> (ConvProblem, ExpandDepthwiseDesc) {
@@ -28,6 +28,7 @@ fn pair(outer: &ConvProblem, inputs: usize) -> (ConvProblem, ExpandDepthwiseDesc
             dilation: [1, 1],
             padding: Padding::default(),
             groups: 1,
+            weights: ElementType::F32,
             activation: outer.desc.activation,
         },
         seed: outer.seed + 100,
@@ -92,6 +93,7 @@ fn projection(outer: &ConvProblem, outputs: usize) -> ConvProblem {
         dilation: [1, 1],
         padding: Padding::default(),
         groups: 1,
+        weights: ElementType::F32,
         activation: outer.desc.activation,
     };
     ConvProblem { desc, seed: outer.seed + 200, ..outer.clone() }
@@ -192,7 +194,7 @@ fn projections_of_networks() {
         for residual in [ResidualAt::Nowhere, ResidualAt::Output] {
             let problem = ConvProblem { residual, ..depthwise(size, channels, kernel, stride) };
             check_projected(&problem, inputs, outputs).unwrap();
-            check_projected(&ConvProblem { half: true, ..problem }, inputs, outputs).unwrap();
+            check_projected(&problem.with_weights(ElementType::F16), inputs, outputs).unwrap();
         }
     }
 }
@@ -210,6 +212,7 @@ fn depthwise(size: usize, channels: usize, kernel: usize, stride: usize) -> Conv
         dilation: [1, 1],
         padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
         groups: channels,
+        weights: ElementType::F32,
         activation: Activation::Silu,
     })
 }

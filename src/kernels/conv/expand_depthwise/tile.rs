@@ -5,7 +5,7 @@ use crate::kernels::gemm::tile::{self, Next, TileWork, with_rows};
 use crate::kernels::gemm::weight::widen;
 use crate::kernels::gemm::{Columns, Panel, Panels};
 use crate::simd::{Simd, Vectorized};
-use crate::tensor::Packed;
+use crate::tensor::{ElementType, Packed};
 
 /// The locations of pixels.
 #[derive(Clone, Copy)]
@@ -181,8 +181,8 @@ pub(super) unsafe fn weights<S: Simd>(
 
 /// Floats of room that [`weights`] needs for widening.
 pub(super) fn widened(packed: &Packed, panels: &Panels) -> usize {
-    match packed {
-        Packed::F32(_) => 0,
-        Packed::F16(_) => panels.width() * panels.depth,
+    match packed.element_type() {
+        ElementType::F32 => 0,
+        ElementType::F16 => panels.width() * panels.depth,
     }
 }

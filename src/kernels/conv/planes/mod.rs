@@ -10,7 +10,7 @@ mod tile;
 
 use std::ops::Range;
 
-use super::desc::{Candidate, ConvDesc, on_vectors};
+use super::desc::{Candidate, ConvDesc, FLOATS, on_vectors};
 use super::igemm::{form, pack, panels};
 use crate::error::Result;
 use crate::kernels::activation::{StoredRows, activate_rows};
@@ -18,7 +18,7 @@ use crate::kernels::gemm::{Panel, Panels, widen};
 use crate::kernels::names::{WeightNames, names};
 use crate::kernels::{Epilogue, Io, Kernel, Scratch, ScratchSize, chunks_for, even_range};
 use crate::simd::{Isa, Simd, Vectorized};
-use crate::tensor::{FeatureMap, Packed, reserved};
+use crate::tensor::{ElementType, FeatureMap, Packed, reserved};
 use tile::{Line, heights};
 
 /// Up to this many channels the copy is cheap compared with the product.
@@ -47,6 +47,7 @@ const fn candidate<S: Simd>() -> Candidate {
     Candidate {
         name: NAMES.on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts,
         prefers,
         form: form::<S>,
@@ -96,7 +97,7 @@ fn prepare<S: Simd>(
             }
         }
     }
-    let half = matches!(packed, Packed::F16(_));
+    let narrow = packed.element_type() != ElementType::F32;
     Ok(Box::new(Planes {
         name: NAMES.with(S::ISA, &packed),
         isa: S::ISA,
@@ -111,7 +112,7 @@ fn prepare<S: Simd>(
         before,
         inside: input.width.min(width - before),
         first,
-        widened: if half { panels.width() * panels.depth } else { 0 },
+        widened: if narrow { panels.width() * panels.depth } else { 0 },
         chunks: [chunks_for(output.batch * output.height, threads)],
     }))
 }

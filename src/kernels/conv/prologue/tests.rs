@@ -11,7 +11,7 @@ use crate::kernels::testing::{
 };
 use crate::kernels::{Io, Kernel};
 use crate::simd::Isa;
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, ElementType, FeatureMap};
 
 /// The prologue of a problem's convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,12 +172,12 @@ fn prologues_have_the_bits_of_passes() {
 /// Several blocks, chains of sums, and maps whose pixels are split.
 #[test]
 fn prologues_of_networks() {
-    for (size, [inputs, outputs], half) in [
-        (57, [96, 24], false),
-        (40, [33, 17], true),
-        (14, [1152, 40], false),
-        (7, [1024, 128], true),
-        (5, [3000, 20], false),
+    for (size, [inputs, outputs], weights) in [
+        (57, [96, 24], ElementType::F32),
+        (40, [33, 17], ElementType::F16),
+        (14, [1152, 40], ElementType::F32),
+        (7, [1024, 128], ElementType::F16),
+        (5, [3000, 20], ElementType::F32),
     ] {
         let desc = ConvDesc {
             input: gapped(FeatureMap::nhwc(2, size, size, inputs), [32, 0, 0]),
@@ -188,9 +188,10 @@ fn prologues_of_networks() {
             dilation: [1, 1],
             padding: Padding::default(),
             groups: 1,
+            weights,
             activation: Activation::Relu,
         };
-        let problem = ConvProblem { half, ..ConvProblem::of(&desc) };
+        let problem = ConvProblem::of(&desc);
         for kind in [Kind::Affine { relu: true }, Kind::Gate] {
             Case::new(&problem, kind).check().unwrap();
         }
@@ -209,6 +210,7 @@ fn non_finite_values_stay() {
         dilation: [1, 1],
         padding: Padding::default(),
         groups: 1,
+        weights: ElementType::F32,
         activation: Activation::Relu,
     };
     let problem = ConvProblem::of(&desc);

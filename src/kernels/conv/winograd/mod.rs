@@ -35,7 +35,7 @@ mod stages;
 mod tests;
 mod transforms;
 
-use super::desc::{Candidate, ConvDesc, ConvPoolDesc, Pack, on_vectors, pack_f32};
+use super::desc::{Candidate, ConvDesc, ConvPoolDesc, FLOATS, Pack, on_vectors, pack_f32};
 use crate::error::Result;
 use crate::kernels::names::{Names, names};
 use crate::kernels::{Epilogue, Kernel};
@@ -200,6 +200,7 @@ const fn candidate<
     Candidate {
         name: names::<AV, MV, AH, MH>().on(S::ISA),
         isa: S::ISA,
+        weights: FLOATS,
         accepts: accepts::<V, H, AV, MV, AH, MH>,
         prefers,
         form: |_| Form { name: "winograd", params: [S::LANES, AV, AH, MV * MH] },

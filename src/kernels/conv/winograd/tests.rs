@@ -8,7 +8,7 @@ use super::*;
 use crate::kernels::conv::Padding;
 use crate::kernels::testing::{ConvProblem, ConvRanges, filled, for_problems, uniform};
 use crate::simd::{Isa, Vectorized};
-use crate::tensor::{Activation, FeatureMap};
+use crate::tensor::{Activation, ElementType, FeatureMap};
 
 /// `Bᵀ`, `G` and `Aᵀ` as in the paper.
 struct Matrices<const A: usize, const M: usize, const R: usize> {
@@ -372,6 +372,7 @@ pub(super) fn between(input: FeatureMap, output: FeatureMap) -> ConvDesc {
         dilation: [1, 1],
         padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
         groups: 1,
+        weights: ElementType::F32,
         activation: Activation::Relu,
     }
 }
