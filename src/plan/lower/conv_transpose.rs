@@ -358,7 +358,9 @@ mod tests {
                 }
             }
         }
-        all.iter_mut().for_each(|seen| seen.sort_unstable());
+        for seen in &mut all {
+            seen.sort_unstable();
+        }
         all
     }
 
