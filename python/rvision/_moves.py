@@ -112,7 +112,8 @@ class Moves:
         result = self
         for _ in range(new):
             result = result._insert(0, label)
-        # What has one value along a dimension is expanded; elsewhere a new dimension is, and merged then.
+        # What has one value along a dimension is expanded; elsewhere a new dimension is, and merged
+        # then.
         single = [flag is True and size == 1 for size, flag in result._flagged()]
         merged = [d for d, time in enumerate(times) if not single[d] and (type(time) is Size or time != 1)]
         if any(single):

@@ -198,7 +198,7 @@ def _rows(model: Module, tracer: _Recorder) -> Iterator[SummaryRow]:
     counted: set[int] = set()
 
     def new_params(module: Module) -> dict[str, Any]:
-        """Return the parameters of a module itself that have not been counted."""
+        """Return a module's own parameters that have not been counted."""
         entries = {name: id(value) for name, value in module._parameters.items()}
         own = {name: value for name, value in module._parameters.items() if value is not None}
         own = {name: value for name, value in own.items() if entries[name] not in counted}

@@ -44,7 +44,7 @@ _NUMBERED = re.compile(r"_[0-9]+$")
 # The integers up to here are doubles.
 _EXACT = 2**53
 
-# What leaves a picture that a network was given one: it has the same dimensions afterwards.
+# Operations after which an input picture is still a picture: they keep its dimensions.
 _POINTWISE = {"activation", "identity", "pad", "pad_edges"}
 
 
@@ -206,7 +206,7 @@ class Tracer:
         return name
 
     def constant(self, value: Any) -> Symbol:
-        """Add an array that `forward` combines with symbols: a parameter as it is, or a copy of an array."""
+        """Add an array that `forward` combines with symbols: a parameter itself, or a copy of an array."""
         if isinstance(value, Traced):
             raise TypeError(
                 f"{self.where}: expected floats, got a mask (bool), which torch does not take here either; "
@@ -387,11 +387,11 @@ class Traced(Moves, Opaque):
     # ---- what changes nothing at inference ----
 
     def contiguous(self) -> Any:
-        """Return the same values: memory order is the engine's business."""
+        """Return the same values: the engine chooses the memory order."""
         return self.emit("identity", "contiguous", shares="copy")
 
     def clone(self) -> Any:
-        """Return the same values as a symbol that no operation in place on this one changes."""
+        """Return the same values as a symbol that in-place operations on this one do not change."""
         tracer = self._tracer
         memory = _alias.Memory(_alias.pointwise(self))
         return type(self)(tracer, self.value_of(tracer), self._fixed, memory)
@@ -403,7 +403,7 @@ class Traced(Moves, Opaque):
     # ---- what cannot become a node ----
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        # `x[index] += y` assigns the part, which has been changed in place, to where it is.
+        # `x[index] += y` assigns the part, which was changed in place, back to itself.
         if not _alias.is_item(value, self, self._full_index(index)):
             self._refuse("assigning to a part of a value", "build the result with rvision.cat")
 
@@ -412,7 +412,7 @@ class Traced(Moves, Opaque):
         raise NotImplementedError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        # Arrays on the left of an operator come here.
+        # Operators whose left operand is an array call this.
         if ufunc.__name__ == "matmul" and method == "__call__" and not kwargs:
             left, right = inputs
             return left.matmul(right) if isinstance(left, Symbol) else right.__rmatmul__(left)
@@ -455,7 +455,7 @@ class Symbol(_alias.InPlace, Math, Comparing, Traced):
     # ---- arithmetic ----
 
     def _operand(self, other: Any, kind: str = "") -> Any:
-        """Return the other side of an operator as a number or a symbol; NotImplemented if it is neither."""
+        """Return an operator's other operand as a number or a symbol; NotImplemented if it is neither."""
         if isinstance(other, Mask):
             if kind == "sub":
                 other._no_subtraction("subtraction with")

@@ -356,7 +356,7 @@ unsafe fn exponentials<S: Simd, const ROWS: usize>(
 ) {
     let padded = len.next_multiple_of(S::LANES);
     if padded > len {
-        // What fills up the last vector weighs nothing.
+        // The padding of the last vector has weight zero.
         let mut nothing = [0.0_f32; MOST_LANES];
         nothing[S::LANES - (padded - len)..].fill(f32::NEG_INFINITY);
         for r in 0..ROWS {

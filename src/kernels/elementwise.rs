@@ -72,7 +72,8 @@ pub struct UnaryDesc {
     pub activation: Activation,
 }
 
-/// Operations per channel. Dimension 1 is the channels, as in torch's `BatchNorm2d` and `PReLU`.
+/// Operations per channel. Dimension 1 is the channels, as in torch's
+/// `BatchNorm2d` and `PReLU`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelDesc {
     /// What is read.

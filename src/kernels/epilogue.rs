@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::simd::{Isa, MOST_LANES, Simd};
 use crate::tensor::{Activation, AlignedBuf};
 
-/// Zeros behind the last channel of per-channel vectors: two of the widest vectors can be loaded
-/// from any channel on.
+/// Zeros after the last channel of per-channel vectors: two of the widest vectors can be loaded
+/// from any channel.
 const CHANNEL_PADDING: usize = 2 * MOST_LANES;
 
 /// `y = activation(scale[c] * sum + shift[c] + residual)`, applied in registers before the store.

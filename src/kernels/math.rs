@@ -124,7 +124,8 @@ fn times_sigmoid<S: Simd>(s: S, x: S::F32, u: S::F32) -> S::F32 {
     let minus = s.min(s.splat(HIGHEST), s.max(s.splat(LOWEST), s.sub(s.zero(), u)));
     let n = s.round(s.mul(minus, s.splat(std::f32::consts::LOG2_E)));
     let r = if S::FUSED {
-        // One part of ln 2 will do: it is so near a float that n of them are at most 2.5e-7 off.
+        // One part of ln 2 is enough: it is so close to a float that n times it is off by at most
+        // 2.5e-7.
         s.fma(n, s.splat(-std::f32::consts::LN_2), minus)
     } else {
         // The products are rounded.

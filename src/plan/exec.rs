@@ -15,8 +15,7 @@ const SPARE: usize = 16 << 20;
 /// Runs in a row with far too much memory before it is given back. Sizes that take turns keep it.
 const PATIENCE: u32 = 8;
 
-/// The mutable memory of a run: grows to what the largest plan needs, and is used by one run at a
-/// time.
+/// The mutable memory of a run: grows to the largest plan's size, and is used by one run at a time.
 #[derive(Default)]
 pub(super) struct Workspace {
     arena: Option<AlignedBuf>,
@@ -124,7 +123,7 @@ impl Work for Run<'_> {
 }
 
 impl Plan {
-    /// Checks, and pointers to everything.
+    /// Checks the arrays, and collects all pointers.
     pub(super) fn start<'a>(
         &'a self,
         pool: &Pool,

@@ -1,15 +1,15 @@
 //! Plans: compiles a graph for input shapes to steps that run. The only module that uses both
 //! graphs and kernels.
 //!
-//! [`Network`] holds a graph with its few cached [`Plan`]s, its pooled workspaces, and what the environment
-//! says about kernels ([`settings`]). Making a plan
-//! ([`compile`]) infers shapes, decides in which order values lie ([`layout`]) and which nodes are
-//! computed together ([`fuse`]), and lowers each of these units to a view or to prepared kernels
-//! ([`lower`]). Where values lie is the state of that ([`values`]), with rules about
-//! what a kernel can write ([`writes`]) or read as rows ([`row_views`]) and the descriptors of
-//! convolutions ([`geometry`]). At the end every value gets its place in one arena ([`memory`]).
-//! Running a plan resolves pointers and hands the phases to the worker pool ([`exec`]), which
-//! [`profile`] times; [`peaks`] is what the machine can do at most.
+//! [`Network`] holds a graph with its few cached [`Plan`]s, its pooled workspaces, and what the
+//! environment says about kernels ([`settings`]). Making a plan ([`compile`]) infers shapes,
+//! chooses the layout of values ([`layout`]) and the nodes to fuse ([`fuse`]), and lowers each of
+//! these units to a view or to prepared kernels ([`lower`]). The state of lowering is the place of
+//! each value ([`values`]), with rules about which layouts a kernel can write ([`writes`]) or read
+//! as rows ([`row_views`]) and the descriptors of convolutions ([`geometry`]). At the end every
+//! value gets its offset in one arena ([`memory`]). Running a plan resolves pointers and passes the
+//! phases to the worker pool ([`exec`]), which [`profile`] times; [`peaks`] measures the machine's
+//! peak rates.
 
 mod compile;
 mod describe;

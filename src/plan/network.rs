@@ -98,7 +98,8 @@ impl Network {
         if let Some(plan) = self.cached(&key) {
             return Ok(plan);
         }
-        // Not under the lock: another shape's caller need not wait while weights are packed.
+        // Not under the lock, so that callers with other shapes do not wait while weights are
+        // packed.
         let epilogues = &self.epilogues;
         let plan = Plan::compile(&self.graph, epilogues, inputs, chosen_for, settings, threads)?;
         let plan = Arc::new(plan);

@@ -117,7 +117,7 @@ impl Work for Timed<'_> {
         let now = Instant::now();
         // The first phase may have no chunks.
         self.begun.get_or_init(|| now);
-        // Nobody waits for this lock: phases end one after the other.
+        // This lock is never contended: phases end one after the other.
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).push(now);
         self.work.ended(phase);
     }

@@ -585,7 +585,8 @@ impl GraphBuilder {
         self.add(name, ops::Pad { pads, value }, &[x], vec![])
     }
 
-    /// A value's own elements around it, by mode reflect, replicate or circular; `pads` as of `pad`.
+    /// A value's own elements around it, by mode reflect, replicate or circular; `pads` as of
+    /// `pad`.
     fn pad_edges(&mut self, name: &str, x: usize, pads: Vec<Pair>, mode: &str) -> PyResult<usize> {
         let pads = pads.into_iter().map(|pad| sizes(name, "pads", pad.into())).collect::<Result<_>>()?;
         let mode = edge_mode(name, mode)?;

@@ -148,8 +148,8 @@ impl PyStateDict {
     }
 
     /// Reads the tensors: names and values in order. Values are writable arrays; with `parameters`,
-    /// those of float32 and float16 are parameters instead, which take the file's values over. Those
-    /// in `known` are not read.
+    /// those of float32 and float16 are parameters instead, which take the file's values over.
+    /// Those in `known` are not read.
     #[pyo3(signature = (parameters=false, known=None))]
     fn read<'py>(
         &self,
@@ -202,7 +202,8 @@ struct Converter<'a, 'py> {
 }
 
 impl<'a, 'py> Converter<'a, 'py> {
-    /// Reads the tensors that `roots` are or contain, the floats among them as parameters if so asked.
+    /// Reads the tensors that `roots` are or contain, the floats among them as parameters if so
+    /// asked.
     fn new(
         py: Python<'py>,
         file: &'a Checkpoint,
@@ -341,7 +342,7 @@ impl FileBuffer {
     }
 }
 
-/// Each buffer becomes one array of bytes without a copy, each tensor a view of it.
+/// Each buffer becomes one array of bytes without a copy; each tensor is a view of it.
 fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
     let Tensors { tensors, buffers } = tensors;
     let numpy = py.import("numpy")?;
@@ -366,8 +367,8 @@ fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>
         .collect()
 }
 
-/// The same with parameters for what they can hold. A tensor that is alone in its buffer becomes the
-/// parameter without a copy.
+/// The same with parameters for what they can hold. A tensor that is alone in its buffer becomes
+/// the parameter without a copy.
 fn to_parameters(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
     let Tensors { tensors, buffers } = tensors;
     let mut users = vec![0; buffers.len()];

@@ -163,7 +163,7 @@ _SMALL = {"cifar10": CIFAR10, "lenet5": DIGITS}
 
 
 def _load(args: Any) -> StateDict:
-    """Read the file, its entry and the names that the arguments choose."""
+    """Read the file, and select the entry and the names that the arguments choose."""
     from rvision.models._from_file import read
 
     path = Path(args.weights).expanduser()

@@ -146,7 +146,7 @@ def pair(value: Any, where: str, least: int = 0) -> tuple[int, int]:
 def handle_of(
     value: ArrayLike | _rvision.Parameter | None, symbol: Symbol, what: str
 ) -> _rvision.Parameter | None:
-    """Return the engine's handle of a weight; a new one unless the array belongs to a parameter."""
+    """Return the engine's handle of a weight; a new one if the array does not belong to a parameter."""
     if value is None:
         return None
     if isinstance(value, _rvision.Parameter):

@@ -44,7 +44,7 @@ _SIMPLE = (int, float, complex, str, bytes, bool, type(None), type(...), range, 
 _OPAQUE = {"rvision", "numpy", "torch", "torchvision", "PIL"}
 _PLAIN = {"argparse", "types", "collections", "dataclasses", "configparser"}
 
-# Where a module keeps what it knows itself.
+# A module's own attributes.
 _REGISTRY = {"_parameters", "_buffers", "_modules", "_transient", "_links", "_arrays"}
 
 _RANDOM_SOURCES = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)

@@ -223,9 +223,9 @@ class ConvTranspose2d(Module):
     output_padding : int or two of them
         Rows that the output has more below, and columns to the right; less than `stride` or `dilation`.
     groups : int
-        Into how many independent groups channels are cut.
+        Number of independent groups of channels.
     bias : bool
-        Whether a number is added to each output channel.
+        Whether to add a number to each output channel.
     dilation : int or two of them
         Vertical and horizontal.
     padding_mode : str

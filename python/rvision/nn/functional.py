@@ -220,7 +220,7 @@ def conv_transpose2d(
     output_padding : int or two of them
         Rows that the output has more below, and columns to the right; less than `stride` or `dilation`.
     groups : int
-        Into how many independent groups channels are cut.
+        Number of independent groups of channels.
     dilation : int or two of them
         Vertical and horizontal.
 

@@ -112,7 +112,7 @@ class Constant(np.ndarray):
     _held: Held | None
 
     def __new__(cls, data: ArrayLike, requires_grad: bool = False) -> Constant:
-        """Make a constant of `data`; `requires_grad` is accepted for torch's sake."""
+        """Make a constant of `data`; `requires_grad` is accepted for compatibility with torch."""
         if isinstance(data, Constant) and data._held is not None:
             handle = data._held.handle
         else:
@@ -134,7 +134,7 @@ class Constant(np.ndarray):
         return cls._of(_rvision.Parameter.zeros(shape))
 
     def __array_finalize__(self, source: Any) -> None:
-        # What NumPy derives from a constant (a view, a stacked copy) is not the constant.
+        # Arrays that NumPy derives from a constant (a view, a stacked copy) are not the constant.
         self._held = None
 
     def __array_ufunc__(

@@ -4,9 +4,10 @@ use super::desc::{Candidate, ConvDesc};
 use super::{depthwise, gaxpy, gemv, grouped, igemm, im2col, planes, stem, winograd};
 use crate::simd::Isa;
 
-/// All candidates of all instruction sets in the order of preference: the first of the wanted
-/// instruction set that accepts and prefers a convolution wins. The last does so with everything on every
-/// processor. `cargo bench --bench choice` compares what wins with all others.
+/// All candidates of all instruction sets in order of preference: the first of the requested
+/// instruction set that accepts and prefers a convolution is chosen. The last accepts and prefers
+/// every convolution on every processor. `cargo bench --bench choice` compares the choice with all
+/// others.
 pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
     let lists = [
         depthwise::CANDIDATES,
@@ -22,13 +23,13 @@ pub fn candidates() -> impl Iterator<Item = &'static Candidate> {
     lists.into_iter().flatten()
 }
 
-/// The candidate for a convolution on `isa`: the one named `forced` if it accepts the convolution there, else
-/// the first that accepts and prefers it.
+/// The candidate for a convolution on `isa`: the one named `forced` if it accepts the convolution
+/// there, else the first that accepts and prefers it.
 ///
 /// # Panics
-/// If no candidate accepts and prefers it, which the last one rules out.
+/// If no candidate accepts and prefers it, which cannot happen because of the last one.
 pub fn choose(desc: &ConvDesc, isa: Isa, forced: Option<&str>) -> &'static Candidate {
-    // Our own portable kernels come last: no order of the list makes up for the lack of vectors.
+    // Our own portable kernels come last: no order of the list compensates for the lack of vectors.
     let usable = |isa: Isa| candidates().filter(move |c| c.takes(desc, isa));
     let all = || usable(isa).chain(usable(Isa::Portable));
     let wanted = forced.and_then(|name| all().find(|c| c.name == name));

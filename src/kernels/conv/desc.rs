@@ -100,7 +100,7 @@ impl ConvDesc {
     }
 }
 
-/// What is done to a map before it is convolved.
+/// A prologue: an operation on a map before it is convolved.
 pub enum Prologue {
     /// `scale[c] * x + shift[c]`, optionally followed by ReLU.
     Affine {
@@ -229,10 +229,10 @@ pub struct Candidate {
     /// The packed form of the weights that it reads; with their shape it determines everything that
     /// `pack` depends on.
     pub form: fn(&ConvDesc) -> Form,
-    /// Makes that form from weights in torch's order `[oc, ic / groups, kh, kw]`, in their own type or
-    /// in float32.
+    /// Packs weights in torch's order `[oc, ic / groups, kh, kw]` into this form, in their own type
+    /// or in float32.
     pub pack: Pack,
-    /// Makes the kernel for so many threads, which fails if there is no memory for its tables.
+    /// Makes the kernel for a number of threads; fails if there is no memory for its tables.
     pub prepare: Prepare,
     /// Makes the kernel that is fused with a 2x2 max pool, from the same packed weights, if there
     /// is one.
@@ -280,8 +280,8 @@ impl Candidate {
     }
 }
 
-/// What `$make` gives for the vectors of each instruction set that has some, and for those of `$plain`;
-/// the four and the sixteen portable lanes are for tests.
+/// What `$make` gives for the vectors of each instruction set that has some, and for those of
+/// `$plain`; the four and the sixteen portable lanes are for tests.
 macro_rules! on_vectors {
     ($make:ident $(, $plain:ty)?) => {
         [

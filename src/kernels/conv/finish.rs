@@ -17,7 +17,7 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// The epilogue of that many channels.
+    /// The epilogue for `channels` channels.
     pub(super) fn new(epilogue: &Epilogue, channels: usize) -> Result<Self> {
         let vector = |values: Option<&AlignedBuf>, default: f32| -> Result<AlignedBuf> {
             let mut vector = AlignedBuf::resident(channels + MOST_LANES, "an epilogue")?;

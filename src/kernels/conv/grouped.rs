@@ -112,7 +112,7 @@ impl Cut {
         }
     }
 
-    /// Vectors of a tile, at most: two where there are registers for them.
+    /// The largest number of vectors of a tile: two if there are registers for them.
     const fn vectors(isa: Isa) -> usize {
         if isa.registers() >= 32 { 2 } else { 1 }
     }

@@ -1,9 +1,10 @@
-//! Any convolution on any processor: rows of a matrix gathered from the input, then the product of
-//! the crate `matrixmultiply`, which has kernels for other processors than ours do.
+//! Any convolution on any processor: rows of a matrix gathered from the input, then the matrix
+//! product of the crate `matrixmultiply`, which has kernels for processors that ours do not
+//! support.
 //!
-//! Each sum runs in the order of the depth, whatever else is in the product. Where pictures are single pixels
-//! (linear layers), the rows of all pictures therefore are one matrix, whose products read the weights once
-//! and not once a row.
+//! Each sum runs in the order of the depth, whatever else is in the product. Where pictures are
+//! single pixels (linear layers), the rows of all pictures therefore are one matrix, whose products
+//! read the weights once and not once a row.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use crate::tensor::{AlignedBuf, Form, Packed};
 /// Floats of rows that are gathered at a time: 256 KiB, for the second-level cache.
 const BLOCK: usize = 1 << 16;
 
-/// The same where pictures are single pixels: a product packs its weights, which are more than these rows.
+/// The same where pictures are single pixels: a product packs its weights, which are more than
+/// these rows.
 const MATRIX_BLOCK: usize = 1 << 20;
 
-/// Output pixels at a time, at most: enough for the product to reuse the weights it packs.
+/// The largest number of output pixels at a time: enough for the product to reuse the weights it
+/// packs.
 const MOST_ROWS: usize = 256;
 
 /// Outputs of a chunk of a matrix, at least: each packs the rows again.
@@ -73,7 +76,8 @@ struct Im2col {
     desc: ConvDesc,
     weights: Arc<AlignedBuf>,
     epilogue: Epilogue,
-    /// Pixels that are cut into blocks: those of a picture, or of all pictures if they are a matrix.
+    /// Pixels that are cut into blocks: those of a picture, or of all pictures if they are a
+    /// matrix.
     rows: usize,
     /// Blocks of these.
     blocks: usize,
@@ -124,8 +128,9 @@ impl Kernel for Im2col {
         let pixels = even_range(self.rows, self.blocks, chunk % self.blocks);
         let rows = pixels.len();
         let first = Pixel::nth(chunk / self.blocks * self.rows + pixels.start, height, width);
-        // SAFETY: the local scratch has room for `rows` sums and, unless the product reads the input, as
-        // many gathered rows, the weights for `depth` of each output, and the maps are the descriptor's.
+        // SAFETY: the local scratch has room for `rows` sums and, unless the product reads the
+        // input, as many gathered rows, the weights for `depth` of each output, and the maps are
+        // the descriptor's.
         unsafe {
             let (gathered, sums) = if self.in_place() {
                 (std::ptr::null_mut(), scratch.local)

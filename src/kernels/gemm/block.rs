@@ -94,7 +94,7 @@ unsafe fn pack_columns<S: Simd>(
     for first in (0..width).step_by(S::BLOCK) {
         let columns = panel.channels.saturating_sub(first).min(S::BLOCK);
         let whole = if columns == S::BLOCK { full } else { 0 };
-        // SAFETY: rows below the depth, columns below the panel's, zeros behind them.
+        // SAFETY: rows are below the depth, and columns below the panel's, with zeros after them.
         unsafe {
             let from = from.add(first.min(panel.channels) * steps.column);
             let to = to.add(first);

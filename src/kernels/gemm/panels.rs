@@ -141,8 +141,8 @@ impl Panels {
         Ok(packed)
     }
 
-    /// The same from weights that are discarded panel by panel, if nobody else holds them: then both
-    /// need little more memory than one.
+    /// The same from weights that are discarded panel by panel, if nobody else holds them: then
+    /// both need little more memory than one.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`], before anything is discarded.
@@ -198,7 +198,7 @@ impl Panels {
     fn pack_panel<T: Element>(&self, panel: Panel, from: &[T], to: &mut [T], taps: usize) {
         let inputs = self.depth / taps;
         let width = panel.vectors * self.lanes;
-        // A wide panel in parts, whose weights lie in fewer places.
+        // A wide panel is packed in parts, whose weights are less scattered.
         let part = Self::VECTORS * self.lanes;
         for (i, from) in from.chunks(part * self.depth).enumerate() {
             let channels = from.len() / self.depth;

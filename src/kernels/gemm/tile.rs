@@ -21,7 +21,7 @@ pub const fn most_rows(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 12,
         Isa::Avx2 => 6,
-        // Plain arrays stay in memory anyway, and taller tiles of them take minutes to compile.
+        // Arrays stay in memory anyway, and taller tiles of them take minutes to compile.
         Isa::Portable | Isa::Portable4 | Isa::Portable16 => 2,
     }
 }

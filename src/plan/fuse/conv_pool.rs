@@ -21,7 +21,7 @@ impl ConvPool {
     }
 }
 
-/// The unit of a pool that alone reads a convolution, if there is a kernel for both.
+/// The unit of a pool that is the only reader of a convolution, if there is a fused kernel.
 pub fn find(compiler: &Compiler<'_>, id: NodeId) -> Option<ConvPool> {
     let Op::MaxPool2d(ops::MaxPool2d(window)) = &compiler.node(id).op else { return None };
     let inner = compiler.node(id).inputs[0];

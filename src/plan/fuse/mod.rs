@@ -45,13 +45,13 @@ impl Unit {
 pub(super) struct Units(Vec<Option<Unit>>);
 
 impl Units {
-    /// The units for which there is a kernel. The convolutions of each have their candidates, so that
-    /// nothing is left to choose.
+    /// The units for which there is a kernel. Each has the candidates of its convolutions, so
+    /// lowering has nothing to choose.
     pub fn find(compiler: &Compiler<'_>) -> Self {
         let ids = || (0..compiler.graph.nodes.len()).map(NodeId);
         let mut units = Self(ids().map(|_| Some(Unit::Node)).collect());
         if compiler.forced.is_some() {
-            // The user asks for kernels of single convolutions.
+            // The user forces kernels of single convolutions.
             return units;
         }
         for id in ids() {

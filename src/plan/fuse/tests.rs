@@ -31,7 +31,7 @@ impl Draw {
     }
 }
 
-/// The nodes of each unit by name, those that are covered first, of all units of several nodes.
+/// The names of the nodes of each unit with several nodes, covered nodes first.
 fn joined(graph: &Graph, shape: &[usize], forced: Option<&'static str>) -> Vec<Vec<String>> {
     let shapes = infer_shapes(graph, &[Shape::new(shape)]).unwrap();
     let settings = Settings { isa: Isa::Portable16, forced };

@@ -88,7 +88,7 @@ impl ProjectDesc {
             None if depthwise.residual.is_some() || depthwise.dilation != [1, 1] => return None,
             None => vec![super::find(BlockPart::Depthwise, isa, depthwise)?],
         };
-        // The sums are those of this kernel.
+        // Its sums are those of this kernel.
         let chosen = choose(project, isa, None);
         let last =
             (chosen.isa == isa && chosen.block_part == Some(BlockPart::Pointwise)).then_some(chosen)?;

@@ -12,7 +12,7 @@ pub(super) const fn heights(isa: Isa, vectors: usize) -> [usize; 3] {
     let heights = match isa {
         Isa::Avx512 => [14, 8, 4],
         Isa::Avx2 => [6, 4, 2],
-        // Plain arrays stay in memory anyway.
+        // Arrays stay in memory anyway.
         Isa::Portable | Isa::Portable4 | Isa::Portable16 => [2, 2, 2],
     };
     let [a, b, c] = heights;
