@@ -219,22 +219,19 @@ def take_turns(
 ) -> dict[str, list[dict[str, Any]]]:
     """Interleaved rounds: every engine runs under each of the conditions that the functions set up.
 
-    Returns for each engine the measurements under each condition, in milliseconds and MiB.
+    Returns for each engine the measurements under each condition, in milliseconds.
     """
     one = {engine: min(tell(worker, {"runs": 2})["times"]) for engine, worker in workers.items()}
     rounds = max(MIN_ROUNDS, min(args.rounds, int(args.seconds / max(one.values(), default=1))))
     runs = {e: max(1, min(MAX_RUNS, round(args.seconds / rounds / took))) for e, took in one.items()}
     times: dict[str, list[list[float]]] = {engine: [[] for _ in circumstances] for engine in workers}
-    peaks: dict[str, float] = {}
     for _ in range(rounds):
         for engine, worker in workers.items():
             for own, bring_about in zip(times[engine], circumstances, strict=True):
                 bring_about()
                 time.sleep(args.pause)
-                reply = tell(worker, {"runs": runs[engine]})
-                own += reply["times"]
-                peaks[engine] = reply["peak_mib"]
-    return {e: [spread(own) | {"peak_mib": peaks[e]} for own in each] for e, each in times.items()}
+                own += tell(worker, {"runs": runs[engine]})["times"]
+    return {e: [spread(own) for own in each] for e, each in times.items()}
 
 
 def spread(times: list[float]) -> dict[str, float]:

@@ -18,12 +18,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import answer, ask, environment
+import tables
+from compare import answer, ask, environment, machine
 from engines import ENGINES
 
 NETWORKS = ["alexnet", "vgg19", "resnet50", "vit_b_16"]
@@ -59,20 +61,8 @@ def measure(engine: str, name: str, files: dict[str, Any], threads: int) -> dict
     return found
 
 
-def main() -> None:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--networks", nargs="+", default=NETWORKS, metavar="NAME")
-    parser.add_argument("--engines", nargs="+", default=COMPARED, choices=COMPARED)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        print(json.dumps(measure(**json.loads(args.worker))))
-        return
+def rows(args: argparse.Namespace) -> Iterator[list[object]]:
     engines = [e for e in args.engines if find_spec(e.removesuffix("_half")) is not None]
-    print("| network | weights | engine | peak | steady | a second network | left after deletion |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in args.networks:
         with tempfile.TemporaryDirectory() as folder:
             request = {"prepare": name, "folder": folder, "size": None, "batches": [1], "exports": ["onnx"]}
@@ -84,16 +74,29 @@ def main() -> None:
                 command = [sys.executable, __file__, "--worker", json.dumps(work)]
                 done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
                 found = json.loads(done.stdout.splitlines()[-1])
-                more = [f"{found[key]:.0f}" if key in found else "" for key in ("second", "deleted")]
-                row = [
-                    name,
-                    f"{weights:.0f}",
-                    engine,
-                    f"{found['peak']:.0f}",
-                    f"{found['steady']:.0f}",
-                    *more,
-                ]
-                print("| " + " | ".join(row) + " |", flush=True)
+                sizes = (found.get(key) for key in ("peak", "steady", "second", "deleted"))
+                cells = ("" if size is None else f"{size:.0f}" for size in sizes)
+                print(name, engine, found, file=sys.stderr, flush=True)
+                yield [name, f"{weights:.0f}", engine, *cells]
+
+
+def main() -> None:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, metavar="NAME")
+    parser.add_argument("--engines", nargs="+", default=COMPARED, choices=COMPARED)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pages", nargs="*", default=[], metavar="PAGE", help="pages with <!-- memory -->")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(measure(**json.loads(args.worker))))
+        return
+    head = ["network", "weights", "engine", "peak", "steady", "a second network", "left after deletion"]
+    text = f"{tables.where(machine())}. MiB:\n\n{tables.table(head, rows(args))}"
+    print(text)
+    for page in args.pages:
+        tables.fill(page, {"memory": text})
 
 
 if __name__ == "__main__":

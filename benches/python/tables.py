@@ -119,16 +119,6 @@ def cell(result: dict, spread: bool) -> str:
     return f"{text} ({result['p10_ms']:.{digits}f}-{result['p90_ms']:.{digits}f})" if spread else text
 
 
-def memory(report: dict, setting: str) -> str:
-    engines = measured(report, setting)
-    rows = []
-    for name, each in report["networks"].items():
-        if setting in each:
-            peaks = [each[setting].get(engine, {}).get("peak_mib") for engine in engines]
-            rows.append([name, *("-" if peak is None else f"{peak:.0f}" for peak in peaks)])
-    return table(["network", *engines], rows)
-
-
 def left_out(report: dict) -> list[str]:
     """The empty cells, with reasons."""
     return [
@@ -159,8 +149,6 @@ def full(report: dict) -> str:
             "Median milliseconds (10 % - 90 %).",
             times(report, setting, spread=True),
             summary,
-            "Peak memory of the process, MiB:",
-            memory(report, setting),
         ]
     empty = left_out(report)
     if empty:
