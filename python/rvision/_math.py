@@ -105,7 +105,7 @@ class Math:
     def _extreme(
         self: Any, reduction: str, binary: str, dim: Any = None, keepdim: bool = False, *, other: Any = None
     ) -> Any:
-        if isinstance(dim, Math) or other is not None:
+        if hasattr(dim, "traced_shape") or other is not None:
             return getattr(self, binary)(dim if other is None else other)
         if dim is None:
             return self._reduce(reduction, (), False)

@@ -185,7 +185,7 @@ REFUSED = {
     operand_is_the_transposed: (rvision.UnsupportedError, "may share memory"),
     order_not_known: (rvision.UnsupportedError, r"^Network: .* changed by add in place in Network: whether"),
     order_not_known_and_the_other_way_round: (rvision.UnsupportedError, r"use \.clone\(\) before"),
-    too_many_pieces: (rvision.UnsupportedError, "every 2th of 144 places"),
+    too_many_pieces: (rvision.UnsupportedError, "every 2th of 144 elements"),
     assigned: (rvision.UnsupportedError, "assigning to a part of a value"),
     assigned_elsewhere: (rvision.UnsupportedError, "assigning to a part of a value"),
     array_in_place: (rvision.UnsupportedError, r"in place of a value on an array .*`a = a \+ x`"),
