@@ -15,6 +15,7 @@ __all__ = [
     "GraphBuilder",
     "NotLoaded",
     "Parameter",
+    "ParameterValues",
     "Workspaces",
     "__version__",
     "build_info",

@@ -29,9 +29,9 @@ pub enum SumShape {
     Residual,
 }
 
-/// The operations that passes have fused into a convolution or linear node: `activation(scale * sum
-/// + shift + residual)`; into a batch norm or [`Op::Binary`], only the activation. The bias
-/// parameter, if still present, is part of the sum.
+/// The operations that passes have fused into a convolution or linear node:
+/// `activation(scale * sum + shift + residual)`; into a batch norm or [`Op::Binary`], only the
+/// activation. The bias parameter, if still present, is part of the sum.
 #[derive(Clone, Debug, Default)]
 pub struct Fused {
     /// Scale and shift of a batch norm.

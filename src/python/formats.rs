@@ -372,7 +372,9 @@ fn to_arrays(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>
 fn to_parameters(py: Python<'_>, tensors: Tensors) -> PyResult<Vec<Bound<'_, PyAny>>> {
     let Tensors { tensors, buffers } = tensors;
     let mut users = vec![0; buffers.len()];
-    tensors.iter().for_each(|tensor| users[tensor.buffer] += usize::from(!tensor.range.is_empty()));
+    for tensor in tensors.iter().filter(|tensor| !tensor.range.is_empty()) {
+        users[tensor.buffer] += 1;
+    }
     let mut buffers: Vec<Option<AlignedBuf<u8>>> = buffers.into_iter().map(Some).collect();
     let mut values: Vec<Option<Bound<'_, PyAny>>> = Vec::with_capacity(tensors.len());
     let mut others = Vec::new();
@@ -406,12 +408,11 @@ fn to_param(
     };
     let slot = &mut buffers[tensor.buffer];
     let alone = users[tensor.buffer] == 1 && slot.as_ref().is_some_and(|all| tensor.range == (0..all.len()));
-    let bytes = match slot.take_if(|_| alone) {
-        Some(bytes) => bytes,
-        None => {
-            let all = slot.as_deref().unwrap_or_default();
-            AlignedBuf::from_slice(&all[tensor.range.clone()], "a parameter")?
-        }
+    let bytes = if let Some(bytes) = slot.take_if(|_| alone) {
+        bytes
+    } else {
+        let all = slot.as_deref().unwrap_or_default();
+        AlignedBuf::from_slice(&all[tensor.range.clone()], "a parameter")?
     };
     let packed = match tensor.dtype {
         Dtype::F16 => Packed::from(bytes.into_elements::<f16>()),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::tensor::{AlignedBuf, Param, Shape, reserved};
 
-/// The convolution kernel `[out, channels, h, w]` equal to a linear layer of weight `[out, channels
-/// * areas]` after `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in f64, rounded
-/// once.
+/// The convolution kernel `[out, channels, h, w]` equal to a linear layer of weight
+/// `[out, channels * areas]` after `AdaptiveAvgPool2d(areas)` of a map of `size` h x w. Summed in
+/// f64, rounded once.
 ///
 /// # Errors
 /// If its memory cannot be allocated.

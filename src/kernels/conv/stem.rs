@@ -1,8 +1,8 @@
 //! Convolutions of few channels or of planar inputs: a copy with a halo of zeros, then the implicit
 //! product over it.
 //!
-//! In the copy, channels are dense and no tap is in the padding, so a kernel row is one run of `kw
-//! * ic` floats: a network's first convolution, with its three channels, has runs as long as
+//! In the copy, channels are dense and no tap is in the padding, so a kernel row is one run of
+//! `kw * ic` floats: a network's first convolution, with its three channels, has runs as long as
 //! others'. An input of separate planes (a network's, in NumPy's order) needs the copy anyway.
 //! Convolutions with few weights are faster over planes ([`super::planes`]); this kernel is for the
 //! patches of vision transformers, large strides, and planes of more channels.
