@@ -135,6 +135,20 @@ def test_negative_padding_follows_the_size():
         net(numbers(1, 1, 1, 3))
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_one_trace_cuts_both_dimensions(mode):
+    # Both cuts read a size: the trace must not serve pictures of another height or width.
+    class Net(nn.Module):
+        def forward(self, x):
+            return F.pad(x, (-1, 0, 0, -2), mode)
+
+    net = Net()
+    for height, width in ((6, 8), (6, 4), (7, 4), (5, 3), (6, 8)):
+        x = numbers(2, 3, height, width)
+        assert np.array_equal(net(x), x[..., :-2, 1:])
+        assert np.array_equal(net(x[0]), x[0, :, :-2, 1:])
+
+
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
 def test_a_convolution_pads_by_its_mode(mode):
     layer = nn.Conv2d(3, 4, 3, padding=(1, 2), stride=2, padding_mode=mode)

@@ -88,7 +88,7 @@ def _cropped(input: Symbol, pairs: Pairs, where: str, least: int = 0) -> Symbol:
                 f"{where}: expected at least {front + back + least} elements in dimension {axis}, of which "
                 f"{front + back} are cut off, got {size} (input {input.traced_shape})"
             )
-        fixed = [flag or dim == axis for dim, flag in enumerate(input.fixed)]
+        fixed = [dim == axis or flag for dim, flag in enumerate(input.fixed)]
         input = input.emit("slice", "pad.part", axis, front, size - back, 1, fixed=fixed)
     return input
 
