@@ -187,3 +187,20 @@ def test_arrays_of_a_file_are_the_readers_own(tmp_path):
     layer.load_state_dict(state)
     state["weight"][:] = 5
     assert layer.weight.sum() == 6 and rvision.load(path)["weight"].sum() == 6
+
+
+def test_a_run_in_another_thread_does_not_miss_an_array():
+    from rvision.nn import _tree
+
+    class Arrays(dict):
+        def __setitem__(self, name, value):
+            # Another thread runs a network just before the array is kept.
+            _tree.forget_arrays()
+            super().__setitem__(name, value)
+
+    layer = nn.Linear(3, 3)
+    layer(np.zeros((1, 3), np.float32))
+    layer.__dict__["_arrays"] = Arrays()
+    assert layer.weight is not None
+    _tree.forget_arrays()
+    assert not layer._arrays

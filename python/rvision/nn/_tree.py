@@ -25,15 +25,15 @@ Self = TypeVar("Self", bound="Tree[Any]")
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-# Modules whose constants somebody has looked at since the last run.
-_looked_at: list[weakref.ref[Any]] = []
+# Modules whose constants somebody has looked at since the last run, by id.
+_looked_at: dict[int, weakref.ref[Any]] = {}
 
 
 def forget_arrays() -> None:
     """Let go of arrays that only modules hold, so that the engine can give their memory up."""
     while _looked_at:
-        with suppress(IndexError):  # another thread took the last
-            module = _looked_at.pop()()
+        with suppress(KeyError):  # another thread took the last
+            module = _looked_at.popitem()[1]()
             if module is not None:
                 module._arrays.clear()
 
@@ -103,9 +103,9 @@ class Tree(Generic[T]):
     def _array(self, name: str, held: Held) -> Constant:
         """Return a constant as an array that stays the same object, and has one id, until the next run."""
         array = held.array()
-        if not self._arrays:
-            _looked_at.append(weakref.ref(self))
         self._arrays[name] = array
+        # Afterwards, so that a run in another thread cannot miss the array.
+        _looked_at[id(self)] = weakref.ref(self)
         return array
 
     def _constant(self, name: str) -> Any:
