@@ -541,6 +541,7 @@ class InPlace:
         """Apply the hyperbolic tangent in place."""
         return self.become(self.activation("tanh_", "tanh"), "tanh_")
 
-    def clamp_(self: Any, min: float = -float("inf"), max: float = float("inf")) -> Any:
-        """Limit values to `min` .. `max` in place."""
-        return self.become(self.activation("clamp_", "clamp", min, max), "clamp_")
+    def clamp_(self: Any, min: float | None = None, max: float | None = None) -> Any:
+        """Limit values to `min` .. `max` in place; None is no limit."""
+        low, high = -float("inf") if min is None else min, float("inf") if max is None else max
+        return self.become(self.activation("clamp_", "clamp", low, high), "clamp_")

@@ -582,9 +582,10 @@ class Symbol(_alias.InPlace, Math, Comparing, Traced):
         """Return the hyperbolic tangent."""
         return self.activation("tanh", "tanh")
 
-    def clamp(self, min: float = -np.inf, max: float = np.inf) -> Symbol:
-        """Limit values to `min` .. `max`."""
-        return self.activation("clamp", "clamp", min, max)
+    def clamp(self, min: float | None = None, max: float | None = None) -> Symbol:
+        """Limit values to `min` .. `max`; None is no limit."""
+        low = -np.inf if min is None else min
+        return self.activation("clamp", "clamp", low, np.inf if max is None else max)
 
     def softmax(self, dim: int) -> Symbol:
         """Return exponentials that sum to one along `dim`."""

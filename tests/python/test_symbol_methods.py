@@ -205,3 +205,11 @@ def test_functions_of_arrays_and_symbols():
 
         np.testing.assert_allclose(function(x, y), expected, rtol=3e-6, atol=1e-6)
         np.testing.assert_allclose(Net(function)(x, y), expected, rtol=3e-6, atol=1e-6)
+
+
+def test_clamp_takes_none_for_no_limit():
+    x = np.array([-2, 0.5, 3], np.float32)
+    assert np.array_equal(rvision.clamp(x, None, 1), [-2, 0.5, 1])
+    assert np.array_equal(rvision.clamp(x, 0, None), [0, 0.5, 3])
+    assert np.array_equal(network(lambda x: x.clamp(None, 1.0))(x), [-2, 0.5, 1])
+    assert np.array_equal(network(lambda x: (x * 1).clamp_(min=0, max=None))(x), [0, 0.5, 3])

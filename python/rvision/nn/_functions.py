@@ -174,8 +174,8 @@ def sqrt(input: Any) -> Any:
 
 
 @ends_at_caller
-def clamp(input: Any, min: float = -np.inf, max: float = np.inf) -> Any:
-    """Limit values to `min` .. `max`: `torch.clamp`."""
+def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any:
+    """Limit values to `min` .. `max`, of which None is no limit: `torch.clamp`."""
     return _method("clamp", input, min, max)
 
 
