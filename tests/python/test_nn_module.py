@@ -511,3 +511,38 @@ def test_modules_rename_older_keys():
     net.load_state_dict(given)
     assert net[0].fc.weight.item() == 3
     assert set(given) == {"0.dense.weight", "0.dense.bias"}
+
+
+def tied():
+    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    net[1].weight = net[0].weight
+    return net
+
+
+def test_load_state_dict_keeps_parameters_tied():
+    # torch copies values into the tensor that both layers have: the last one counts.
+    net, two, three = tied(), np.eye(3) * 2, np.eye(3) * 3
+    net.load_state_dict({"0.weight": two}, strict=False)
+    assert net[0].weight is net[1].weight
+    assert np.array_equal(net(np.ones((1, 3), np.float32)), [[4, 4, 4]])
+    net.load_state_dict({"0.weight": two, "1.weight": three})
+    assert len(list(net.parameters())) == 1
+    assert np.array_equal(net(np.ones((1, 3), np.float32)), [[9, 9, 9]])
+    net.load_state_dict({"0.weight": two, "1.weight": three}, assign=True)
+    assert len(list(net.parameters())) == 2
+    assert np.array_equal(net(np.ones((1, 3), np.float32)), [[6, 6, 6]])
+
+
+def test_a_deep_copy_is_another_parameter():
+    layer = nn.Linear(3, 3)
+    layer(np.ones((1, 3), np.float32))
+    net = nn.Sequential(layer, copy.deepcopy(layer))
+    assert len(list(net.parameters())) == 4
+    state = {name: np.full(value.shape, i) for i, (name, value) in enumerate(net.state_dict().items())}
+    net.load_state_dict(state)
+    assert all(np.array_equal(value, state[name]) for name, value in net.state_dict().items())
+    twin = copy.deepcopy(tied())
+    assert twin[0].weight is twin[1].weight
+    weight = layer.weight
+    assert copy.deepcopy(weight) is not weight
+    assert np.shares_memory(copy.deepcopy(weight), weight)

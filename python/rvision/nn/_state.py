@@ -95,9 +95,10 @@ def load(
     values = {
         key: _converted(key, state[key], entry, assign) for key, entry in entries.items() if key in state
     }
+    tied = {} if assign else _tied(entries)
     for key, value in values.items():
-        entry = entries[key]
-        entry.module._put(entry.registry, entry.name, value)
+        for entry in tied.get(key, [entries[key]]):
+            entry.module._put(entry.registry, entry.name, value)
     return IncompatibleKeys(missing, unexpected)
 
 
@@ -132,6 +133,18 @@ def compare(module: Tree[Any], state_dict: Mapping[str, Any]) -> Match:
         misfits=[key for key, entry in entries.items() if key in state and _shape(state[key]) != entry.shape],
         filled=frozenset(filled),
     )
+
+
+def _tied(entries: Mapping[str, _Entry]) -> dict[str, list[_Entry]]:
+    """Return for each entry all that are the same parameter: torch copies a value into all of them."""
+    same: dict[int, list[_Entry]] = {}
+    tied: dict[str, list[_Entry]] = {}
+    for key, entry in entries.items():
+        old = entry.module.__dict__[entry.registry][entry.name]
+        if isinstance(old, Held):
+            tied[key] = same.setdefault(id(old), [])
+            tied[key].append(entry)
+    return tied
 
 
 def _persistent(module: Tree[Any], registry: str) -> list[str]:

@@ -83,7 +83,8 @@ class Held:
         return self
 
     def __deepcopy__(self, memo: Any) -> Held:
-        return self
+        # Another parameter with the same values and memory: modules that share a `Held` are tied.
+        return Held(self.kind, self.handle)
 
     def __reduce__(self) -> Any:
         return _held_of, (self.kind, _plain(self.array()))
@@ -262,7 +263,7 @@ class Constant(np.ndarray):
         return self
 
     def __deepcopy__(self, memo: Any) -> Constant:
-        return self
+        return type(self)(self)
 
     def __reduce__(self) -> Any:
         return type(self), (_plain(self),)
