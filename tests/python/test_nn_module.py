@@ -546,3 +546,21 @@ def test_a_deep_copy_is_another_parameter():
     weight = layer.weight
     assert copy.deepcopy(weight) is not weight
     assert np.shares_memory(copy.deepcopy(weight), weight)
+
+
+def test_transpose_of_a_parameter_is_torchs():
+    weight = nn.Parameter(np.arange(24).reshape(2, 3, 4))
+    assert np.array_equal(weight.transpose(0, 2), np.swapaxes(weight, 0, 2))
+    assert np.array_equal(weight.transpose(2, 0, 1), np.transpose(weight, (2, 0, 1)))
+    assert np.array_equal(weight.transpose(), weight.T)
+    square = nn.Parameter(np.arange(9).reshape(3, 3))
+    for dims in ((0, 1), (1, 0), (-2, -1)):
+        assert np.array_equal(square.transpose(*dims), square.T)
+    assert np.array_equal(np.transpose(square, (0, 1)), square)
+
+
+@pytest.mark.parametrize(("name", "value"), [("shape", (9,)), ("dtype", np.int32), ("strides", (4, 4))])
+def test_the_form_of_a_parameter_is_read_only(name, value):
+    layer = nn.Linear(3, 3)
+    with pytest.raises(rvision.UnsupportedError, match=f"assigning to the {name} of a Parameter"):
+        setattr(layer.weight, name, value)

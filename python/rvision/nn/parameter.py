@@ -154,6 +154,11 @@ class Constant(np.ndarray):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_write("writing to a part")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("shape", "strides", "dtype"):
+            self._refuse_write(f"assigning to the {name}")
+        super().__setattr__(name, value)
+
     def _refuse_write(self, what: str) -> None:
         name = type(self).__name__
         raise UnsupportedError(
@@ -235,6 +240,15 @@ class Constant(np.ndarray):
             return other.tracer.constant(self).expand_as(other)
         return np.broadcast_to(_plain(self), other.shape)
 
+    def transpose(self, *dims: Any) -> NDArray[Any]:
+        """Return the values with two dimensions exchanged, torch's; else what `numpy.ndarray.transpose` does.
+
+        NumPy's ``transpose(0, 1)`` of a matrix would leave it as it is, and for ``(1, 0)`` both are the same.
+        """
+        if len(dims) == 2 and not any(isinstance(dim, tuple | list) for dim in dims):
+            return _plain(self).swapaxes(*dims)
+        return _plain(self).transpose(*dims)
+
     def numpy(self) -> NDArray[Any]:
         """Return the values as a plain read-only array."""
         return _plain(self)
@@ -285,7 +299,7 @@ def _derived(name: str) -> Callable[..., Any]:
     return derive
 
 
-for _name in ("astype", "flatten", "ravel", "reshape", "squeeze", "swapaxes", "take", "transpose"):
+for _name in ("astype", "flatten", "ravel", "reshape", "squeeze", "swapaxes", "take"):
     setattr(Constant, _name, _derived(_name))
 Constant.T = property(lambda self: _plain(self).T, doc="The transposed values as a plain array.")  # type: ignore
 
