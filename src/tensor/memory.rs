@@ -13,6 +13,9 @@ const ALIGNMENT: usize = 64;
 /// time for weights and large maps, and another 2 to 4 % for the weights of small layers, which
 /// share slabs for this reason.
 const HUGE_PAGE: usize = 2 << 20;
+/// Distance from the start of a mapping that is not in huge pages: other buffers start at pages too,
+/// and the same elements of both would have the same low address bits (4K aliasing).
+const STAGGER: usize = 5 * ALIGNMENT;
 /// Allocations from this size on are mappings of their own.
 #[cfg(target_os = "linux")]
 const MAPPED: usize = 128 << 10;
@@ -36,9 +39,10 @@ impl Memory {
     /// An allocation of `bytes` zeros, and its start.
     pub(super) fn alone(bytes: usize) -> Option<(NonNull<u8>, Arc<Self>)> {
         let unit = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        let memory = Arc::new(Self::zeroed(bytes.checked_add(unit)?)?);
-        // SAFETY: the offset is below `unit`, so `bytes` bytes remain after it.
-        let start = unsafe { memory.base.add(memory.base.align_offset(unit)) };
+        let stagger = if bytes >= HUGE_PAGE { 0 } else { STAGGER };
+        let memory = Arc::new(Self::zeroed(bytes.checked_add(unit + stagger)?)?);
+        // SAFETY: the offset is below `unit`, so `bytes` bytes remain after it and the stagger.
+        let start = unsafe { memory.base.add(memory.base.align_offset(unit) + stagger) };
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // SAFETY: the range was just allocated and is ours; the advice changes no content.
