@@ -29,9 +29,9 @@ fn time(kernel: &dyn Kernel, inputs: &[View], output: View) -> Duration {
     let inputs: Vec<*const f32> = inputs.iter().map(|input| input.as_ptr()).collect();
     let mut output = memory(&output);
     let size = kernel.scratch();
-    let mut shared = AlignedBuf::zeroed(size.shared, "a bench").expect("memory");
-    let mut local = AlignedBuf::zeroed(size.local, "a bench").expect("memory");
-    let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
+    let mut shared = AlignedBuf::<u8>::zeroed(size.shared, "a bench").expect("memory");
+    let mut local = AlignedBuf::<u8>::zeroed(size.local, "a bench").expect("memory");
+    let scratch = Scratch::new(shared.as_mut_ptr(), local.as_mut_ptr());
     let io = Io { inputs: &inputs, output: output.as_mut_ptr() };
     let mut least = Duration::MAX;
     let begin = Instant::now();

@@ -28,8 +28,8 @@ pub struct Prepared {
     next: usize,
     input: AlignedBuf,
     output: AlignedBuf,
-    shared: AlignedBuf,
-    locals: Vec<AlignedBuf>,
+    shared: AlignedBuf<u8>,
+    locals: Vec<AlignedBuf<u8>>,
 }
 
 impl Prepared {
@@ -49,6 +49,7 @@ impl Prepared {
 
     fn new(candidate: &Candidate, desc: &ConvDesc, threads: usize, copies: impl Fn(usize) -> usize) -> Self {
         let buffer = |len| AlignedBuf::zeroed(len, "a bench").expect("memory");
+        let bytes = |len| AlignedBuf::<u8>::zeroed(len, "a bench").expect("memory");
         let number = |i: usize| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0;
         let weights: Vec<f32> = (0..desc.output.channels * desc.depth()).map(number).collect();
         let shift: Vec<f32> = (0..desc.output.channels).map(number).collect();
@@ -67,8 +68,8 @@ impl Prepared {
         // Half of them are zero, as after a ReLU: some kernels skip zeros.
         input.iter_mut().enumerate().for_each(|(i, x)| *x = number(i).max(0.0));
         let output = buffer(desc.output.view().end());
-        let shared = buffer(kernels[0].scratch().shared);
-        let locals = (0..threads).map(|_| buffer(kernels[0].scratch().local)).collect();
+        let shared = bytes(kernels[0].scratch().shared);
+        let locals = (0..threads).map(|_| bytes(kernels[0].scratch().local)).collect();
         Self { kernels, next: 0, input, output, shared, locals }
     }
 
@@ -108,8 +109,8 @@ struct Repeated<'a> {
     first: usize,
     input: &'a AlignedBuf,
     output: *mut f32,
-    shared: *mut f32,
-    locals: Vec<*mut f32>,
+    shared: *mut u8,
+    locals: Vec<*mut u8>,
 }
 
 // SAFETY: chunks write disjoint parts of the output and the shared scratch.
@@ -120,7 +121,7 @@ impl Work for Repeated<'_> {
         let phases = self.kernels[0].phases().len();
         let kernel = &self.kernels[(self.first + phase / phases) % self.kernels.len()];
         let io = Io { inputs: &[self.input.as_ptr()], output: self.output };
-        let scratch = Scratch { shared: self.shared, local: self.locals[worker] };
+        let scratch = Scratch::new(self.shared, self.locals[worker]);
         // SAFETY: the memory has the required sizes, and the phases run in order.
         unsafe { kernel.run(phase % phases, chunk, &io, scratch) };
     }

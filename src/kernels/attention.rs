@@ -181,12 +181,12 @@ impl Kernel for Attention {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.parts().iter().sum() }
+        ScratchSize::floats(0, self.parts().iter().sum())
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         let items = self.nest.pieces() * self.blocks;
-        let mut at = scratch.local;
+        let mut at = scratch.local::<f32>();
         let mut parts = [at; 5];
         for (part, floats) in parts.iter_mut().zip(self.parts()) {
             *part = at;

@@ -83,12 +83,12 @@ impl Kernel for MatMul {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.panels.len() }
+        ScratchSize::floats(0, self.panels.len())
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         let items = even_range(self.nest.pieces() * self.blocks, self.phases[phase], chunk);
-        self.isa.dispatch(Products { matmul: self, items, io, packed: scratch.local });
+        self.isa.dispatch(Products { matmul: self, items, io, packed: scratch.local() });
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) mod testing;
 
 pub use epilogue::Epilogue;
 
-/// Scratch memory that a kernel requests when planning, in floats. Its contents are initially
+/// Scratch memory that a kernel requests when planning, in bytes. Its contents are initially
 /// undefined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScratchSize {
@@ -41,13 +41,38 @@ pub struct ScratchSize {
     pub local: usize,
 }
 
+impl ScratchSize {
+    /// Areas for this many float32 values.
+    pub const fn floats(shared: usize, local: usize) -> Self {
+        let bytes = size_of::<f32>();
+        Self { shared: shared.saturating_mul(bytes), local: local.saturating_mul(bytes) }
+    }
+}
+
 /// The requested memory, 64-byte aligned.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
-    /// [`ScratchSize::shared`] floats.
-    pub shared: *mut f32,
-    /// [`ScratchSize::local`] floats.
-    pub local: *mut f32,
+    shared: *mut u8,
+    local: *mut u8,
+}
+
+impl Scratch {
+    /// Areas of [`ScratchSize::shared`] and [`ScratchSize::local`] bytes, 64-byte aligned.
+    pub const fn new(shared: *mut u8, local: *mut u8) -> Self {
+        Self { shared, local }
+    }
+
+    /// The start of the shared area, for elements of this type.
+    #[inline(always)]
+    pub const fn shared<T>(self) -> *mut T {
+        self.shared.cast()
+    }
+
+    /// The start of this thread's area, for elements of this type.
+    #[inline(always)]
+    pub const fn local<T>(self) -> *mut T {
+        self.local.cast()
+    }
 }
 
 /// The pointers of a run: each points to the first element of its view.
@@ -78,7 +103,7 @@ pub trait Kernel: Send + Sync {
     /// # Safety
     /// `io` and `scratch` point to memory as the descriptor and [`Self::scratch`] require; phases
     /// run in order, each chunk once; during the run nothing else writes the inputs or accesses the
-    /// output or the shared scratch; `scratch.local` belongs to this thread only.
+    /// output or the shared scratch; the local scratch belongs to this thread only.
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch);
 }
 
@@ -121,12 +146,15 @@ pub fn phase_order(index: usize, size: usize, step: usize) -> usize {
 /// If the scratch cannot be allocated.
 pub unsafe fn run_alone(kernel: &dyn Kernel, io: &Io<'_>) {
     let size = kernel.scratch();
-    let mut shared = crate::tensor::AlignedBuf::zeroed(size.shared, "scratch").expect("scratch");
-    let mut local = crate::tensor::AlignedBuf::zeroed(size.local, "scratch").expect("scratch");
+    let floats = |bytes: usize| {
+        let len = bytes.div_ceil(size_of::<f32>());
+        crate::tensor::AlignedBuf::<f32>::zeroed(len, "scratch").expect("scratch")
+    };
+    let (mut shared, mut local) = (floats(size.shared), floats(size.local));
     // NaN exposes a kernel that reads scratch that it has not written.
     shared.fill(f32::NAN);
     local.fill(f32::NAN);
-    let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
+    let scratch = Scratch::new(shared.as_mut_ptr().cast(), local.as_mut_ptr().cast());
     for (phase, &chunks) in kernel.phases().iter().enumerate() {
         for chunk in 0..chunks {
             // SAFETY: the caller's contract, with scratch of the requested size.

@@ -173,7 +173,7 @@ impl Kernel for Norm {
             // The squares of a pixel between zeros, so that windows need no edge cases, and one
             // more vector.
             Rule::LocalResponse(desc, _) => {
-                ScratchSize { shared: 0, local: desc.window() + desc.input.channels + 2 * self.isa.lanes() }
+                ScratchSize::floats(0, desc.window() + desc.input.channels + 2 * self.isa.lanes())
             }
             Rule::Layer { .. } | Rule::Length { .. } => ScratchSize::default(),
         }
@@ -185,7 +185,7 @@ impl Kernel for Norm {
             range: even_range(self.input.pixels(), self.phases[phase], chunk),
             input: io.inputs[0],
             output: io.output,
-            scratch: scratch.local,
+            scratch: scratch.local(),
         });
     }
 }

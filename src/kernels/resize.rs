@@ -136,7 +136,7 @@ impl Kernel for Resize {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.desc.input.width * self.block.min(self.desc.input.channels) }
+        ScratchSize::floats(0, self.desc.input.width * self.block.min(self.desc.input.channels))
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -145,7 +145,7 @@ impl Kernel for Resize {
             items: even_range(self.items(), self.phases[phase], chunk),
             input: io.inputs[0],
             output: io.output,
-            sums: scratch.local,
+            sums: scratch.local(),
         });
     }
 }

@@ -65,7 +65,7 @@ impl Kernel for Softmax {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.size }
+        ScratchSize::floats(0, self.size)
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -74,7 +74,7 @@ impl Kernel for Softmax {
             pieces: even_range(self.nest.pieces(), self.phases[phase], chunk),
             input: io.inputs[0],
             output: io.output,
-            row: scratch.local,
+            row: scratch.local(),
         });
     }
 }

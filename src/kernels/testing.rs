@@ -108,13 +108,13 @@ pub(crate) unsafe fn run_reversed(kernel: &dyn Kernel, io: &Io<'_>) {
     let size = kernel.scratch();
     // A whole number of cache lines ends at the guard page, so that the start is aligned as
     // required.
-    let mut shared = Guarded::poisoned(size.shared.next_multiple_of(16));
-    let mut local = Guarded::poisoned(size.local.next_multiple_of(16));
+    let floats = |bytes: usize| Guarded::poisoned(bytes.next_multiple_of(64) / size_of::<f32>());
+    let (mut shared, mut local) = (floats(size.shared), floats(size.local));
     for (phase, &chunks) in kernel.phases().iter().enumerate() {
         assert!(chunks > 0, "{}: phase {phase} is empty", kernel.name());
         for chunk in (0..chunks).rev() {
             local.fill(f32::NAN);
-            let scratch = Scratch { shared: shared.as_mut_ptr(), local: local.as_mut_ptr() };
+            let scratch = Scratch::new(shared.as_mut_ptr().cast(), local.as_mut_ptr().cast());
             // SAFETY: the caller's contract, with scratch of the requested size.
             unsafe { kernel.run(phase, chunk, io, scratch) };
         }

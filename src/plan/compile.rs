@@ -1,7 +1,7 @@
 //! Compiles a plan: every node is lowered in the graph's order.
 
 use super::fuse::Units;
-use super::memory::{Lifetime, place};
+use super::memory::{ALIGNMENT, Lifetime, place};
 use super::settings::Settings;
 use super::values::{Compiler, Place};
 use super::weights::Epilogues;
@@ -113,7 +113,8 @@ impl Compiler<'_> {
         let mut steps = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.into_iter().enumerate() {
             // A multiple of a cache line, so that every worker's part is aligned to one.
-            local = local.max(step.kernel.scratch().local.next_multiple_of(16));
+            let needed = step.kernel.scratch().local.checked_next_multiple_of(ALIGNMENT);
+            local = local.max(needed.unwrap_or(usize::MAX));
             phases.extend((0..step.kernel.phases().len()).map(|phase| (index, phase)));
             steps.push(Step {
                 layer: layers.get(step.name.as_str()).map_or_else(|| step.name.clone(), |&s| s.to_owned()),

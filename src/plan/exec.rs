@@ -9,8 +9,8 @@ use crate::threads::{Phase, Pool, Work};
 /// More inputs than any kernel reads.
 const MOST_INPUTS: usize = 4;
 
-/// Floats beyond four times a run's needs that are no reason to give memory back: 64 MiB.
-const SPARE: usize = 16 << 20;
+/// Bytes beyond four times a run's needs that are no reason to give memory back.
+const SPARE: usize = 64 << 20;
 
 /// Runs in a row with far too much memory before it is given back. Sizes that take turns keep it.
 const PATIENCE: u32 = 8;
@@ -18,8 +18,8 @@ const PATIENCE: u32 = 8;
 /// The mutable memory of a run: grows to the largest plan's size, and is used by one run at a time.
 #[derive(Default)]
 pub(super) struct Workspace {
-    arena: Option<AlignedBuf>,
-    local: Option<AlignedBuf>,
+    arena: Option<AlignedBuf<u8>>,
+    local: Option<AlignedBuf<u8>>,
     /// Runs in a row that needed far less.
     oversized: u32,
     /// The counters of phases, as many as the plan with the most of them had.
@@ -29,7 +29,7 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Makes room for `plan`.
     fn fit(&mut self, plan: &Plan) -> Result<()> {
-        let needed = plan.arena + plan.local.saturating_mul(plan.threads);
+        let needed = plan.workspace_bytes();
         let oversized = self.size() > needed.saturating_mul(4).saturating_add(SPARE);
         self.oversized = if oversized { self.oversized + 1 } else { 0 };
         if self.oversized == PATIENCE {
@@ -44,13 +44,13 @@ impl Workspace {
         Ok(())
     }
 
-    /// Floats held.
+    /// Bytes held.
     pub(super) fn size(&self) -> usize {
         self.arena.as_ref().map_or(0, |b| b.len()) + self.local.as_ref().map_or(0, |b| b.len())
     }
 }
 
-fn fit(buffer: &mut Option<AlignedBuf>, size: usize, what: &'static str) -> Result<()> {
+fn fit(buffer: &mut Option<AlignedBuf<u8>>, size: usize, what: &'static str) -> Result<()> {
     if buffer.as_ref().is_none_or(|b| b.len() < size) {
         // The old buffer is freed first: both together need not fit in memory.
         *buffer = None;
@@ -66,8 +66,8 @@ pub(super) struct Run<'a> {
     pub phases: &'a [Phase],
     inputs: Vec<*const f32>,
     outputs: Vec<*mut f32>,
-    arena: *mut f32,
-    local: *mut f32,
+    arena: *mut u8,
+    local: *mut u8,
 }
 
 // SAFETY: the pointers are to memory that the run's caller borrows for the whole run; the plan
@@ -75,11 +75,16 @@ pub(super) struct Run<'a> {
 unsafe impl Sync for Run<'_> {}
 
 impl Run<'_> {
+    /// The start of a slot, for elements of this type.
+    fn slot<T>(&self, slot: usize) -> *mut T {
+        self.arena.wrapping_add(self.plan.slots[slot]).cast()
+    }
+
     fn read(&self, operand: Operand) -> *const f32 {
         let base = match operand.storage {
             Storage::Input(i) => self.inputs[i],
             Storage::Output(i) => self.outputs[i].cast_const(),
-            Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]).cast_const(),
+            Storage::Slot(i) => self.slot::<f32>(i).cast_const(),
             Storage::Constant(i) => self.plan.constants[i].as_ptr(),
         };
         base.wrapping_add(operand.offset)
@@ -89,7 +94,7 @@ impl Run<'_> {
         let base = match operand.storage {
             Storage::Input(_) | Storage::Constant(_) => unreachable!("a step that writes its input"),
             Storage::Output(i) => self.outputs[i],
-            Storage::Slot(i) => self.arena.wrapping_add(self.plan.slots[i]),
+            Storage::Slot(i) => self.slot(i),
         };
         base.wrapping_add(operand.offset)
     }
@@ -104,12 +109,8 @@ impl Work for Run<'_> {
             *pointer = self.read(operand);
         }
         let io = Io { inputs: &inputs[..step.inputs.len()], output: self.write(step.output) };
-        let scratch = Scratch {
-            shared: step
-                .shared
-                .map_or(std::ptr::null_mut(), |slot| self.arena.wrapping_add(self.plan.slots[slot])),
-            local: self.local.wrapping_add(worker * self.plan.local),
-        };
+        let shared = step.shared.map_or(std::ptr::null_mut(), |slot| self.slot(slot));
+        let scratch = Scratch::new(shared, self.local.wrapping_add(worker * self.plan.local));
         // SAFETY: `Plan::run` has checked that every array has its plan's size and that the
         // workspace fits; the compiler gave overlapping lifetimes disjoint memory; the pool runs
         // phases in order, each chunk once, and numbers its workers below `threads`.

@@ -3,7 +3,7 @@
 /// An area used by some steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
-    /// Size in floats.
+    /// Size in bytes.
     pub size: usize,
     /// First step that accesses it.
     pub first: usize,
@@ -11,19 +11,20 @@ pub(super) struct Lifetime {
     pub last: usize,
 }
 
-/// Areas, and so vectors, are aligned to cache lines.
-const ALIGNMENT: usize = 16;
+/// Alignment of areas in bytes: a cache line, so that vectors are aligned, too.
+pub(super) const ALIGNMENT: usize = 64;
 
-/// Offset beyond a multiple of the page size between large neighbours, so that the same pixel of
-/// two maps does not have the same cache set and the same low address bits (4K aliasing).
-const STAGGER: usize = 16 * 5;
+/// Offset in bytes beyond a multiple of the page size between large neighbours, so that the same
+/// pixel of two maps does not have the same cache set and the same low address bits (4K aliasing).
+const STAGGER: usize = ALIGNMENT * 5;
 
-/// Offsets of all areas, in floats, and the arena's size. Greedy by size: the largest area first,
-/// each into the smallest gap that is free during its lifetime.
+/// Offsets of all areas, in bytes, and the arena's size. Greedy by size: the largest area first,
+/// each into the smallest gap that is free during its lifetime. A sum that overflows saturates: no
+/// machine has that much memory, so a run is refused.
 pub(super) fn place(areas: &[Lifetime]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..areas.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(areas[i].size), areas[i].first));
-    let mut offsets = vec![0; areas.len()];
+    let mut offsets = vec![0_usize; areas.len()];
     let mut placed: Vec<usize> = Vec::with_capacity(areas.len());
     let mut total = 0;
     for i in order {
@@ -32,7 +33,7 @@ pub(super) fn place(areas: &[Lifetime]) -> (Vec<usize>, usize) {
         let mut neighbours: Vec<(usize, usize)> = placed
             .iter()
             .filter(|&&j| areas[j].first <= area.last && area.first <= areas[j].last)
-            .map(|&j| (offsets[j], offsets[j] + padded(areas[j].size)))
+            .map(|&j| (offsets[j], offsets[j].saturating_add(padded(areas[j].size))))
             .collect();
         neighbours.sort_unstable();
         let mut best: Option<(usize, usize)> = None;
@@ -44,14 +45,14 @@ pub(super) fn place(areas: &[Lifetime]) -> (Vec<usize>, usize) {
             end = end.max(to);
         }
         offsets[i] = best.map_or(end, |(_, at)| at);
-        total = total.max(offsets[i] + size);
+        total = total.max(offsets[i].saturating_add(size));
         placed.push(i);
     }
     (offsets, total)
 }
 
 fn padded(size: usize) -> usize {
-    size.next_multiple_of(ALIGNMENT) + STAGGER
+    size.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX).saturating_add(STAGGER)
 }
 
 #[cfg(test)]
@@ -74,6 +75,14 @@ mod tests {
                     prop_assert!(!(both_live && overlap));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sizes_saturate() {
+        for size in [usize::MAX / 2 + 1, usize::MAX] {
+            let areas = [Lifetime { size, first: 0, last: 1 }, Lifetime { size, first: 1, last: 2 }];
+            assert_eq!(place(&areas).1, usize::MAX);
         }
     }
 

@@ -54,7 +54,7 @@ enum Storage {
 #[derive(Clone, Copy, Debug)]
 struct Operand {
     storage: Storage,
-    /// In floats from the storage's start.
+    /// In elements from the storage's start.
     offset: usize,
 }
 
@@ -89,11 +89,11 @@ pub struct Plan {
     steps: Vec<Step>,
     /// Step and phase of every phase of a run.
     phases: Vec<(usize, usize)>,
-    /// Offset of each slot in the arena, in floats.
+    /// Offset of each slot in the arena, in bytes.
     slots: Vec<usize>,
-    /// Floats of the arena.
+    /// Bytes of the arena.
     arena: usize,
-    /// Floats of scratch per worker.
+    /// Bytes of scratch per worker.
     local: usize,
     /// Parameters that steps read unpacked.
     constants: Vec<Arc<AlignedBuf>>,
@@ -112,7 +112,6 @@ impl Plan {
 
     /// Bytes that one run needs besides weights, inputs and outputs.
     pub fn workspace_bytes(&self) -> usize {
-        let floats = self.arena.saturating_add(self.threads.saturating_mul(self.local));
-        floats.saturating_mul(size_of::<f32>())
+        self.arena.saturating_add(self.threads.saturating_mul(self.local))
     }
 }

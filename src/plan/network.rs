@@ -184,7 +184,7 @@ impl Network {
 
     /// Bytes of idle workspaces, including those of other networks that share them.
     pub fn idle_bytes(&self) -> usize {
-        lock(&self.idle.0).iter().map(|w| w.size() * size_of::<f32>()).sum()
+        lock(&self.idle.0).iter().map(Workspace::size).sum()
     }
 }
 

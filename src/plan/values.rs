@@ -45,7 +45,7 @@ pub(super) enum Value {
 /// An area of the arena.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
-    /// Size in floats.
+    /// Size in bytes.
     pub size: usize,
     /// First and last step that access it.
     pub steps: Option<(usize, usize)>,
@@ -87,6 +87,11 @@ pub(super) struct Compiler<'a> {
     values: Vec<Option<Value>>,
     pub slots: Vec<Slot>,
     pub steps: Vec<PendingStep>,
+}
+
+/// Bytes of the area that a view of float32 values needs.
+fn area_bytes(view: &View) -> usize {
+    view.end().saturating_mul(size_of::<f32>())
 }
 
 /// Bytes of a step's operands, each value once.
@@ -164,13 +169,13 @@ impl<'a> Compiler<'a> {
 
     /// A new area of the arena with this layout.
     pub fn temporary(&mut self, view: View) -> Place {
-        self.slots.push(Slot { size: view.end(), ..Slot::default() });
+        self.slots.push(Slot { size: area_bytes(&view), ..Slot::default() });
         Place { storage: Storage::Slot(self.slots.len() - 1), view }
     }
 
     /// The same for the parts of a concatenation.
     pub fn joint(&mut self, view: View) -> Place {
-        self.slots.push(Slot { size: view.end(), joint: true, ..Slot::default() });
+        self.slots.push(Slot { size: area_bytes(&view), joint: true, ..Slot::default() });
         Place { storage: Storage::Slot(self.slots.len() - 1), view }
     }
 

@@ -215,7 +215,7 @@ impl Kernel for Depthwise {
         match self.way {
             Way::StoredRows { .. } => ScratchSize::default(),
             Way::Bands(Bands { length, rows, .. }) => {
-                ScratchSize { shared: 0, local: rows * length * self.isa.lanes() }
+                ScratchSize::floats(0, rows * length * self.isa.lanes())
             }
         }
     }
@@ -227,7 +227,7 @@ impl Kernel for Depthwise {
             input: io.inputs[0],
             residual: io.inputs.get(1).copied(),
             output: io.output,
-            halo: scratch.local,
+            halo: scratch.local(),
         });
     }
 }

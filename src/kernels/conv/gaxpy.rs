@@ -139,11 +139,11 @@ impl Kernel for Gaxpy {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: Nonzero::room(self.panels.depth), local: 2 * self.panels.width() }
+        ScratchSize::floats(Nonzero::room(self.panels.depth), 2 * self.panels.width())
     }
 
     unsafe fn run(&self, phase: usize, index: usize, io: &Io<'_>, scratch: Scratch) {
-        let (list, depth) = (scratch.shared, self.panels.depth);
+        let (list, depth) = (scratch.shared::<f32>(), self.panels.depth);
         // SAFETY: by contract, the input is the descriptor's, the list has room, and only this
         // phase writes it.
         unsafe {
@@ -202,7 +202,7 @@ impl<W: Weight> Chunk<'_, W> {
     #[inline(always)]
     unsafe fn part<S: Simd>(&self, s: S, panel: Panel, first: usize, vectors: usize) {
         let Gaxpy { desc, panels, epilogue, .. } = self.kernel;
-        let chain = self.scratch.local;
+        let chain: *mut f32 = self.scratch.local();
         let skip = first * S::LANES;
         // SAFETY: by contract; the local scratch has room for two panels of sums.
         unsafe {

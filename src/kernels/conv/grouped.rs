@@ -224,7 +224,7 @@ impl Kernel for Grouped {
 
     fn scratch(&self) -> ScratchSize {
         let pointers = self.lines() * MOST_INPUTS;
-        ScratchSize { shared: 0, local: pointers * size_of::<*const f32>() / size_of::<f32>() }
+        ScratchSize { shared: 0, local: pointers * size_of::<*const f32>() }
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -234,7 +234,7 @@ impl Kernel for Grouped {
             input: io.inputs[0],
             residual: io.inputs.get(1).copied().filter(|_| self.desc.residual.is_some()),
             output: io.output,
-            table: scratch.local.cast(),
+            table: scratch.local(),
         });
     }
 }

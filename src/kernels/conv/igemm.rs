@@ -234,8 +234,7 @@ impl Igemm {
     fn chunk<W>(&self, weights: *const W, index: usize, io: &Io<'_>, scratch: Scratch) -> Chunk<'_, W> {
         let pixels = self.desc.output.pixels();
         let units = even_range(pixels.div_ceil(self.unit), self.parts[0], index / self.parts[1]);
-        #[expect(clippy::cast_ptr_alignment, reason = "scratch is 64-byte aligned")]
-        let table = scratch.local.cast::<*const f32>();
+        let floats = scratch.local::<f32>();
         Chunk {
             kernel: self,
             weights,
@@ -245,9 +244,9 @@ impl Igemm {
             residual: self.desc.residual.map(|_| io.inputs[1]),
             output: io.output,
             gate: io.inputs[io.inputs.len() - 1],
-            table,
-            widened: scratch.local.wrapping_add(self.table_floats()),
-            copied: scratch.local.wrapping_add(self.table_floats() + self.widened),
+            table: scratch.local(),
+            widened: floats.wrapping_add(self.table_floats()),
+            copied: floats.wrapping_add(self.table_floats() + self.widened),
         }
     }
 
@@ -279,7 +278,7 @@ impl Kernel for Igemm {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.table_floats() + self.widened + self.copied_floats() }
+        ScratchSize::floats(0, self.table_floats() + self.widened + self.copied_floats())
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {

@@ -117,7 +117,7 @@ impl Kernel for Im2col {
     fn scratch(&self) -> ScratchSize {
         let gathered = if self.in_place() { 0 } else { self.desc.depth() };
         let outputs = self.desc.group_outputs().div_ceil(self.columns);
-        ScratchSize { shared: 0, local: self.most_rows() * (gathered + outputs) }
+        ScratchSize::floats(0, self.most_rows() * (gathered + outputs))
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -132,10 +132,10 @@ impl Kernel for Im2col {
         // input, as many gathered rows, the weights for `depth` of each output, and the maps are
         // the descriptor's.
         unsafe {
-            let (gathered, sums) = if self.in_place() {
-                (std::ptr::null_mut(), scratch.local)
+            let (gathered, sums): (*mut f32, *mut f32) = if self.in_place() {
+                (std::ptr::null_mut(), scratch.local())
             } else {
-                (scratch.local, scratch.local.add(self.most_rows() * depth))
+                (scratch.local(), scratch.local::<f32>().add(self.most_rows() * depth))
             };
             for group in 0..desc.groups {
                 let (matrix, stride) = if self.in_place() {

@@ -84,7 +84,8 @@ impl Kernel for Stem {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: self.copy.view().end(), ..self.product.scratch() }
+        let copy = ScratchSize::floats(self.copy.view().end(), 0);
+        ScratchSize { shared: copy.shared, ..self.product.scratch() }
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -93,10 +94,10 @@ impl Kernel for Stem {
         unsafe {
             if phase == 0 {
                 let rows = even_range(self.copy.batch * self.copy.height, self.phases[0], chunk);
-                self.copy_rows(rows, io.inputs[0], scratch.shared);
+                self.copy_rows(rows, io.inputs[0], scratch.shared());
                 return;
             }
-            let mut inputs = [scratch.shared.cast_const(); 2];
+            let mut inputs = [scratch.shared::<f32>().cast_const(); 2];
             inputs[1..io.inputs.len()].copy_from_slice(&io.inputs[1..]);
             let io = Io { inputs: &inputs[..io.inputs.len()], output: io.output };
             self.product.run(0, chunk, &io, scratch);

@@ -148,12 +148,12 @@ impl Kernel for GroupNorm {
 
     fn scratch(&self) -> ScratchSize {
         let values = 2 * self.desc.input.shape[0] * self.channels();
-        ScratchSize { shared: if self.phases.is_empty() { 0 } else { self.sums() + values }, local: 0 }
+        ScratchSize::floats(if self.phases.is_empty() { 0 } else { self.sums() + values }, 0)
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         let (batch, channels) = (self.desc.input.shape[0], self.channels());
-        let sums = scratch.shared;
+        let sums: *mut f32 = scratch.shared();
         // SAFETY: the scratch has room for the sums and two values per picture and channel.
         let (means, factors) = unsafe {
             let means = sums.add(self.sums());

@@ -93,7 +93,7 @@ impl Kernel for Separable {
 
     fn scratch(&self) -> ScratchSize {
         let channels = self.block.min(self.desc.input.channels.next_multiple_of(self.isa.lanes()));
-        ScratchSize { shared: 0, local: self.desc.input.width * channels }
+        ScratchSize::floats(0, self.desc.input.width * channels)
     }
 
     unsafe fn run(&self, phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -102,7 +102,7 @@ impl Kernel for Separable {
             items: even_range(self.items(), self.phases[phase], chunk),
             input: io.inputs[0],
             output: io.output,
-            sums: scratch.local,
+            sums: scratch.local(),
         });
     }
 }

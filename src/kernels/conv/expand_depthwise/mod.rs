@@ -99,14 +99,14 @@ impl Kernel for ExpandDepthwise {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.pair.scratch() }
+        ScratchSize::floats(0, self.pair.scratch())
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         self.isa.dispatch(Items {
             pair: &self.pair,
             range: even_range(self.items, self.chunks[0], chunk),
-            at: Pointers { input: io.inputs[0], output: io.output, halo: scratch.local },
+            at: Pointers { input: io.inputs[0], output: io.output, halo: scratch.local() },
         });
     }
 }

@@ -246,7 +246,7 @@ impl Kernel for Block {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.areas()[2] }
+        ScratchSize::floats(0, self.areas()[2])
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
@@ -256,7 +256,7 @@ impl Kernel for Block {
             input: io.inputs[0],
             residual: self.project.residual.map(|_| io.inputs[1]),
             output: io.output,
-            scratch: scratch.local,
+            scratch: scratch.local(),
         });
     }
 }

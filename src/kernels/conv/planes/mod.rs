@@ -159,13 +159,14 @@ impl Kernel for Planes {
     }
 
     fn scratch(&self) -> ScratchSize {
-        ScratchSize { shared: 0, local: self.copied() + self.widened + self.panels.width() }
+        ScratchSize::floats(0, self.copied() + self.widened + self.panels.width())
     }
 
     unsafe fn run(&self, _phase: usize, chunk: usize, io: &Io<'_>, scratch: Scratch) {
         let FeatureMap { batch, height, .. } = self.desc.output;
         let rows = even_range(batch * height, self.chunks[0], chunk);
-        let widened = scratch.local.wrapping_add(self.copied());
+        let copy = scratch.local::<f32>();
+        let widened = copy.wrapping_add(self.copied());
         let spare = widened.wrapping_add(self.widened);
         let chunk = Chunk {
             kernel: self,
@@ -173,7 +174,7 @@ impl Kernel for Planes {
             input: io.inputs[0],
             residual: self.desc.residual.map(|_| io.inputs[1]),
             output: io.output,
-            copy: scratch.local,
+            copy,
             widened,
             spare,
         };

@@ -225,8 +225,8 @@ impl<
         let v = self.v_planes.len(AV * AH);
         let m = self.m_planes.len(AV * AH) + self.convolution.desc.output.channels;
         match self.organisation {
-            Organisation::Blocks { .. } => ScratchSize { shared: 0, local: v + m },
-            Organisation::Phased { .. } => ScratchSize { shared: v, local: m },
+            Organisation::Blocks { .. } => ScratchSize::floats(0, v + m),
+            Organisation::Phased { .. } => ScratchSize::floats(v, m),
         }
     }
 
@@ -268,7 +268,7 @@ impl<
                 Organisation::Blocks { blocks } => {
                     let block = kernel.block(even_range(total, blocks, chunk));
                     let tiles = block.tiles();
-                    let v = scratch.local;
+                    let v = scratch.local::<f32>();
                     let m = v.add(planes.len(AV * AH));
                     convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
                     // Workers process neighbouring chunks consecutively.
@@ -280,14 +280,14 @@ impl<
                     let tiles = block.tiles();
                     if phase.is_multiple_of(2) {
                         let part = even_range(tiles.len(), kernel.phases[phase], chunk);
-                        let v = scratch.shared.add(part.start * planes.row);
+                        let v = scratch.shared::<f32>().add(part.start * planes.row);
                         let tiles = &tiles[part];
                         convolution.transform_input::<S, V, H, AV, MV, AH, MH>(s, input, tiles, v, planes);
                     } else {
                         let part = even_range(tiles.len(), parts[0], chunk / parts[1]);
                         let panels = even_range(count, parts[1], chunk % parts[1]);
-                        let v = scratch.shared.add(part.start * planes.row);
-                        kernel.outputs(s, io, &tiles[part], panels, 0..0, (v, scratch.local));
+                        let v = scratch.shared::<f32>().add(part.start * planes.row);
+                        kernel.outputs(s, io, &tiles[part], panels, 0..0, (v, scratch.local()));
                     }
                 }
             }
