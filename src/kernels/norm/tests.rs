@@ -108,13 +108,15 @@ fn layer_norm_of_long_rows() {
         for isa in Isa::available() {
             let desc = LayerNormDesc { input: map, output: map, epsilon: 1e-6 };
             let kernel = prepare_layer(&desc, None, None, isa, 1).unwrap();
+            // Each of four lanes sums twice as many values as each of eight.
+            let tolerance = if isa.lanes() < 8 { 3e-6 } else { 1.5e-6 };
             let found = run(&*kernel, &[&memory], map.view().permute(&[0, 2, 3, 1]));
             for (row, found) in x.chunks(channels).zip(found.chunks(channels)) {
                 let mean = row.iter().sum::<f64>() / channels as f64;
                 let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / channels as f64;
                 for (v, &y) in row.iter().zip(found) {
                     let expected = (v - mean) / (variance + 1e-6).sqrt();
-                    assert!(close(y, expected, 1.5e-6), "{}: {y}, {expected}", kernel.name());
+                    assert!(close(y, expected, tolerance), "{}: {y}, {expected}", kernel.name());
                 }
             }
             assert!(same_bits(
