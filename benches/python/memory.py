@@ -7,7 +7,7 @@ times on one picture at batch size 1.
 
 Columns: the weights in the file; the largest resident size of the process (peak); the resident size after
 the third run (steady). For rvision also the steady size with a second network from the same file, and
-what remains above the size after `import rvision` once the network is deleted.
+what remains above the size after `import rvision` once both networks are deleted.
 """
 
 from __future__ import annotations
