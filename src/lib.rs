@@ -5,8 +5,9 @@
 //!
 //! ```text
 //! Python   nn.Module tree ── trace ──▶ GraphBuilder          once per tree, rank and channels
-//! Rust     Graph ─ passes ▶ Graph'                           batch norm, bias, scale, add, activation
-//!                                                            into epilogues; dropout, flatten, concat elided
+//! Rust     Graph ─ passes ▶ Graph'                           batch norm, bias, scale, add,
+//!                                                            activation into epilogues;
+//!                                                            dropout, flatten, concat elided
 //!          Graph' + input shape + CPU ─ infer shapes, choose kernels, plan memory ▶ Plan
 //!          Plan.run(inputs) ▶ outputs                        one arena, GIL released, no Python inside
 //! Kernel   isa.dispatch(body) ▶ one generic body over a SIMD token ▶ epilogue ▶ store

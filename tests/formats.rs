@@ -159,7 +159,8 @@ fn archive(folder: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(content);
         let (size, at) = ((content.len() as u32).to_le_bytes(), (data.len() as u32).to_le_bytes());
-        // Version 2.0, no flags, stored, no time, checksum, sizes, length of the name, no extra field.
+        // Version 2.0, no flags, stored, no time, checksum, sizes, length of the name, no extra
+        // field.
         let about = [
             &[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
             &hasher.finalize().to_le_bytes(),

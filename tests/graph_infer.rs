@@ -343,7 +343,7 @@ proptest! {
         prop_assert_eq!(conv_geometry(&conv, kernel, input), expected);
     }
 
-    /// As many outputs as the input has strides, the fewest zeros, the odd one behind.
+    /// As many outputs as the input has strides, the fewest zeros, the odd one last.
     #[test]
     fn same_padding_is_tensorflows(
         input in pairs(1..=40),

@@ -538,7 +538,7 @@ proptest! {
 
 // --- the mean before the layer ----------------------------------------------------------
 
-/// Operations behind the first, in the order of computing.
+/// Operations after the first, in the order in which they are computed.
 fn operations(graph: &Graph) -> Vec<&'static str> {
     graph.nodes.iter().skip(1).map(|node| node.op.name()).collect()
 }

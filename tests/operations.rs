@@ -1,5 +1,5 @@
-//! Every operation: the shape of its result, and its values against the oracle, alone in a network. An
-//! operation without a case here, or without a way from Python, fails.
+//! Every operation: the shape of its result, and its values against the oracle, alone in a network.
+//! The tests fail for an operation without a case here, or without a way from Python.
 
 mod graph_oracle;
 
@@ -15,7 +15,8 @@ use rvision::graph::{GraphBuilder, Op};
 use rvision::plan::Network;
 use rvision::tensor::{Activation, BinaryOp, EdgeMode, Param, ReduceOp, ResizeMode, Shape};
 
-/// An operation, the shapes of its inputs and parameters (none for an absent one), and of its result.
+/// An operation, the shapes of its inputs and parameters (none for an absent one), and of its
+/// result.
 struct Case {
     op: Op,
     inputs: Vec<&'static [usize]>,

@@ -1,4 +1,4 @@
-//! Batch norms and factors in front of 1x1 convolutions, in whole graphs: they are fused with the
+//! Batch norms and factors before 1x1 convolutions, in whole graphs: they are fused with the
 //! convolution if it is their only reader, and the bits are those of separate steps.
 
 use std::sync::Arc;
@@ -111,7 +111,7 @@ fn run(network: &Network, shape: Shape) -> Vec<f32> {
     outputs.swap_remove(0)
 }
 
-/// `build` makes a network and returns its result and the values in front of its 1x1 convolutions.
+/// `build` makes a network and returns its result and the values before its 1x1 convolutions.
 /// If these are outputs too, they are stored.
 fn check(build: impl Fn(&mut Draw, NodeId) -> (NodeId, Vec<NodeId>)) {
     let vectors = rvision::simd::Isa::current().unwrap() != rvision::simd::Isa::Portable;

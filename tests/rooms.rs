@@ -1,4 +1,5 @@
-//! Who may know whom: the `use` lines of every room, no circles between files, and where `unsafe` may stand.
+//! Which module may use which: the `use` lines of every module, no cycles between files, and which
+//! files may contain `unsafe`.
 
 mod module_graph;
 
@@ -49,7 +50,7 @@ fn code(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
-/// What follows `crate::` wherever it stands in a file.
+/// The names that follow `crate::` anywhere in a file.
 fn used(text: &str) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
     for (at, _) in text.match_indices("crate::") {
@@ -83,7 +84,8 @@ fn rooms_know_only_whom_they_may() {
     }
 }
 
-/// State lies in files below, rules in files above: no two files use each other, directly or by way of others.
+/// State is in files below, rules are in files above: no two files use each other, directly or
+/// through others.
 #[test]
 fn files_have_no_circles() {
     let uses = module_graph::uses(&sources());
@@ -129,7 +131,8 @@ fn circles_are_found() {
     }
 }
 
-/// A parent that a child uses must not use the child; to declare it and to pass on its names is no use.
+/// A parent that a child uses must not use the child; to declare it and to pass on its names is no
+/// use.
 #[test]
 fn parents_are_in_circles_where_they_use_a_child() {
     let with = |parent: &str| {
@@ -231,7 +234,8 @@ fn python_enters_through_the_guard() {
         for (at, _) in marked.iter().flat_map(|mark| text.match_indices(mark)) {
             let rest = &text[at..];
             let function = rest.starts_with("#[pyfunction");
-            // A block of methods ends at the next line that is a brace alone, and so does a function.
+            // A block of methods ends at the next line that is a brace alone, and so does a
+            // function.
             let block = &rest[..rest.find("\n}\n").unwrap_or(rest.len())];
             let starts: Vec<usize> = block.match_indices("fn ").map(|(at, _)| at).collect();
             for (i, &start) in starts.iter().enumerate().take(if function { 1 } else { starts.len() }) {

@@ -14,7 +14,7 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// The protocol version torch has always written.
 const PROTOCOL: i64 = 1001;
 
-/// The size field in front of each storage.
+/// The size field before each storage.
 const COUNT_BYTES: u64 = 8;
 
 /// The kind of file that was found.

@@ -15,7 +15,7 @@ use super::source::Source;
 use super::value::{Dict, Dtype, Graph, Id, Storage, StorageRef, TensorSpec, Value};
 use crate::error::{Error, Result};
 
-/// The size field in front of the header.
+/// The size field before the header.
 const LENGTH_BYTES: u64 = 8;
 
 /// The format's own limit.

@@ -19,9 +19,9 @@ const CHANNEL_PADDING: usize = 2 * MOST_LANES;
 /// layout is in the convolution's descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Epilogue {
-    /// Per output channel, with zeros behind the last: two of the widest vectors.
+    /// Per output channel, with zeros after the last: two of the widest vectors.
     pub scale: Option<Arc<AlignedBuf>>,
-    /// Per output channel, with zeros behind the last: two of the widest vectors.
+    /// Per output channel, with zeros after the last: two of the widest vectors.
     pub shift: Option<Arc<AlignedBuf>>,
     /// Applied after the scale, the shift and the residual.
     pub activation: Activation,

@@ -44,11 +44,11 @@ pub struct Network {
 
 impl Network {
     /// A network of this graph, to which [`crate::graph::passes`] should have been applied. The
-    /// environment variables that limit the instruction set and force kernels are read now, and not
-    /// again.
+    /// environment variable that forces kernels is read now, and not again; those that limit the
+    /// instruction set are read once for the process.
     ///
     /// # Errors
-    /// [`Error::Environment`] if one has a value that is unknown, or asks for what is missing.
+    /// [`Error::Environment`] if a variable's value is unknown, or names a missing instruction set.
     pub fn new(graph: Graph) -> Result<Self> {
         Self::sharing(graph, Arc::default())
     }

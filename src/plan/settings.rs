@@ -1,4 +1,4 @@
-//! What the environment says about a network's kernels.
+//! The settings by which a network's kernels are chosen, from the environment.
 
 use crate::error::{Error, Result};
 use crate::kernels::conv;
@@ -7,21 +7,23 @@ use crate::simd::Isa;
 /// Forces the convolution kernel of that name wherever it accepts.
 const FORCE_VARIABLE: &str = "RVISION_CONV";
 
-/// What kernels are chosen by besides shapes and threads. It is read once for each network, and is part of what
-/// its plans are known by; kernels do not read the environment.
+/// The settings by which kernels are chosen, besides shapes and threads. They are fixed once for
+/// each network and are part of the key of its plans; kernels do not read the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     /// The instruction set.
     pub isa: Isa,
-    /// The name of a convolution kernel that computes what it accepts. No two convolutions are fused then.
+    /// The name of a convolution kernel that is used wherever it accepts. Convolutions are then not
+    /// fused.
     pub forced: Option<&'static str>,
 }
 
 impl Settings {
-    /// What the environment says now; the instruction set is the process's.
+    /// The settings in the environment now. The instruction set is the process's, which is read
+    /// only once.
     ///
     /// # Errors
-    /// [`Error::Environment`] if a variable's value is unknown or asks for what is missing.
+    /// [`Error::Environment`] if a variable's value is unknown, or names a missing instruction set.
     pub fn from_environment() -> Result<Self> {
         let forced = std::env::var_os(FORCE_VARIABLE);
         let forced = forced.map(|name| forced_kernel(&name.to_string_lossy())).transpose()?;
@@ -29,7 +31,7 @@ impl Settings {
     }
 }
 
-/// The candidate of that name, as the list has it.
+/// The name of the candidate with this name, from the list.
 fn forced_kernel(name: &str) -> Result<&'static str> {
     let known = conv::candidates().find(|candidate| candidate.name == name);
     known.map(|candidate| candidate.name).ok_or_else(|| {

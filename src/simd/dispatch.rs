@@ -34,7 +34,7 @@ impl Isa {
     /// The instruction set that plans use: the best this processor has, limited by `RVISION_ISA`.
     ///
     /// # Errors
-    /// [`Error::Environment`] if a variable's value is unknown or asks for what is missing.
+    /// [`Error::Environment`] if a variable's value is unknown, or names a missing instruction set.
     pub fn current() -> Result<Self> {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         if let Some(&isa) = CURRENT.get() {

@@ -34,8 +34,8 @@ use half::f16;
 #[cfg(target_arch = "x86_64")]
 const BIASED: f32 = 12_582_912.0 + 127.0;
 
-/// Floats of the widest vector there is. What is read or filled up by whole vectors has so many
-/// floats of room behind its end.
+/// Floats of the widest vector. An array that is read or filled in whole vectors has room for this
+/// many floats after its end.
 pub const MOST_LANES: usize = 16;
 
 /// Work written once for all tokens. `run` must be `#[inline(always)]`, and so must everything

@@ -89,8 +89,8 @@ impl<T: Element> AlignedBuf<T> {
 }
 
 impl<T: Element> AlignedBuf<T> {
-    /// Return the memory of elements that are not read any more to the system, as far as whole pages
-    /// allow. They have unspecified values afterwards.
+    /// Return the memory of elements that are no longer read to the system, in whole huge pages.
+    /// The elements have unspecified values afterwards.
     ///
     /// # Panics
     /// If the range is not in the buffer.
@@ -103,7 +103,7 @@ impl<T: Element> AlignedBuf<T> {
 }
 
 impl AlignedBuf<u8> {
-    /// The same memory as elements in the processor's byte order; a rest that is no whole element is
+    /// The same memory as elements in the processor's byte order. A partial element at the end is
     /// left out.
     pub fn into_elements<T: Element>(self) -> AlignedBuf<T> {
         let this = ManuallyDrop::new(self);

@@ -1,13 +1,13 @@
-//! Padding with a value's own elements, named for graphs and kernels alike.
+//! Modes of padding with a value's own elements, for graphs and kernels.
 
-/// Which value stands at a place outside the input.
+/// Which value of the input is used for a position outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EdgeMode {
-    /// The one as far inside of the border value; each side's padding is smaller than the input.
+    /// The value mirrored at the border value; each side's padding is smaller than the input.
     Reflect,
     /// The border value.
     Replicate,
-    /// The one as if the input were repeated; each side's padding is at most the input.
+    /// The value of the repeated input; each side's padding is at most as large as the input.
     Circular,
 }
 

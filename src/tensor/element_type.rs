@@ -26,7 +26,7 @@ impl ElementType {
         }
     }
 
-    /// Size of an element.
+    /// Size of an element in bytes.
     pub const fn bytes(self) -> usize {
         match self {
             Self::F32 => size_of::<f32>(),

@@ -13,8 +13,8 @@ const ALIGNMENT: usize = 64;
 /// time for weights and large maps, and another 2 to 4 % for the weights of small layers, which
 /// share slabs for this reason.
 const HUGE_PAGE: usize = 2 << 20;
-/// Distance from the start of a mapping that is not in huge pages: other buffers start at pages too,
-/// and the same elements of both would have the same low address bits (4K aliasing).
+/// Bytes before a buffer that is not in huge pages. Mappings start at page boundaries, so without
+/// it the same elements of two buffers would have the same low address bits (4K aliasing).
 const STAGGER: usize = 5 * ALIGNMENT;
 /// Allocations from this size on are mappings of their own.
 #[cfg(target_os = "linux")]
@@ -68,7 +68,8 @@ impl Memory {
 }
 
 /// Large allocations are mappings of their own. The C library would place those below 32 MiB on its
-/// heap once one of that size had been freed, where small neighbours that live longer keep the pages.
+/// heap once one of that size had been freed. There, small neighbours that live longer keep the
+/// pages.
 #[cfg(target_os = "linux")]
 impl Memory {
     fn zeroed(bytes: usize) -> Option<Self> {
@@ -78,7 +79,7 @@ impl Memory {
             return Some(Self { base: base.cast(), bytes });
         }
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new anonymous mapping touches no memory that anybody has.
+        // SAFETY: a new anonymous mapping does not overlap memory that is in use.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
         if base == libc::MAP_FAILED {
             return None;
@@ -90,7 +91,7 @@ impl Memory {
 #[cfg(target_os = "linux")]
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated by `zeroed` in the way that the size tells.
+        // SAFETY: allocated in `zeroed`; the size says by which call.
         unsafe {
             if self.bytes < MAPPED {
                 libc::free(self.base.as_ptr().cast());
@@ -121,8 +122,9 @@ impl Drop for Memory {
     }
 }
 
-/// Return the pages that lie wholly in `len` bytes from `start` to the system. All contents are lost:
-/// bytes keep their values or become zero.
+/// Return the huge pages that are wholly within `len` bytes from `start` to the system. The
+/// contents of all of these bytes are unspecified afterwards: they keep their values or become
+/// zero.
 ///
 /// # Safety
 /// The bytes are part of a buffer's memory, and nobody else accesses them.
@@ -133,8 +135,8 @@ pub(super) unsafe fn discard(start: NonNull<u8>, len: usize) {
         let skipped = start.align_offset(HUGE_PAGE);
         let whole = len.saturating_sub(skipped) / HUGE_PAGE * HUGE_PAGE;
         if whole > 0 {
-            // SAFETY: anonymous private memory of at least this length, which is ours by contract. The
-            // pages read as zeros afterwards.
+            // SAFETY: anonymous private memory of at least this length, which is ours by contract.
+            // The pages read as zeros afterwards.
             unsafe { libc::madvise(start.add(skipped).as_ptr().cast(), whole, libc::MADV_DONTNEED) };
         }
     }

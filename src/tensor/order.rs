@@ -61,7 +61,8 @@ impl Order {
         }
         let mut depth = [0; MAX_RANK];
         self.iter().enumerate().for_each(|(at, d)| depth[d] = at + 1);
-        // Runs of dimensions of as many elements on both sides: how deep each lies, and its new ones.
+        // Runs of dimensions with as many elements on both sides: each one's depth and its new
+        // dimensions.
         let mut groups: Vec<(usize, std::ops::Range<usize>)> = Vec::with_capacity(to.rank());
         let (mut old, mut new) = (0, 0);
         while new < to.rank() {

@@ -1,9 +1,9 @@
 //! Parameters: a model's constants, and the packed forms that kernels have made of them.
 //!
-//! A parameter owns its values in torch's order, the original, until a kernel family packs them in a
-//! form that is a permutation of them. The original is then given up: plans share the form, and
-//! [`Param::original`] makes the original again for whoever wants it. Forms that are not permutations,
-//! such as Winograd's, leave the original where it is.
+//! A parameter owns its values in torch's order, the original, until a kernel family packs them in
+//! a form that is a permutation of them. The original is then released: plans share the form, and
+//! [`Param::original`] makes the original again when it is requested. Forms that are not
+//! permutations, such as Winograd's, leave the original in memory.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -25,13 +25,13 @@ pub struct Form {
     pub params: [usize; 4],
 }
 
-/// Which values a form is packed from, and in which order, where that is not all of a parameter's in
-/// theirs: numbers that only those who pack them understand.
+/// Which values a form is packed from, and in which order, if it is not packed from all of a
+/// parameter's values in their own order. Only the code that packs the part interprets the numbers.
 pub type Part = [usize; 6];
 
-/// The key of a packed value: its form, the sizes it was packed with, and the part of the parameter.
-/// The same values in another shape are a different matrix, so the name of a form alone is not
-/// enough. The element type is a property of the memory that holds the forms.
+/// The key of a packed value: its form, the sizes that it was packed with, and the part of the
+/// parameter. The same values in another shape are a different matrix, so the name of a form alone
+/// is not enough. The element type is a property of the memory that holds the forms.
 type Key = (Form, Shape, Option<Part>);
 
 /// The float32 form of a float16 parameter, for steps that read parameters unpacked and know
@@ -63,7 +63,7 @@ impl Packed {
         self.len() == 0
     }
 
-    /// Their size in memory.
+    /// Their size in memory, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::F32(values) => size_of_val::<[f32]>(values),
@@ -212,7 +212,7 @@ struct State {
 /// The values in torch's order.
 enum Original {
     Held(Packed),
-    /// Given up. Whoever got them while they were there, or had them made again, may still hold them.
+    /// Released. Callers that have requested them, before or since, may still hold them.
     Released {
         holders: Holders,
         form: usize,
@@ -302,10 +302,10 @@ impl Param {
         Self::of(shape, data.into())
     }
 
-    /// A parameter of `shape` that takes these values over, or shares them.
+    /// A parameter of `shape` that takes ownership of these values, or shares them.
     ///
     /// # Panics
-    /// If there are not as many as the shape's number of elements.
+    /// If the number of values is not the shape's number of elements.
     pub fn of(shape: Shape, values: Packed) -> Self {
         assert_eq!(shape.numel(), values.len(), "parameter data of shape {shape}");
         let element_type = values.element_type();
@@ -336,7 +336,7 @@ impl Param {
 
     /// The same values in another shape. The memory is shared, and so are forms that both pack with
     /// the same sizes. With this, the weight of a linear layer becomes that of a convolution whose
-    /// kernel is the map in front of the layer.
+    /// kernel is as large as the map before the layer.
     ///
     /// # Panics
     /// If the numbers of elements differ.
@@ -365,8 +365,8 @@ impl Param {
         self.memory.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The values in C order, as they are stored. If the parameter has given them up, they are made
-    /// again, and exist as long as somebody holds them.
+    /// The values in C order, as they are stored. If the parameter has released them, they are made
+    /// again, and exist as long as a caller holds them.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
@@ -419,8 +419,8 @@ impl Param {
     }
 
     /// The packed form `form` of a part of the parameter that has the sizes `packed_as`. `pack` is
-    /// given all values, and takes those of the part: it may depend on `form`, `packed_as` and `part`
-    /// only.
+    /// given all values and selects those of the part. It may depend on `form`, `packed_as` and
+    /// `part` only.
     ///
     /// # Errors
     /// What `pack` returns.
@@ -442,9 +442,10 @@ impl Param {
         })
     }
 
-    /// The same for a form that is a permutation of the values, perhaps with zeros between them: the
-    /// parameter gives its values in C order up for it, and `restore` makes them again. `pack` may
-    /// discard what it has read if nobody else holds the values, but not before an error.
+    /// As [`Self::form`], for a form that is a permutation of the values, perhaps with zeros
+    /// between them. The parameter then releases its values in C order, and `restore` makes them
+    /// again. `pack` may discard values that it has read if it alone holds them, but not before an
+    /// error.
     ///
     /// # Errors
     /// What `pack` returns.

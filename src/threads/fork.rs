@@ -22,8 +22,8 @@ thread_local! {
 /// Makes `fork` wait while it lives.
 pub struct ForkGuard(PhantomData<*const ()>);
 
-/// Enter a section in which the process must not fork. Sections may nest: an inner one never waits, because a
-/// fork that is waiting waits for the outer one.
+/// Enter a section in which the process must not fork. Sections may nest: an inner one never waits,
+/// because a waiting fork waits for the outer one.
 pub fn hold_fork() -> ForkGuard {
     let depth = DEPTH.get();
     if depth == 0 {

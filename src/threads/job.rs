@@ -26,8 +26,8 @@ pub trait Work: Sync {
     /// Compute one chunk of one phase on worker number `worker`.
     fn chunk(&self, phase: usize, chunk: usize, worker: usize);
     /// All chunks of a phase are done. Called once per phase, in the order of the phases, by the
-    /// worker that finished the last chunk, before the next phase starts. A phase without chunks ends
-    /// with the phase before it, or as the job begins. It must not panic.
+    /// worker that finished the last chunk, before the next phase starts. A phase without chunks
+    /// ends with the phase before it, or when the job begins. It must not panic.
     fn ended(&self, _phase: usize) {}
     /// The name of a phase for error messages.
     fn name(&self, phase: usize) -> String;
@@ -58,7 +58,8 @@ impl Phase {
         Self { chunks, taken: (0..workers).map(|_| Taken::default()).collect(), done: Taken::default() }
     }
 
-    /// Make it a phase of `chunks` chunks for `workers` workers. Counters for as many workers are reused.
+    /// Make it a phase of `chunks` chunks for `workers` workers. The counters are reused if their
+    /// number stays the same.
     pub fn reset(&mut self, chunks: usize, workers: usize) {
         if self.taken.len() == workers {
             self.chunks = chunks;

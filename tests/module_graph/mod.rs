@@ -1,6 +1,6 @@
-//! Which file of `src/` uses which, read from the paths in the code: `use` declarations and paths like
-//! `super::x::Y` or `crate::a::b`. An item counts as its defining file's, also where a parent module re-exports it.
-//! Tests do not count.
+//! Which file of `src/` uses which, read from the paths in the code: `use` declarations and paths
+//! such as `super::x::Y` or `crate::a::b`. An item belongs to the file that defines it, even if a
+//! parent module re-exports it. Tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// File to the files that it uses.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// What a module defines, and what it imports: names and the paths that they stand for.
+/// What a module defines, and what it imports: names and the paths that they denote.
 #[derive(Default)]
 struct Module {
     file: String,
@@ -94,8 +94,8 @@ fn module_path(file: &str) -> Vec<String> {
     path
 }
 
-/// Words, signs one by one but for `::`, and texts with their first quote. Comments, numbers, lifetimes and raw
-/// texts are left out.
+/// Words, signs one by one except for `::`, and strings with their first quote. Comments, numbers,
+/// lifetimes and raw strings are left out.
 fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let starts = |at: usize, sign: &str| sign.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
@@ -350,7 +350,8 @@ enum Found {
     File(String),
 }
 
-/// The file that defines what a path in a module names; none for modules and for what is not the crate's.
+/// The file that defines the item that a path in a module names; none for modules and for items of
+/// other crates.
 fn resolve(modules: &Modules, from: &[String], path: &[String], depth: usize) -> Option<String> {
     match find(modules, from, path, depth)? {
         Found::Module(_) => None,

@@ -10,15 +10,17 @@ use super::window::extent;
 use crate::error::Result;
 use crate::tensor::{Order, Shape};
 
-/// `torch.nn.functional.conv_transpose2d`: each input pixel adds its value times the kernel to the output, `stride`
-/// pixels after its neighbour's. Inputs: x. Parameters: weight `[ic, oc / groups, kh, kw]`, bias or none.
+/// `torch.nn.functional.conv_transpose2d`: each input pixel adds its value times the kernel to the
+/// output, `stride` pixels after its neighbour's. Inputs: x. Parameters: weight
+/// `[ic, oc / groups, kh, kw]`, bias or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvTranspose2d {
-    /// Vertical and horizontal distance in the output between the kernels of neighbouring input pixels.
+    /// Vertical and horizontal distance in the output between the kernels of neighbouring input
+    /// pixels.
     pub stride: [usize; 2],
     /// Rows and columns that are cut off the output on each side.
     pub padding: [usize; 2],
-    /// Rows below and columns behind that the output has more.
+    /// Rows added at the bottom and columns added on the right of the output.
     pub output_padding: [usize; 2],
     /// Vertical and horizontal; 1 is none.
     pub dilation: [usize; 2],
@@ -87,10 +89,10 @@ impl Operation for ConvTranspose2d {
             let expected = format!("such that the output's size {}x{} is positive", size[0], size[1]);
             return Err(context.attribute("padding", expected, self.padding));
         }
-        // More than can be counted is more than can be stored.
+        // A size that cannot be counted cannot be stored either.
         let count = |size: i128| usize::try_from(size).unwrap_or(usize::MAX);
         let shape = context.shape(&[n, self.outputs(weight), count(size[0]), count(size[1])])?;
-        // Some kernels store a map with the zeros around it that a kernel's ends see.
+        // Some kernels store a map with the zeros around it that the ends of the weights see.
         let padded = [0, 1]
             .map(|axis| count(size[axis] + extent(weight[2 + axis], self.dilation[axis])).max(x[2 + axis]));
         if Shape::try_new(&[n, c, padded[0], padded[1]]).is_none() {
@@ -105,7 +107,7 @@ impl Operation for ConvTranspose2d {
         Some(4)
     }
 
-    /// Each input value is multiplied with all of a kernel but its first dimension.
+    /// Each input value is multiplied by its channel's weights: all dimensions but the first.
     fn multiply_adds(&self, context: &Context, inputs: &[Shape], _: Shape) -> u64 {
         inputs[0].product_with(&context.weight()[1..])
     }

@@ -1,4 +1,4 @@
-//! A value's own elements around it.
+//! Padding with a value's own elements.
 
 use std::fmt::{self, Write};
 
@@ -8,11 +8,11 @@ use super::operation::Operation;
 use crate::error::Result;
 use crate::tensor::{EdgeMode, Shape};
 
-/// Elements of a value around it, before and after each dimension: torch's `pad` with mode reflect,
-/// replicate or circular.
+/// Elements of a value, added before and after each of its dimensions: torch's `pad` with mode
+/// reflect, replicate or circular.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PadEdges {
-    /// One pair per dimension.
+    /// Elements before and after, one pair per dimension.
     pub pads: Vec<[usize; 2]>,
     /// Which elements.
     pub mode: EdgeMode,

@@ -2,9 +2,9 @@
 //! product of the crate `matrixmultiply`, which has kernels for processors that ours do not
 //! support.
 //!
-//! Each sum runs in the order of the depth, whatever else is in the product. Where pictures are
-//! single pixels (linear layers), the rows of all pictures therefore are one matrix, whose products
-//! read the weights once and not once a row.
+//! Each sum is computed in the order of the depth, for any size of the product. Where pictures are
+//! single pixels (linear layers), the rows of all pictures are therefore one matrix, whose products
+//! read the weights once rather than once per row.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Im2col {
         even_range(self.desc.group_outputs(), self.columns, part)
     }
 
-    /// Whether the product reads its rows where they lie.
+    /// Whether the product reads its rows in place.
     fn in_place(&self) -> bool {
         let desc = &self.desc;
         let single = desc.input.height == 1 && desc.input.width == 1;
@@ -239,7 +239,7 @@ mod tests {
         (0..len).map(|i| uniform(seed, i)).collect()
     }
 
-    /// A linear layer on so many rows, behind maps of `kernel` pixels.
+    /// A linear layer on this many rows, after maps of `kernel` pixels.
     fn linear(rows: usize, kernel: [usize; 2], inputs: usize) -> ConvDesc {
         ConvDesc {
             input: FeatureMap::nhwc(rows, kernel[0], kernel[1], inputs),

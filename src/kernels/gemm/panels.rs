@@ -141,8 +141,8 @@ impl Panels {
         Ok(packed)
     }
 
-    /// The same from weights that are discarded panel by panel, if nobody else holds them: then
-    /// both need little more memory than one.
+    /// As [`Self::pack_conv`], and discards the weights part by part if they are not shared: then
+    /// both together need little more memory than one.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`], before anything is discarded.
@@ -167,7 +167,7 @@ impl Panels {
         Ok(packed)
     }
 
-    /// The weights `[oc, inputs, taps]` of which [`Self::pack_conv`] makes `packed`.
+    /// The weights `[oc, inputs, taps]` from which [`Self::pack_conv`] makes `packed`.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].

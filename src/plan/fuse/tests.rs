@@ -87,7 +87,7 @@ fn every_node_is_in_one_unit() {
         &["conv", "halved"],
     ];
     assert_eq!(joined(&graph, &[2, 24, 60, 60], None), expected);
-    // The user who forces a kernel asks for kernels of single convolutions.
+    // A forced kernel computes single convolutions.
     assert!(joined(&graph, &[2, 24, 60, 60], Some("f32_im2col_matrixmultiply")).is_empty());
 }
 

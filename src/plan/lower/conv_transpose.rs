@@ -1,10 +1,11 @@
-//! Lowering of transposed convolutions: as plain convolutions of stride 1, with the kernels of those.
+//! Lowering of transposed convolutions to plain convolutions of stride 1, with the kernels of
+//! those.
 //!
-//! An output row sees the kernel rows whose distance from it is a multiple of the stride. Rows that lie a
-//! stride apart see the same kernel rows, and columns alike. So the output is cut into `stride x stride`
-//! phases, each of which is a plain convolution with its part of the kernel, which writes rows and
-//! pixels that are a stride apart. No product with an inserted zero is computed, and nothing is added
-//! to what another step has written.
+//! An output row sees the kernel rows whose distance from it is a multiple of the stride. Rows that
+//! are a stride apart see the same kernel rows, and the same holds for columns. So the output is
+//! cut into `stride x stride` phases. Each phase is a plain convolution with its part of the
+//! kernel, and writes rows and pixels that are a stride apart. No product with an inserted zero is
+//! computed, and nothing is added to the output of another step.
 
 use crate::error::Result;
 use crate::graph::NodeId;
@@ -36,7 +37,8 @@ struct Phase {
     after: usize,
 }
 
-/// The phases along one axis that see some of the input, by their first tap, and whether there are others.
+/// The phases along one axis that see some of the input, by their first tap, and whether there are
+/// others.
 #[derive(Debug, PartialEq, Eq)]
 struct Phases {
     seeing: Vec<Phase>,
@@ -58,7 +60,8 @@ impl Phases {
             let taps = (kernel - tap).div_ceil(tap_step);
             let last = (first as i128 - place) / stride as i128;
             let reach = (taps as i128 - 1) * (dilation / common) as i128;
-            // What the first row sees through its last tap, and one past what the last row sees.
+            // The input row that the first row sees through its last tap, and one past the last
+            // row's.
             let (low, high) = (last - reach, last + count as i128);
             let (start, end) = (low.max(0), high.min(input as i128));
             if start >= end {
@@ -82,8 +85,9 @@ impl Phases {
         Self { seeing, others }
     }
 
-    /// All columns' phases as one, if each sees the same input columns in the same way: kernels as wide as
-    /// the stride that nothing is cut off (U-Net's). Neighbouring output pixels are then more channels of one.
+    /// All columns' phases as one, if each sees the same input columns in the same way: kernels
+    /// that are as wide as the stride, without padding (U-Net's). Neighbouring output pixels are
+    /// then more channels of one pixel.
     fn joined(&self, stride: usize, output: usize) -> Option<Vec<Phase>> {
         let mut columns = self.seeing.clone();
         columns.sort_unstable_by_key(|phase| phase.first);
@@ -115,8 +119,8 @@ impl Piece<'_> {
         [self.rows.tap, columns.tap, self.rows.tap_step, columns.tap_step, self.columns.len(), op.dilation[1]]
     }
 
-    /// The part's weights as those of a convolution, `[oc, ic / groups, kh, kw]`: channels exchanged and
-    /// taps in the opposite order.
+    /// The part's weights as those of a convolution, `[oc, ic / groups, kh, kw]`: channels
+    /// exchanged and taps in the opposite order.
     fn kernel<T: Copy>(&self, all: &[T], shape: Shape, groups: usize) -> Result<Vec<T>> {
         let [inputs, outputs, height, width] = *shape else { unreachable!("a checked weight") };
         let inputs = inputs / groups;
@@ -195,7 +199,7 @@ impl Compiler<'_> {
         let layout = self.layout(id);
         let others = rows.others || columns.others;
         let to = if others {
-            // The residual is read again after the whole output was written.
+            // The residual is read again after the whole output has been written.
             self.target(id, layout)
         } else {
             self.target_of_sum(id, from, residual, layout)
@@ -262,7 +266,8 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The convolution for which the kernel of `desc`, a phase's, is chosen: that of other pictures.
+    /// The convolution for which the kernel of the phase `desc` is chosen. It is not `desc` if the
+    /// plan's kernels are chosen for pictures of another size.
     fn chosen_piece(&self, id: NodeId, op: &ConvTranspose2d, piece: &Piece<'_>, desc: &ConvDesc) -> ConvDesc {
         let input = self.node(id).inputs[0];
         let [read, written] = [input, id].map(|id| self.chosen_shape(id));
@@ -286,9 +291,9 @@ impl Compiler<'_> {
         )
     }
 
-    /// Write what output pixels have that see nothing of the input: bias, residual and activation. All of the
-    /// output gets it, and the phases that see something write theirs over it: there may be as many others as
-    /// the stride is large.
+    /// Write the output pixels that see nothing of the input: bias, residual and activation. This
+    /// step writes all of the output, and the phases that see some of the input overwrite their
+    /// pixels: there may be as many other phases as the stride is large.
     fn unseeing(
         &mut self,
         id: NodeId,
@@ -332,14 +337,14 @@ fn repeated(epilogue: &Epilogue, channels: usize, times: usize) -> Result<Epilog
 mod tests {
     use super::*;
 
-    /// What output row `o` sees by the definition: kernel and input rows.
+    /// The kernel and input rows that output row `o` sees by the definition.
     fn seen(op: &ConvTranspose2d, kernel: usize, input: usize, o: usize) -> Vec<(usize, usize)> {
         let rows = (0..kernel).flat_map(|tap| (0..input).map(move |i| (tap, i)));
         let meets = |&(tap, i): &(usize, usize)| i * op.stride[0] + tap * op.dilation[0] == o + op.padding[0];
         rows.filter(meets).collect()
     }
 
-    /// What the phases let each output row see.
+    /// The kernel and input rows that each output row sees by the phases.
     fn seen_by_phases(phases: &Phases, stride: usize, output: usize) -> Vec<Vec<(usize, usize)>> {
         let mut all = vec![Vec::new(); output];
         for phase in &phases.seeing {

@@ -113,7 +113,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Elements in front of each dimension.
+/// Elements before each dimension.
 fn before(pads: &[[usize; 2]]) -> [usize; MAX_RANK] {
     let mut before = [0; MAX_RANK];
     for (before, pad) in before.iter_mut().zip(pads) {
