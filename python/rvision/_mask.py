@@ -1,8 +1,8 @@
-"""Masks: what comparisons of symbols give, and what can be done with them. In torch they are bool tensors.
+"""Masks: the results of comparisons of symbols, and their operations. In torch they are bool tensors.
 
-The engine has float32 only. A mask is a value of zeros and ones there, and a type of its own here, so that it
-does what a bool tensor does, becomes a bool array when a network returns it, and is refused by layers of
-floats. torch computes with int64 where a bool meets a whole number; rvision has no integers and says so.
+The engine has float32 only. A mask is a value of zeros and ones there, and a type of its own here. It behaves
+like a bool tensor, becomes a bool array when a network returns it, and is refused by layers for floats. torch
+computes in int64 if a bool is combined with a whole number; rvision has no integers and raises an error.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["MIRRORED", "Comparing", "Logic", "kind_of", "where"]
 # A comparison with its sides exchanged.
 MIRRORED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge", "eq": "eq", "ne": "ne"}
 
-# What logic is on zeros and ones, by the names of torch's functions.
+# The operation on zeros and ones for each logical one, by the names of torch's functions.
 _LOGIC = {"and": "minimum", "or": "maximum", "xor": "ne"}
 
-# Of two masks torch's sum is "or", its product "and", its maximum "or", its minimum "and".
+# In torch, the sum of two bool tensors is "or", the product "and", the maximum "or", the minimum "and".
 _OF_MASKS = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
 
 
 def kind_of(value: Any) -> str | None:
-    """Return what torch's type promotion sees in an operand: "bool", "int" or "float"; None if it is none."""
+    """Return an operand's kind for torch's type promotion: "bool", "int" or "float"; None for others."""
     if isinstance(value, Moves):
         return "bool" if isinstance(value, Logic) else "float"
     if isinstance(value, bool | np.bool_):
@@ -177,7 +177,7 @@ class Comparing:
         return self._magnitude("isinf")._compare("eq", np.inf, "isinf")
 
     def isfinite(self: Any) -> Any:
-        """Return the mask of what is neither infinite nor NaN."""
+        """Return the mask of elements that are neither infinite nor NaN."""
         return self._magnitude("isfinite")._compare("lt", np.inf, "isfinite")
 
     def _magnitude(self: Any, label: str) -> Any:
@@ -222,21 +222,21 @@ class Comparing:
         return self._count("all", zeros, dim, keepdim)._compare("eq", 0.0, "all")
 
     def _count(self: Any, label: str, mask: Any, dim: Any, keepdim: bool) -> Any:
-        """Return how often a mask is true. A sum of no elements is 0, where an extreme would be refused."""
+        """Count the true elements. The sum of no elements is 0, whereas an extreme would be refused."""
         symbol = mask.float()
         axes, fixed = symbol._reduced(dim, keepdim)
         return symbol.emit("reduce", f"{label}.part", "sum", axes, keepdim, fixed=fixed)
 
     def logical_and(self: Any, other: Any) -> Any:
-        """Return the mask of elements of which both are not zero."""
+        """Return the mask of elements where both values are not zero."""
         return self._logical("and", other)
 
     def logical_or(self: Any, other: Any) -> Any:
-        """Return the mask of elements of which one at least is not zero."""
+        """Return the mask of elements where at least one of the values is not zero."""
         return self._logical("or", other)
 
     def logical_xor(self: Any, other: Any) -> Any:
-        """Return the mask of elements of which one is zero and the other is not."""
+        """Return the mask of elements where one value is zero and the other is not."""
         return self._logical("xor", other)
 
     def logical_not(self: Any) -> Any:
@@ -355,7 +355,7 @@ class Logic:
     # ---- arithmetic ----
 
     def _arithmetic(self: Any, kind: str, label: str, other: Any, reverse: bool = False) -> Any:
-        """Compute with the zeros and ones, where torch does."""
+        """Compute with the zeros and ones, if torch does."""
         found = kind_of(other)
         if found is None:
             return NotImplemented
@@ -412,19 +412,19 @@ class Logic:
         return self._arithmetic("pow", "pow", other, reverse=True)
 
     def add(self, other: Any) -> Any:
-        """Return the sum: with a mask "or", with floats theirs and the mask's zeros and ones."""
+        """Return "or" for a mask; for floats, their sum with the mask's zeros and ones."""
         return self + other
 
     def mul(self, other: Any) -> Any:
-        """Return the product: with a mask "and", with floats theirs and the mask's zeros and ones."""
+        """Return "and" for a mask; for floats, their product with the mask's zeros and ones."""
         return self * other
 
     def maximum(self, other: Any) -> Any:
-        """Return the larger, element by element; a mask with a mask."""
+        """Return the larger, element by element; a mask if `other` is one."""
         return self._arithmetic("maximum", "maximum", other)
 
     def minimum(self, other: Any) -> Any:
-        """Return the smaller, element by element; a mask with a mask."""
+        """Return the smaller, element by element; a mask if `other` is one."""
         return self._arithmetic("minimum", "minimum", other)
 
     def __neg__(self) -> Any:

@@ -11,7 +11,7 @@ __all__ = ["Extremes", "Math", "NoIndices"]
 
 
 class NoIndices:
-    """Where torch returns indices that rvision does not compute; any use of it raises."""
+    """In place of torch's indices, which rvision does not compute; any use of it raises an error."""
 
     __slots__ = ("_where",)
 
@@ -25,7 +25,7 @@ class NoIndices:
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # a protocol that Python or NumPy asks for
+        if name.startswith("__"):  # a protocol of Python or NumPy
             raise AttributeError(name)
         self._refuse()
 
@@ -36,7 +36,7 @@ class NoIndices:
 
 
 class Extremes(NamedTuple):
-    """What `max` and `min` along a dimension return, under torch's names."""
+    """The result of `max` and `min` along a dimension, under torch's names."""
 
     values: Any
     indices: NoIndices

@@ -97,7 +97,7 @@ class Moves:
         return result
 
     def repeat(self: Any, *sizes: Any) -> Any:
-        """Return the values side by side, so many times along each dimension, and along new ones in front."""
+        """Return the values repeated `sizes` times along the dimensions, and along new leading ones."""
         times = _unpacked(sizes)
         new = len(times) - self.ndim
         if new < 0:
@@ -112,8 +112,7 @@ class Moves:
         result = self
         for _ in range(new):
             result = result._insert(0, label)
-        # What has one value along a dimension is expanded; elsewhere a new dimension is, and merged
-        # then.
+        # A dimension of size one is expanded. For others, a new dimension is expanded and then merged.
         single = [flag is True and size == 1 for size, flag in result._flagged()]
         merged = [d for d, time in enumerate(times) if not single[d] and (type(time) is Size or time != 1)]
         if any(single):
@@ -129,7 +128,7 @@ class Moves:
         return result
 
     def tile(self: Any, *dims: Any) -> Any:
-        """Return what :meth:`repeat` does; dimensions in front for which there is no number are kept."""
+        """Return what :meth:`repeat` does; leading dimensions without a number are kept."""
         times = _unpacked(dims)
         return self.repeat(*[1] * (self.ndim - len(times)), *times)
 

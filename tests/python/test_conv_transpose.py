@@ -20,7 +20,7 @@ def by_definition(x, weight, bias, stride, padding, output_padding, groups, dila
     n, channels, *size = x.shape
     _, depth, *kernel = weight.shape
     whole = [(i - 1) * s + d * (k - 1) + 1 for i, s, d, k in zip(size, stride, dilation, kernel, strict=True)]
-    # Output padding may lie behind the last kernel.
+    # Output padding may be beyond the last kernel.
     full = np.zeros((n, depth * groups, *(w + o for w, o in zip(whole, output_padding, strict=True))))
     inputs = channels // groups
     for group in range(groups):
@@ -130,7 +130,7 @@ def test_sizes_may_change_from_call_to_call():
 
 
 def test_packed_weights_are_shared_by_sizes():
-    """The parts of a kernel are packed once, whatever sizes come, for one algorithm."""
+    """The parts of a weight are packed once for one algorithm, for any sizes of the input."""
     conv = nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1, bias=False)
     for size in (9, 10, 17, 31):
         conv(uniform((1, 32, size, size + 1), 1))
@@ -158,7 +158,7 @@ def unet(nn, cat):
         def forward(self, x):
             down = self.down(x)
             joined = cat([self.up(down), (self.lift(down) + x).relu()], 1)
-            # A sum behind a layer some of whose output pixels see nothing of its input, and the other way.
+            # A sum after a layer some of whose output pixels see nothing of its input, and the reverse.
             return self.head(joined) + self.side(joined).relu(), self.side(joined) + self.head(joined)
 
     return Net()
@@ -261,7 +261,7 @@ def test_where_nothing_is_seen_there_is_the_bias():
     found = F.conv_transpose2d(x, uniform((3, 2, 1, 1), 2), bias, stride=1000)
     assert found.shape == (2, 2, 1001, 2001)
     assert np.count_nonzero(found != bias.reshape(2, 1, 1)) == 2 * 2 * 6
-    # All of the output lies behind the last kernel.
+    # All of the output is beyond the last kernel.
     found = F.conv_transpose2d(x[:, :, :1, :1], uniform((3, 2, 1, 1), 2), bias, 1, 1, 2, 1, 3)
     assert np.array_equal(found, np.broadcast_to(bias.reshape(2, 1, 1), (2, 2, 1, 1)))
 

@@ -72,7 +72,7 @@ print(json.dumps(dict(steady=steady, peak=peak, same=same, looked_at=looked_at, 
     )
     assert found["same"]
     assert found["steady"] < 128 * 1.2 and found["peak"] < 128 * 1.4
-    # The array is made again for whoever looks, and given up at the next run.
+    # The array is made again when it is read, and freed at the next run.
     assert found["looked_at"] > 250 and found["again"] < 128 * 1.2
     assert found["left"] < 16
 

@@ -22,7 +22,7 @@ __all__ = ["as_origin_says", "load_without_prefix", "read", "recognised", "say_u
 
 
 def read(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
-    """Read a state dict for a network, which takes the values over without a copy: they are read-only.
+    """Read a state dict whose values a network uses without a copy: they are read-only.
 
     Otherwise as :func:`rvision.load`.
     """

@@ -1,4 +1,4 @@
-"""What `torch.nn` and `torch.nn.functional` have and rvision does not, and why.
+"""The names of `torch.nn` and `torch.nn.functional` that rvision does not have, and why.
 
 The error message for such a name, the table in `docs/from-torchvision.md` and the test of torch's names
 (`tests/python/test_torch_names.py`) come from this list.
@@ -18,7 +18,7 @@ class Absent:
     Attributes
     ----------
     reason : str
-        Goes on after a colon.
+        The text after the colon of the error message.
     layers : tuple of str
         Names in `torch.nn`.
     functions : tuple of str

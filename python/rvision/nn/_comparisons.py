@@ -1,8 +1,8 @@
 """Comparisons, logic and choices that torch keeps at its top level: `rvision.where`, `rvision.gt`, ...
 
-They take arrays and return an array, of bool where torch does, or take values of a network that is being
-traced and return one: comparisons return a mask (:mod:`rvision._mask`). Floats are compared in float32, and a
-number is converted to float32 first, as in torch. All comparisons with NaN are false, but for `ne`.
+They take arrays and return an array, of bool where torch returns bool. In a trace they take symbols and
+return a symbol; comparisons return a mask (:mod:`rvision._mask`). Floats are compared in float32, and a
+number is converted to float32 first, as in torch. All comparisons with NaN are false, except `ne`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     condition : array_like of bool, or a mask
         Floats are refused, as in torch: compare them first.
     input, other : array_like, or number
-        What is taken. The element that is not taken does not matter, NaN included.
+        The values to choose from. The element that is not taken does not matter, NaN included.
 
     Returns
     -------

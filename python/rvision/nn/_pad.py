@@ -32,9 +32,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         Elements before and after the last dimension, then before and after the one before it, and so on:
         (left, right, top, bottom) for pictures.
     mode : str
-        ``"constant"``; ``"reflect"``, the values as far inside of the border value, so that `pad` must be
-        less than the size; ``"replicate"``, the border value; or ``"circular"``, the values at the other
-        end, so that `pad` must be at most the size.
+        ``"constant"``; ``"reflect"``, the values mirrored at the border value, so that `pad` must be less
+        than the size; ``"replicate"``, the border value; or ``"circular"``, the values at the other end,
+        so that `pad` must be at most the size.
     value : float, optional
         The constant; 0 by default.
     """
@@ -64,24 +64,24 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         return _emit(_cropped(input, pairs, where), pairs, "pad_edges", mode)
     padded = _emit(input, pairs, "pad_edges", mode)
     cropped = _cropped(padded, pairs, where, least=mode == "replicate")
-    # The slice is of a value that nobody else holds: in torch it is a tensor of its own.
+    # Nothing else refers to the sliced value: in torch the result is a tensor of its own.
     return padded if cropped is padded else cropped.clone()
 
 
 def _emit(input: Symbol, pairs: Pairs, method: str, argument: Any) -> Symbol:
-    """Add the node that pads by those of `pairs` that are positive."""
+    """Add the node that pads by the positive numbers of `pairs`."""
     pads = [(max(before, 0), max(after, 0)) for before, after in pairs]
     fixed = [flag if pad == (0, 0) else resized(flag) for pad, flag in zip(pads, input.fixed, strict=True)]
     return input.emit(method, "pad", pads, argument, fixed=fixed)
 
 
 def _cropped(input: Symbol, pairs: Pairs, where: str, least: int = 0) -> Symbol:
-    """Cut off the elements that negative `pairs` name; `least` must remain of each dimension."""
+    """Cut off as many elements as the negative numbers of `pairs` say; `least` must remain per dimension."""
     for axis, amounts in enumerate(pairs):
         front, back = (max(-amount, 0) for amount in amounts)
         if not front and not back:
             continue
-        # The size is read, because a slice of a dimension that is too short would be empty without a word.
+        # The size is read, because a slice of a dimension that is too short would silently be empty.
         size = input.read(axis)
         if front + back + least > size:
             raise ShapeError(

@@ -25,12 +25,12 @@ Self = TypeVar("Self", bound="Tree[Any]")
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-# Modules whose constants somebody has looked at since the last run, by id.
+# Modules whose constants have been read as arrays since the last run, by id.
 _looked_at: dict[int, weakref.ref[Any]] = {}
 
 
 def forget_arrays() -> None:
-    """Let go of arrays that only modules hold, so that the engine can give their memory up."""
+    """Drop the modules' references to arrays, so that the memory of unused arrays is freed."""
     while _looked_at:
         with suppress(KeyError):  # another thread took the last
             module = _looked_at.popitem()[1]()

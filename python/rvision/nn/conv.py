@@ -221,7 +221,8 @@ class ConvTranspose2d(Module):
     padding : int or two of them
         Rows and columns that are cut off the output on each side.
     output_padding : int or two of them
-        Rows that the output has more below, and columns to the right; less than `stride` or `dilation`.
+        Rows added at the bottom and columns added on the right of the output; less than `stride` or
+        `dilation`.
     groups : int
         Number of independent groups of channels.
     bias : bool

@@ -19,7 +19,7 @@ class _Pad2d(Module):
     Parameters
     ----------
     padding : int or four of them
-        On all sides, or left, right, top and bottom. A negative number cuts that many rows or columns off.
+        On all sides, or left, right, top and bottom. A negative number cuts off that many rows or columns.
     """
 
     _spatial = True
@@ -48,7 +48,7 @@ class ZeroPad2d(_Pad2d):
     Parameters
     ----------
     padding : int or four of them
-        On all sides, or left, right, top and bottom. A negative number cuts that many rows or columns off.
+        On all sides, or left, right, top and bottom. A negative number cuts off that many rows or columns.
     """
 
 
@@ -78,7 +78,7 @@ class ConstantPad2d(_Pad2d):
 
 
 class ReflectionPad2d(_Pad2d):
-    """The values as far inside of the border, around pictures: `torch.nn.ReflectionPad2d`.
+    """The values mirrored at the border, around pictures: `torch.nn.ReflectionPad2d`.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class ReplicationPad2d(_Pad2d):
 
 
 class CircularPad2d(_Pad2d):
-    """The values of the other end, around pictures: `torch.nn.CircularPad2d`.
+    """The values at the other end, around pictures: `torch.nn.CircularPad2d`.
 
     Parameters
     ----------

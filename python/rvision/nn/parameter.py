@@ -1,9 +1,9 @@
 """Constants of a model: parameters and float buffers.
 
-A constant never changes. The engine holds its values and the packed forms that kernels made of them; where
-a packed form is a permutation of the values, it holds only that. A module keeps a :class:`Held`, from which
-the read-only NumPy array of the values is made when somebody looks. A new value is a new object, so identity
-is the version: packed forms can never be stale, and everything that uses a constant (a model, its
+A constant never changes. The engine holds its values and the packed forms that kernels made of them; if a
+packed form is a permutation of the values, it holds only that form. A module keeps a :class:`Held`. From
+this, the read-only NumPy array of the values is made when it is read. A new value is a new object, so
+identity is the version: packed forms can never be stale, and everything that uses a constant (a model, its
 `features` alone, a copy) shares them.
 
 Values of a new layer are :class:`Drawn`: described, but only initialised when they are first read
@@ -34,7 +34,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 class Held:
-    """A constant as a module keeps it: the engine's handle, and the array while somebody uses it.
+    """A constant as a module keeps it: the engine's handle, and the array while it is in use.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Held:
         return np.dtype(self.handle.dtype)
 
     def array(self) -> Any:
-        """Return the constant as an array: the same one as long as somebody uses it."""
+        """Return the constant as an array: the same one as long as it is in use."""
         array = self._array()
         if array is None:
             with _LOCK:
@@ -224,7 +224,7 @@ class Constant(np.ndarray):
         """Return what `numpy.ndarray.repeat` does; with more than two numbers, or sizes of a symbol, torch's.
 
         ``repeat(2, 1)`` is NumPy's, which repeats each element twice along dimension 1; ``repeat(2, 1, 1)``
-        is torch's, which puts two of the array behind each other.
+        is torch's, which concatenates two copies of the array.
         """
         times = tuple(repeats[0]) if len(repeats) == 1 and isinstance(repeats[0], tuple) else repeats
         of = next((time.symbol for time in times if type(time) is Size), None)
@@ -241,7 +241,7 @@ class Constant(np.ndarray):
         return np.broadcast_to(_plain(self), other.shape)
 
     def transpose(self, *dims: Any) -> NDArray[Any]:
-        """Return the values with two dimensions exchanged, torch's; else what `numpy.ndarray.transpose` does.
+        """Return the values with two dimensions exchanged, as torch does; else as `numpy.ndarray.transpose`.
 
         NumPy's ``transpose(0, 1)`` of a matrix would leave it as it is, and for ``(1, 0)`` both are the same.
         """

@@ -165,13 +165,13 @@ def load(
 def load_parameters(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
     """Read a state dict whose float32 and float16 values are the engine's parameters, without a copy.
 
-    Otherwise as :func:`load`. As long as parameters of a file are in use, and the file has not changed, they
-    are given again: networks with the same weights share them and their packed forms.
+    Otherwise as :func:`load`. As long as parameters of a file are in use, and the file has not changed, the
+    same ones are returned: networks with the same weights share them and their packed forms.
     """
     return _state_dict(_open(path), key, parameters=True)
 
 
-# What tells a file's content from any other, as far as its directory entry does.
+# Identifies a file's content: device, inode, size and times.
 _Identity = tuple[int, int, int, int, int]
 
 # The parameters of files that have been read and are in use, by file, entry and name.
