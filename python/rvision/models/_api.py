@@ -394,9 +394,14 @@ def _force(kwargs: dict[str, Any], decided: dict[str, Any]) -> None:
             )
 
 
+# How published weights are read, unless a class says otherwise.
+_DOWNLOADED = WeightsEnum.get_state_dict
+
+
 def _read(source: WeightsEnum | os.PathLike[str] | StateDict, progress: bool) -> StateDict:
     if isinstance(source, WeightsEnum):
-        if type(source).get_state_dict is not WeightsEnum.get_state_dict:
+        if type(source).get_state_dict is not _DOWNLOADED:
+            # Weights that are read in a way of their own.
             return source.get_state_dict(progress=progress, check_hash=True)
         source = local_file(source.url, progress=progress, check_hash=True)
     if isinstance(source, Mapping):
