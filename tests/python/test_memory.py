@@ -170,6 +170,27 @@ def test_networks_of_one_file_share_its_weights(tmp_path, monkeypatch):
     assert third.weight.sum() == 12
 
 
+def test_a_file_that_another_replaces_while_it_is_opened_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "_SETTLED_NS", -(10**18))
+    for name, value in (("old", 1), ("new", 2)):
+        weight = np.full((2, 3), value, np.float32)
+        rvision.save({"weight": weight, "bias": np.zeros(2, np.float32)}, tmp_path / f"{name}.safetensors")
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(tmp_path / "old.safetensors")
+    opened = _files._open
+
+    def switching(path):
+        checkpoint = opened(path)
+        link.unlink()
+        link.symlink_to(tmp_path / "new.safetensors")
+        return checkpoint
+
+    monkeypatch.setattr(_files, "_open", switching)
+    first = read(link)
+    monkeypatch.setattr(_files, "_open", opened)
+    assert first["weight"].sum() == 6 and read(link)["weight"].sum() == 12
+
+
 def test_a_file_that_was_written_just_now_is_read_again(tmp_path):
     path = tmp_path / "linear.safetensors"
     rvision.save({"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)}, path)

@@ -7,7 +7,7 @@ import stat
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -158,7 +158,7 @@ def load(
     checkpoint = _open(path)
     if not unwrap:
         return checkpoint.content()
-    return _state_dict(checkpoint, key, strip_prefix)
+    return _state_dict(checkpoint, key, lambda _, found: found.read(), strip_prefix)
 
 
 @ends_at_caller
@@ -168,7 +168,10 @@ def load_parameters(path: str | os.PathLike[str], *, key: str | None = None) -> 
     Otherwise as :func:`load`. As long as parameters of a file are in use, and the file has not changed, the
     same ones are returned: networks with the same weights share them and their packed forms.
     """
-    return _state_dict(_open(path), key, parameters=True)
+    before = _identity(path)
+    return _state_dict(
+        _open(path), key, lambda checkpoint, found: _read_parameters(checkpoint, found, before)
+    )
 
 
 # Identifies a file's content: device, inode, size and times.
@@ -183,7 +186,7 @@ _in_use: weakref.WeakValueDictionary[tuple[_Identity, str, str], _rvision.Parame
 _SETTLED_NS = 2_000_000_000
 
 
-def _identity(path: str) -> _Identity | None:
+def _identity(path: str | os.PathLike[str]) -> _Identity | None:
     try:
         found = Path(path).stat()
     except OSError:
@@ -195,10 +198,13 @@ def _identity(path: str) -> _Identity | None:
 
 
 def _read_parameters(
-    checkpoint: _rvision.Checkpoint, found: _rvision.FoundStateDict
+    checkpoint: _rvision.Checkpoint, found: _rvision.FoundStateDict, identity: _Identity | None
 ) -> list[tuple[str, Any]]:
-    identity = _identity(checkpoint.path)
-    if identity is None:
+    """Read tensors as parameters. `identity` is the file's from before it was opened.
+
+    If the path names another file by now, it is not known which of the two was opened.
+    """
+    if identity is None or _identity(checkpoint.path) != identity:
         return found.read(True)
     known = {}
     for name, _, _ in found.tensors():
@@ -216,11 +222,11 @@ def _read_parameters(
 def _state_dict(
     checkpoint: _rvision.Checkpoint,
     key: str | None,
+    read: Callable[[_rvision.Checkpoint, _rvision.FoundStateDict], list[tuple[str, Any]]],
     strip_prefix: str | None = None,
-    parameters: bool = False,
 ) -> StateDict:
     found = checkpoint.state_dict(key)
-    result = StateDict(_read_parameters(checkpoint, found) if parameters else found.read())
+    result = StateDict(read(checkpoint, found))
     result._metadata = _metadata(checkpoint, found)
     prefix = next((p for p in _WRAPPER_PREFIXES if result and all(k.startswith(p) for k in result)), "")
     if strip_prefix:
