@@ -135,7 +135,7 @@ def test_pil_pictures_point_at_the_transforms():
         ((picture(1, 3, 8, 8),) * 2, r"a tuple of 2 arrays of shape .*; np\.concatenate\(pictures\) makes"),
         (
             [picture(3, 8, 8), picture(3, 9, 8)],
-            r"several shapes \(\(3, 8, 8\), \(3, 9, 8\)\); bring the",
+            r"of different shapes \(\(3, 8, 8\), \(3, 9, 8\)\); bring the",
         ),
         ([Image.new("RGB", (8, 8))], r"a list of 1 PIL pictures; np\.stack\(\[transforms\(picture\) for"),
         (["a.jpg", "b.jpg"], "a list of 2 texts or paths; open the pictures"),
