@@ -1,13 +1,13 @@
 """Image networks on ordinary CPUs: torchvision's API and PyTorch's weight files, without PyTorch.
 
 Everything but the exceptions is imported when it is first used, so that ``import rvision`` costs little
-more than importing NumPy.
+more than importing NumPy. Type checkers read the names from `__init__.pyi`.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvision._rvision import __version__
 from rvision.errors import (
@@ -21,242 +21,77 @@ from rvision.errors import (
     WeightFileError,
 )
 
-if TYPE_CHECKING:
-    from rvision import dense, hub, models, nn, ops, transforms, utils, weights
-    from rvision._ensemble import Ensemble
-    from rvision._evaluate import Evaluation, evaluate
-    from rvision._profile import Profile, ProfileRow, profile
-    from rvision._rvision import build_info, get_num_threads, set_num_threads
-    from rvision._summary import Summary, SummaryRow, summary
-    from rvision.dense._convolutionize import convolutionize
-    from rvision.nn._comparisons import (
-        eq,
-        ge,
-        gt,
-        isfinite,
-        isinf,
-        isnan,
-        le,
-        logical_and,
-        logical_not,
-        logical_or,
-        logical_xor,
-        lt,
-        masked_fill,
-        ne,
-        where,
-    )
-    from rvision.nn._functions import (
-        abs,
-        add,
-        amax,
-        amin,
-        cat,
-        chunk,
-        clamp,
-        concat,
-        div,
-        exp,
-        flatten,
-        log,
-        matmul,
-        max,
-        maximum,
-        mean,
-        min,
-        minimum,
-        mul,
-        permute,
-        pow,
-        relu,
-        relu_,
-        roll,
-        sigmoid,
-        sigmoid_,
-        softmax,
-        split,
-        sqrt,
-        squeeze,
-        stack,
-        sub,
-        sum,
-        tanh,
-        tanh_,
-        tile,
-        transpose,
-        unbind,
-        unflatten,
-        unsqueeze,
-    )
-    from rvision.weights._files import load, save
+_MODULES = frozenset(
+    [
+        "autograd",
+        "backends",
+        "cuda",
+        "datasets",
+        "dense",
+        "hub",
+        "io",
+        "models",
+        "nn",
+        "ops",
+        "plot",
+        "testing",
+        "transforms",
+        "utils",
+        "weights",
+    ]
+)
+
+# The names that other modules define, by module.
+_NAMES = {
+    "rvision._benchmark": "Benchmark benchmark recommend",
+    "rvision._classify": "Classification classify",
+    "rvision._creation": """
+        Generator arange as_tensor default_generator empty eye from_numpy full full_like
+        initial_seed linspace manual_seed ones ones_like rand rand_like randint randn randn_like
+        randperm seed tensor zeros zeros_like
+    """,
+    "rvision._dtypes": """
+        bfloat16 bool double dtype float float16 float32 float64 half int int16 int32 int64 int8
+        long uint8
+    """,
+    "rvision._ensemble": "Ensemble",
+    "rvision._evaluate": "Evaluation evaluate",
+    "rvision._fit_head": "fit_head",
+    "rvision._modes": """
+        device enable_grad inference_mode is_grad_enabled is_tensor no_grad set_grad_enabled
+    """,
+    "rvision._profile": "Profile ProfileRow profile",
+    "rvision._rvision": "build_info get_num_threads set_num_threads",
+    "rvision._summary": "Summary SummaryRow summary",
+    "rvision._tensor": "Size Tensor",
+    "rvision.dense._convolutionize": "convolutionize",
+    "rvision.nn._comparisons": """
+        eq ge gt isfinite isinf isnan le logical_and logical_not logical_or logical_xor lt
+        masked_fill ne where
+    """,
+    "rvision.nn._functions": """
+        abs add allclose amax amin argmax argmin argsort cat chunk clamp concat cumsum div equal
+        exp flatten gather log log_softmax matmul max maximum mean min minimum mul norm permute
+        pow relu relu_ roll sigmoid sigmoid_ softmax sort split sqrt squeeze stack sub sum tanh
+        tanh_ tile topk transpose unbind unflatten unsqueeze
+    """,
+    "rvision.weights._files": "load save",
+}
+
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "ArgumentError",
     "DownloadError",
-    "Ensemble",
-    "Evaluation",
     "InternalError",
-    "Profile",
-    "ProfileRow",
     "RVisionError",
     "ShapeError",
     "StateDictError",
-    "Summary",
-    "SummaryRow",
     "UnsupportedError",
     "WeightFileError",
     "__version__",
-    "abs",
-    "add",
-    "amax",
-    "amin",
-    "build_info",
-    "cat",
-    "chunk",
-    "clamp",
-    "concat",
-    "convolutionize",
-    "dense",
-    "div",
-    "eq",
-    "evaluate",
-    "exp",
-    "flatten",
-    "ge",
-    "get_num_threads",
-    "gt",
-    "hub",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "load",
-    "log",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "lt",
-    "masked_fill",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "models",
-    "mul",
-    "ne",
-    "nn",
-    "ops",
-    "permute",
-    "pow",
-    "profile",
-    "relu",
-    "relu_",
-    "roll",
-    "save",
-    "set_num_threads",
-    "sigmoid",
-    "sigmoid_",
-    "softmax",
-    "split",
-    "sqrt",
-    "squeeze",
-    "stack",
-    "sub",
-    "sum",
-    "summary",
-    "tanh",
-    "tanh_",
-    "tile",
-    "transforms",
-    "transpose",
-    "unbind",
-    "unflatten",
-    "unsqueeze",
-    "utils",
-    "weights",
-    "where",
+    *sorted({*_MODULES, *_HOMES}),
 ]
-
-_MODULES = {"dense", "hub", "models", "nn", "ops", "transforms", "utils", "weights"}
-
-# The modules that define the other names.
-_HOMES = {
-    **dict.fromkeys(("build_info", "get_num_threads", "set_num_threads"), "rvision._rvision"),
-    "Ensemble": "rvision._ensemble",
-    "convolutionize": "rvision.dense._convolutionize",
-    **dict.fromkeys(("Evaluation", "evaluate"), "rvision._evaluate"),
-    **dict.fromkeys(("Profile", "ProfileRow", "profile"), "rvision._profile"),
-    **dict.fromkeys(("Summary", "SummaryRow", "summary"), "rvision._summary"),
-    **dict.fromkeys(("load", "save"), "rvision.weights._files"),
-    **dict.fromkeys(
-        (
-            "eq",
-            "ge",
-            "gt",
-            "isfinite",
-            "isinf",
-            "isnan",
-            "le",
-            "logical_and",
-            "logical_not",
-            "logical_or",
-            "logical_xor",
-            "lt",
-            "masked_fill",
-            "ne",
-            "where",
-        ),
-        "rvision.nn._comparisons",
-    ),
-    **dict.fromkeys(
-        (
-            "abs",
-            "add",
-            "amax",
-            "amin",
-            "cat",
-            "chunk",
-            "clamp",
-            "concat",
-            "div",
-            "exp",
-            "flatten",
-            "log",
-            "matmul",
-            "max",
-            "maximum",
-            "mean",
-            "min",
-            "minimum",
-            "mul",
-            "permute",
-            "pow",
-            "relu",
-            "relu_",
-            "roll",
-            "sigmoid",
-            "sigmoid_",
-            "softmax",
-            "split",
-            "sqrt",
-            "squeeze",
-            "stack",
-            "sub",
-            "sum",
-            "tanh",
-            "tanh_",
-            "tile",
-            "transpose",
-            "unbind",
-            "unflatten",
-            "unsqueeze",
-        ),
-        "rvision.nn._functions",
-    ),
-}
 
 
 def __getattr__(name: str) -> Any:
