@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from rvision._trace import Symbol
-from rvision.nn import _absent, functional
+from rvision.nn import _absent, functional, init
 from rvision.nn.activation import (
     CELU,
     ELU,
@@ -158,6 +158,7 @@ __all__ = [
     "UpsamplingNearest2d",
     "ZeroPad2d",
     "functional",
+    "init",
 ]
 
 

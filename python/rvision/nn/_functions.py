@@ -14,26 +14,35 @@ import numpy as np
 
 from rvision import _trace
 from rvision._frames import ends_at_caller
-from rvision._math import Extremes, NoIndices
+from rvision._tensor import Sorted, Tensor, TopK
 from rvision._trace import Symbol, Traced
-from rvision.errors import ArgumentError, ShapeError
+from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.nn import _run
+from rvision.nn._inputs import as_array
 from rvision.nn._operation import check_writable
-from rvision.nn.functional import relu, relu_, sigmoid, softmax, tanh
+from rvision.nn.functional import log_softmax, relu, relu_, sigmoid, softmax, tanh
 
 __all__ = [
     "abs",
     "add",
+    "allclose",
     "amax",
     "amin",
+    "argmax",
+    "argmin",
+    "argsort",
     "cat",
     "chunk",
     "clamp",
     "concat",
+    "cumsum",
     "div",
+    "equal",
     "exp",
     "flatten",
+    "gather",
     "log",
+    "log_softmax",
     "matmul",
     "max",
     "maximum",
@@ -41,6 +50,7 @@ __all__ = [
     "min",
     "minimum",
     "mul",
+    "norm",
     "permute",
     "pow",
     "relu",
@@ -49,6 +59,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_",
     "softmax",
+    "sort",
     "split",
     "sqrt",
     "squeeze",
@@ -58,6 +69,7 @@ __all__ = [
     "tanh",
     "tanh_",
     "tile",
+    "topk",
     "transpose",
     "unbind",
     "unflatten",
@@ -81,6 +93,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ArgumentError("cat: expected at least one array, got none")
     if _trace.tracer_of(tensors) is not None:
         return _trace.concat(tensors, dim)
+    arrays = [as_array(x, "rvision.cat") for x in tensors]
+    if any(array.dtype.kind in "iub" for array in arrays):
+        return np.concatenate(arrays, dim).view(Tensor)
     return _run.call_function(lambda *symbols: _trace.concat(symbols, dim), tensors, spatial=False)
 
 
@@ -210,7 +225,16 @@ def matmul(input: Any, other: Any) -> Any:
     return _run.call_function(lambda x, y: x.matmul(y), [input, other], spatial=False)
 
 
+def _of_integers(input: Any, other: Any) -> bool:
+    """Return whether operands are integers or bools only, which NumPy computes with."""
+    arrays = [value for value in (input, other) if isinstance(value, np.ndarray)]
+    return bool(arrays) and all(array.dtype.kind in "iub" for array in arrays)
+
+
 def _binary(name: str, input: Any, other: Any) -> Any:
+    if _of_integers(input, other):
+        names = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
+        return names[name](input, other)
     if _trace.tracer_of(input, other) is not None:
         if not isinstance(input, Traced):
             input, other = other, input  # both operations commute
@@ -223,6 +247,8 @@ def _binary(name: str, input: Any, other: Any) -> Any:
 def _ordered(name: str, input: Any, other: Any) -> Any:
     """Return a function of two values that do not commute, of which one may be a number."""
     function = getattr(operator, name)
+    if _of_integers(input, other):
+        return function(input, other)
     arrays = [value for value in (input, other) if not isinstance(value, int | float | Symbol)]
     if _trace.tracer_of(input, other) is not None:
         return function(input, other)
@@ -236,7 +262,28 @@ def _ordered(name: str, input: Any, other: Any) -> Any:
 def _method(name: str, input: Any, *args: Any) -> Any:
     if isinstance(input, Traced):
         return getattr(input, name)(*args)
-    return _run.call_function(lambda x: getattr(x, name)(*args), [input], spatial=False)
+    array = as_array(input, f"rvision.{name}")
+    if name in _MOVES or (array.dtype.kind in "iub" and name in _OF_INTEGERS):
+        return getattr(array.view(Tensor), name)(*args)
+    return _run.call_function(lambda x: getattr(x, name)(*args), [array], spatial=False)
+
+
+# Arrays of any type keep it, and the result is a view where NumPy has one.
+_MOVES = {"chunk", "flatten", "permute", "roll", "split", "squeeze", "swapaxes", "tile", "unbind"}
+_MOVES |= {"unflatten", "unsqueeze"}
+
+# The engine has floats only; integers and bools are NumPy's.
+_OF_INTEGERS = {"abs", "amax", "amin", "clamp"}
+
+
+def _reduced(name: str, input: Any, dim: Any, keepdim: bool) -> Any:
+    if not isinstance(input, Traced):
+        array = as_array(input, f"rvision.{name}")
+        if array.dtype.kind in "iub" and name == "sum":
+            return array.view(Tensor).sum(
+                dim=tuple(dim) if isinstance(dim, Sequence) else dim, keepdim=keepdim
+            )
+    return _method(name, input, dim, keepdim)
 
 
 @ends_at_caller
@@ -248,13 +295,13 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 @ends_at_caller
 def mean(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
     """Return the mean over one, several or all dimensions: `torch.mean`."""
-    return _method("mean", input, dim, keepdim)
+    return _reduced("mean", input, dim, keepdim)
 
 
 @ends_at_caller
 def sum(input: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:
     """Return the sum over one, several or all dimensions: `torch.sum`."""
-    return _method("sum", input, dim, keepdim)
+    return _reduced("sum", input, dim, keepdim)
 
 
 @ends_at_caller
@@ -273,8 +320,8 @@ def amin(input: Any, dim: int | Sequence[int] = (), keepdim: bool = False) -> An
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """Return the largest value, those along `dim`, or the larger of two arrays: `torch.max`.
 
-    Along a dimension it is (values, indices), of which the indices are not computed: using them raises
-    :class:`~rvision.UnsupportedError`.
+    Along a dimension it is (values, indices). In a network that is being traced the indices are not
+    computed, and using them raises :class:`~rvision.UnsupportedError`.
     """
     return _extreme("max", input, dim, keepdim, other)
 
@@ -295,9 +342,94 @@ def _extreme(name: str, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
         return _binary(f"{name}imum", input, other)
     if isinstance(input, Symbol):
         return getattr(input, name)(dim, keepdim)
+    if isinstance(input, Traced):
+        return getattr(input, name)(dim, keepdim)
     if dim is None:
-        return _method(f"a{name}", input)
-    return Extremes(_method(f"a{name}", input, dim, keepdim), NoIndices(f"rvision.{name}"))
+        return _method(f"a{name}", input, (), False)
+    return getattr(_as_tensor(input, name), name)(dim=dim, keepdim=keepdim)
+
+
+def _as_tensor(input: Any, name: str) -> Any:
+    """Return an array as a tensor; operations that give indices do not exist in networks.
+
+    Raises
+    ------
+    UnsupportedError
+        For a symbol.
+    """
+    if isinstance(input, Traced):
+        raise UnsupportedError(
+            f"{input.tracer.where}: {name} is not computed in a network, which has no indices; return the "
+            f"values from forward, and call {name} on the network's output"
+        )
+    return as_array(input, f"rvision.{name}").view(Tensor)
+
+
+@ends_at_caller
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
+    """Return the `k` largest (or smallest) values along `dim`, and their indices: `torch.topk`.
+
+    Examples
+    --------
+    >>> import rvision
+    >>> rvision.topk(rvision.tensor([0.1, 0.7, 0.2]), 2).indices
+    Tensor([1, 2])
+    """
+    return _as_tensor(input, "topk").topk(k, dim, largest, sorted)
+
+
+@ends_at_caller
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Sorted:
+    """Return the values in order along `dim`, and their indices: `torch.sort`."""
+    return _as_tensor(input, "sort").sort(dim=dim, descending=descending)
+
+
+@ends_at_caller
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """Return the indices that put the values in order along `dim`: `torch.argsort`."""
+    return _as_tensor(input, "argsort").argsort(dim=dim, descending=descending)
+
+
+@ends_at_caller
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Return the index of the largest value, of all or along `dim`: `torch.argmax`."""
+    return _as_tensor(input, "argmax").argmax(dim=dim, keepdim=keepdim)
+
+
+@ends_at_caller
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Return the index of the smallest value, of all or along `dim`: `torch.argmin`."""
+    return _as_tensor(input, "argmin").argmin(dim=dim, keepdim=keepdim)
+
+
+@ends_at_caller
+def cumsum(input: Any, dim: int) -> Any:
+    """Return the sums of all values so far along `dim`: `torch.cumsum`."""
+    return _as_tensor(input, "cumsum").cumsum(dim)
+
+
+@ends_at_caller
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """Return the values at `index` along `dim`: `torch.gather`."""
+    return _as_tensor(input, "gather").gather(dim, index)
+
+
+@ends_at_caller
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
+    """Return the norm of all values, or along dimensions: `torch.norm`."""
+    return _as_tensor(input, "norm").norm(p, dim, keepdim)
+
+
+@ends_at_caller
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Return whether all values are nearly the same: `torch.allclose`."""
+    return _as_tensor(input, "allclose").allclose(other, rtol, atol, equal_nan)
+
+
+@ends_at_caller
+def equal(input: Any, other: Any) -> bool:
+    """Return whether shapes and all values are the same: `torch.equal`."""
+    return _as_tensor(input, "equal").equal(other)
 
 
 @ends_at_caller
@@ -309,7 +441,7 @@ def permute(input: Any, dims: Sequence[int]) -> Any:
 @ends_at_caller
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Exchange two dimensions: `torch.transpose`."""
-    return _method("transpose", input, dim0, dim1)
+    return _method("transpose" if isinstance(input, Traced) else "swapaxes", input, dim0, dim1)
 
 
 @ends_at_caller

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvision import _rvision
+from rvision._tensor import Tensor
 from rvision.errors import ArgumentError
 from rvision.nn._arguments import fill
 from rvision.nn._inputs import prepared
@@ -206,6 +207,7 @@ class Trace:
     def run(self, arrays: list[NDArray[np.floating]]) -> Any:
         """Run the graph and give its outputs the structure that `forward` returned."""
         outputs = self.graph.run(self._batched(self.graph, arrays)) if self.graph is not None else []
+        outputs = [output.view(Tensor) for output in outputs]
         if self.unbatched:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         for index in self.masks:

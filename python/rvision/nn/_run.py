@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision._tensor import Tensor
 from rvision._trace import Mask, Traced, Tracer, Unbatched
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn._arguments import argument_names, constants, fill, take, template
@@ -136,7 +137,7 @@ def call_function(
     results = result if isinstance(result, tuple) else (result,)
     graph = tracer.finish(results)
     outputs = [
-        output.astype(bool) if isinstance(of, Mask) else output
+        (output.astype(bool) if isinstance(of, Mask) else output).view(Tensor)
         for of, output in zip(results, graph.run(prepared(graph, arrays)), strict=True)
     ]
     if isinstance(result, tuple):

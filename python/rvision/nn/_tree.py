@@ -67,7 +67,8 @@ class Tree(Generic[T]):
     def _put(self, registry: str, name: str, value: Any) -> None:
         if isinstance(value, Constant):
             # One that was derived from another has no memory of the engine's.
-            value = (value if value._held is not None else type(value)(value))._held
+            value = (value if value._handle is not None else type(value)(value))._held
+            value.own(self)
         self.__dict__[registry][name] = value
         self._arrays.pop(name, None)
         if isinstance(value, Tree):
@@ -103,6 +104,7 @@ class Tree(Generic[T]):
     def _array(self, name: str, held: Held) -> Constant:
         """Return a constant as an array that stays the same object, and has one id, until the next run."""
         array = held.array()
+        held.own(self)
         self._arrays[name] = array
         # Afterwards, so that a run in another thread cannot miss the array.
         _looked_at[id(self)] = weakref.ref(self)
@@ -115,6 +117,22 @@ class Tree(Generic[T]):
             value = self._made("_parameters", name, value)._held
         # A subclass may compute the attribute.
         return value.handle if isinstance(value, Held) else getattr(self, name)
+
+    def _written(self, held: Held) -> None:
+        """Begin a new state wherever a constant is used whose values have changed."""
+        above: list[Any] = [self]
+        seen = {id(self)}
+        for module in above:
+            for parent in module._links.parents():
+                if id(parent) not in seen:
+                    seen.add(id(parent))
+                    above.append(parent)
+        for module in above:
+            if not module._links.parents():
+                for user in module.modules():
+                    entries = (*user._parameters.values(), *user._buffers.values())
+                    if any(entry is held for entry in entries):
+                        user._links.changed()
 
     # ---- looking through the tree ----
 

@@ -344,7 +344,11 @@ class _Search:
 
     def _visit(self, value: Any) -> None:
         """Examine a value that the network's code can reach."""
-        if isinstance(value, (*_SIMPLE, Constant)) or self._known(value):
+        if isinstance(value, _SIMPLE) or self._known(value):
+            return
+        if isinstance(value, Constant) and value._held is not None:
+            held = value._held
+            self._hold(lambda: (held.version,))
             return
         if isinstance(value, types.FunctionType):
             self._function(value)

@@ -1,10 +1,14 @@
 """Constants of a model: parameters and float buffers.
 
-A constant never changes. The engine holds its values and the packed forms that kernels made of them; if a
-packed form is a permutation of the values, it holds only that form. A module keeps a :class:`Held`. From
-this, the read-only NumPy array of the values is made when it is read. A new value is a new object, so
-identity is the version: packed forms can never be stale, and everything that uses a constant (a model, its
-`features` alone, a copy) shares them.
+The engine's object never changes. It holds the values and the packed forms that kernels made of them; if a
+packed form is a permutation of the values, it holds only that form. A new value is a new object, so identity
+is the version: packed forms can never be stale, and everything that uses a constant (a model, its `features`
+alone, a copy) shares them.
+
+A module keeps a :class:`Held`. From this, an array with a copy of the values is made when it is read. NumPy
+cannot write to it. Methods of :class:`rvision.Tensor` can (`copy_`, `fill_`, item assignment, ``+=``), on the
+constant and on any view of it: they write to the array, so all its views see it, and the engine gets a new
+object when the network is traced next.
 
 Values of a new layer are :class:`Drawn`: described, but only initialised when they are first read
 or run. A model whose weights come from a file never initialises any.
@@ -12,18 +16,20 @@ or run. A model whose weights come from a file never initialises any.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rvision import _rvision
 from rvision._sizes import Size
+from rvision._tensor import Tensor
 from rvision._trace import Traced
 from rvision.errors import UnsupportedError
 
@@ -31,6 +37,13 @@ __all__ = ["Buffer", "Constant", "Drawn", "Held", "Parameter", "to_float32"]
 
 
 _FLOAT32 = np.dtype(np.float32)
+
+
+class _Owner(Protocol):
+    """The part of a module that this file uses."""
+
+    def _written(self, held: Held) -> None:
+        """Note that the values of one of its constants have changed."""
 
 
 class Held:
@@ -44,22 +57,39 @@ class Held:
         The engine's object.
     """
 
-    __slots__ = ("__weakref__", "_array", "handle", "kind")
+    __slots__ = ("__weakref__", "_array", "_handle", "_memory", "_owners", "_unread", "kind", "version")
 
     def __init__(self, kind: type[Constant], handle: _rvision.Parameter) -> None:
         self.kind = kind
-        self.handle = handle
+        # Counts the writes.
+        self.version = 0
+        self._handle = handle
         self._array: Callable[[], Any] = lambda: None
+        # The memory of the array and of all its views, which keep it alive.
+        self._memory: Callable[[], Any] = lambda: None
+        # That memory after a write, until the engine has read it.
+        self._unread: NDArray[Any] | None = None
+        self._owners: list[weakref.ref[_Owner]] = []
+
+    @property
+    def handle(self) -> _rvision.Parameter:
+        """The engine's object of the present values."""
+        if self._unread is not None:
+            with _LOCK:
+                if self._unread is not None:
+                    self._handle = _rvision.Parameter(self._unread)
+                    self._unread = None
+        return self._handle
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions."""
-        return self.handle.shape
+        return self._handle.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float16."""
-        return np.dtype(self.handle.dtype)
+        return np.dtype(self._handle.dtype)
 
     def array(self) -> Any:
         """Return the constant as an array: the same one as long as it is in use."""
@@ -68,10 +98,50 @@ class Held:
             with _LOCK:
                 array = self._array()
                 if array is None:
-                    array = np.asarray(self.handle.values()).view(self.kind)
+                    memory = self._memory()
+                    if memory is None:
+                        # The engine's own memory may be shared with other networks.
+                        memory = np.array(self._handle.values())
+                        self._memory = weakref.ref(memory)
+                    array = memory.view(self.kind)
+                    array.flags.writeable = False
                     array._held = self
                     self._array = weakref.ref(array)
         return array
+
+    def own(self, module: _Owner) -> None:
+        """Note a module that uses the constant; it is told of writes."""
+        alive = [owner for owner in self._owners if owner() is not None]
+        if all(owner() is not module for owner in alive):
+            alive.append(weakref.ref(module))
+        self._owners = alive
+
+    def write(self, view: NDArray[Any], write: Callable[[NDArray[Any]], Any]) -> bool:
+        """Write through a view of the array, unless its memory is another.
+
+        Parameters
+        ----------
+        view : numpy.ndarray
+            Any view of :meth:`array`.
+        write : callable
+            Called with a plain array of the same memory, which can be written to.
+
+        Returns
+        -------
+        bool
+            Whether it is a view.
+        """
+        memory = self._memory()
+        if memory is None or not np.may_share_memory(memory, view):
+            return False
+        offset = view.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+        write(np.ndarray(view.shape, view.dtype, memory, offset, view.strides))
+        self._unread = memory
+        self.version += 1
+        for owner in [owner() for owner in self._owners]:
+            if owner is not None:
+                owner._written(self)
+        return True
 
     def _as(self, dtype: Any) -> Held:
         """Return the same constant with float32 or float16 values; itself if it has them."""
@@ -87,7 +157,7 @@ class Held:
         return Held(self.kind, self.handle)
 
     def __reduce__(self) -> Any:
-        return _held_of, (self.kind, _plain(self.array()))
+        return _held_of, (self.kind, np.asarray(self.array()))
 
 
 def _held_of(kind: type[Constant], values: NDArray[Any]) -> Held:
@@ -97,11 +167,72 @@ def _held_of(kind: type[Constant], values: NDArray[Any]) -> Held:
 _LOCK = threading.Lock()
 
 
-class Constant(np.ndarray):
-    """A read-only float array held by the engine; base of :class:`Parameter` and :class:`Buffer`.
+class _View(Tensor):
+    """A view of a constant's values; writes go to the constant. Results of arithmetic are plain tensors."""
 
-    Arithmetic, slices and reshaped views are plain arrays. To change a value, assign a new array to
-    the module's attribute.
+    __slots__ = ("_held",)
+
+    _held: Held | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        # Also of what NumPy derives without sharing memory; `Held.write` tells them apart.
+        self._held = getattr(source, "_held", None)
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
+        if any(isinstance(value, Traced) for value in inputs):
+            # The symbol's operator takes the constant itself, with its packed forms and identity.
+            return NotImplemented
+        found = getattr(ufunc, method)(*(_tensor(value) for value in inputs), **kwargs)
+        if out is None:
+            return found
+        results = found if isinstance(found, tuple) else (found,)
+        for target, result in zip(out, results, strict=True):
+            if isinstance(target, _View):
+                target._set(result, ufunc.__name__)
+            elif target is not None:
+                np.copyto(target, result)
+        return out[0] if len(out) == 1 else out
+
+    def _write(self, write: Callable[[Any], Any]) -> None:
+        if self._held is None or not self._held.write(self, write):
+            super()._write(write)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._write(lambda target: target.__setitem__(index, value))
+
+    @property
+    def data(self) -> Any:  # type: ignore[override]
+        """The values, of the same memory; torch's name. Assigned values are copied in."""
+        return np.ndarray.view(self, _View)
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        self.copy_(values)
+
+    def copy(self, order: Any = "C") -> Any:  # type: ignore[override]
+        """Return a writable tensor."""
+        return np.array(self, order=order, subok=False).view(Tensor)
+
+    clone = copy
+
+    def astype(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what `numpy.ndarray.astype` does, as a tensor."""
+        return np.ndarray.astype(_tensor(self), *args, **kwargs)
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+
+class Constant(_View):
+    """A float tensor held by the engine; base of :class:`Parameter` and :class:`Buffer`.
+
+    NumPy cannot write to it. Item assignment, ``+=`` and torch's methods (`copy_`, `fill_`, ...) do, also on
+    views of it (``weight.data.view(-1)``). Arithmetic gives tensors that are independent of it.
 
     Parameters
     ----------
@@ -110,15 +241,12 @@ class Constant(np.ndarray):
         float16 as float16, everything else as float32.
     """
 
-    _held: Held | None
+    __slots__ = ()
 
     def __new__(cls, data: ArrayLike, requires_grad: bool = False) -> Constant:
         """Make a constant of `data`; `requires_grad` is accepted for compatibility with torch."""
-        if isinstance(data, Constant) and data._held is not None:
-            handle = data._held.handle
-        else:
-            handle = _rvision.Parameter(_to_stored(data))
-        return cls._of(handle)
+        handle = data._handle if isinstance(data, Constant) else None
+        return cls._of(handle or _rvision.Parameter(_to_stored(data)))
 
     @classmethod
     def _of(cls, handle: _rvision.Parameter) -> Any:
@@ -127,84 +255,30 @@ class Constant(np.ndarray):
     @property
     def _handle(self) -> _rvision.Parameter | None:
         """The engine's object, unless this is an array that was derived from a constant."""
-        return None if self._held is None else self._held.handle
+        return None if self._held is None or self._held._array() is not self else self._held.handle
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> Any:
         """Return a constant of zeros, which take no memory until they are read."""
         return cls._of(_rvision.Parameter.zeros(shape))
 
-    def __array_finalize__(self, source: Any) -> None:
-        # Arrays that NumPy derives from a constant (a view, a stacked copy) are not the constant.
-        self._held = None
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
-    ) -> Any:
-        if any(isinstance(value, Traced) for value in inputs):
-            # The symbol's operator takes the constant itself, with its packed forms and identity.
-            return NotImplemented
-        if out is not None:
-            kwargs["out"] = tuple(_plain(array) for array in out)
-        return getattr(ufunc, method)(*(_plain(value) for value in inputs), **kwargs)
-
     def __getitem__(self, index: Any) -> Any:
-        return _plain(self)[index]
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._refuse_write("writing to a part")
+        return self.data[index]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("shape", "strides", "dtype"):
-            self._refuse_write(f"assigning to the {name}")
+            raise UnsupportedError(
+                f"assigning to the {name} of a {type(self).__name__}: assign a new array to the module's "
+                "attribute, as in `layer.weight = values`"
+            )
         super().__setattr__(name, value)
-
-    def _refuse_write(self, what: str) -> None:
-        name = type(self).__name__
-        raise UnsupportedError(
-            f"{what} of a {name}, which is read-only: assign a new array to the module's attribute, as in "
-            "`layer.weight = values`"
-        )
 
     def _as(self, dtype: Any) -> Any:
         """Return the constant with float32 or float16 values; itself if it has them."""
         if self.dtype == dtype:
             return self
-        handle = self._handle or _rvision.Parameter(_plain(self))
+        handle = self._handle or _rvision.Parameter(np.asarray(self))
         return type(self)._of(handle.half() if dtype == np.float16 else handle.float())
-
-    @property
-    def data(self) -> NDArray[Any]:  # type: ignore[override]
-        """The values as a plain read-only array; torch's name."""
-        return _plain(self)
-
-    @data.setter
-    def data(self, values: Any) -> None:
-        self._refuse_write(f"assigning a value of type {type(values).__name__} to the data")
-
-    @property
-    def requires_grad(self) -> bool:
-        """Always False, and False may be assigned: rvision is for inference."""
-        return False
-
-    @requires_grad.setter
-    def requires_grad(self, requires_grad: bool) -> None:
-        if requires_grad:
-            raise UnsupportedError("requires_grad = True: rvision is for inference only and has no gradients")
-
-    def requires_grad_(self, requires_grad: bool = True) -> Constant:
-        """Accept False; there are no gradients."""
-        if requires_grad:
-            raise UnsupportedError("requires_grad_(True): rvision is for inference only and has no gradients")
-        return self
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        return self.size
-
-    def dim(self) -> int:
-        """Return the number of dimensions."""
-        return self.ndim
 
     def expand(self, *sizes: Any) -> Any:
         """Return the values repeated along dimensions of size one and new leading ones; -1 keeps a size.
@@ -216,9 +290,7 @@ class Constant(np.ndarray):
         of = next((size.symbol for size in sizes if type(size) is Size), None)
         if of is not None:
             return of.tracer.constant(self).expand(*sizes)
-        own = (1,) * (len(sizes) - self.ndim) + self.shape
-        shape = tuple(old if size == -1 else size for size, old in zip(sizes, own, strict=True))
-        return np.broadcast_to(_plain(self), shape)
+        return self.data.expand(*sizes)
 
     def repeat(self, *repeats: Any, axis: int | None = None) -> Any:
         """Return what `numpy.ndarray.repeat` does; with more than two numbers, or sizes of a symbol, torch's.
@@ -230,28 +302,22 @@ class Constant(np.ndarray):
         of = next((time.symbol for time in times if type(time) is Size), None)
         if of is not None:
             return of.tracer.constant(self).repeat(*times)
-        if len(times) > 2:
-            return np.tile(_plain(self), times)
-        return np.ndarray.repeat(_plain(self), *repeats, **({} if axis is None else {"axis": axis}))
+        return _tensor(self).repeat(*repeats, axis=axis)
 
     def expand_as(self, other: Any) -> Any:
         """Return the values repeated to the shape of `other`, which may be a symbol of any size."""
         if isinstance(other, Traced):
             return other.tracer.constant(self).expand_as(other)
-        return np.broadcast_to(_plain(self), other.shape)
+        return self.data.expand(*other.shape)
 
-    def transpose(self, *dims: Any) -> NDArray[Any]:
+    def transpose(self, *dims: Any, **kwargs: Any) -> Any:
         """Return the values with two dimensions exchanged, as torch does; else as `numpy.ndarray.transpose`.
 
         NumPy's ``transpose(0, 1)`` of a matrix would leave it as it is, and for ``(1, 0)`` both are the same.
         """
         if len(dims) == 2 and not any(isinstance(dim, tuple | list) for dim in dims):
-            return _plain(self).swapaxes(*dims)
-        return _plain(self).transpose(*dims)
-
-    def numpy(self) -> NDArray[Any]:
-        """Return the values as a plain read-only array."""
-        return _plain(self)
+            return self.data.swapaxes(*dims)
+        return self.data.transpose(*dims, **kwargs)
 
     def detach(self) -> Constant:
         """Return the constant itself: there are no gradients."""
@@ -267,12 +333,6 @@ class Constant(np.ndarray):
         """Return the constant in float16: itself, or a new one whose values are rounded."""
         return self._as(np.float16)
 
-    def copy(self, order: Any = "C") -> NDArray[Any]:  # type: ignore[override]
-        """Return a plain, writable array."""
-        return _plain(self).copy(order)
-
-    clone = copy
-
     def __copy__(self) -> Constant:
         return self
 
@@ -280,28 +340,48 @@ class Constant(np.ndarray):
         return type(self)(self)
 
     def __reduce__(self) -> Any:
-        return type(self), (_plain(self),)
+        return type(self), (np.asarray(self),)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__} containing:\n{_plain(self)!r}"
+        return f"{type(self).__name__} containing:\n{self.data!r}"
 
     __str__ = __repr__
 
 
+def _tensor(value: Any) -> Any:
+    """Return a view of a constant that is no longer tied to it; anything else as it is."""
+    return np.ndarray.view(value, Tensor) if isinstance(value, _View) else value
+
+
 def _derived(name: str) -> Callable[..., Any]:
-    method = getattr(np.ndarray, name)
+    method = getattr(Tensor, name)
 
+    @functools.wraps(method)
     def derive(self: Constant, *args: Any, **kwargs: Any) -> Any:
-        return method(_plain(self), *args, **kwargs)
+        return getattr(self.data, name)(*args, **kwargs)
 
-    derive.__name__ = name
-    derive.__doc__ = f"Return what `numpy.ndarray.{name}` does, as a plain array."
     return derive
 
 
-for _name in ("astype", "flatten", "ravel", "reshape", "squeeze", "swapaxes", "take"):
+# NumPy would give their results this class, of which they are none.
+for _name in [
+    "flatten",
+    "permute",
+    "ravel",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "t",
+    "take",
+    "unflatten",
+    "unsqueeze",
+    "view",
+]:
     setattr(Constant, _name, _derived(_name))
-Constant.T = property(lambda self: _plain(self).T, doc="The transposed values as a plain array.")  # type: ignore
+Constant.T = property(lambda self: self.data.T, doc="The transposed values.")  # type: ignore
 
 
 class Parameter(Constant):
@@ -314,10 +394,6 @@ class Parameter(Constant):
 
 class Buffer(Constant):
     """A module's float buffer, such as the statistics of a batch normalisation."""
-
-
-def _plain(value: Any) -> Any:
-    return value.view(np.ndarray) if isinstance(value, Constant) else value
 
 
 def _to_stored(data: Any) -> NDArray[Any]:

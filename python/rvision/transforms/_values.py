@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision._frames import warn
+from rvision._tensor import Tensor
 from rvision.transforms._pictures import is_deep, is_pil, picture_or_tensor, to_grey
 from rvision.transforms._sizes import channels_last_hint
 
@@ -135,7 +136,8 @@ def _white(dtype: np.dtype[Any]) -> int:
 
 def _channels_first(array: np.ndarray) -> np.ndarray:
     # A copy: the caller's pixels may change later, or be read-only.
-    return array[None].copy() if array.ndim == 2 else np.array(array.transpose(2, 0, 1), order="C")
+    picture = array[None].copy() if array.ndim == 2 else np.array(array.transpose(2, 0, 1), order="C")
+    return picture.view(Tensor)
 
 
 def normalize(
@@ -176,7 +178,7 @@ def normalize(
             f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero."
         )
     out = np.subtract(tensor, shift, out=tensor if inplace else None)
-    return np.divide(out, scale, out=out)
+    return np.divide(out, scale, out=out).view(Tensor)
 
 
 def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.ndarray:

@@ -1,0 +1,77 @@
+"""torch's switches for gradients, which do nothing here: there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from rvision._tensor import Tensor
+from rvision.errors import UnsupportedError
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "is_tensor", "no_grad", "set_grad_enabled"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class no_grad:
+    """A context and a decorator, with or without parentheses, that does nothing: `torch.no_grad`.
+
+    Examples
+    --------
+    >>> import rvision
+    >>> with rvision.no_grad():
+    ...     x = rvision.ones(2) * 3
+    """
+
+    def __new__(cls, function: Any = None) -> Any:
+        """Return the decorated function if there is one, else a context."""
+        self = super().__new__(cls)
+        return self(function) if callable(function) else self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+    def __call__(self, function: F) -> F:
+        """Return the function."""
+        return function
+
+
+class inference_mode(no_grad):
+    """A context and a decorator that does nothing: `torch.inference_mode`."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """Return the decorated function if there is one, else a context."""
+        return super().__new__(cls, mode if callable(mode) else None)
+
+
+class set_grad_enabled(no_grad):
+    """A context, a decorator and a call that does nothing: `torch.set_grad_enabled`.
+
+    Training code calls it with True for its training half, and the calls that need gradients there,
+    such as `backward`, raise an error of their own.
+    """
+
+    def __new__(cls, mode: bool) -> Any:
+        """Return a context, whatever the mode is."""
+        return super().__new__(cls)
+
+
+class enable_grad(no_grad):
+    """A context that cannot be entered: rvision has no gradients."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        """Raise UnsupportedError."""
+        raise UnsupportedError("enable_grad: rvision is for inference only and has no gradients")
+
+
+def is_grad_enabled() -> bool:
+    """Return False: `torch.is_grad_enabled`."""
+    return False
+
+
+def is_tensor(obj: Any) -> bool:
+    """Return whether an object is a :class:`rvision.Tensor`: `torch.is_tensor`."""
+    return isinstance(obj, Tensor)
