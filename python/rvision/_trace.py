@@ -79,6 +79,11 @@ class Tracer:
         self.touched = False
         # Called with the name of each of the user's modules after it returns.
         self.check: Callable[[str], None] | None = None
+        # Calls of modules with hooks (:mod:`rvision.nn._hooks`).
+        self.seen: list[Any] = []
+        # Told of each operation and each call of a module (:mod:`rvision.nn._nodes`).
+        self.listeners: list[Any] = []
+        self._named: tuple[str, str, bool] | None = None
         self._inputs: list[tuple[str, Symbol]] = []
         self._owner = owner
         self._paths = paths
@@ -129,6 +134,8 @@ class Tracer:
         """
         self.touched = True
         path, leaf = self._scopes[-1] if self._scopes else ("", False)
+        if self.listeners:
+            self._named = (path, label, leaf)
         name = path if leaf else f"{path}.{label}" if path else label
         base = _NUMBERED.sub("", name)
         count = self._counts.get(base, 0)
@@ -192,6 +199,14 @@ class Tracer:
             other._shape = (1, *other._shape)
             other._value = self.builder.input(name, other._shape)
             other._fixed = (True, True, *(Varying(frozenset({(number, dim)})) for dim in (2, 3)))
+
+    def made(self, value: Traced) -> None:
+        """Tell the listeners that `value` is the result of the operation that was named last."""
+        if self._named is not None:
+            path, label, leaf = self._named
+            self._named = None
+            for listener in self.listeners:
+                listener.named(path, label, leaf, value)
 
     def side_name(self, label: str) -> str:
         """Return a name for an auxiliary node, so that the module's own operation keeps its name."""
@@ -285,6 +300,8 @@ class Traced(Moves, Opaque):
         self._value = value
         self._shape: tuple[int, ...] = tuple(tracer.builder.shape(value))
         self._fixed = fixed
+        if tracer.listeners:
+            tracer.made(self)
 
     # ---- what it is ----
 

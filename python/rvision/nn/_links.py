@@ -16,7 +16,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -198,6 +198,8 @@ class Trace:
     watch: _Watch | None
     # The outputs that are bool.
     masks: frozenset[int] = frozenset()
+    # Called with all outputs of a run, for hooks.
+    after: Callable[[Sequence[Any]], None] | None = None
 
     @property
     def size_bound(self) -> bool:
@@ -212,6 +214,8 @@ class Trace:
             outputs = [output[0] if output.shape[:1] == (1,) else output for output in outputs]
         for index in self.masks:
             outputs[index] = outputs[index].astype(bool)
+        if self.after is not None:
+            self.after(outputs)
         return fill(self.result, outputs)
 
     def is_valid(self) -> bool:

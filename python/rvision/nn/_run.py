@@ -6,6 +6,7 @@ inputs and the module's attributes is compared at each call (:mod:`rvision.nn._w
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from rvision._tensor import Tensor
 from rvision._trace import Mask, Traced, Tracer, Unbatched
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn._arguments import argument_names, constants, fill, take, template
+from rvision.nn._hooks import call_hooks, templates
 from rvision.nn._inputs import as_floats, prepared, refused
 from rvision.nn._links import Links, Timed, Trace
 from rvision.nn._tree import Tree, forget_arrays
@@ -180,6 +182,7 @@ def _trace_as(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating
     returned = module._add_nodes(tracer, arguments, {name: fill(value, symbols) for name, value in named})
     outputs: list[Traced] = []
     result = template(returned, outputs)
+    seen = templates(tracer.seen, outputs)
     graph = tracer.finish(outputs, links.workspaces) if outputs else None
     ranks = [array.ndim + tracer.unbatched for array in arrays]
     return Trace(
@@ -191,6 +194,7 @@ def _trace_as(module: Tree[Any], form: Any, arrays: Sequence[NDArray[np.floating
         state=state,
         watch=watched,
         masks=frozenset(index for index, output in enumerate(outputs) if isinstance(output, Mask)),
+        after=functools.partial(call_hooks, seen) if seen else None,
     )
 
 

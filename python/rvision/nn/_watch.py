@@ -45,7 +45,7 @@ _OPAQUE = {"rvision", "numpy", "torch", "torchvision", "PIL"}
 _PLAIN = {"argparse", "types", "collections", "dataclasses", "configparser"}
 
 # A module's own attributes.
-_REGISTRY = {"_parameters", "_buffers", "_modules", "_transient", "_links", "_arrays"}
+_REGISTRY = {"_parameters", "_buffers", "_modules", "_transient", "_links", "_arrays", "_hooks"}
 
 _RANDOM_SOURCES = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 

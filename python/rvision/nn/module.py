@@ -18,9 +18,9 @@ import numpy as np
 from rvision import _sizes, _trace
 from rvision._frames import hide_frames
 from rvision.errors import ShapeError, UnsupportedError
-from rvision.nn import _run, _state
+from rvision.nn import _hooks, _run, _state
 from rvision.nn._links import Links
-from rvision.nn._tree import REGISTRIES, Tree
+from rvision.nn._tree import REGISTRIES
 from rvision.nn._watch import is_own
 from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
 
@@ -29,7 +29,7 @@ __all__ = ["Module"]
 M = TypeVar("M", bound="Module")
 
 
-class Module(Tree["Module"]):
+class Module(_hooks.Hooked["Module"]):
     """Base class of layers and networks; the same as `torch.nn.Module` for inference.
 
     A subclass calls ``super().__init__()``, assigns its parts to attributes and defines `forward`, which is
@@ -88,11 +88,19 @@ class Module(Tree["Module"]):
             for value in args:
                 if isinstance(value, _trace.Symbol):
                     tracer.takes_picture(value)
+        hooked = "_hooks" in self.__dict__
+        if hooked:
+            _hooks.note(tracer, self, args, kwargs, before=True)
         with tracer.inside(self, self._is_leaf()):
-            result = self.forward(*args, **kwargs)
+            if tracer.listeners:
+                result = _hooks.heard(tracer, self, args, kwargs)
+            else:
+                result = self.forward(*args, **kwargs)
             if tracer.check is not None and not is_own(self):
                 tracer.check(tracer.where)
-            return result
+        if hooked:
+            _hooks.note(tracer, self, args, kwargs, before=False, result=result)
+        return result
 
     def _is_leaf(self) -> bool:
         """Whether the module is a layer of rvision.nn, whose node has the module's own name."""
