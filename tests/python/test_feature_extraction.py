@@ -8,12 +8,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rvision
 from rvision import nn
+from rvision.models._utils import IntermediateLayerGetter
 from rvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "node_names.json"
@@ -246,6 +248,18 @@ def test_wrong_names(small):
         create_feature_extractor(small, "relu")
     with pytest.raises(rvision.ArgumentError, match="give input_size="):
         get_graph_node_names(nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), input_size=(1, 5))
+
+
+def test_intermediate_layer_getter(small):
+    getter = IntermediateLayerGetter(small, {"layer3": "high", "layer1": "low"})
+    out = getter(X)
+    assert type(out) is OrderedDict and list(out) == ["low", "high"]
+    assert list(getter)[-1] == "layer3" and getter["conv1"] is small.conv1
+    expected = create_feature_extractor(small, {"layer1": "low", "layer3": "high"})(X)
+    for key, value in expected.items():
+        np.testing.assert_allclose(out[key], value, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="has no child 'layer9'; it has: conv1, bn1"):
+        IntermediateLayerGetter(small, {"layer9": "x"})
 
 
 if __name__ == "__main__":

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision import nn
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["settled", "width_of"]
+__all__ = ["IntermediateLayerGetter", "settled", "width_of"]
+
+
+class IntermediateLayerGetter(nn.ModuleDict):
+    """A network's children up to the last wanted one: `torchvision.models._utils.IntermediateLayerGetter`.
+
+    They are called one after another, so this is for networks whose `forward` does the same, such as a
+    ResNet; :func:`rvision.models.feature_extraction.create_feature_extractor` is for any network.
+
+    Parameters
+    ----------
+    model : Module
+        The network; its layers are shared.
+    return_layers : dict of str to str
+        The keys of the result by the name of a child.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such child.
+
+    Examples
+    --------
+    >>> backbone = IntermediateLayerGetter(resnet18(), {"layer1": "low", "layer4": "high"})
+    >>> [(key, value.shape) for key, value in backbone(x).items()]
+    [('low', (1, 64, 56, 56)), ('high', (1, 512, 7, 7))]
+    """
+
+    def __init__(self, model: nn.Module, return_layers: Mapping[str, str]) -> None:
+        names = [name for name, _ in model.named_children()]
+        wanted = {str(name): str(key) for name, key in return_layers.items()}
+        if missing := wanted.keys() - set(names):
+            raise ValueError(
+                f"return_layers: {type(model).__name__} has no child {min(missing)!r}; it has: "
+                f"{', '.join(names)}"
+            )
+        end = max((names.index(name) + 1 for name in wanted), default=len(names))
+        super().__init__(OrderedDict(list(model.named_children())[:end]))
+        self.return_layers = wanted
+
+    def forward(self, x: Any) -> OrderedDict[str, Any]:
+        """Return the wanted children's outputs by key."""
+        out = OrderedDict()
+        for name, module in self.items():
+            x = module(x)
+            if name in self.return_layers:
+                out[self.return_layers[name]] = x
+        return out
 
 
 def settled(kwargs: dict[str, Any], **values: Any) -> dict[str, Any]:
