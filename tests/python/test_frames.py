@@ -66,7 +66,7 @@ PICTURE = np.zeros((1, 3, 8, 8), np.float32)
         lambda: models.resnet18(num_clases=3),
         lambda: rvision.load("missing.pth"),
         lambda: rvision.load(b"no weights".hex()),
-        lambda: rvision.save({}, "weights.pth"),
+        lambda: rvision.save({}, "weights.npz"),
         lambda: rvision.summary(nn.Linear(3, 2), (1, 4)),
         lambda: rvision.profile(nn.Linear(3, 2), np.zeros((1, 4), np.float32)),
     ],

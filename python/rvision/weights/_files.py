@@ -26,8 +26,11 @@ _WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 # The entry of a safetensors header that keeps torch's `_metadata`.
 _METADATA_ENTRY = "torch_metadata"
 
+# File endings of PyTorch's zip format.
+_TORCH_ENDINGS = {".pth", ".pt"}
+
 # File endings that other programs would take for another format.
-_FOREIGN_ENDINGS = {".pth", ".pt", ".bin", ".ckpt", ".tar", ".npz", ".npy", ".onnx", ".pkl"}
+_FOREIGN_ENDINGS = {".bin", ".ckpt", ".tar", ".npz", ".npy", ".onnx", ".pkl"}
 
 
 @dataclass(frozen=True)
@@ -321,43 +324,63 @@ def _warn(source: Source, *, hooked: bool) -> None:
 
 
 @ends_at_caller
-def save(state_dict: Any, path: str | os.PathLike[str]) -> None:
-    """Write a state dict to a safetensors file.
+def save(state_dict: Any, path: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write a state dict to a safetensors file, or to a ``.pth`` file that PyTorch reads.
 
-    Replaces ``torch.save(model.state_dict(), path)``; PyTorch reads the file with
-    ``safetensors.torch.load_file``. The write is atomic: a temporary file next to ``path`` is
-    written and renamed.
+    Replaces ``torch.save(model.state_dict(), path)``. The file's ending determines the format: ``.pth``
+    and ``.pt`` are PyTorch's zip format, for ``torch.load(path, weights_only=True)``; anything else is
+    safetensors, for ``safetensors.torch.load_file``. The write is atomic: a temporary file next to
+    ``path`` is written and renamed.
 
     Parameters
     ----------
     state_dict : mapping of str to array, or module
         Arrays (or anything ``np.asarray`` takes, such as PyTorch CPU tensors) by name, or a module
-        whose ``state_dict()`` is saved. torch's ``_metadata`` is kept in the header.
-    path : path
-        The file, by convention ``*.safetensors``.
+        whose ``state_dict()`` is saved. torch's ``_metadata`` is kept. A ``.pth`` file also takes
+        other checkpoints: arrays, str, int, float, bool and None, nested in dict, OrderedDict, list and
+        tuple. Arrays of the same memory are written once.
+    path : path or binary file object
+        The file, by convention ``*.safetensors`` or ``*.pth``. To an object with ``write()`` PyTorch's
+        format is written.
 
     Raises
     ------
     ArgumentError
         ``path`` has the ending of another format.
     UnsupportedError
-        A value has a type that safetensors does not support.
+        A value has a type that the format does not support; the message names the entry.
     TypeError
-        ``state_dict`` is neither a mapping nor a module, or a name is not a string.
+        ``state_dict`` is neither a mapping nor a module, or a name is not a string (safetensors).
     OSError
         From the system.
+
+    Examples
+    --------
+    >>> import io, rvision
+    >>> file = io.BytesIO()
+    >>> rvision.save({"weight": rvision.ones(2), "epoch": 3}, file)
+    >>> _ = file.seek(0)
+    >>> rvision.load(file, unwrap=False)["epoch"]
+    3
     """
-    target = os.fspath(path)
+    to_object = hasattr(path, "write")
+    target = "<file object>" if to_object else os.fspath(path)  # type: ignore[arg-type]
     ending = Path(target).suffix.lower()
     if ending in _FOREIGN_ENDINGS:
         raise ArgumentError(
-            f"{target}: rvision writes safetensors, and {ending} would be taken for something else; "
-            "call the file *.safetensors"
+            f"{target}: rvision writes safetensors and PyTorch's zip format, and {ending} would be taken for "
+            "something else; call the file *.safetensors or *.pth"
         )
-    if not isinstance(state_dict, Mapping):
-        if not hasattr(state_dict, "state_dict"):
-            raise TypeError(f"expected a state dict or a module, got {type(state_dict).__name__}")
+    if hasattr(state_dict, "state_dict"):
         state_dict = state_dict.state_dict()
+    if to_object or ending in _TORCH_ENDINGS:
+        # Imported here: zipfile takes time.
+        from rvision.weights._torch_zip import write
+
+        write(state_dict, path if to_object else target)
+        return
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"expected a state dict or a module, got {type(state_dict).__name__}")
     header = {"format": "pt"}
     metadata = getattr(state_dict, "_metadata", None)
     if metadata:
