@@ -23,6 +23,8 @@ EVERYWHERE = {
 # Function or class, parameter, and why it has no effect at inference. Each docstring says so.
 WITHOUT_EFFECT = {
     ("weights._fetch.load_state_dict_from_url", "weights_only"): "files are data, always",
+    ("weights._files.load", "weights_only"): "files are data, always",
+    ("weights._files.load", "mmap"): "the engine maps files itself",
     ("models.googlenet.GoogLeNet", "init_weights"): "chooses between ways to start training",
     ("models.inception.Inception3", "init_weights"): "chooses between ways to start training",
     ("models.vgg.VGG", "init_weights"): "chooses between ways to start training",

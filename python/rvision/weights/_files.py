@@ -16,6 +16,7 @@ import numpy as np
 
 from rvision import _rvision
 from rvision._frames import ends_at_caller, warn
+from rvision._tensor import Tensor, cpu_only
 from rvision.errors import ArgumentError, StateDictError, UnsupportedError, WeightFileError
 
 __all__ = ["Source", "StateDict", "load", "load_parameters", "save"]
@@ -95,6 +96,9 @@ class StateDict(OrderedDict):
 @ends_at_caller
 def load(
     path: str | os.PathLike[str] | BinaryIO,
+    map_location: Any = None,
+    weights_only: bool | None = True,
+    mmap: bool | None = None,
     *,
     key: str | None = None,
     strip_prefix: str | None = None,
@@ -112,6 +116,13 @@ def load(
     ----------
     path : path or binary file object
         The file. An object with ``read()`` is read to its end.
+    map_location : str, device, dict or callable, optional
+        The CPU, where everything is loaded to anyway: "cpu", a dict whose values are "cpu", or a
+        function, which is not called.
+    weights_only : bool, optional
+        No effect: nothing in a file is ever executed, also with False.
+    mmap : bool, optional
+        No effect: the engine maps files into memory itself where that helps.
     key : str, optional
         The checkpoint's entry that is the state dict; dots separate nested keys. By default it is
         found under the names that training programs use (``state_dict``, ``model``, ``net``, ...).
@@ -126,7 +137,7 @@ def load(
     Returns
     -------
     StateDict
-        Writable arrays by name, with the dtypes of the file; numpy has no bfloat16, so it is
+        Writable tensors by name, with the dtypes of the file; numpy has no bfloat16, so it is
         widened to float32. ``.source`` describes the origin, ``._metadata`` has torch's module
         versions.
 
@@ -137,7 +148,8 @@ def load(
         state dict, or has a pickled object that is not data in place of the weights; the message
         names that object's class.
     UnsupportedError
-        TorchScript, quantised, sparse and complex tensors, PyTorch's tar format of 2016.
+        TorchScript, quantised, sparse and complex tensors, PyTorch's tar format of 2016; a
+        `map_location` that is not the CPU.
     StateDictError
         ``strip_prefix`` matches no name or makes two names equal.
     OSError
@@ -158,10 +170,48 @@ def load(
     if not unwrap and (key is not None or strip_prefix is not None):
         name = "strip_prefix" if key is None else "key"
         raise ArgumentError(f"load: {name} is for state dicts, and unwrap=False returns all that was saved")
+    _check_location(map_location)
     checkpoint = _open(path)
     if not unwrap:
-        return checkpoint.content()
-    return _state_dict(checkpoint, key, lambda _, found: found.read(), strip_prefix)
+        return _as_tensors(checkpoint.content(), {})
+    return _state_dict(checkpoint, key, lambda _, found: _read_tensors(found), strip_prefix)
+
+
+def _check_location(map_location: Any) -> None:
+    """Raise unless `map_location` maps to the CPU; a function is not called, since nothing is moved."""
+    if isinstance(map_location, Mapping):
+        for place in map_location.values():
+            cpu_only(place, "load: map_location")
+    elif not callable(map_location) or hasattr(map_location, "type"):
+        cpu_only(map_location, "load: map_location")
+
+
+def _read_tensors(found: _rvision.FoundStateDict) -> list[tuple[str, Any]]:
+    return [
+        (name, value.view(Tensor) if isinstance(value, np.ndarray) else value) for name, value in found.read()
+    ]
+
+
+def _as_tensors(value: Any, seen: dict[int, Any]) -> Any:
+    """Return a file's content with its arrays as tensors. Containers may be shared; they change in place."""
+    if isinstance(value, np.ndarray):
+        return value.view(Tensor)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if id(value) in seen:
+        return seen[id(value)][1]
+    # The object is kept beside its replacement, or its address could be used again.
+    seen[id(value)] = value, value
+    if isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _as_tensors(item, seen)
+    elif isinstance(value, list):
+        value[:] = [_as_tensors(item, seen) for item in value]
+    else:
+        items = [_as_tensors(item, seen) for item in value]
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            seen[id(value)] = value, tuple(items)
+    return seen[id(value)][1]
 
 
 @ends_at_caller
