@@ -23,6 +23,10 @@ EVERYWHERE = {
 # Function or class, parameter, and why it has no effect at inference. Each docstring says so.
 WITHOUT_EFFECT = {
     ("weights._fetch.load_state_dict_from_url", "weights_only"): "files are data, always",
+    ("hub.list", "force_reload"): "no code is downloaded",
+    ("hub.list", "options"): "no code is downloaded",
+    ("hub.help", "force_reload"): "no code is downloaded",
+    ("hub.help", "options"): "no code is downloaded",
     ("weights._files.load", "weights_only"): "files are data, always",
     ("weights._files.load", "mmap"): "the engine maps files itself",
     ("models.googlenet.GoogLeNet", "init_weights"): "chooses between ways to start training",
