@@ -9,5 +9,6 @@ from rvision.utils import data
 from rvision.utils._draw import draw_bounding_boxes
 from rvision.utils._grid import make_grid
 from rvision.utils._heatmap import draw_heatmap
+from rvision.utils._save import save_image
 
-__all__ = ["data", "draw_bounding_boxes", "draw_heatmap", "make_grid"]
+__all__ = ["data", "draw_bounding_boxes", "draw_heatmap", "make_grid", "save_image"]
