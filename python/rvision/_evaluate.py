@@ -14,6 +14,7 @@ import numpy as np
 from rvision._class_folders import classes_of_folders
 from rvision._frames import ends_at_caller
 from rvision._pictures import PictureError, Prepared, Source, find_pictures, no_file, outputs
+from rvision._progress import bar
 from rvision.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def evaluate(
     orient : bool
         Apply the EXIF orientation of picture files. torchvision's evaluations do not.
     progress : bool
-        Show a bar on stderr.
+        Show a progress bar.
 
     Returns
     -------
@@ -222,9 +223,7 @@ def _rank(row: NDArray[np.float32], label: int) -> int:
 def _with_bar(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress:
         return rows
-    from tqdm import tqdm
-
-    return iter(tqdm(rows, total=total, unit="picture", disable=None, leave=False))
+    return iter(bar(rows, total=total, unit="picture", leave=False))
 
 
 def _paired(data: Any, labels: Any) -> Labelled:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rvision import _rvision
 from rvision._frames import ends_at_caller
+from rvision._progress import bar
 from rvision._table import shown, table
 from rvision._trace import tracer_of
 from rvision.errors import ArgumentError
@@ -254,9 +255,7 @@ class _Stages:
         self._bar: Any = None
         self._begun = False
         if wanted:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, leave=False, bar_format="{desc} |{bar:20}|")
+            self._bar = bar(total=total, leave=False, bar_format="{desc} |{bar:20}|")
 
     def __enter__(self) -> _Stages:
         return self

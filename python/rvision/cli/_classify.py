@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision._pictures import PictureError, find_pictures, of_ignored_orientation, outputs
+from rvision._progress import bar as progress_bar
 from rvision.cli._network import Network, network, say
 from rvision.errors import ArgumentError
 
@@ -95,9 +96,7 @@ class Output:
         self._bar: Any = None
         self._first = True
         if bar and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit="picture", leave=False)
+            self._bar = progress_bar(total=total, unit="picture", leave=False)
 
     def __enter__(self) -> Output:
         return self

@@ -25,7 +25,7 @@ def run(args: Any) -> int:
         batch_size=args.batch,
         skip_unreadable=True,
         orient=args.orient,
-        progress=True,
+        progress=sys.stderr.isatty(),
     )
     if result.rule:
         say(f"class folders are taken by {result.rule}")

@@ -1,21 +1,21 @@
-"""A progress bar on stderr."""
+"""A progress bar."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rvision._progress import bar
+
 __all__ = ["Bar"]
 
 
 class Bar:
-    """Counts windows on stderr, if requested; for a `with` statement."""
+    """Counts windows, if requested; for a `with` statement."""
 
     def __init__(self, total: int, wanted: bool) -> None:
         self._bar: Any = None
         if wanted:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit="window", leave=False)
+            self._bar = bar(total=total, unit="window", leave=False)
 
     def __enter__(self) -> Bar:
         return self

@@ -24,6 +24,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, build_opener
 
+from rvision._progress import bar
 from rvision.errors import ArgumentError, DownloadError
 
 # The base address that `RVISION_MIRROR` replaces.
@@ -285,9 +286,7 @@ def _receive(response: Any, transfer: _Transfer, timeout: float) -> None:
 
 
 def _bar(transfer: _Transfer) -> Any:
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    return tqdm(
+    return bar(
         desc=transfer.target.name,
         total=transfer.total,
         initial=transfer.received,
