@@ -13,6 +13,7 @@ import numpy as np
 
 from rvision._pictures import PictureError, find_pictures, of_ignored_orientation, outputs
 from rvision._progress import bar as progress_bar
+from rvision._top import guesses
 from rvision.cli._network import Network, network, say
 from rvision.errors import ArgumentError
 
@@ -63,20 +64,15 @@ def run(args: Any) -> int:
 
 
 def _top(row: NDArray[np.float32], chosen: Network, k: int) -> list[dict[str, Any]]:
-    # Largest first, equal ones in order, NaN last.
-    order = np.argsort(-row, kind="stable")[:k]
-    logits = row.astype(np.float64)
-    exponentials = np.exp(logits - logits.max())
-    probabilities = exponentials / exponentials.sum()
     return [
         {
             "rank": rank,
-            "index": int(index),
-            "label": chosen.label(int(index)),
-            "logit": number(row[index]),
-            "probability": number(probabilities[index]),
+            "index": guess.index,
+            "label": guess.name,
+            "logit": number(row[guess.index]),
+            "probability": number(np.float64(guess.probability)),
         }
-        for rank, index in enumerate(order, 1)
+        for rank, guess in enumerate(guesses(row, chosen.categories, k), 1)
     ]
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "OVERFEAT_SIZES",
     "Scale",
     "Transform",
+    "check_levels",
     "height_and_width",
     "prepared",
     "scaled",
@@ -94,7 +95,7 @@ def prepared(image: Any, transform: Transform | None, where: str) -> NDArray[np.
             "(C, H, W) of float32"
         )
     if isinstance(transform, ImageClassification):
-        _check_levels(picture, where)
+        check_levels(picture, where)
         transform = transform.normalized
     size = height_and_width(picture)
     array = as_input(transform(picture), where)
@@ -119,7 +120,7 @@ def _single(array: NDArray[Any], where: str) -> NDArray[Any]:
     return array
 
 
-def _check_levels(picture: Image | NDArray[Any], where: str) -> None:
+def check_levels(picture: Any, where: str) -> None:
     """Raise if floats for a preset cannot be a picture's, such as ones that are normalised already."""
     if not isinstance(picture, np.ndarray) or picture.dtype.kind != "f" or picture.size == 0:
         return

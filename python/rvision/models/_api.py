@@ -285,7 +285,11 @@ def model_builder(
             else:
                 state_dict = in_own_names(state_dict, model)
                 load_without_prefix(fn.__name__, model, state_dict)
-            return _sized(model, size)
+            model = _sized(model, size)
+            if isinstance(model, Module) and isinstance(member, WeightsEnum):
+                # Displays name the classes by them.
+                model._links.note("weights", member)
+            return model
 
         signature = _signature(fn, enum)
         build.__signature__ = signature  # type: ignore[attr-defined]

@@ -108,6 +108,15 @@ class Links:
                     seen.add(id(parent._links))
                     pending.append(parent._links)
 
+    def note(self, key: Hashable, value: Any) -> None:
+        """Keep a value that holds until the module changes, such as the weights that it was built with."""
+        self.derived[key] = (self._state, value)
+
+    def noted(self, key: Hashable) -> Any:
+        """Return a value that `note` kept, or None if the module has changed since."""
+        state, value = self.derived.get(key, (None, None))
+        return value if state is self._state else None
+
     def lock(self) -> Any:
         """Return the lock that is held while tracing, but not while running.
 

@@ -7,6 +7,9 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rvision._frames import ends_at_caller
+from rvision._top import Guess, top_of
+from rvision.errors import ArgumentError
 from rvision.weights import _fetch
 
 if TYPE_CHECKING:
@@ -126,6 +129,43 @@ class WeightsEnum(Enum):
     def cached_file(self) -> Path | None:
         """Return the weights' file if it is on this machine, without network access; else None."""
         return _fetch.cached_file(self.url)
+
+    @ends_at_caller
+    def top(self, logits: Any, k: int = 5) -> list[Guess] | list[list[Guess]]:
+        """Return the most probable classes of a network's outputs, by name.
+
+        Parameters
+        ----------
+        logits : array_like
+            The outputs for one picture (classes,), or for several (N, classes).
+        k : int
+            The number of classes; all if there are fewer.
+
+        Returns
+        -------
+        list of Guess, or list of these
+            Named tuples `(name, probability, index)`, most probable first: a list for one picture, a list
+            of lists for several. The probability is the softmax of the outputs.
+
+        Raises
+        ------
+        ArgumentError
+            If `k` is below 1, or the weights have no classes.
+        ShapeError
+            If there are not as many outputs as these weights have classes.
+
+        Examples
+        --------
+        >>> from rvision.weights import ResNet50_Weights
+        >>> logits = np.zeros(1000, np.float32)
+        >>> logits[258], logits[259] = 9, 8
+        >>> ResNet50_Weights.DEFAULT.top(logits, k=2)
+        [('Samoyed', 0.671, 258), ('Pomeranian', 0.247, 259)]
+        """
+        categories = self.meta["categories"]
+        if not categories:
+            raise ArgumentError(f"{self!r}.top: these weights are for features and have no classes")
+        return top_of(logits, categories, k, f"{self!r}.top")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
