@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -164,7 +165,7 @@ def predict(
         size = height_and_width(array)
         run = _Run(forms, padding, pad, where)
         with Bar(run.count(size), progress) as bar:
-            return run(array, size, bar)
+            return forms.named(run(array, size, bar), image)
     picture = unprepared(image, transform, where)
     if picture is None:
         raise ArgumentError(
@@ -180,7 +181,10 @@ def predict(
     scales = list(scales)
     count = sum(run.count(scaled_size(size, scale, where)) for scale in scales)
     with Bar(count, progress) as bar:
-        return [run(prepared(scaled(picture, scale, where), transform, where), size, bar) for scale in scales]
+        return [
+            forms.named(run(prepared(scaled(picture, scale, where), transform, where), size, bar), image)
+            for scale in scales
+        ]
 
 
 class Forms:
@@ -212,6 +216,12 @@ class Forms:
             asked = "scan" if where == "dense.scan" else "predict"
             told = refusal.for_(asked) if isinstance(refusal, NoDenseForm) else refusal
             self.dense, self.refusal = None, told
+
+    def named(self, map: Map, image: Any) -> Map:
+        """Return a map with the names of its classes, if they are known, and its picture."""
+        weights = self.classifier._links.noted("weights")
+        names = None if weights is None else weights.meta["categories"]
+        return replace(map, categories=names, picture=image)
 
     def shared(self) -> Convolutionized:
         """Return the dense form, or raise why there is none."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rvision.dense._map import Map
 from rvision.errors import ArgumentError, ShapeError
 from rvision.nn._inputs import as_array
 from rvision.transforms._pictures import to_pil
@@ -29,9 +28,26 @@ FLOOR = 0.01
 """The probability below which a class counts as absent: ten times that of a guess among 1,000 classes."""
 
 
+class Map(Protocol):
+    """What is used of a :class:`rvision.dense.Map`, which itself uses this file to show itself."""
+
+    scores: NDArray[np.float32]
+    window_size: tuple[int, int]
+    stride: tuple[int, int]
+    image_size: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+
+    def probabilities(self) -> NDArray[np.float32]: ...
+
+
+def _is_map(map: Any) -> TypeGuard[Map]:
+    return hasattr(map, "window_size") and hasattr(map, "probabilities")
+
+
 def draw_heatmap(
     image: Any,
-    map: Any | Map,
+    map: Any,
     label: int | None = None,
     *,
     alpha: float = 0.6,
@@ -104,7 +120,7 @@ def draw_heatmap(
         raise ArgumentError(f"draw_heatmap: show must be 'probability' or 'score', got {show!r}")
     palette = _palette(colors)
     size = (picture.height, picture.width)
-    if isinstance(map, Map):
+    if _is_map(map):
         _check_map(map, label, size, categories)
         assert label is not None
         shown = (_of_probabilities if show == "probability" else _of_scores)(map, label, categories)
