@@ -144,7 +144,9 @@ class Values:
 
     def sort(self: Any, *args: Any, **kwargs: Any) -> Any:
         """NumPy's `sort`, in place; with `dim`, `descending` or `stable`, torch's: values and indices."""
-        if not {"dim", "descending"} & set(kwargs) and not ("stable" in kwargs and not args):
+        # `np.sort` passes its own words, with stable=None.
+        torchs = kwargs.get("stable") is not None and not args and not {"axis", "kind", "order"} & set(kwargs)
+        if not {"dim", "descending"} & set(kwargs) and not torchs:
             return np.ndarray.sort(self, *args, **kwargs)
         return self._sorted(*args, **kwargs)
 
