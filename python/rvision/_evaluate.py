@@ -12,15 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision._class_folders import classes_of_folders
+from rvision._confusion import Confusion, Mistake, Worst, name_of
 from rvision._frames import ends_at_caller
+from rvision._html import document, escape, folded, html_table
+from rvision._numbers import integer
 from rvision._pictures import PictureError, Prepared, Source, find_pictures, no_file, outputs
 from rvision._progress import bar
+from rvision._top import guesses
 from rvision.errors import ArgumentError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Evaluation", "Labelled", "evaluate", "labelled"]
+
+
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,16 @@ class Evaluation:
         in another way.
     ignored_orientation : list of paths
         Files whose EXIF orientation was not applied.
+    truths, guesses : numpy.ndarray
+        int64 (n,): each picture's class, and the class with the largest output.
+    probabilities : numpy.ndarray
+        float32 (n,): the probability (softmax) of the guess.
+    sources : sequence
+        Each picture's file; its place in the data, from 0, if it was not a file.
+    classes : int
+        The number of the network's classes.
+    categories : sequence of str, optional
+        Their names.
     """
 
     n: int
@@ -51,6 +69,12 @@ class Evaluation:
     unreadable: list[PictureError] = field(default_factory=list)
     rule: str = ""
     ignored_orientation: list[str | os.PathLike[str]] = field(default_factory=list, repr=False)
+    truths: NDArray[np.int64] = field(default_factory=_none, repr=False)
+    guesses: NDArray[np.int64] = field(default_factory=_none, repr=False)
+    probabilities: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32), repr=False)
+    sources: Sequence[Any] = field(default=(), repr=False)
+    classes: int = 0
+    categories: Sequence[str] | None = field(default=None, repr=False)
 
     def accuracy(self, k: int = 1) -> float:
         """Return the fraction of pictures whose label was among the k largest outputs; NaN if n is 0."""
@@ -59,6 +83,70 @@ class Evaluation:
     def error(self, k: int = 1) -> float:
         """Return one minus the accuracy."""
         return 1.0 - self.accuracy(k)
+
+    @ends_at_caller
+    def confusion(self) -> Confusion:
+        """Return how often pictures of each class were taken for each class.
+
+        Raises
+        ------
+        ArgumentError
+            If the evaluation holds no guesses.
+        """
+        if len(self.guesses) != self.n:
+            raise ArgumentError("Evaluation.confusion: this evaluation holds no guesses")
+        counts = np.zeros((self.classes, self.classes), np.int64)
+        np.add.at(counts, (self.truths, self.guesses), 1)
+        return Confusion(counts, self.categories)
+
+    @ends_at_caller
+    def worst(self, k: int = 10) -> Worst:
+        """Return the mistakes of which the network was most certain.
+
+        Parameters
+        ----------
+        k : int
+            The number of mistakes; all if there are fewer.
+
+        Returns
+        -------
+        Worst
+            Rows of `source`, `truth`, `guess` and `probability`, the most certain first.
+
+        Raises
+        ------
+        ArgumentError
+            If `k` is below 1, or the evaluation holds no guesses.
+        """
+        k = integer(k, "Evaluation.worst: k", 1)
+        if len(self.guesses) != self.n:
+            raise ArgumentError("Evaluation.worst: this evaluation holds no guesses")
+        wrong = np.flatnonzero(self.truths != self.guesses)
+        order = wrong[np.argsort(-self.probabilities[wrong], kind="stable")[:k]]
+        return Worst(
+            tuple(
+                Mistake(
+                    self.sources[place],
+                    name_of(self.categories, int(self.truths[place])),
+                    name_of(self.categories, int(self.guesses[place])),
+                    float(self.probabilities[place]),
+                )
+                for place in order
+            )
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(f"top-{k}", f"{100 * self.accuracy(k):.2f} %", str(self.hits[k])) for k in self.hits]
+        parts = [
+            escape(str(self)),
+            html_table(("", "accuracy", f"right of {self.n}"), rows, numbers=(1, 2)),
+        ]
+        if self.n and len(self.guesses) == self.n:
+            worst = self.worst()
+            if len(worst):
+                parts.append(folded("The most certain mistakes", worst.html_rows()))
+            parts.append(folded("Confusion", self.confusion().html_rows()))
+        return document(*parts)
 
     def __str__(self) -> str:
         pictures = f"{self.n} {'picture' if self.n == 1 else 'pictures'}"
@@ -184,6 +272,7 @@ def evaluate(
         given = _paired(data, labels)
     _check_inputs(given.sources, transforms)
     ranks: list[int] = []
+    kept: list[tuple[int, int, int, float]] = []
     unreadable: list[PictureError] = []
     classes, indices, rule = 0, None, given.rule
     ignored: list[str | os.PathLike[str]] = []
@@ -205,11 +294,29 @@ def evaluate(
         if not 0 <= label < classes:
             raise ArgumentError(f"label {label}: the network has classes 0 to {classes - 1}")
         ranks.append(_rank(row, int(label)))
+        guess = guesses(row, None, 1)[0]
+        kept.append((place, int(label), guess.index, guess.probability))
     places = np.array(ranks, np.int64)
     counted = [k for k in sorted(topk) if k <= classes or k == min(topk)]
     return Evaluation(
-        len(ranks), {k: int((places < k).sum()) for k in counted}, places, unreadable, rule, ignored
+        len(ranks),
+        {k: int((places < k).sum()) for k in counted},
+        places,
+        unreadable,
+        rule,
+        ignored,
+        truths=np.array([label for _, label, _, _ in kept], np.int64),
+        guesses=np.array([guess for _, _, guess, _ in kept], np.int64),
+        probabilities=np.array([probability for *_, probability in kept], np.float32),
+        # Not the pictures themselves: they may be large.
+        sources=[_as_source(given.sources[place], place) for place, *_ in kept],
+        classes=classes,
+        categories=categories,
     )
+
+
+def _as_source(source: Source, place: int) -> Any:
+    return source if isinstance(source, str | os.PathLike) else place
 
 
 def _rank(row: NDArray[np.float32], label: int) -> int:

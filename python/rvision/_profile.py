@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rvision import _rvision
 from rvision._frames import ends_at_caller
+from rvision._html import document, folded, html_table, swatch
 from rvision._progress import bar
 from rvision._table import shown, table
 from rvision._trace import tracer_of
@@ -68,7 +70,7 @@ class ProfileRow:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `profile` measured; `str` gives a table.
+    """What `profile` measured: a table as text and in a notebook, and `pandas.DataFrame(it)` takes its rows.
 
     Attributes
     ----------
@@ -113,7 +115,14 @@ class Profile:
         """`gflop_per_second` divided by the machine's."""
         return self.gflop_per_second / self.peak_gflop_per_second
 
-    def __str__(self) -> str:
+    def __iter__(self) -> Iterator[ProfileRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _cells(self) -> tuple[list[tuple[str, ...]], tuple[str, ...], str]:
+        """Return the rows of the table, the totals, and the line below."""
         cells = [
             (
                 row.name,
@@ -142,14 +151,26 @@ class Profile:
             f"{_per_second(sums[2], self.milliseconds):.1f}",
         )
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return (
-            f"{table(_HEADER, cells, total)}\n"
+        line = (
             f"a run takes {self.milliseconds:.3f} ms (median of {self.runs}; the fastest "
             f"{self.least_milliseconds:.3f}) on {threads} with {self.isa}, which reach "
             f"{self.peak_gflop_per_second:.1f} GFLOP/s and {self.peak_gb_per_second:.1f} GB/s at most"
         )
+        return cells, total, line
+
+    def __str__(self) -> str:
+        cells, total, line = self._cells()
+        return f"{table(_HEADER, cells, total)}\n{line}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        cells, total, line = self._cells()
+        header = (*_HEADER[:6], "", *_HEADER[6:])
+        # The share of the time is a bar too.
+        rows = [(*each[:6], swatch(row.share), *each[6:]) for each, row in zip(cells, self.rows, strict=True)]
+        below = html_table(header, rows, (*total[:6], "", *total[6:]), numbers=(3, 4, 5, 7, 8, 9))
+        return document(folded(line, below, opened=True))
 
 
 @ends_at_caller

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rvision._frames import ends_at_caller
+from rvision._html import document, folded, html_table
 from rvision._table import shown, table
 from rvision._trace import Tracer, Unbatched
 from rvision.errors import ArgumentError
@@ -49,7 +50,7 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary` counted; `str` gives a table.
+    """What `summary` counted: a table as text and in a notebook, and `pandas.DataFrame(it)` takes its rows.
 
     Attributes
     ----------
@@ -74,15 +75,28 @@ class Summary:
         """Multiply-adds in units of 1e9, which torchvision's tables call GFLOPS."""
         return self.multiply_adds / 1e9
 
-    def __str__(self) -> str:
+    def __iter__(self) -> Iterator[SummaryRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _cells(self) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+        """Return the rows of the table, and the totals."""
         cells = [
             (row.name, row.type, shown(row.output_shape), f"{row.num_params:,}", f"{row.multiply_adds:,}")
             for row in self.rows
         ]
-        total = ("total", "", "", f"{self.num_params:,}", f"{self.multiply_adds:,}")
-        return table(_HEADER, cells, total)
+        return cells, ("total", "", "", f"{self.num_params:,}", f"{self.multiply_adds:,}")
+
+    def __str__(self) -> str:
+        return table(_HEADER, *self._cells())
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = f"{self.num_params:,} parameters, {self.gflops:.3g} GFLOPS (multiply-adds)"
+        return document(folded(head, html_table(_HEADER, *self._cells(), numbers=(3, 4)), opened=True))
 
 
 @ends_at_caller

@@ -56,6 +56,7 @@ TOP = {
     "dense",
     "cli",
     "_class_folders",
+    "_confusion",
     "_evaluate",
     "_pictures",
     "utils",
