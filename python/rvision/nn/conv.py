@@ -162,7 +162,7 @@ class Conv2d(Module):
             parts.append(f"dilation={self.dilation}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
-        if self.bias is None:
+        if self._parameters.get("bias") is None:
             parts.append("bias=False")
         if self.padding_mode != "zeros":
             parts.append(f"padding_mode={self.padding_mode}")
@@ -339,7 +339,7 @@ class ConvTranspose2d(Module):
             parts.append(f"output_padding={self.output_padding}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
-        if self.bias is None:
+        if self._parameters.get("bias") is None:
             parts.append("bias=False")
         return ", ".join(parts)
 
@@ -369,6 +369,5 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        )
+        bias = self._parameters.get("bias") is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"

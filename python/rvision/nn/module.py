@@ -444,6 +444,11 @@ class Module(_hooks.Hooked["Module"]):
         lines = [*(extra.split("\n") if extra else []), *children]
         return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
 
+    def _repr_html_(self) -> str:
+        from rvision.nn._shown import as_html
+
+        return as_html(self)
+
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")

@@ -71,7 +71,7 @@ class _ChannelNorm(Module):
         """Return the arguments."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+            f"bias={self._parameters.get('bias') is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -268,7 +268,7 @@ class GroupNorm(Module):
         """Return the arguments."""
         return (
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-            f"bias={self.bias is not None}"
+            f"bias={self._parameters.get('bias') is not None}"
         )
 
 
@@ -318,7 +318,7 @@ class LayerNorm(Module):
         """Return the arguments."""
         return (
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
-            f"bias={self.bias is not None}"
+            f"bias={self._parameters.get('bias') is not None}"
         )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rvision._frames import ends_at_caller
+from rvision._html import Html, document, escape, html_table
+from rvision._table import table
 from rvision._top import Guess, top_of
 from rvision.errors import ArgumentError
 from rvision.weights import _fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -59,6 +62,45 @@ class Weights:
         )
 
     __hash__ = None  # type: ignore[assignment]  # `meta` can be changed
+
+
+def accuracies(members: Mapping[str, Weights], default: str) -> str:
+    """Return a table of weights for a docstring: accuracy, size and recipe of each.
+
+    Parameters
+    ----------
+    members : mapping of str to Weights
+        Each by its name.
+    default : str
+        The name of the default ones.
+    """
+    rows = [
+        (
+            f"{name} (DEFAULT)" if name == default else name,
+            *(_percent(found.get(metric, math.nan)) for metric in ("acc@1", "acc@5")),
+            f"{weights.meta['num_params']:,}",
+            f"{weights.meta['_ops']:.3g}",
+            f"{weights.meta['_file_size']:.1f}",
+        )
+        for name, weights in members.items()
+        for found in [next(iter(weights.meta["_metrics"].values()))]
+    ]
+    data = dict.fromkeys(name for weights in members.values() for name in weights.meta["_metrics"])
+    recipes = [f"* ``{name}``: {weights.meta['recipe']}" for name, weights in members.items()]
+    head = ("weights", "top-1 %", "top-5 %", "parameters", "GFLOPS", "MiB")
+    text = table(head, rows, left=1).replace("\n", "\n    ")
+    listed = "\n".join(recipes)
+    return f"Accuracy on {', '.join(data)}::\n\n    {text}\n\nRecipes:\n\n{listed}\n"
+
+
+def _metrics(meta: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    for data, metrics in meta["_metrics"].items():
+        for name, value in metrics.items():
+            yield data, name, value
+
+
+def _percent(value: float) -> str:
+    return "not stated" if math.isnan(value) else f"{value:.3f}"
 
 
 class WeightsEnum(Enum):
@@ -194,3 +236,25 @@ class WeightsEnum(Enum):
     def meta(self) -> dict[str, Any]:
         """The weights' metadata; see `Weights`."""
         return self.value.meta
+
+
+def _as_html(self: WeightsEnum) -> str:
+    recipe = escape(self.meta.get("recipe") or "-")
+    if recipe.startswith("https://"):
+        recipe = Html(f'<a href="{recipe}">{recipe}</a>')
+    rows = [
+        *((f"{metric} on {data}", _percent(value)) for data, metric, value in _metrics(self.meta)),
+        ("parameters", f"{self.meta['num_params']:,}"),
+        ("multiply-adds", f"{self.meta['_ops']:.3g} GFLOPS"),
+        ("file", f"{self.meta['_file_size']:.1f} MiB"),
+        ("classes", str(len(self.meta["categories"] or ()))),
+        ("preprocessing", repr(self.transforms())),
+        ("recipe", recipe),
+        ("notes", " ".join((self.meta.get("_docs") or "").split())),
+    ]
+    cells = [(name, Html(f'<div style="white-space:pre-wrap">{escape(value)}</div>')) for name, value in rows]
+    return document(html_table((repr(self), ""), cells, scroll=False))
+
+
+# Enum allows no such name in the body of the class.
+WeightsEnum._repr_html_ = _as_html  # type: ignore[attr-defined]

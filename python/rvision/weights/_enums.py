@@ -5,10 +5,11 @@ The data and names of torchvision's are in `zoo.json`.
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 
 from rvision.transforms import GreyClassification, InterpolationMode
-from rvision.weights._base import Weights, WeightsEnum
+from rvision.weights._base import Weights, WeightsEnum, accuracies
 from rvision.weights._cache import OWN
 from rvision.weights._torchvision import *  # noqa: F403  (pickles look for all of them here)
 from rvision.weights._zoo import imagenet_categories, preset
@@ -69,3 +70,8 @@ class LeNet5_Weights(WeightsEnum):
         },
     )
     DEFAULT = MNIST
+
+
+for _enum in (EfficientNet_Lite0_Weights, LeNet5_Weights):
+    _values = {member.name: member.value for member in _enum}
+    _enum.__doc__ = f"{inspect.cleandoc(_enum.__doc__ or '')}\n\n{accuracies(_values, _enum['DEFAULT'].name)}"

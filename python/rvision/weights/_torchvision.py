@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rvision.weights._base import WeightsEnum
+from rvision.weights._base import WeightsEnum, accuracies
 from rvision.weights._zoo import published, table
 
 
@@ -20,7 +20,7 @@ def _enum(network: str, name: str) -> type[WeightsEnum]:
     make: Any = WeightsEnum
     # Pickles look up the class in the module that has all of them.
     enum = make(name, {**members, "DEFAULT": members[default]}, module="rvision.weights._enums")
-    enum.__doc__ = f"Weights of :func:`~rvision.models.{network}`."
+    enum.__doc__ = f"Weights of :func:`~rvision.models.{network}`.\n\n{accuracies(members, default)}"
     return enum
 
 
