@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, EnumMeta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,7 +103,14 @@ def _percent(value: float) -> str:
     return "not stated" if math.isnan(value) else f"{value:.3f}"
 
 
-class WeightsEnum(Enum):
+class _Listed(EnumMeta):
+    """Makes `dir`, and so tab completion, offer aliases too, such as DEFAULT."""
+
+    def __dir__(cls) -> list[str]:
+        return sorted({*super().__dir__(), *cls.__members__})
+
+
+class WeightsEnum(Enum, metaclass=_Listed):
     """The weights published for one network (`torchvision.models.WeightsEnum`).
 
     A subclass lists them, each member's value being a `Weights`; its alias `DEFAULT` names the best:
