@@ -43,3 +43,7 @@ __all__ = [
     "scan",
     "ten_crop",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -47,3 +47,8 @@ from rvision.models.vision_transformer import *
 from rvision.models.zfnet import *
 from rvision.weights import Weights as Weights
 from rvision.weights import WeightsEnum as WeightsEnum
+
+
+def __dir__() -> list[str]:
+    # What is meant to be used: no submodules, and nothing that this file has imported for itself.
+    return sorted(name for name, value in globals().items() if name[0] != "_" and callable(value))

@@ -164,3 +164,7 @@ __all__ = [
 
 def __getattr__(name: str) -> NoReturn:
     raise AttributeError(_absent.message("nn", name))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

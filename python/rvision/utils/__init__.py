@@ -12,3 +12,7 @@ from rvision.utils._heatmap import draw_heatmap
 from rvision.utils._save import save_image
 
 __all__ = ["data", "draw_bounding_boxes", "draw_heatmap", "make_grid", "save_image"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,3 +12,8 @@ from rvision.weights._base import WeightsEnum as WeightsEnum
 from rvision.weights._enums import *
 from rvision.weights._identify import identify as identify
 from rvision.weights._torchvision import *
+
+
+def __dir__() -> list[str]:
+    # What is meant to be used: no submodules, and nothing that this file has imported for itself.
+    return sorted(name for name, value in globals().items() if name[0] != "_" and callable(value))
