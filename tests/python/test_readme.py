@@ -35,6 +35,7 @@ def blocks(path: Path, language: str) -> list[str]:
         "docs/from-torchvision.md",
         "docs/family-tree.md",
         "docs/dense.md",
+        "docs/displays.md",
         "docs/look-inside.md",
     ],
 )
