@@ -52,7 +52,8 @@ def escape(text: object) -> Html:
 
 def document(*parts: str) -> str:
     """Return what a `_repr_html_` gives: parts, below each other, with their style."""
-    return f'{_STYLE}<div class="rvision">{"".join(map(escape, parts))}</div>'
+    blocks = "".join(f"<div>{escape(part)}</div>" for part in parts)
+    return f'{_STYLE}<div class="rvision">{blocks}</div>'
 
 
 def html_table(
