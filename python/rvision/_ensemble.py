@@ -59,13 +59,19 @@ class Ensemble(Module):
 
     Examples
     --------
-    >>> members = [ResNet50_Weights.DEFAULT, ViT_B_16_Weights.DEFAULT]
-    >>> ensemble = rvision.Ensemble(
-    ...     [resnet50(weights=members[0]), vit_b_16(weights=members[1])],
-    ...     transforms=[weights.transforms() for weights in members],
-    ... )
-    >>> probabilities = ensemble(ensemble.transforms(picture))
-    >>> print(rvision.evaluate(ensemble, "val/", transforms=ensemble.transforms))
+    >>> ensemble = rvision.Ensemble([nn.Linear(4, 3), nn.Linear(4, 3)])
+    >>> ensemble(np.zeros((2, 4), np.float32)).sum(1).tolist()
+    [1.0, 1.0]
+
+    Networks that need different preparation::
+
+        members = [ResNet50_Weights.DEFAULT, ViT_B_16_Weights.DEFAULT]
+        ensemble = rvision.Ensemble(
+            [resnet50(weights=members[0]), vit_b_16(weights=members[1])],
+            transforms=[weights.transforms() for weights in members],
+        )
+        probabilities = ensemble(ensemble.transforms(picture))
+        print(rvision.evaluate(ensemble, "val/", transforms=ensemble.transforms))
     """
 
     def __init__(

@@ -255,10 +255,15 @@ def evaluate(
 
     Examples
     --------
-    >>> weights = ResNet50_Weights.DEFAULT
-    >>> result = rvision.evaluate(resnet50(weights=weights), "val/", transforms=weights.transforms())
+    >>> logits = np.float32([[[[3]], [[1]]], [[[1]], [[2]]], [[[5]], [[0]]]])
+    >>> result = rvision.evaluate(nn.Flatten(), logits, [0, 1, 1])
     >>> print(result)
-    50000 pictures: top-1 accuracy 80.9 % (error 19.1 %), top-5 accuracy 95.4 % (error 4.6 %)
+    3 pictures: top-1 accuracy 66.7 % (error 33.3 %)
+
+    A folder of class folders, with published weights::
+
+        weights = ResNet50_Weights.DEFAULT
+        rvision.evaluate(resnet50(weights=weights), "val/", transforms=weights.transforms())
     """
     if isinstance(data, Labelled):
         given = data

@@ -131,7 +131,7 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]]) 
 
     Examples
     --------
-    >>> info = rvision.summary(resnet50(), (1, 3, 224, 224))
+    >>> info = rvision.summary(models.resnet50(), (1, 3, 224, 224))
     >>> info.num_params, round(info.gflops, 2)
     (25557032, 4.09)
     """

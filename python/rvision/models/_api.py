@@ -119,6 +119,11 @@ def list_models(
     include, exclude : str or iterable of str, optional
         Shell-style patterns: names that match any of `include` (by default all) and none of
         `exclude`.
+
+    Examples
+    --------
+    >>> rvision.models.list_models(include="resnet1*")
+    ['resnet101', 'resnet152', 'resnet18']
     """
     names: Iterable[str] = _BUILDERS
     if module is not None:
@@ -169,6 +174,12 @@ def get_model(name: str, **config: Any) -> Module:
     ------
     ValueError
         If there is no such network.
+
+    Examples
+    --------
+    >>> model = rvision.models.get_model("resnet18", num_classes=10)
+    >>> model(np.zeros((1, 3, 64, 64), np.float32)).shape
+    (1, 10)
     """
     return get_model_builder(name)(**config)
 
@@ -208,6 +219,11 @@ def get_weight(name: str) -> WeightsEnum:
         If the name is not of this form, or the class does not exist.
     KeyError
         If the class has no such member.
+
+    Examples
+    --------
+    >>> rvision.models.get_weight("ResNet50_Weights.DEFAULT")
+    ResNet50_Weights.IMAGENET1K_V2
     """
     class_name, dot, member = name.partition(".")
     if not dot or "." in member:

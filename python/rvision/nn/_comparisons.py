@@ -96,6 +96,11 @@ def where(condition: Any, input: Any, other: Any) -> Any:
         If the condition is not of bool.
     UnsupportedError
         If the result would be whole numbers (int64) in torch.
+
+    Examples
+    --------
+    >>> rvision.where(np.array([True, False]), np.float32([1, 2]), np.float32([3, 4])).tolist()
+    [1.0, 4.0]
     """
     return _apply("where", _mask.where, condition, input, other)
 

@@ -87,6 +87,11 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
         Arrays of the same shape except in `dim`.
     dim : int
         The dimension in which they are concatenated.
+
+    Examples
+    --------
+    >>> rvision.cat([np.zeros((1, 2)), np.ones((1, 2))]).tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
     """
     tensors = list(tensors)
     if not tensors:
@@ -112,6 +117,11 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         All of the same shape.
     dim : int
         The position of the new dimension in the result.
+
+    Examples
+    --------
+    >>> rvision.stack([np.zeros(3, np.float32), np.ones(3, np.float32)]).shape
+    (2, 3)
     """
     tensors = list(tensors)
     if not tensors:

@@ -61,7 +61,13 @@ class _Inplace(Module):
 
 
 class ReLU(_Inplace):
-    """``max(x, 0)``: `torch.nn.ReLU`."""
+    """``max(x, 0)``: `torch.nn.ReLU`.
+
+    Examples
+    --------
+    >>> nn.ReLU()(np.float32([-1, 0, 2])).tolist()
+    [0.0, 0.0, 2.0]
+    """
 
     def forward(self, input: Any) -> Any:
         """Return ``max(input, 0)``."""

@@ -63,6 +63,11 @@ class Conv2d(Module):
     ----------
     weight : Parameter, (out_channels, in_channels / groups, kH, kW)
     bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> nn.Conv2d(3, 8, 3, stride=2, padding=1)(np.zeros((1, 3, 32, 32), np.float32)).shape
+    (1, 8, 16, 16)
     """
 
     _spatial = True
@@ -351,6 +356,11 @@ class Linear(Module):
     ----------
     weight : Parameter, (out_features, in_features)
     bias : Parameter, (out_features,), or None
+
+    Examples
+    --------
+    >>> nn.Linear(4, 2)(np.zeros((5, 4), np.float32)).shape
+    (5, 2)
     """
 
     def __init__(

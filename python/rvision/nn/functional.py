@@ -165,6 +165,11 @@ def conv2d(
     -------
     ndarray, (N, C', H', W')
         ``H' = (H + padding - dilation * (kH - 1) - 1) // stride + 1``.
+
+    Examples
+    --------
+    >>> F.conv2d(np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)).tolist()
+    [[[[9.0, 9.0], [9.0, 9.0]]]]
     """
     where = f"{input.tracer.where}: conv2d"
     handle = handle_of(weight, input, "the weight of conv2d")
@@ -304,7 +309,13 @@ def batch_norm(
 
 @operation()
 def relu(input: Any, inplace: bool = False) -> Any:
-    """Return ``max(x, 0)``."""
+    """Return ``max(x, 0)``.
+
+    Examples
+    --------
+    >>> F.relu(np.float32([-1, 2])).tolist()
+    [0.0, 2.0]
+    """
     return replaced(input, input.activation("relu", "relu"), inplace, "relu")
 
 
@@ -616,7 +627,13 @@ def _softmax(input: Symbol, dim: int | None, log: bool) -> Symbol:
 
 @operation()
 def softmax(input: Any, dim: int | None = None) -> Any:
-    """Return ``exp(x)`` divided by its sum along `dim`."""
+    """Return ``exp(x)`` divided by its sum along `dim`.
+
+    Examples
+    --------
+    >>> F.softmax(np.zeros((1, 4), np.float32), 1).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
     return _softmax(input, dim, log=False)
 
 

@@ -106,6 +106,12 @@ class BatchNorm2d(_BatchNorm):
     """Normalisation of each channel of pictures (N, C, H, W): `torch.nn.BatchNorm2d`.
 
     See :class:`BatchNorm1d` for the arguments and attributes.
+
+    Examples
+    --------
+    >>> norm = nn.BatchNorm2d(2)
+    >>> norm(np.zeros((1, 2, 3, 3), np.float32)).shape
+    (1, 2, 3, 3)
     """
 
     _spatial = True

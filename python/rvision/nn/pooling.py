@@ -40,6 +40,11 @@ class MaxPool2d(Module):
         Only False.
     ceil_mode : bool
         Whether a last window may extend beyond the edge.
+
+    Examples
+    --------
+    >>> nn.MaxPool2d(2)(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)).tolist()
+    [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
 
     _spatial = True
@@ -173,7 +178,13 @@ class _Adaptive(Module):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """Averages of areas that cover the picture, (N, C, *output_size): `torch.nn.AdaptiveAvgPool2d`."""
+    """Averages of areas that cover the picture, (N, C, *output_size): `torch.nn.AdaptiveAvgPool2d`.
+
+    Examples
+    --------
+    >>> nn.AdaptiveAvgPool2d(1)(np.ones((1, 8, 7, 5), np.float32)).shape
+    (1, 8, 1, 1)
+    """
 
     def forward(self, input: Any) -> Any:
         """Return the averages."""

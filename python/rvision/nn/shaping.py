@@ -109,7 +109,13 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Merges the dimensions `start_dim` to `end_dim`: `torch.nn.Flatten`."""
+    """Merges the dimensions `start_dim` to `end_dim`: `torch.nn.Flatten`.
+
+    Examples
+    --------
+    >>> nn.Flatten()(np.zeros((2, 3, 4, 5), np.float32)).shape
+    (2, 60)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()

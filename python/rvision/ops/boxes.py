@@ -57,6 +57,12 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> NDArray[np.int64]:
         If `boxes` is not (N, 4) or `scores` not (N,).
     ArgumentError
         If a number is NaN. torchvision keeps such boxes, and ranks them first if the score is NaN.
+
+    Examples
+    --------
+    >>> boxes = np.float32([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
+    >>> ops.nms(boxes, np.float32([0.9, 0.8, 0.7]), 0.5).tolist()
+    [0, 2]
     """
     return _rvision.nms(
         as_boxes(boxes, "nms: boxes", "(N, 4)"), _scores(scores, "nms: scores"), iou_threshold
@@ -143,6 +149,11 @@ def box_iou(boxes1: Any, boxes2: Any, fmt: str = "xyxy") -> NDArray[np.float32]:
     -------
     numpy.ndarray
         float32 (..., N, M). NaN if both boxes have no area (0 / 0).
+
+    Examples
+    --------
+    >>> ops.box_iou(np.float32([[0, 0, 2, 2]]), np.float32([[0, 0, 2, 1]])).tolist()
+    [[0.5]]
     """
     _check_format("box_iou", "fmt", fmt)
     first = as_boxes(boxes1, "box_iou: boxes1", "(..., N, 4)")

@@ -21,6 +21,12 @@ class Compose:
     Parameters
     ----------
     transforms : iterable of callable
+
+    Examples
+    --------
+    >>> prepare = transforms.Compose([transforms.Resize(32), transforms.ToTensor()])
+    >>> prepare(Image.open("picture.jpg")).shape
+    (3, 32, 42)
     """
 
     def __init__(self, transforms: Iterable[Callable[[Any], Any]]) -> None:
@@ -41,6 +47,11 @@ class ToTensor:
     """Convert a picture to a tensor (C, H, W), 8-bit values to float32 between 0 and 1.
 
     See :func:`rvision.transforms.functional.to_tensor` (`torchvision.transforms.ToTensor`).
+
+    Examples
+    --------
+    >>> transforms.ToTensor()(Image.new("RGB", (4, 2), (255, 0, 0)))[:, 0, 0].tolist()
+    [1.0, 0.0, 0.0]
     """
 
     def __call__(self, pic: Image | np.ndarray) -> np.ndarray:
@@ -96,6 +107,11 @@ class Normalize:
         One value per channel.
     inplace : bool
         Whether to change the tensor itself.
+
+    Examples
+    --------
+    >>> transforms.Normalize([0.5], [0.25])(np.ones((1, 2, 2), np.float32))[0, 0].tolist()
+    [2.0, 2.0]
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
@@ -124,6 +140,11 @@ class Resize:
         A limit of the longer side, if `size` is one number.
     antialias : bool or None
         For compatibility with torchvision: filters are always antialiased.
+
+    Examples
+    --------
+    >>> transforms.Resize(24)(Image.open("picture.jpg")).size
+    (32, 24)
     """
 
     def __init__(
@@ -160,6 +181,11 @@ class CenterCrop:
     ----------
     size : int or sequence of int
         (height, width), or one number for a square.
+
+    Examples
+    --------
+    >>> transforms.CenterCrop(20)(Image.open("picture.jpg")).size
+    (20, 20)
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:
@@ -183,6 +209,11 @@ class Pad:
     fill : number or sequence of number
         The border's value, or one per channel for pictures.
     padding_mode : {"constant", "edge", "reflect", "symmetric"}
+
+    Examples
+    --------
+    >>> transforms.Pad(4)(Image.new("RGB", (10, 6))).size
+    (18, 14)
     """
 
     def __init__(
@@ -259,6 +290,11 @@ class TenCrop:
         (height, width) of each, or one number for squares.
     vertical_flip : bool
         Whether to mirror top to bottom instead of left to right.
+
+    Examples
+    --------
+    >>> [crop.size for crop in transforms.TenCrop(20)(Image.open("picture.jpg"))][:2]
+    [(20, 20), (20, 20)]
     """
 
     def __init__(self, size: int | Sequence[int], vertical_flip: bool = False) -> None:

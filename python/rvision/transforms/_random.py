@@ -40,6 +40,11 @@ class RandomCrop:
         The borders' contents; see `Pad`.
     generator : numpy.random.Generator, optional
         The source of the position.
+
+    Examples
+    --------
+    >>> transforms.RandomCrop(20)(Image.open("picture.jpg")).size
+    (20, 20)
     """
 
     def __init__(

@@ -72,6 +72,11 @@ def draw_bounding_boxes(
     ArgumentError
         If corners are swapped or not finite; if the number of labels or colors is not that of the
         boxes, or colors are invalid; or if the font is not found.
+
+    Examples
+    --------
+    >>> utils.draw_bounding_boxes(Image.open("picture.jpg"), [[2, 2, 20, 20]], labels=["cat"]).mode
+    'RGB'
     """
     from PIL import ImageDraw
 

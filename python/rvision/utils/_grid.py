@@ -63,6 +63,11 @@ def make_grid(
         If there are no pictures; if `nrow`, `padding`, `value_range` or `pad_value` is out of
         range; or if `value_range` or `scale_each` is given without `normalize`, which torchvision
         ignores.
+
+    Examples
+    --------
+    >>> utils.make_grid(np.zeros((4, 3, 8, 8), np.uint8), nrow=2).size
+    (22, 22)
     """
     if nrow < 1:
         raise ArgumentError(f"make_grid: nrow must be 1 or more, got {nrow}")

@@ -250,7 +250,7 @@ def _as_html(self: WeightsEnum) -> str:
     if recipe.startswith("https://"):
         recipe = Html(f'<a href="{recipe}">{recipe}</a>')
     rows = [
-        *((f"{metric} on {data}", _percent(value)) for data, metric, value in _metrics(self.meta)),
+        *((f"{metric} on {data}, %", _percent(value)) for data, metric, value in _metrics(self.meta)),
         ("parameters", f"{self.meta['num_params']:,}"),
         ("multiply-adds", f"{self.meta['_ops']:.3g} GFLOPS"),
         ("file", f"{self.meta['_file_size']:.1f} MiB"),

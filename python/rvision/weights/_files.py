@@ -406,7 +406,11 @@ def save(state_dict: Any, path: str | os.PathLike[str] | BinaryIO) -> None:
 
     Examples
     --------
-    >>> import io, rvision
+    >>> model = rvision.models.resnet18(num_classes=10)
+    >>> rvision.save(model.state_dict(), "mine.safetensors")
+    >>> rvision.load("mine.safetensors")["fc.weight"].shape
+    (10, 512)
+    >>> import io
     >>> file = io.BytesIO()
     >>> rvision.save({"weight": rvision.ones(2), "epoch": 3}, file)
     >>> _ = file.seek(0)
