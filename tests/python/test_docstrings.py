@@ -13,6 +13,21 @@ from rvision import weights as weights_module
 from rvision.nn import functional as F
 
 NAMES = [
+    "F.max_pool2d",
+    "F.interpolate",
+    "nn.AvgPool2d",
+    "nn.Softmax",
+    "nn.Sigmoid",
+    "nn.Sequential",
+    "flatten",
+    "nn.Dropout",
+    "nn.Module",
+    "load",
+    "transforms.FiveCrop",
+    "transforms.Grayscale",
+    "models.get_model_weights",
+    "models.get_model_builder",
+    "convolutionize",
     "models.get_model",
     "models.get_weight",
     "models.list_models",

@@ -107,7 +107,7 @@ def convolutionize(
 
     Examples
     --------
-    >>> dense = rvision.convolutionize(alexnet())
+    >>> dense = rvision.convolutionize(models.alexnet())
     >>> dense(np.zeros((1, 3, 451, 451), np.float32)).shape
     (1, 1000, 8, 8)
     """

@@ -148,6 +148,11 @@ def get_model_builder(name: str) -> Callable[..., Module]:
     ------
     ValueError
         If there is none; the message suggests the nearest names.
+
+    Examples
+    --------
+    >>> rvision.models.get_model_builder("resnet18").__name__
+    'resnet18'
     """
     if not isinstance(name, str):
         raise TypeError(f"expected the name of a network, got {type(name).__name__}")
@@ -197,6 +202,11 @@ def get_model_weights(name: Callable[..., Any] | str) -> type[WeightsEnum]:
     ------
     ValueError
         If the network does not exist, or no weights are published for it.
+
+    Examples
+    --------
+    >>> list(rvision.models.get_model_weights("resnet50"))
+    [ResNet50_Weights.IMAGENET1K_V1, ResNet50_Weights.IMAGENET1K_V2]
     """
     builder = get_model_builder(name) if isinstance(name, str) else name
     parameter = inspect.signature(builder, eval_str=True).parameters.get("weights")

@@ -298,7 +298,13 @@ def _reduced(name: str, input: Any, dim: Any, keepdim: bool) -> Any:
 
 @ends_at_caller
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Merge the dimensions `start_dim` to `end_dim` into one: `torch.flatten`."""
+    """Merge the dimensions `start_dim` to `end_dim` into one: `torch.flatten`.
+
+    Examples
+    --------
+    >>> rvision.flatten(np.zeros((2, 3, 4, 5), np.float32), 1).shape
+    (2, 60)
+    """
     return _method("flatten", input, start_dim, end_dim)
 
 

@@ -55,6 +55,11 @@ def max_pool2d(
         Whether a last window may extend beyond the edge.
     return_indices : bool
         Only False.
+
+    Examples
+    --------
+    >>> F.max_pool2d(np.float32([[[[1, 2], [3, 4]]]]), 2).tolist()
+    [[[[4.0]]]]
     """
     if return_indices:
         raise UnsupportedError(f"{input.tracer.where}: max_pool2d does not return indices")
@@ -202,6 +207,11 @@ def interpolate(
     Returns
     -------
     ndarray, (N, C, H', W')
+
+    Examples
+    --------
+    >>> F.interpolate(np.zeros((1, 3, 4, 4), np.float32), scale_factor=2).shape
+    (1, 3, 8, 8)
     """
     where = f"{input.tracer.where}: interpolate"
     modes = ("nearest", "nearest-exact", *_SMOOTH, "area")

@@ -364,7 +364,13 @@ class Tanh(Module):
 
 
 class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``: `torch.nn.Sigmoid`."""
+    """``1 / (1 + exp(-x))``: `torch.nn.Sigmoid`.
+
+    Examples
+    --------
+    >>> nn.Sigmoid()(np.zeros(2, np.float32)).tolist()
+    [0.5, 0.5]
+    """
 
     def forward(self, input: Any) -> Any:
         """Return ``1 / (1 + exp(-input))``."""
@@ -388,7 +394,13 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """Exponentials that sum to one along `dim`: `torch.nn.Softmax`."""
+    """Exponentials that sum to one along `dim`: `torch.nn.Softmax`.
+
+    Examples
+    --------
+    >>> nn.Softmax(1)(np.zeros((1, 2), np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()

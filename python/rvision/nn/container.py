@@ -130,7 +130,10 @@ class Sequential(_Numbered):
     Examples
     --------
     >>> stem = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU())
-    >>> stem[0], stem[:1], stem.append(nn.MaxPool2d(2))
+    >>> stem[0]
+    Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1))
+    >>> len(stem[:1]), len(stem.append(nn.MaxPool2d(2)))
+    (1, 3)
     """
 
     def __init__(self, *args: Any) -> None:

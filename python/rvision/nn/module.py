@@ -57,6 +57,14 @@ class Module(_hooks.Hooked["Module"]):
     draw random numbers, and other sources (the time, files, the environment) are read once.
     Parameters and buffers cannot be changed in place; assign an array to them
     (``conv.weight = conv.weight * 2``).
+
+    Examples
+    --------
+    >>> class Twice(nn.Module):
+    ...     def forward(self, x):
+    ...         return 2 * x
+    >>> Twice()(np.float32([1, 2])).tolist()
+    [2.0, 4.0]
     """
 
     _spatial: bool = False

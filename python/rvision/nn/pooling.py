@@ -91,6 +91,11 @@ class AvgPool2d(Module):
         Whether padding zeros count in the divisor.
     divisor_override : int, optional
         A divisor instead of the number of values.
+
+    Examples
+    --------
+    >>> nn.AvgPool2d(2)(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)).tolist()
+    [[[[1.5]]]]
     """
 
     _spatial = True

@@ -40,6 +40,11 @@ class Dropout(Module):
         Probability with which training drops a value.
     inplace : bool
         Only shown; it has no effect, since the input is returned either way.
+
+    Examples
+    --------
+    >>> nn.Dropout(0.5)(np.ones((1, 3), np.float32)).tolist()
+    [[1.0, 1.0, 1.0]]
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:

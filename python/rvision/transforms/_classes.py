@@ -245,6 +245,11 @@ class Grayscale:
     ----------
     num_output_channels : {1, 3}
         One channel, or three equal ones.
+
+    Examples
+    --------
+    >>> transforms.Grayscale()(Image.open("picture.jpg")).mode
+    'L'
     """
 
     def __init__(self, num_output_channels: int = 1) -> None:
@@ -268,6 +273,11 @@ class FiveCrop:
     ----------
     size : int or sequence of int
         (height, width) of each, or one number for squares.
+
+    Examples
+    --------
+    >>> len(transforms.FiveCrop(20)(Image.open("picture.jpg")))
+    5
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:

@@ -163,8 +163,9 @@ def load(
 
     Examples
     --------
-    >>> weights = rvision.load("resnet18-f37072fd.pth")  # doctest: +SKIP
-    >>> weights["conv1.weight"].shape  # doctest: +SKIP
+    >>> rvision.save({"conv1.weight": np.ones((64, 3, 7, 7), np.float32)}, "mine.safetensors")
+    >>> weights = rvision.load("mine.safetensors")
+    >>> weights["conv1.weight"].shape
     (64, 3, 7, 7)
     """
     if not unwrap and (key is not None or strip_prefix is not None):
