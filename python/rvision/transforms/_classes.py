@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._frames import ends_at_caller
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode, interpolation_mode
 
@@ -32,6 +33,7 @@ class Compose:
     def __init__(self, transforms: Iterable[Callable[[Any], Any]]) -> None:
         self.transforms = list(transforms)
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Return the result of applying all transforms to `img`."""
         for transform in self.transforms:
@@ -54,6 +56,7 @@ class ToTensor:
     [1.0, 0.0, 0.0]
     """
 
+    @ends_at_caller
     def __call__(self, pic: Image | np.ndarray) -> np.ndarray:
         """Convert a Pillow image or an array (H, W) or (H, W, C)."""
         return F.to_tensor(pic)
@@ -68,6 +71,7 @@ class PILToTensor:
     See :func:`rvision.transforms.functional.pil_to_tensor` (`torchvision.transforms.PILToTensor`).
     """
 
+    @ends_at_caller
     def __call__(self, pic: Image) -> np.ndarray:
         """Convert a Pillow image."""
         return F.pil_to_tensor(pic)
@@ -90,6 +94,7 @@ class ConvertImageDtype:
     def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
 
+    @ends_at_caller
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Convert a tensor; see `functional.convert_image_dtype`."""
         return F.convert_image_dtype(image, self.dtype)
@@ -119,6 +124,7 @@ class Normalize:
         self.std = std
         self.inplace = inplace
 
+    @ends_at_caller
     def __call__(self, tensor: np.ndarray) -> np.ndarray:
         """Normalise floats (..., C, H, W)."""
         return F.normalize(tensor, self.mean, self.std, self.inplace)
@@ -163,6 +169,7 @@ class Resize:
         self.interpolation = interpolation_mode(interpolation)
         self.antialias = antialias
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Resize a picture or a tensor (..., H, W)."""
         return F.resize(img, self.size, self.interpolation, self.max_size, self.antialias)
@@ -191,6 +198,7 @@ class CenterCrop:
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = F.pair(size)
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Crop a picture or a tensor (..., H, W)."""
         return F.center_crop(img, self.size)
@@ -227,6 +235,7 @@ class Pad:
         self.fill = fill
         self.padding_mode = padding_mode
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Pad a picture or a tensor (..., H, W)."""
         return F.pad(img, self.padding, self.fill, self.padding_mode)
@@ -255,6 +264,7 @@ class Grayscale:
     def __init__(self, num_output_channels: int = 1) -> None:
         self.num_output_channels = num_output_channels
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Return the grey picture or tensor."""
         return F.rgb_to_grayscale(img, self.num_output_channels)
@@ -283,6 +293,7 @@ class FiveCrop:
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = F.pair(size)
 
+    @ends_at_caller
     def __call__(self, img: Any) -> tuple[Any, ...]:
         """Return top left, top right, bottom left, bottom right, centre."""
         return F.five_crop(img, self.size)
@@ -311,6 +322,7 @@ class TenCrop:
         self.size = F.pair(size)
         self.vertical_flip = vertical_flip
 
+    @ends_at_caller
     def __call__(self, img: Any) -> tuple[Any, ...]:
         """Return the five views of the picture, then those of its mirror image."""
         return F.ten_crop(img, self.size, self.vertical_flip)
@@ -332,6 +344,7 @@ class Lambda:
             raise TypeError(f"Argument lambd should be callable, got {type(lambd).__name__!r}")
         self.lambd = lambd
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Return the function's result for `img`."""
         return self.lambd(img)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rvision._frames import warn
+from rvision._frames import ends_at_caller, warn
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
 from rvision.transforms._pictures import (
@@ -70,6 +70,7 @@ class ImageClassification:
         self.interpolation = interpolation
         self.antialias = antialias
 
+    @ends_at_caller
     def __call__(self, img: Image | np.ndarray) -> np.ndarray:
         """Prepare one picture, or a tensor that may be a batch.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rvision._frames import ends_at_caller
 from rvision.transforms import functional as F
 from rvision.transforms._sizes import channels_last_hint
 
@@ -86,6 +87,7 @@ class RandomCrop:
         left = rng.integers(width - new_width, endpoint=True)
         return int(top), int(left), new_height, new_width
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Crop a picture or a tensor (..., H, W)."""
         if self.padding is not None:
@@ -116,6 +118,7 @@ class RandomHorizontalFlip:
         self.p = p
         self.generator = np.random.default_rng() if generator is None else generator
 
+    @ends_at_caller
     def __call__(self, img: Any) -> Any:
         """Mirror a picture or a tensor (..., H, W), or return it unchanged."""
         return F.hflip(img) if self.generator.random() < self.p else img
@@ -159,6 +162,7 @@ class Lighting:
             )
         self.generator = np.random.default_rng() if generator is None else generator
 
+    @ends_at_caller
     def __call__(self, tensor: np.ndarray) -> np.ndarray:
         """Return a tensor (..., 3, H, W) of floats between 0 and 1 with its colours shifted.
 

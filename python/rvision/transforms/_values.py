@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rvision._frames import warn
+from rvision._frames import ends_at_caller, warn
 from rvision._tensor import Tensor
 from rvision.transforms._pictures import is_deep, is_pil, picture_or_tensor, to_grey
 from rvision.transforms._sizes import channels_last_hint
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 
+@ends_at_caller
 def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     """Convert a picture to a tensor (C, H, W), 8-bit values to float32 between 0 and 1.
 
@@ -71,6 +72,7 @@ def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     return np.divide(tensor, np.float32(255), dtype=np.float32)
 
 
+@ends_at_caller
 def pil_to_tensor(pic: Image) -> np.ndarray:
     """Convert a Pillow image to a tensor (C, H, W) of the same values and dtype (uint8 for 8-bit pictures).
 
@@ -86,6 +88,7 @@ def pil_to_tensor(pic: Image) -> np.ndarray:
     return _channels_first(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
+@ends_at_caller
 def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """Convert a tensor to another dtype and scale its values, so that white stays white.
 
@@ -140,6 +143,7 @@ def _channels_first(array: np.ndarray) -> np.ndarray:
     return picture.view(Tensor)
 
 
+@ends_at_caller
 def normalize(
     tensor: np.ndarray, mean: Sequence[float], std: Sequence[float], inplace: bool = False
 ) -> np.ndarray:
@@ -191,6 +195,7 @@ def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.n
     return array.reshape(-1, 1, 1) if array.ndim == 1 else array
 
 
+@ends_at_caller
 def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     """Convert a picture, or a tensor (..., 1 or 3, H, W), to grey.
 
@@ -235,6 +240,7 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     return np.repeat(img, num_output_channels, axis=-3) if num_output_channels == 3 else img.copy()
 
 
+@ends_at_caller
 def to_grayscale(img: Image, num_output_channels: int = 1) -> Image:
     """Convert a Pillow image of any mode to grey; see `rgb_to_grayscale`.
 

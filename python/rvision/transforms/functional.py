@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rvision._frames import warn
+from rvision._frames import ends_at_caller, warn
 from rvision.transforms._interpolation import PILLOW_FILTERS, InterpolationMode, interpolation_mode
 from rvision.transforms._pictures import is_pil, picture_or_tensor, to_pil
 from rvision.transforms._sizes import channels_last_hint, check_memory
@@ -57,6 +57,7 @@ _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 # ---- sizes ----
 
 
+@ends_at_caller
 def get_dimensions(img: Any) -> list[int]:
     """Return the channels, height and width of a picture or a tensor; (H, W) has one channel."""
     img = picture_or_tensor(img)
@@ -65,16 +66,19 @@ def get_dimensions(img: Any) -> list[int]:
     return [1 if img.ndim == 2 else img.shape[-3], *img.shape[-2:]]
 
 
+@ends_at_caller
 def get_image_size(img: Any) -> list[int]:
     """Return the width and the height of a picture or a tensor."""
     return get_dimensions(img)[:0:-1]
 
 
+@ends_at_caller
 def get_image_num_channels(img: Any) -> int:
     """Return the number of channels of a picture or a tensor."""
     return get_dimensions(img)[0]
 
 
+@ends_at_caller
 def pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Return a crop's (height, width), from a pair or from one number for a square.
 
@@ -112,6 +116,7 @@ def _resized(height: int, width: int, size: Sequence[int], max_size: int | None)
 # ---- geometry ----
 
 
+@ends_at_caller
 def resize(
     img: Any,
     size: int | Sequence[int],
@@ -210,6 +215,7 @@ def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: Interpolatio
     return out.astype(tensor.dtype, copy=False).reshape(*tensor.shape[:-2], *size)
 
 
+@ends_at_caller
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     """Crop a window of a picture or a tensor; pixels outside it are zero.
 
@@ -234,6 +240,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     return inside.copy()
 
 
+@ends_at_caller
 def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
     """Crop the centre of a picture or a tensor, padding smaller ones with zeros.
 
@@ -258,6 +265,7 @@ def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
     return crop(img, top, left, new_height, new_width)
 
 
+@ends_at_caller
 def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, Any]:
     """Return the four corners and the centre of a picture or a tensor.
 
@@ -288,6 +296,7 @@ def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, 
     return (*corners, center_crop(img, (crop_height, crop_width)))  # type: ignore[return-value]
 
 
+@ends_at_caller
 def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -> tuple[Any, ...]:
     """Return `five_crop` of a picture or a tensor and of its mirror image, Krizhevsky et al.'s ten views.
 
@@ -307,12 +316,14 @@ def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -
     return five_crop(img, size) + five_crop((vflip if vertical_flip else hflip)(img), size)
 
 
+@ends_at_caller
 def hflip(img: Any) -> Any:
     """Mirror a picture or a tensor left to right."""
     img = picture_or_tensor(img)
     return _flip_pil(img, "FLIP_LEFT_RIGHT") if is_pil(img) else img[..., ::-1].copy()
 
 
+@ends_at_caller
 def vflip(img: Any) -> Any:
     """Mirror a picture or a tensor top to bottom."""
     img = picture_or_tensor(img)
@@ -325,6 +336,7 @@ def _flip_pil(img: Image, method: str) -> Image:
     return img.transpose(Transpose[method])
 
 
+@ends_at_caller
 def pad(
     img: Any,
     padding: int | Sequence[int],
@@ -376,6 +388,7 @@ def pad(
     return out
 
 
+@ends_at_caller
 def check_padding(padding: Any, fill: Any, padding_mode: str) -> tuple[int, int, int, int]:
     """Check the arguments of `pad`, and return the border as left, top, right, bottom."""
     if not isinstance(padding, int | np.integer | tuple | list):
