@@ -182,7 +182,9 @@ def normalize(
             f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero."
         )
     out = np.subtract(tensor, shift, out=tensor if inplace else None)
-    return np.divide(out, scale, out=out).view(Tensor)
+    out = np.divide(out, scale, out=out)
+    # In place means that the caller gets its own array.
+    return out if inplace else out.view(Tensor)
 
 
 def _per_channel(name: str, values: Sequence[float], tensor: np.ndarray) -> np.ndarray:
