@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+# Packages are imported before their submodules, for threads that import at the same time.
+import rvision.dense
+import rvision.utils  # noqa: F401
 from rvision import models
 from rvision._ensemble import Ensemble
 from rvision._frames import ends_at_caller
