@@ -7,6 +7,7 @@ more than importing NumPy. Type checkers read the names from `__init__.pyi`.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from rvision._rvision import __version__
@@ -46,24 +47,24 @@ _NAMES = {
     "rvision._benchmark": "Benchmark benchmark recommend",
     "rvision._classify": "Classification classify",
     "rvision._creation": """
-        Generator arange as_tensor default_generator empty eye from_numpy full full_like
+        arange as_tensor empty eye from_numpy full full_like
         initial_seed linspace manual_seed ones ones_like rand rand_like randint randn randn_like
         randperm seed tensor zeros zeros_like
     """,
     "rvision._dtypes": """
-        bfloat16 bool double dtype float float16 float32 float64 half int int16 int32 int64 int8
-        long uint8
+        bool double dtype float float16 float32 float64 half int int16 int32 int64 int8 long short
+        uint8
     """,
     "rvision._ensemble": "Ensemble",
     "rvision._evaluate": "Evaluation evaluate",
     "rvision._fit_head": "fit_head",
     "rvision._modes": """
-        device enable_grad inference_mode is_grad_enabled is_tensor no_grad set_grad_enabled
+        inference_mode is_grad_enabled is_tensor no_grad set_grad_enabled
     """,
     "rvision._profile": "Profile ProfileRow profile",
     "rvision._rvision": "build_info get_num_threads set_num_threads",
     "rvision._summary": "Summary SummaryRow summary",
-    "rvision._tensor": "Size Tensor",
+    "rvision._tensor": "Generator Size Tensor default_generator device",
     "rvision.dense._convolutionize": "convolutionize",
     "rvision.nn._comparisons": """
         eq ge gt isfinite isinf isnan le logical_and logical_not logical_or logical_xor lt
@@ -99,7 +100,11 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"rvision.{name}")
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'rvision' has no attribute {name!r}")
+        if name.startswith("__"):
+            raise AttributeError(f"module 'rvision' has no attribute {name!r}")
+        from rvision._absent import message
+
+        raise AttributeError(message(name), name=name, obj=sys.modules[__name__])
     # Import the package before its submodule. A thread that imports only the submodule holds a lock
     # that another thread, which is importing the package, waits for; Python then ends one of the
     # two with a _DeadlockError.

@@ -20,10 +20,8 @@ from rvision._benchmark import benchmark as benchmark
 from rvision._benchmark import recommend as recommend
 from rvision._classify import Classification as Classification
 from rvision._classify import classify as classify
-from rvision._creation import Generator as Generator
 from rvision._creation import arange as arange
 from rvision._creation import as_tensor as as_tensor
-from rvision._creation import default_generator as default_generator
 from rvision._creation import empty as empty
 from rvision._creation import eye as eye
 from rvision._creation import from_numpy as from_numpy
@@ -44,7 +42,6 @@ from rvision._creation import seed as seed
 from rvision._creation import tensor as tensor
 from rvision._creation import zeros as zeros
 from rvision._creation import zeros_like as zeros_like
-from rvision._dtypes import bfloat16 as bfloat16
 from rvision._dtypes import bool as bool
 from rvision._dtypes import double as double
 from rvision._dtypes import dtype as dtype
@@ -59,13 +56,12 @@ from rvision._dtypes import int16 as int16
 from rvision._dtypes import int32 as int32
 from rvision._dtypes import int64 as int64
 from rvision._dtypes import long as long
+from rvision._dtypes import short as short
 from rvision._dtypes import uint8 as uint8
 from rvision._ensemble import Ensemble as Ensemble
 from rvision._evaluate import Evaluation as Evaluation
 from rvision._evaluate import evaluate as evaluate
 from rvision._fit_head import fit_head as fit_head
-from rvision._modes import device as device
-from rvision._modes import enable_grad as enable_grad
 from rvision._modes import inference_mode as inference_mode
 from rvision._modes import is_grad_enabled as is_grad_enabled
 from rvision._modes import is_tensor as is_tensor
@@ -81,8 +77,11 @@ from rvision._rvision import set_num_threads as set_num_threads
 from rvision._summary import Summary as Summary
 from rvision._summary import SummaryRow as SummaryRow
 from rvision._summary import summary as summary
+from rvision._tensor import Generator as Generator
 from rvision._tensor import Size as Size
 from rvision._tensor import Tensor as Tensor
+from rvision._tensor import default_generator as default_generator
+from rvision._tensor import device as device
 from rvision.dense._convolutionize import convolutionize as convolutionize
 from rvision.errors import ArgumentError as ArgumentError
 from rvision.errors import DownloadError as DownloadError

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rvision._tensor import Tensor
-from rvision.errors import UnsupportedError
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "is_tensor", "no_grad", "set_grad_enabled"]
+__all__ = ["inference_mode", "is_grad_enabled", "is_tensor", "no_grad", "set_grad_enabled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,14 +56,6 @@ class set_grad_enabled(no_grad):
     def __new__(cls, mode: bool) -> Any:
         """Return a context, whatever the mode is."""
         return super().__new__(cls)
-
-
-class enable_grad(no_grad):
-    """A context that cannot be entered: rvision has no gradients."""
-
-    def __new__(cls, function: Any = None) -> Any:
-        """Raise UnsupportedError."""
-        raise UnsupportedError("enable_grad: rvision is for inference only and has no gradients")
 
 
 def is_grad_enabled() -> bool:

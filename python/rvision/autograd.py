@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rvision._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from rvision._modes import inference_mode, no_grad, set_grad_enabled
 from rvision._tensor import Tensor
 from rvision.errors import UnsupportedError
 
-__all__ = ["Variable", "enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = ["Variable", "inference_mode", "no_grad", "set_grad_enabled"]
 
 
 def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:

@@ -165,37 +165,89 @@ def test_buffers_can_be_kept_out_of_the_state_dict():
 # ---- parameters ----
 
 
-def test_parameters_are_read_only_arrays():
+def test_parameters_are_tensors():
     conv = nn.Conv2d(2, 3, 1)
     weight = conv.weight
-    assert isinstance(weight, nn.Parameter) and isinstance(weight, np.ndarray)
+    assert isinstance(weight, nn.Parameter) and isinstance(weight, rvision.Tensor)
     assert weight.dtype == np.float32 and weight.shape == (3, 2, 1, 1)
     assert (weight.numel(), weight.dim(), weight.requires_grad) == (6, 4, False)
-    with pytest.raises(ValueError, match="read-only"):
-        weight.data[0] = 1
-    with pytest.raises(ValueError, match="read-only"):
-        weight *= 2
     assert conv.weight is weight
-    arithmetic = (weight * 2, 2 * weight, weight.mean(0), np.sqrt(np.abs(weight)))
-    views = (weight[0], weight.reshape(-1), weight.T, weight.numpy())
-    for derived in arithmetic + views:
-        assert type(derived) is np.ndarray
+    for derived in (weight * 2, 2 * weight, weight.mean(0), np.sqrt(np.abs(weight)), weight.clone()):
+        assert type(derived) is rvision.Tensor and not np.shares_memory(derived, weight)
+    for view in (weight[0], weight.reshape(-1), weight.T, weight.data):
+        assert isinstance(view, rvision.Tensor) and not isinstance(view, nn.Parameter)
+        assert np.shares_memory(view, weight)
+    assert type(weight.numpy()) is np.ndarray
     copied = weight.copy()
     copied[0] = 7
+    assert not (weight == 7).any()
     assert weight.detach().cpu().float() is weight
-    assert repr(weight).startswith("Parameter containing:\narray(")
+    assert repr(weight).startswith("Parameter containing:\nTensor(")
 
 
-@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer])
-def test_writing_to_a_parameter_is_refused_with_what_to_do(kind):
-    value = kind(np.ones(3))
-    with pytest.raises(
-        rvision.UnsupportedError, match=rf"part of a {kind.__name__}, .*layer\.weight = values"
+WRITES = {
+    "item of data": lambda w: w.data.__setitem__(0, 5),
+    "item": lambda w: w.__setitem__((slice(None), 1), 5),
+    "item of a view": lambda w: w.view(-1)[2:].__setitem__(slice(None, 2), 5),
+    "copy_ to a view": lambda w: w.data.view(-1).copy_(np.arange(6)),
+    "copy_ to the transpose": lambda w: w.t().copy_(np.arange(6).reshape(3, 2)),
+    "fill_": lambda w: w.fill_(3),
+    "zero_": lambda w: w.data.zero_(),
+    "mul_": lambda w: w.mul_(2),
+    "add_": lambda w: w[1].add_(1),
+    "in place": lambda w: w.__imul__(2),
+    "data assigned": lambda w: setattr(w, "data", np.ones((2, 3))),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_writes_to_a_parameter_are_torchs_and_the_next_run_sees_them(write):
+    layer = nn.Linear(3, 2, bias=False)
+    layer.weight = np.arange(6).reshape(2, 3)
+    net, x = nn.Sequential(layer), np.eye(3, dtype=np.float32)
+    assert np.array_equal(net(x), np.arange(6).reshape(2, 3).T)
+    before, view = layer.weight, layer.weight.view(-1)
+    # The same write into an ordinary tensor is the definition.
+    expected = rvision.tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
+    write(layer.weight)
+    write(expected)
+    assert not np.array_equal(expected, np.arange(6).reshape(2, 3))
+    assert layer.weight is before and np.array_equal(before, expected)
+    assert np.array_equal(view, expected.reshape(-1))
+    assert np.array_equal(net(x), expected.T)
+    assert np.array_equal(layer.state_dict()["weight"], expected)
+
+
+def test_writes_reach_tied_parameters_and_no_copies():
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    second.weight = first.weight
+    net, x = nn.Sequential(first, second), np.eye(2, dtype=np.float32)
+    twin = copy.deepcopy(net)
+    net(x), twin(x)
+    before = np.array(twin[0].weight)
+    first.weight.data.copy_(3 * np.eye(2))
+    assert np.array_equal(second.weight, 3 * np.eye(2)) and np.array_equal(net(x), 9 * x)
+    assert np.array_equal(twin[0].weight, before) and np.array_equal(twin[1].weight, before)
+
+
+def test_numpy_cannot_write_to_a_parameter_unseen():
+    layer = nn.Linear(2, 2)
+    for write in (
+        lambda w: np.copyto(w, 1),
+        lambda w: np.asarray(w).__setitem__(0, 1),
+        lambda w: w.numpy().__setitem__(0, 1),
+        lambda w: w.view(np.int32).__setitem__(0, 1),
+        lambda w: w.sort(axis=0),
+        lambda w: np.fill_diagonal(w, 0),
     ):
-        value[0] = 2
-    with pytest.raises(rvision.UnsupportedError, match=r"read-only.*layer\.weight = values"):
-        value.data = np.zeros(3)
-    assert value.tolist() == [1, 1, 1]
+        before = np.array(layer.weight)
+        try:
+            write(layer.weight)
+        except ValueError as error:
+            assert "read-only" in str(error)
+        now = np.array(layer.weight)
+        assert np.array_equal(layer(np.eye(2, dtype=np.float32)), now.T + layer.bias)
+        assert np.array_equal(before, now)
 
 
 def test_parameters_can_be_frozen_as_in_torch():
@@ -207,10 +259,9 @@ def test_parameters_can_be_frozen_as_in_torch():
             parameter.requires_grad = True
 
 
-def test_a_parameter_shares_the_engines_memory():
+def test_the_engine_has_a_parameters_values_once():
     weight = nn.Parameter(np.arange(6, dtype=np.float64).reshape(2, 3))
     handle = weight._handle
-    assert np.shares_memory(np.asarray(handle.values()), weight)
     assert nn.Parameter(weight)._handle is handle
     del weight
     gc.collect()
@@ -545,7 +596,7 @@ def test_a_deep_copy_is_another_parameter():
     assert twin[0].weight is twin[1].weight
     weight = layer.weight
     assert copy.deepcopy(weight) is not weight
-    assert np.shares_memory(copy.deepcopy(weight), weight)
+    assert copy.deepcopy(weight)._handle is weight._handle, "the engine has the values once"
 
 
 def test_transpose_of_a_parameter_is_torchs():

@@ -17,6 +17,7 @@ ALLOWED = {
     "errors": set(),
     "_frames": set(),
     "_numbers": set(),
+    "_absent": set(),
     "_dtypes": set(),
     "_tensor": {"_dtypes"},
     "_creation": {"_tensor", "_dtypes"},
