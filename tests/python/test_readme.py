@@ -37,6 +37,7 @@ def blocks(path: Path, language: str) -> list[str]:
         "docs/dense.md",
         "docs/displays.md",
         "docs/look-inside.md",
+        "docs/tensors.md",
     ],
 )
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):

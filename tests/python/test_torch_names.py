@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rvision import nn
+from rvision._absent import ABSENT as ROOT_ABSENT
 from rvision.nn import functional as F
 from rvision.nn._absent import ABSENT
 from test_nn_layers import CALLS, CASES
@@ -155,6 +156,8 @@ def table() -> str:
     for absent in ABSENT:
         found = ", ".join(f"`{name}`" for name in (*absent.layers, *absent.functions))
         rows.append(f"| {found} | {absent.reason} |")
+    for names, reason in ROOT_ABSENT:
+        rows.append(f"| {', '.join(f'`{name}`' for name in names.split())} | {reason} |")
     return "\n\n".join([*parts, "\n".join(rows)]) + "\n"
 
 
