@@ -11,6 +11,45 @@ from cli_results import Run
 from rvision.cli import main
 
 ROOT = Path(__file__).parents[2]
+# The tests that passed in the last run, in pytest's cache.
+PASSED = "rvision/passed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--not-passed",
+        action="store_true",
+        help="run only the tests that the last run without this option skipped or failed, and new ones",
+    )
+
+
+class Passed:
+    """Keeps the names of the tests that pass, for `--not-passed`: torch is installed after a first run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.passed: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.passed.append(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        self.config.cache.set(PASSED, self.passed)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    of_worker = hasattr(config, "workerinput")
+    if hasattr(config, "cache") and not of_worker and not config.getoption("--not-passed"):
+        config.pluginmanager.register(Passed(config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--not-passed"):
+        return
+    passed = set(config.cache.get(PASSED, []))
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in passed])
+    items[:] = [item for item in items if item.nodeid not in passed]
 
 
 @pytest.fixture(scope="session")
