@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from rvision._tensor import Tensor
 
 __all__ = ["inference_mode", "is_grad_enabled", "is_tensor", "no_grad", "set_grad_enabled"]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +25,10 @@ class no_grad:
     ...     x = rvision.ones(2) * 3
     """
 
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
     def __new__(cls, function: Any = None) -> Any:
         """Return the decorated function if there is one, else a context."""
         self = super().__new__(cls)
@@ -41,6 +48,10 @@ class no_grad:
 class inference_mode(no_grad):
     """A context and a decorator that does nothing: `torch.inference_mode`."""
 
+    @overload
+    def __new__(cls, mode: bool = True) -> Self: ...
+    @overload
+    def __new__(cls, mode: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, mode: Any = True) -> Any:
         """Return the decorated function if there is one, else a context."""
         return super().__new__(cls, mode if callable(mode) else None)
@@ -53,9 +64,9 @@ class set_grad_enabled(no_grad):
     such as `backward`, raise an error of their own.
     """
 
-    def __new__(cls, mode: bool) -> Any:
+    def __new__(cls, mode: bool) -> Self:
         """Return a context, whatever the mode is."""
-        return super().__new__(cls)
+        return cast("Self", super().__new__(cls))
 
 
 def is_grad_enabled() -> bool:

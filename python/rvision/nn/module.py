@@ -11,12 +11,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from rvision import _sizes, _trace
 from rvision._frames import hide_frames
+from rvision._tensor import Tensor
 from rvision.errors import ShapeError, UnsupportedError
 from rvision.nn import _hooks, _run, _state
 from rvision.nn._links import Links
@@ -79,6 +80,10 @@ class Module(_hooks.Hooked["Module"]):
         """Compute the outputs; every subclass that is called defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
+    @overload
+    def __call__(self, x: _trace.Symbol, /, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module on arrays, or add its nodes to the network that is being traced."""
         tracer = _trace.tracer_of(args, kwargs)
@@ -253,7 +258,7 @@ class Module(_hooks.Hooked["Module"]):
 
     def state_dict(
         self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Any]:
+    ) -> OrderedDict[str, Tensor]:
         """Return parameters and persistent buffers by name.
 
         Its `_metadata` holds the version of each module's names, as in torch. Values are read-only

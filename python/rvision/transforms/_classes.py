@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from rvision._frames import ends_at_caller
+from rvision._tensor import Tensor
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode, interpolation_mode
 
@@ -34,11 +35,14 @@ class Compose:
         self.transforms = list(transforms)
 
     @ends_at_caller
-    def __call__(self, img: Any) -> Any:
-        """Return the result of applying all transforms to `img`."""
+    def __call__(self, img: Any) -> Tensor:
+        """Return the result of applying all transforms to `img`: a tensor, for type checkers.
+
+        It is what the last one returns, which is a picture if none of them makes a tensor.
+        """
         for transform in self.transforms:
             img = transform(img)
-        return img
+        return cast("Tensor", img)
 
     def __repr__(self) -> str:
         lines = "".join(f"\n    {transform}" for transform in self.transforms)
@@ -57,7 +61,7 @@ class ToTensor:
     """
 
     @ends_at_caller
-    def __call__(self, pic: Image | np.ndarray) -> np.ndarray:
+    def __call__(self, pic: Image | np.ndarray) -> Tensor:
         """Convert a Pillow image or an array (H, W) or (H, W, C)."""
         return F.to_tensor(pic)
 
@@ -72,7 +76,7 @@ class PILToTensor:
     """
 
     @ends_at_caller
-    def __call__(self, pic: Image) -> np.ndarray:
+    def __call__(self, pic: Image) -> Tensor:
         """Convert a Pillow image."""
         return F.pil_to_tensor(pic)
 
@@ -95,7 +99,7 @@ class ConvertImageDtype:
         self.dtype = np.dtype(dtype)
 
     @ends_at_caller
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray) -> Tensor:
         """Convert a tensor; see `functional.convert_image_dtype`."""
         return F.convert_image_dtype(image, self.dtype)
 
@@ -125,7 +129,7 @@ class Normalize:
         self.inplace = inplace
 
     @ends_at_caller
-    def __call__(self, tensor: np.ndarray) -> np.ndarray:
+    def __call__(self, tensor: np.ndarray) -> Tensor:
         """Normalise floats (..., C, H, W)."""
         return F.normalize(tensor, self.mean, self.std, self.inplace)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision._frames import ends_at_caller, warn
+from rvision._tensor import Tensor
 from rvision.transforms import functional as F
 from rvision.transforms._interpolation import InterpolationMode
 from rvision.transforms._pictures import (
@@ -71,7 +72,7 @@ class ImageClassification:
         self.antialias = antialias
 
     @ends_at_caller
-    def __call__(self, img: Image | np.ndarray) -> np.ndarray:
+    def __call__(self, img: Image | np.ndarray) -> Tensor:
         """Prepare one picture, or a tensor that may be a batch.
 
         Parameters

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from rvision.transforms import ImageClassification
+
 W = TypeVar("W", bound="WeightsEnum")
 
 
@@ -49,7 +51,7 @@ class Weights:
     """
 
     url: str
-    transforms: Callable[..., Any]
+    transforms: Callable[..., ImageClassification]
     meta: dict[str, Any]
 
     def __eq__(self, other: object) -> bool:
@@ -235,7 +237,7 @@ class WeightsEnum(Enum, metaclass=_Listed):
         return self.value.url
 
     @property
-    def transforms(self) -> Callable[..., Any]:
+    def transforms(self) -> Callable[..., ImageClassification]:
         """Makes the preprocessing: ``weights.transforms()(picture)``."""
         return self.value.transforms
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Source:
     module: str = ""
 
 
-class StateDict(OrderedDict):
+class StateDict(OrderedDict[str, Tensor]):
     """An ordered dict of arrays by name, as torch's ``state_dict()`` is.
 
     Attributes
@@ -93,6 +93,28 @@ class StateDict(OrderedDict):
         self._metadata = OrderedDict()
 
 
+@overload
+def load(
+    path: str | os.PathLike[str] | BinaryIO,
+    map_location: Any = None,
+    weights_only: bool | None = True,
+    mmap: bool | None = None,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    unwrap: Literal[True] = True,
+) -> StateDict: ...
+@overload
+def load(
+    path: str | os.PathLike[str] | BinaryIO,
+    map_location: Any = None,
+    weights_only: bool | None = True,
+    mmap: bool | None = None,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    unwrap: bool,
+) -> Any: ...
 @ends_at_caller
 def load(
     path: str | os.PathLike[str] | BinaryIO,
