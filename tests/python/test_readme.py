@@ -36,6 +36,7 @@ def blocks(path: Path, language: str) -> list[str]:
         "docs/family-tree.md",
         "docs/dense.md",
         "docs/displays.md",
+        "docs/compare.md",
         "docs/look-inside.md",
         "docs/tensors.md",
     ],
