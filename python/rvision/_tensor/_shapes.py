@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rvision._numbers import integer, integers
 from rvision.errors import ArgumentError, ShapeError
 
 __all__ = ["Shapes", "sizes_of"]
@@ -28,13 +30,14 @@ class Shapes:
 
     def _dim(self: Any, dim: int, where: str, more: int = 0) -> int:
         """Return a dimension counted from the front; `more` dimensions may be added."""
-        rank = self.ndim + more
-        if not isinstance(dim, int | np.integer) or not -max(rank, 1) <= dim < max(rank, 1):
+        rank = max(self.ndim + more, 1)
+        axis = integer(dim, f"{where}: dim")
+        if not -rank <= axis < rank:
             raise ShapeError(
-                f"{where}: expected a dimension from {-max(rank, 1)} to {max(rank, 1) - 1} for the shape "
+                f"{where}: expected a dimension from {-rank} to {rank - 1} for the shape "
                 f"{tuple(self.shape)}, got {dim!r}"
             )
-        return int(dim) % max(rank, 1)
+        return axis % rank
 
     def _dims(self: Any, dims: Any, where: str) -> tuple[int, ...]:
         return tuple(self._dim(d, where) for d in (dims if isinstance(dims, Sequence) else (dims,)))
@@ -95,7 +98,15 @@ class Shapes:
     def unflatten(self: Any, dim: int, sizes: Sequence[int]) -> Any:
         """Split one dimension into several, of which one may be -1."""
         at = self._dim(dim, "unflatten")
-        return self._resized((*self.shape[:at], *sizes, *self.shape[at + 1 :]), "unflatten")
+        parts = integers(sizes, "unflatten: sizes", -1)
+        known = math.prod(part for part in parts if part != -1)
+        one = parts.count(-1) == 1 and known and self.shape[at] % known == 0
+        if not (one or (known == self.shape[at] and -1 not in parts)):
+            raise ShapeError(
+                f"unflatten: sizes must be of {self.shape[at]} elements, as dim {at} of "
+                f"{tuple(self.shape)}, got {tuple(parts)}"
+            )
+        return self._resized((*self.shape[:at], *parts, *self.shape[at + 1 :]), "unflatten")
 
     def unsqueeze(self: Any, dim: int) -> Any:
         """Insert a dimension of size one."""
@@ -205,12 +216,11 @@ class Shapes:
         """Split one dimension into pieces of one size or of given sizes."""
         at = self._dim(dim, "split")
         total = self.shape[at]
-        if isinstance(split_size, int | np.integer):
-            if split_size <= 0:
-                raise ArgumentError(f"split: expected a positive size, got {split_size}")
-            lengths = [min(split_size, total - start) for start in range(0, max(total, 1), split_size)]
+        if not hasattr(split_size, "__iter__"):
+            step = integer(split_size, "split: split_size", 1)
+            lengths = [min(step, total - start) for start in range(0, max(total, 1), step)]
         else:
-            lengths = [int(size) for size in split_size]
+            lengths = integers(split_size, "split: split_size", 0)
             if sum(lengths) != total:
                 raise ShapeError(
                     f"split: the sizes {lengths} do not add up to {total}, dimension {dim}'s size"
@@ -220,9 +230,8 @@ class Shapes:
 
     def chunk(self: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
         """Split one dimension into at most `chunks` pieces of one size."""
-        if not isinstance(chunks, int) or chunks <= 0:
-            raise ArgumentError(f"chunk: expected a positive number of pieces, got {chunks!r}")
-        return self.split(max(-(-self.shape[self._dim(dim, "chunk")] // chunks), 1), dim)
+        pieces = integer(chunks, "chunk: chunks", 1)
+        return self.split(max(-(-self.shape[self._dim(dim, "chunk")] // pieces), 1), dim)
 
     def flip(self: Any, *dims: Any) -> Any:
         """Reverse the order along dimensions; a copy."""
@@ -230,7 +239,15 @@ class Shapes:
 
     def roll(self: Any, shifts: Any, dims: Any = None) -> Any:
         """Shift cyclically by `shifts` along `dims`, or along all values in order."""
-        return np.roll(self, shifts, dims)
+        if dims is None:
+            return np.roll(self, integer(shifts, "roll: shifts"))
+        steps = integers(shifts if hasattr(shifts, "__iter__") else [shifts], "roll: shifts")
+        axes = self._dims(dims, "roll")
+        if len(steps) != len(axes):
+            raise ArgumentError(
+                f"roll: shifts must be one for each of the dims, got {len(steps)} for {len(axes)}"
+            )
+        return np.roll(self, steps, axes)
 
     def index_select(self: Any, dim: int, index: Any) -> Any:
         """Return the entries of a dimension with the numbers `index`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rvision._frames import warn
 from rvision.models._lookalikes import lookalikes, settled_by
 from rvision.models._prefix import unwrapped
-from rvision.nn.parameter import Parameter
+from rvision.nn.parameter import loaded
 from rvision.weights._identify import Recognised, recognise
 from rvision.weights._origin import Origin, origin
 
@@ -32,7 +32,7 @@ def read(path: str | os.PathLike[str], *, key: str | None = None) -> StateDict:
     state = load_parameters(path, key=key)
     for name, value in state.items():
         if isinstance(value, _rvision.Parameter):
-            state[name] = Parameter._of(value)
+            state[name] = loaded(value)
     return state
 
 

@@ -279,7 +279,7 @@ def _method(name: str, input: Any, *args: Any) -> Any:
 
 
 # Arrays of any type keep it, and the result is a view where NumPy has one.
-_MOVES = {"chunk", "flatten", "permute", "roll", "split", "squeeze", "swapaxes", "tile", "unbind"}
+_MOVES = {"chunk", "flatten", "permute", "roll", "split", "squeeze", "tile", "unbind"}
 _MOVES |= {"unflatten", "unsqueeze"}
 
 # The engine has floats only; integers and bools are NumPy's.
@@ -457,7 +457,9 @@ def permute(input: Any, dims: Sequence[int]) -> Any:
 @ends_at_caller
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Exchange two dimensions: `torch.transpose`."""
-    return _method("transpose" if isinstance(input, Traced) else "swapaxes", input, dim0, dim1)
+    if isinstance(input, Traced):
+        return input.transpose(dim0, dim1)
+    return as_array(input, "rvision.transpose").view(Tensor).transpose(dim0=dim0, dim1=dim1)
 
 
 @ends_at_caller

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from rvision import _rvision
 from rvision.errors import StateDictError
 from rvision.nn._tree import Tree
-from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
+from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter, held_of
 
 __all__ = ["IncompatibleKeys", "load", "save", "undrawn"]
 
@@ -175,7 +176,7 @@ def _converted(key: str, value: Any, entry: _Entry, assign: bool) -> Any:
     old = entry.module.__dict__[entry.registry][entry.name]
     try:
         if isinstance(old, Held | Drawn):
-            new = (Parameter if entry.registry == "_parameters" else Buffer)(value)
+            new = held_of(Parameter if entry.registry == "_parameters" else Buffer, value)
             return new if assign else new._as(old.dtype)
         return np.asarray(value).astype(old.dtype)
     except (TypeError, ValueError) as error:
@@ -216,5 +217,7 @@ def undrawn(module: M) -> M:
         for registry, kind in (("_parameters", Parameter), ("_buffers", Buffer)):
             entries = child.__dict__[registry]
             drawn = {name: value for name, value in entries.items() if isinstance(value, Drawn)}
-            entries.update({name: kind.zeros(value.shape)._held for name, value in drawn.items()})
+            entries.update(
+                {name: Held(kind, _rvision.Parameter.zeros(value.shape)) for name, value in drawn.items()}
+            )
     return twin

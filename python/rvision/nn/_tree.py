@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from numpy.typing import NDArray
 
 from rvision.nn._links import Links
-from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter
+from rvision.nn.parameter import Buffer, Constant, Drawn, Held, Parameter, held_of
 
 __all__ = ["REGISTRIES", "Tree", "forget_arrays"]
 
@@ -67,7 +67,8 @@ class Tree(Generic[T]):
     def _put(self, registry: str, name: str, value: Any) -> None:
         if isinstance(value, Constant):
             # One that was derived from another has no memory of the engine's.
-            value = (value if value._handle is not None else type(value)(value))._held
+            value = value._held if value._handle is not None else held_of(type(value), value)
+        if isinstance(value, Held):
             value.own(self)
         self.__dict__[registry][name] = value
         self._arrays.pop(name, None)
@@ -91,15 +92,16 @@ class Tree(Generic[T]):
             module = parent
             seen.add(id(module))
 
-    def _made(self, registry: str, name: str, drawn: Drawn) -> Constant:
+    def _made(self, registry: str, name: str, drawn: Drawn) -> Held:
         """Initialise a constant that has only been described so far."""
         kind = Parameter if registry == "_parameters" else Buffer
-        value = kind(drawn.make(self._full_name(name)))._as(drawn.dtype)
+        value = held_of(kind, drawn.make(self._full_name(name)))._as(drawn.dtype)
         # Another thread may have made it first, and packed forms should be shared.
         entries = self.__dict__[registry]
         if entries.get(name) is drawn:
-            entries[name] = value._held
-        return self._array(name, entries[name])
+            entries[name] = value
+            value.own(self)
+        return entries[name]
 
     def _array(self, name: str, held: Held) -> Constant:
         """Return a constant as an array that stays the same object, and has one id, until the next run."""
@@ -114,7 +116,7 @@ class Tree(Generic[T]):
         """Return the engine's handle of a parameter, or None: no array of its values is made."""
         value = self._parameters.get(name)
         if isinstance(value, Drawn):
-            value = self._made("_parameters", name, value)._held
+            value = self._made("_parameters", name, value)
         # A subclass may compute the attribute.
         return value.handle if isinstance(value, Held) else getattr(self, name)
 

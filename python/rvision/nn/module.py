@@ -235,7 +235,7 @@ class Module(_hooks.Hooked["Module"]):
             if found is not None and name in found:
                 value = found[name]
                 if isinstance(value, Drawn):
-                    return self._made(registry, name, value)
+                    value = self._made(registry, name, value)
                 return self._array(name, value) if isinstance(value, Held) else value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -157,11 +157,16 @@ class Held:
         return Held(self.kind, self.handle)
 
     def __reduce__(self) -> Any:
-        return _held_of, (self.kind, np.asarray(self.array()))
+        return held_of, (self.kind, np.asarray(self.array()))
 
 
-def _held_of(kind: type[Constant], values: NDArray[Any]) -> Held:
-    return Held(kind, _rvision.Parameter(values))
+def held_of(kind: type[Constant], data: Any) -> Held:
+    """Return a constant of `data` without making an array of its values.
+
+    The engine's parameters, constants and what :func:`loaded` returns are used as they are.
+    """
+    handle = data if isinstance(data, _rvision.Parameter) else getattr(data, "_handle", None)
+    return Held(kind, _rvision.Parameter(_to_stored(data)) if handle is None else handle)
 
 
 _LOCK = threading.Lock()
@@ -245,12 +250,7 @@ class Constant(_View):
 
     def __new__(cls, data: ArrayLike, requires_grad: bool = False) -> Constant:
         """Make a constant of `data`; `requires_grad` is accepted for compatibility with torch."""
-        handle = data._handle if isinstance(data, Constant) else None
-        return cls._of(handle or _rvision.Parameter(_to_stored(data)))
-
-    @classmethod
-    def _of(cls, handle: _rvision.Parameter) -> Any:
-        return Held(cls, handle).array()
+        return held_of(cls, data).array()
 
     @property
     def _handle(self) -> _rvision.Parameter | None:
@@ -260,7 +260,7 @@ class Constant(_View):
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> Any:
         """Return a constant of zeros, which take no memory until they are read."""
-        return cls._of(_rvision.Parameter.zeros(shape))
+        return Held(cls, _rvision.Parameter.zeros(shape)).array()
 
     def __getitem__(self, index: Any) -> Any:
         return self.data[index]
@@ -277,8 +277,7 @@ class Constant(_View):
         """Return the constant with float32 or float16 values; itself if it has them."""
         if self.dtype == dtype:
             return self
-        handle = self._handle or _rvision.Parameter(np.asarray(self))
-        return type(self)._of(handle.half() if dtype == np.float16 else handle.float())
+        return held_of(type(self), self)._as(dtype).array()
 
     def expand(self, *sizes: Any) -> Any:
         """Return the values repeated along dimensions of size one and new leading ones; -1 keeps a size.
@@ -382,6 +381,23 @@ for _name in [
 ]:
     setattr(Constant, _name, _derived(_name))
 Constant.T = property(lambda self: self.data.T, doc="The transposed values.")  # type: ignore
+
+
+class _Loaded(Tensor):
+    """The engine's memory of a file's values as a read-only array; see :func:`loaded`."""
+
+    _handle: _rvision.Parameter | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        # What is derived from it has other values or another shape.
+        self._handle = None
+
+
+def loaded(handle: _rvision.Parameter) -> Any:
+    """Return a parameter of the engine as a read-only array, for state dicts: networks use it uncopied."""
+    array = np.asarray(handle.values()).view(_Loaded)
+    array._handle = handle
+    return array
 
 
 class Parameter(Constant):
