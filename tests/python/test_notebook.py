@@ -16,7 +16,7 @@ import rvision
 from PIL import Image
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "lecture7.ipynb"
-IMAGE = r'<img src="data:image/png;base64,[\w+/=]+" alt="([^"]*)">'
+IMAGE = r'<img style="max-width: 100%" src="data:image/png;base64,[\w+/=]+" alt="([^"]*)">'
 
 pytestmark = pytest.mark.skipif(not NOTEBOOK.is_file(), reason="the examples are not beside the tests")
 
@@ -97,7 +97,7 @@ def test_networks_are_printed_with_their_shapes_and_costs(executed):
 @pytest.mark.timeout(900)
 def test_every_picture_has_an_alternative_text(executed):
     texts = [text for cell in executed.texts.values() for text in cell]
-    assert len(texts) >= 14
+    assert len(texts) >= 15
     assert all(len(text) > 40 and text.endswith(".") for text in texts)
     assert len(set(texts)) == len(texts)
 
@@ -231,6 +231,19 @@ def test_finer_strides_and_scales(executed):
 @pytest.mark.timeout(900)
 def test_the_three_forms_of_resnext_are_one_function(executed):
     assert executed.printed["resnext"].count("equal: True") == 3
+
+
+@pytest.mark.timeout(900)
+def test_family_tree_is_drawn(executed):
+    assert len(executed.shown["tree"]) == 1
+    (text,) = executed.texts["tree"]
+    for relation in (
+        "AlexNet (LeNet5)",
+        "GoogLeNet (NiN)",
+        "ResNet (VGG, Highway)",
+        "ResNeXt (ResNet, GoogLeNet)",
+    ):
+        assert relation in text
 
 
 @pytest.mark.timeout(900)
