@@ -308,6 +308,7 @@ def test_libraries_see_an_array(x):
         (lambda x: x.requires_grad_(), rvision.UnsupportedError, "no gradients"),
         (lambda x: rvision.device("cuda:0"), rvision.UnsupportedError, "CPU only"),
         (lambda x: rvision.tensor([1.0], requires_grad=True), rvision.UnsupportedError, "no gradients"),
+        (lambda x: rvision.Generator("cuda"), rvision.UnsupportedError, "CPU only"),
         (lambda x: rvision.zeros(2, device="cuda"), rvision.UnsupportedError, "CPU only"),
         (lambda x: x.view(4), rvision.ShapeError, r"\(2, 3\) has 6 elements"),
         (lambda x: x.t().view(6), rvision.ShapeError, r"use reshape"),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rvision._tensor._device import cpu_only
 from rvision.errors import ArgumentError
 
 __all__ = ["Generator", "default_generator"]
@@ -35,6 +36,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
+        cpu_only(device, "Generator")
         self._lock = threading.Lock()
         self._engine: Any = None
         self._next_normal: float | None = None
