@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,12 +39,17 @@ def blocks(path: Path, language: str) -> list[str]:
         "docs/displays.md",
         "docs/compare.md",
         "docs/look-inside.md",
+        pytest.param(
+            "docs/plots.md",
+            marks=pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib"),
+        ),
         "docs/tensors.md",
     ],
 )
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RVISION_OFFLINE", "1")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     # What a reader has: a picture and weights of a network of ten classes.
     y, x = np.mgrid[0:1:240j, 0:1:320j]
     Image.fromarray((255 * np.stack([x, y, 1 - x], -1)).astype(np.uint8)).save("picture.jpg")
@@ -51,6 +57,8 @@ def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
     namespace: dict[str, object] = {}
     for block in blocks(ROOT / page, "python"):
         exec(compile(block, page, "exec"), namespace)
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
     # Where a comment beside a print says what comes out, that comes out.
     printed = capsys.readouterr().out
     source = "\n".join(blocks(ROOT / page, "python"))

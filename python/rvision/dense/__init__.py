@@ -13,6 +13,7 @@ import rvision.transforms  # noqa: F401
 from rvision.dense._convolutionize import Convolutionized, convolutionize, receptive_field
 from rvision.dense._detect import SlidingWindowDetector, scale_factors
 from rvision.dense._digits import DIGIT_WINDOWS, DigitPage, digit_page, find_digits, held_out_digits, matches
+from rvision.dense._inside import class_activation_map, occlude
 from rvision.dense._map import Box, Map, ReceptiveField
 from rvision.dense._predict import predict
 from rvision.dense._scan import Rows, Scan, scan
@@ -29,6 +30,7 @@ __all__ = [
     "Scan",
     "SlidingWindowDetector",
     "average",
+    "class_activation_map",
     "convolutionize",
     "digit_page",
     "find_digits",
@@ -36,6 +38,7 @@ __all__ = [
     "held_out_digits",
     "matches",
     "multi_scale",
+    "occlude",
     "predict",
     "random_crops",
     "receptive_field",

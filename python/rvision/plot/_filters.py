@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvision._frames import ends_at_caller
 from rvision.errors import ShapeError
 from rvision.plot._axes import axes_or_new
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def filters(layer_or_weight, *, ax=None):
+
+@ends_at_caller
+def filters(layer_or_weight: Any, *, ax: Axes | None = None) -> Axes:
     """Draw the filters of a convolution as a grid, all on one scale.
 
     Filters of three channels are drawn in colour. Of others, the mean over the input channels is

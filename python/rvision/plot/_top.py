@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from rvision._frames import ends_at_caller
+from rvision._numbers import integer
 from rvision.errors import ShapeError
 from rvision.plot._axes import axes_or_new
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def top(weights_or_categories, logits, k=5, *, ax=None):
+
+@ends_at_caller
+def top(weights_or_categories: Any, logits: Any, k: int = 5, *, ax: Axes | None = None) -> Axes:
     """Draw the ``k`` largest probabilities (softmax of the logits) as bars.
 
     Parameters
@@ -17,7 +25,7 @@ def top(weights_or_categories, logits, k=5, *, ax=None):
         Weights whose ``meta`` has ``categories``, or the sequence of the classes' names.
     logits : float array ``[classes]`` or ``[1, classes]``
     k : int
-        How many classes.
+        How many classes; all if there are fewer.
     ax : matplotlib Axes, optional
         Where to draw. A new figure by default.
 
@@ -29,7 +37,10 @@ def top(weights_or_categories, logits, k=5, *, ax=None):
     ------
     ShapeError
         The number of logits is not the number of categories.
+    ArgumentError
+        `k` is below 1.
     """
+    k = integer(k, "plot.top: k", 1)
     meta = getattr(weights_or_categories, "meta", None)
     names = list(weights_or_categories if meta is None else meta["categories"])
     values = np.asarray(logits, dtype=np.float64)

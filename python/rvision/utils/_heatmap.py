@@ -18,10 +18,10 @@ from rvision.utils._legend import Bar, with_legend
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FLOOR", "draw_heatmap", "in_digits", "nowhere_above"]
+__all__ = ["COLORS", "FLOOR", "draw_heatmap", "in_digits", "nowhere_above"]
 
 # From low to high, each lighter than the previous one, so that the order is visible in grey too.
-_COLORS = ((13, 20, 80), (98, 32, 136), (204, 58, 92), (247, 145, 48), (252, 240, 160))
+COLORS = ((13, 20, 80), (98, 32, 136), (204, 58, 92), (247, 145, 48), (252, 240, 160))
 _MEDIUM = 128
 
 FLOOR = 0.01
@@ -51,7 +51,7 @@ def draw_heatmap(
     label: int | None = None,
     *,
     alpha: float = 0.6,
-    colors: Sequence[tuple[int, int, int]] = _COLORS,
+    colors: Sequence[tuple[int, int, int]] = COLORS,
     value_range: tuple[float, float] | str | None = None,
     show: str = "probability",
     categories: Sequence[str] | None = None,
