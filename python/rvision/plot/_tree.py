@@ -44,10 +44,10 @@ FAMILY = {
     "EfficientNet": Relative(2019, -1, "scaled together", ("MobileNetV2",)),
     "MobileNetV3": Relative(2019, 1, "searched, hard swish", ("MobileNetV2",)),
     "RegNet": Relative(2020, 0, "regular widths", ("ResNeXt",)),
-    "ViT": Relative(2020, -3, "attention on patches", ()),
-    "Swin": Relative(2021, -3, "shifted windows", ("ViT",)),
+    "ViT": Relative(2020, -4, "attention on patches", ()),
+    "Swin": Relative(2021, -4, "shifted windows", ("ViT",)),
     "EfficientNetV2": Relative(2021, -1, "trains faster", ("EfficientNet",)),
-    "ConvNeXt": Relative(2022, -2, "ResNet, modernised", ("ResNet", "Swin")),
+    "ConvNeXt": Relative(2022, -3, "ResNet, modernised", ("ResNet", "Swin")),
 }
 
 
