@@ -6,10 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
-
-import numpy as np
+from typing import Any, overload
 
 # Packages are imported before their submodules, for threads that import at the same time.
 import rvision.dense
@@ -19,22 +16,18 @@ from rvision._ensemble import Ensemble
 from rvision._frames import ends_at_caller
 from rvision._html import Html, document, escape, html_table, picture, swatch
 from rvision._numbers import integer
-from rvision._pictures import PictureError, Prepared, Source, find_pictures, no_file, outputs, read_picture
+from rvision._pictures import PictureError, Prepared, Source, as_sources, outputs, read_picture
 from rvision._progress import bar
 from rvision._table import table
-from rvision._top import Guess, checked, guesses
+from rvision._top import Guess, checked, guesses, own_categories
 from rvision.dense._pictures import check_levels
 from rvision.errors import ArgumentError
 from rvision.nn import Module
 from rvision.transforms import ImageClassification
-from rvision.transforms._pictures import is_pil
 from rvision.utils._images import as_picture
 from rvision.weights import WeightsEnum
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Classification", "ClassificationRow", "classify"]
+__all__ = ["Classification", "ClassificationRow", "check_sources", "classify", "network_of"]
 
 # Pictures that a cell shows; thumbnails of thousands would make a notebook slow.
 _SHOWN = 50
@@ -163,7 +156,7 @@ def classify(
     weights : WeightsEnum member, str or path, optional
         For a name: the weights to load, the network's default ones if None. For a network: the published
         weights whose preprocessing and classes are used; not needed for a network that was built with
-        ``weights=`` and has not been changed since.
+        ``weights=`` and has not been changed since, or that `fit_head` returned.
     k : int
         The number of classes to name; all if there are fewer.
     batch_size : int
@@ -201,8 +194,8 @@ def classify(
     (1, 3, 'picture.jpg')
     """
     k = integer(k, "classify: k", 1)
-    sources = _sources(pictures)
-    network, member = _network(model, weights)
+    sources = as_sources(pictures, "classify")
+    network, member = network_of(model, weights, "classify")
     if transforms is None:
         transforms = member.transforms() if member is not None else getattr(network, "transforms", None)
     if transforms is None:
@@ -210,9 +203,9 @@ def classify(
             "classify: it is not known how to prepare pictures for this network: give weights=, such as "
             "ResNet50_Weights.DEFAULT, or transforms="
         )
-    if categories is None and member is not None:
-        categories = member.meta["categories"]
-    _check_levels(sources, transforms)
+    if categories is None:
+        categories = own_categories(network) if member is None else member.meta["categories"]
+    check_sources(sources, transforms, "classify")
     # Such an ensemble returns probabilities, everything else logits or log-probabilities.
     likely = isinstance(network, Ensemble) and network.average == "probs"
     results: Any = outputs(network, sources, transforms, batch_size, orient=orient)
@@ -228,29 +221,7 @@ def classify(
     return Classification(tuple(rows))
 
 
-def _sources(pictures: Any) -> list[Source]:
-    """Return single pictures and files."""
-    if isinstance(pictures, str | os.PathLike) or is_pil(pictures):
-        pictures = [pictures]
-    elif isinstance(pictures, np.ndarray):
-        pictures = list(pictures) if pictures.ndim == 4 else [pictures]
-    elif hasattr(pictures, "__dlpack__"):
-        array = np.asarray(pictures)
-        pictures = list(array) if array.ndim == 4 else [array]
-    found: list[Source] = []
-    for each in pictures:
-        if not isinstance(each, str | os.PathLike):
-            found.append(each)
-        elif not Path(each).exists():
-            raise FileNotFoundError(no_file(each))
-        else:
-            found += find_pictures([each])
-    if not found:
-        raise ArgumentError("classify: pictures: expected at least one, got none")
-    return found
-
-
-def _network(model: Any, weights: Any) -> tuple[Callable[[Any], Any], WeightsEnum | None]:
+def network_of(model: Any, weights: Any, where: str) -> tuple[Callable[[Any], Any], WeightsEnum | None]:
     """Return the network, and the published weights that name its classes, if there are any."""
     if isinstance(model, str):
         given = weights
@@ -259,12 +230,12 @@ def _network(model: Any, weights: Any) -> tuple[Callable[[Any], Any], WeightsEnu
         model = models.get_model(model, weights=given)
         return model, model._links.noted("weights")
     if not callable(model):
-        raise TypeError(f"classify: model: expected a network or its name, got {type(model).__name__}")
+        raise TypeError(f"{where}: model: expected a network or its name, got {type(model).__name__}")
     if isinstance(weights, str) and "." in weights:
         weights = models.get_weight(weights)
     if weights is not None and not isinstance(weights, WeightsEnum):
         raise TypeError(
-            "classify: weights: expected published weights, such as ResNet50_Weights.DEFAULT, for a network "
+            f"{where}: weights: expected published weights, such as ResNet50_Weights.DEFAULT, for a network "
             f"that has its weights already, got {weights!r}"
         )
     if weights is None and isinstance(model, Module):
@@ -272,7 +243,8 @@ def _network(model: Any, weights: Any) -> tuple[Callable[[Any], Any], WeightsEnu
     return model, weights
 
 
-def _check_levels(sources: Sequence[Source], transforms: Any) -> None:
+def check_sources(sources: Sequence[Source], transforms: Any, where: str) -> None:
+    """Raise if floats for a preset cannot be a picture's."""
     if isinstance(transforms, ImageClassification):
         for source in sources:
-            check_levels(source, "classify")
+            check_levels(source, where)

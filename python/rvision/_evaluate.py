@@ -24,7 +24,7 @@ from rvision.errors import ArgumentError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Evaluation", "Labelled", "evaluate", "labelled"]
+__all__ = ["Evaluation", "Labelled", "class_folders", "evaluate", "labelled"]
 
 
 def _none() -> NDArray[np.int64]:
@@ -467,8 +467,13 @@ def _from_npz(path: Path) -> Labelled:
         raise ArgumentError(f"{path}: not a NumPy archive of plain arrays: {error}") from None
 
 
+def class_folders(root: Path) -> list[Path]:
+    """Return the folders in a folder, sorted, without hidden ones."""
+    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
 def _from_folders(root: Path, categories: Sequence[str] | None) -> Labelled:
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = class_folders(root)
     if not folders:
         raise ArgumentError(f"{root}: neither class folders nor a labels.csv in it; give one with --labels")
     inside = [find_pictures([folder]) for folder in folders]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+import rvision.transforms  # noqa: F401  (the package before its submodules, for threads)
 from rvision._rvision import get_num_threads
 from rvision.errors import ArgumentError, RVisionError
+from rvision.transforms._pictures import is_pil
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,7 @@ __all__ = [
     "PictureError",
     "Prepared",
     "Source",
+    "as_sources",
     "find_pictures",
     "no_file",
     "of_ignored_orientation",
@@ -68,6 +71,43 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if not inside:
             raise ArgumentError(f"{path}: no pictures in this folder (files ending in .jpg, .png, ...)")
         found += inside
+    return found
+
+
+def as_sources(pictures: Any, where: str) -> list[Source]:
+    """Return single files and pictures in memory.
+
+    Parameters
+    ----------
+    pictures : path, PIL.Image.Image, array, or a sequence of these
+        A folder stands for all pictures in it and below, an array (N, C, H, W) for N pictures.
+    where : str
+        The caller's name, for messages.
+
+    Raises
+    ------
+    ArgumentError
+        If there are none.
+    FileNotFoundError
+        If a file or folder does not exist.
+    """
+    if isinstance(pictures, str | os.PathLike) or is_pil(pictures):
+        pictures = [pictures]
+    elif isinstance(pictures, np.ndarray):
+        pictures = list(pictures) if pictures.ndim == 4 else [pictures]
+    elif hasattr(pictures, "__dlpack__"):
+        array = np.asarray(pictures)
+        pictures = list(array) if array.ndim == 4 else [array]
+    found: list[Source] = []
+    for each in pictures:
+        if not isinstance(each, str | os.PathLike):
+            found.append(each)
+        elif not Path(each).exists():
+            raise FileNotFoundError(no_file(each))
+        else:
+            found += find_pictures([each])
+    if not found:
+        raise ArgumentError(f"{where}: pictures: expected at least one, got none")
     return found
 
 

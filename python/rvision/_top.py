@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rvision._numbers import integer
 from rvision.errors import ArgumentError, ShapeError
 
-__all__ = ["Guess", "checked", "guesses", "probabilities", "top_of"]
+__all__ = ["Guess", "checked", "guesses", "own_categories", "probabilities", "top_of"]
 
 
 class Guess(NamedTuple):
@@ -100,3 +100,14 @@ def checked(categories: Sequence[str] | None, classes: int, where: str) -> None:
         raise ArgumentError(
             f"{where}: categories: {len(categories)} names, but the network has {classes} classes"
         )
+
+
+def own_categories(model: Any) -> list[str] | None:
+    """Return the names of the classes that a network's attribute `categories` has, or None.
+
+    `fit_head` sets it. A network of the user's may use this name for something else.
+    """
+    found = getattr(model, "categories", None)
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        return None
+    return list(found) or None

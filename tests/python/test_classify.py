@@ -105,6 +105,22 @@ def test_without_categories_classes_are_numbered():
     assert (row.name, row.index) == ("class 1", 1)
 
 
+def test_a_network_may_name_its_classes():
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.categories, model.transforms = COLOURS, TENSOR
+    green = Image.new("RGB", (4, 4), (0, 255, 0))
+    assert rvision.classify(model, green)[0].name == "green"
+    assert rvision.classify(model, green, categories=["a", "b", "c"])[0].name == "b"
+    # An attribute of this name may be something else.
+    model.categories = {"red": 0}
+    assert rvision.classify(model, green)[0].name == "class 1"
+    map = rvision.dense.predict(model, TENSOR(green), 1, input_size=(3, 4, 4))
+    assert map.categories is None
+    model.categories = COLOURS
+    map = rvision.dense.predict(model, TENSOR(green), 1, input_size=(3, 4, 4))
+    assert map.best(1)[0].category == "green"
+
+
 def test_it_is_a_table_as_text_and_in_html(folder):
     found = classified([folder / "a.png", Image.new("RGB", (300, 200), (0, 0, 255))], k=1)
     lines = repr(found).splitlines()

@@ -49,7 +49,7 @@ ALLOWED = {
     "_ensemble": {"nn"},
     "dense": {
         *("nn", "_trace", "_sizes", "models", "weights", "transforms", "ops"),
-        *("utils", "_html", "_progress", "_table", "_tensor"),
+        *("utils", "_html", "_progress", "_table", "_tensor", "_top"),
     },
 }
 # Sit on top: they may import everything, and nothing below may import them.

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rvision._frames import ends_at_caller
+from rvision._top import own_categories
 from rvision.dense._bar import Bar
 from rvision.dense._convolutionize import Convolutionized, Size, convolutionize, stride_pair, window_size
 from rvision.dense._map import Map
@@ -220,7 +221,7 @@ class Forms:
     def named(self, map: Map, image: Any) -> Map:
         """Return a map with the names of its classes, if they are known, and its picture."""
         weights = self.classifier._links.noted("weights")
-        names = None if weights is None else weights.meta["categories"]
+        names = own_categories(self.classifier) if weights is None else weights.meta["categories"]
         return replace(map, categories=names, picture=image)
 
     def shared(self) -> Convolutionized:
