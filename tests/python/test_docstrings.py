@@ -49,6 +49,7 @@ NAMES = [
     "summary",
     "profile",
     "evaluate",
+    "fit_head",
     "Ensemble",
     "weights.WeightsEnum.top",
     "transforms.CenterCrop",
