@@ -44,6 +44,7 @@ def blocks(path: Path, language: str) -> list[str]:
             marks=pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib"),
         ),
         "docs/tensors.md",
+        "docs/own-classes.md",
     ],
 )
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
