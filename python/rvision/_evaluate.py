@@ -18,8 +18,9 @@ from rvision._html import document, escape, folded, html_table
 from rvision._numbers import integer
 from rvision._pictures import PictureError, Prepared, Source, find_pictures, no_file, outputs
 from rvision._progress import bar
-from rvision._top import guesses
+from rvision._top import guesses, own_categories
 from rvision.errors import ArgumentError
+from rvision.nn import Module
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -218,14 +219,16 @@ def evaluate(
         own ``labels.csv`` is found).
     transforms : callable, optional
         Maps a picture to float32 (C, H, W), such as ``weights.transforms()`` or
-        ``ensemble.transforms``. Required for files. If it returns a tuple, the model is called with
-        a tuple.
+        ``ensemble.transforms``. If it returns a tuple, the model is called with a tuple. By default
+        pictures that are not arrays of floats are prepared as the weights say that a network was
+        built with, or by the attribute `transforms` of an ensemble or a network of `fit_head`.
     categories : sequence of str, optional
         Names of the classes in the order of the outputs, ``weights.meta["categories"]``. A folder
         stands for the class of its name, its WordNet id (ImageNet's, with 1,000 classes) or its
         number, counted from 0, if this gives every folder a different class. Otherwise, if there
         are as many folders as classes, it stands for its position among the sorted names, as in
-        torchvision's `ImageFolder`. The result's `rule` says which.
+        torchvision's `ImageFolder`. The result's `rule` says which. By default the names of the
+        weights that a network was built with, or its attribute `categories`.
     topk : sequence of int
         The values of k. Those above the number of classes are left out, except the smallest k.
     batch_size : int
@@ -262,9 +265,11 @@ def evaluate(
 
     A folder of class folders, with published weights::
 
-        weights = ResNet50_Weights.DEFAULT
-        rvision.evaluate(resnet50(weights=weights), "val/", transforms=weights.transforms())
+        rvision.evaluate(resnet50(weights="DEFAULT"), "val/")
     """
+    member = model._links.noted("weights") if isinstance(model, Module) else None
+    if categories is None:
+        categories = own_categories(model) if member is None else member.meta["categories"]
     if isinstance(data, Labelled):
         given = data
     elif isinstance(data, str | os.PathLike):
@@ -275,6 +280,8 @@ def evaluate(
         given = labelled(list(data), labels, categories=categories)  # type: ignore[arg-type]
     else:
         given = _paired(data, labels)
+    if transforms is None and not _is_prepared(given.sources):
+        transforms = getattr(model, "transforms", None) if member is None else member.transforms()
     _check_inputs(given.sources, transforms)
     ranks: list[int] = []
     kept: list[tuple[int, int, int, float]] = []
@@ -352,11 +359,15 @@ def _paired(data: Any, labels: Any) -> Labelled:
     return Labelled(sources, indices.astype(np.int64))  # type: ignore[arg-type]
 
 
+def _is_prepared(sources: Sequence[Source]) -> bool:
+    """Whether pictures without transforms are what the network takes: arrays of floats, or none at all."""
+    first = sources[0] if len(sources) else None
+    return first is None or (isinstance(first, np.ndarray) and first.dtype.kind == "f")
+
+
 def _check_inputs(sources: Sequence[Source], transforms: Any) -> None:
     first = sources[0] if len(sources) else None
-    if transforms is not None or first is None:
-        return
-    if not isinstance(first, np.ndarray) or first.dtype.kind != "f":
+    if transforms is None and not _is_prepared(sources):
         kind = f"arrays of {first.dtype}" if isinstance(first, np.ndarray) else "pictures"
         raise TypeError(f"evaluate: {kind} need transforms=, such as weights.transforms()")
 

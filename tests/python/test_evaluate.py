@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import rvision
 from PIL import Image
+from rvision import models, nn
 from rvision import transforms as T
 from rvision._evaluate import labelled
 from rvision._pictures import PictureError
+from rvision.errors import ArgumentError
+from rvision.weights import LeNet5_Weights
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 COLOURS = ["red", "green", "blue"]
@@ -279,3 +282,31 @@ def test_real_weights_on_real_arrays(real_data, network, file, shortcut, percent
     images = T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])(images)
     result = rvision.evaluate(model, images, labels)
     assert round(100 * result.accuracy(), 1) == percent
+
+
+def test_a_network_knows_how_pictures_are_prepared(tmp_path):
+    digits, truth = rvision.dense.held_out_digits()
+    weights = LeNet5_Weights.MNIST
+    model = models.lenet5(weights=weights)
+    wanted = rvision.evaluate(model, digits, truth, transforms=weights.transforms())
+    found = rvision.evaluate(model, digits, truth)
+    assert found.hits == wanted.hits
+    assert found.categories == weights.meta["categories"]
+    # Floats are what the network takes, as before.
+    prepared = np.stack([weights.transforms()(digit) for digit in digits])
+    assert rvision.evaluate(model, prepared, truth).hits == wanted.hits
+    # An attribute says it too, and an argument overrules it.
+    for digit, label in zip(digits[:40], truth[:40], strict=True):
+        (tmp_path / f"number {label}").mkdir(exist_ok=True)
+        Image.fromarray(digit).save(tmp_path / f"number {label}" / f"{len(list(tmp_path.rglob('*')))}.png")
+    model = nn.Sequential(models.lenet5(weights=weights))
+    with pytest.raises(TypeError, match=r"transforms=.*weights\.transforms\(\)"):
+        rvision.evaluate(model, tmp_path)
+    model.transforms = weights.transforms()
+    model.categories = [f"number {label}" for label in range(10)]
+    found = rvision.evaluate(model, tmp_path)
+    assert found.accuracy() > 0.9
+    assert "their names" in found.rule
+    assert found.categories == model.categories
+    with pytest.raises(ArgumentError, match="2 names"):
+        rvision.evaluate(model, digits, truth, categories=["a", "b"])
