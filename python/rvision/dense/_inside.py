@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from rvision._frames import ends_at_caller
 from rvision._numbers import integer
 from rvision._tensor import Tensor
+from rvision._top import own_categories
 from rvision.dense._map import Map
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from rvision.nn import Linear, Module
 
-__all__ = ["class_activation_map", "occlude", "prepare"]
+__all__ = ["categories_of", "class_activation_map", "occlude", "prepare"]
 
 # The mean that ends a network is among its last nodes.
 _LAST = 12
@@ -32,12 +34,12 @@ def prepare(model: Any, picture: Any, transform: Any, where: str) -> NDArray[np.
     array = None if hasattr(picture, "getbands") else np.asarray(picture)
     if transform is None and (array is None or array.dtype.kind != "f"):
         weights = model._links.noted("weights") if isinstance(model, Module) else None
-        if weights is None:
+        transform = getattr(model, "transforms", None) if weights is None else weights.transforms()
+        if transform is None:
             raise ArgumentError(
                 f"{where}: this network was not built with published weights, so its preprocessing is not "
                 "known; pass transform=weights.transforms(), or a prepared float array (C, H, W)"
             )
-        transform = weights.transforms()
     if transform is not None:
         array = np.asarray(transform(picture))
     assert array is not None
@@ -186,9 +188,13 @@ def occlude(
             f"occlude: expected a classifier's output (N, classes), got {outputs.shape[1:]} each"
         )
     maps = np.ascontiguousarray(outputs.T.reshape(-1, rows, columns))
+    return Map(maps, sides, steps, size, categories=categories_of(model), picture=x[0])
+
+
+def categories_of(model: Any) -> Sequence[str] | None:
+    """Return the names of a network's classes: those of its published weights, or its own."""
     weights = model._links.noted("weights") if isinstance(model, Module) else None
-    categories = None if weights is None else weights.meta["categories"]
-    return Map(maps, sides, steps, size, categories=categories, picture=x[0])
+    return own_categories(model) if weights is None else weights.meta["categories"]
 
 
 def _pair(value: Any, what: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rvision import dense
 from rvision._frames import ends_at_caller
-from rvision.dense._inside import prepare
+from rvision.dense._inside import categories_of, prepare
 from rvision.dense._map import _as_shown
 from rvision.errors import ArgumentError
 from rvision.plot._axes import axes_or_new
@@ -95,11 +95,9 @@ def cam(
     """
     x = prepare(model, picture, transform, "plot.cam")
     maps = np.asarray(dense.class_activation_map(model, x))
-    weights = model._links.noted("weights")
-    categories = None if weights is None else weights.meta["categories"]
     logits = maps.mean((1, 2))
     # A map of one cell knows the names of classes.
-    named = dense.Map(logits[:, None, None], (1, 1), (1, 1), (1, 1), categories=categories)
+    named = dense.Map(logits[:, None, None], (1, 1), (1, 1), (1, 1), categories=categories_of(model))
     index = named._index(label)
     values = maps[index]
     limits = float(values.min()), float(values.max())
