@@ -7,6 +7,7 @@ each class. `digit_page` makes a page to try it on.
 """
 
 # Packages are imported before their submodules, for threads that import at the same time.
+import rvision.models
 import rvision.nn
 import rvision.ops
 import rvision.transforms  # noqa: F401
