@@ -48,6 +48,8 @@ NAMES = [
     "classify",
     "summary",
     "profile",
+    "benchmark",
+    "recommend",
     "evaluate",
     "fit_head",
     "Ensemble",

@@ -45,6 +45,10 @@ def blocks(path: Path, language: str) -> list[str]:
         ),
         "docs/tensors.md",
         "docs/own-classes.md",
+        pytest.param(
+            "docs/benchmark.md",
+            marks=pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib"),
+        ),
     ],
 )
 def test_python_runs_as_it_stands(page, tmp_path, monkeypatch, capsys):
@@ -75,7 +79,10 @@ def test_commands_are_known():
             command = shlex.split(line.rpartition("&&")[2], comments=True)
             if command[:1] == ["rvision"]:
                 seen.add(parser.parse_args(command[1:]).command)
-    assert seen == {"classify", "evaluate", "dense", "detect", "models", "summary", "profile", "inspect"}
+    assert seen == {
+        *("classify", "evaluate", "dense", "detect", "models", "summary", "profile", "inspect"),
+        *("benchmark", "recommend"),
+    }
 
 
 def test_links_lead_to_files():

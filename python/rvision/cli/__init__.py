@@ -1,4 +1,4 @@
-"""The command line: `rvision classify | evaluate | dense | detect | models | summary | profile | inspect`.
+"""The command line: `rvision classify`, `evaluate`, `dense`, `detect`, `models` and the others of its parser.
 
 An error is one line on stderr and exit status 2. Results go to stdout, notes and progress bars to
 stderr.

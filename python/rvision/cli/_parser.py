@@ -19,6 +19,7 @@ examples:
   rvision evaluate val/ --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth
   rvision dense picture.jpg --class "Egyptian cat" --stride 8 --out heat.png
   rvision detect picture.jpg --scales 6 --out boxes.png
+  rvision benchmark resnet18 mobilenet_v2 && rvision recommend --max-ms 50
   rvision inspect unknown.pth
 """
 
@@ -45,6 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
     _models(commands)
     _summary(commands)
     _profile(commands)
+    _benchmark(commands)
+    _recommend(commands)
     _inspect(commands)
     return parser
 
@@ -258,6 +261,65 @@ def _profile(commands: Any) -> None:
     command.set_defaults(categories=None, preset=None, resize=None, crop=None, mean=None, std=None)
 
 
+def _benchmark(commands: Any) -> None:
+    command = commands.add_parser(
+        "benchmark",
+        help="time networks on this machine",
+        description="Time networks on this machine, beside their published accuracy, and keep the times "
+        "in a file, from which 'rvision recommend' chooses. The networks have drawn weights; nothing is "
+        "downloaded. The file is written after each network, and the networks in it are not measured "
+        "again, so the same command resumes a benchmark that was interrupted.",
+    )
+    command.add_argument(
+        "networks",
+        nargs="*",
+        metavar="NETWORK",
+        help="networks ('rvision models' lists them), or 'all' for all with published accuracy, which takes "
+        "several minutes; by default one or two of each family",
+    )
+    command.add_argument(
+        "--json",
+        metavar="FILE",
+        help="the file of times; by default rvision/benchmark.json in the user's cache",
+    )
+    command.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="write a plot of accuracy against time (.png, .svg, .pdf; pip install 'rvision[plot]')",
+    )
+    command.add_argument("--batch-size", type=_positive, default=1, metavar="N", help="pictures per run (1)")
+    command.add_argument("--threads", type=_positive, metavar="N", help="threads (physical cores)")
+    command.add_argument(
+        "--seconds", type=_amount, default=1.0, metavar="S", help="time for the runs of each network (1)"
+    )
+    command.add_argument(
+        "--again",
+        action="store_true",
+        help="measure networks that are in the file again; a file of another machine, version or settings "
+        "is begun anew",
+    )
+
+
+def _recommend(commands: Any) -> None:
+    command = commands.add_parser(
+        "recommend",
+        help="choose networks by time, size and accuracy",
+        description="List the networks of a benchmark that are within limits, the most accurate first. If "
+        "there is none, the nearest is named on stderr, and the exit status is 2.",
+    )
+    command.add_argument("--max-ms", type=_amount, metavar="MS", help="the longest run, in milliseconds")
+    command.add_argument("--max-mb", type=_amount, metavar="MB", help="the largest weight file, in MB")
+    command.add_argument(
+        "--min-accuracy", type=_amount, metavar="P", help="the least top-1 accuracy on ImageNet, per cent"
+    )
+    command.add_argument(
+        "--benchmark",
+        metavar="FILE",
+        help="a file of 'rvision benchmark'; by default rvision/benchmark.json in the user's cache",
+    )
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+
+
 def _inspect(commands: Any) -> None:
     command = commands.add_parser(
         "inspect",
@@ -410,6 +472,16 @@ def _positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return value
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got {text!r}")
     return value
 
 

@@ -56,6 +56,11 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
+def own_folder() -> Path:
+    """Return the folder for what rvision records about this machine, whether it exists yet or not."""
+    return _user_cache() / "rvision"
+
+
 def expected_hash(file_name: str) -> str | None:
     """Return the first digits of the SHA-256 in a file's name, or None."""
     match = _HASH.search(file_name)
@@ -166,7 +171,7 @@ def _mark(stat: os.stat_result) -> list[int]:
 
 
 def _record() -> Path:
-    return _user_cache() / "rvision" / "verified.json"
+    return own_folder() / "verified.json"
 
 
 def _remembered() -> dict[str, list[Any]]:
