@@ -13,8 +13,7 @@ import numpy as np
 
 import rvision.transforms  # noqa: F401  (the package before its submodules, for threads)
 from rvision._rvision import get_num_threads
-from rvision.errors import ArgumentError, RVisionError
-from rvision.transforms._pictures import is_pil
+from rvision.errors import ArgumentError, PictureError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,10 +41,6 @@ _ENDINGS = {
     *(".avif", ".bmp", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 }
-
-
-class PictureError(RVisionError, OSError):
-    """A picture that cannot be read."""
 
 
 def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -12,6 +12,7 @@ __all__ = [
     "ArgumentError",
     "DownloadError",
     "InternalError",
+    "PictureError",
     "RVisionError",
     "ShapeError",
     "StateDictError",
@@ -50,3 +51,7 @@ class DownloadError(RVisionError, OSError):
 
 class WeightFileError(RVisionError, ValueError):
     """A weight file is damaged, is of another kind, or would have to run code."""
+
+
+class PictureError(RVisionError, OSError):
+    """A picture that cannot be read."""

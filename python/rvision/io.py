@@ -1,18 +1,24 @@
-"""Pictures from files and bytes to uint8 tensors (C, H, W), and back: torchvision's `io`, by Pillow."""
+"""Picture files as tensors: `torchvision.io` for pictures, with Pillow behind it.
+
+JPEG, PNG, GIF and WebP files become uint8 (C, H, W). Values are torchvision's, apart from what
+docs/data.md lists.
+"""
 
 from __future__ import annotations
 
-import io
 import os
+from collections.abc import Sequence
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+import rvision._tensor  # noqa: F401  (the package before its submodules, for threads)
 from rvision._frames import ends_at_caller
-from rvision._tensor import Tensor
-from rvision.errors import ArgumentError, UnsupportedError
+from rvision._tensor import Tensor, cpu_only
+from rvision.errors import ArgumentError, PictureError, ShapeError, UnsupportedError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,54 +39,64 @@ __all__ = [
     "write_png",
 ]
 
+# The bytes of a file: a uint8 tensor (N,), or bytes.
+Data: TypeAlias = Any
+
+# Names of torchvision.io that are not here, and the text after the colon of the error message.
 _ABSENT = {
-    "decode_avif": "open the file with Pillow and a plugin for it",
-    "decode_heic": "open the file with Pillow and a plugin for it",
-    "read_video": "read the frames with PyAV or OpenCV, and give them as arrays",
-    "read_video_timestamps": "read the frames with PyAV or OpenCV",
-    "write_video": "write the frames with PyAV or OpenCV",
-    "VideoReader": "read the frames with PyAV or OpenCV, and give them as arrays",
+    "decode_avif": "Pillow reads AVIF files: rvision.transforms.functional.pil_to_tensor(Image.open(path))",
+    "decode_heic": "a Pillow plugin such as pillow-heif reads HEIC files",
+    **dict.fromkeys(
+        ["VideoReader", "read_video", "read_video_timestamps", "write_video"],
+        "there are no videos; read frames with PyAV or OpenCV",
+    ),
 }
 
 
 class ImageReadMode(Enum):
-    """The channels to decode (`torchvision.io.ImageReadMode`); UNCHANGED is what the file has."""
+    """The channels that a picture is decoded to. Functions also take the names ("RGB")."""
 
     UNCHANGED = 0
     GRAY = 1
     GRAY_ALPHA = 2
     RGB = 3
     RGB_ALPHA = 4
-    RGBA = 4
+    RGBA = RGB_ALPHA
 
 
-_MODES = {
-    ImageReadMode.GRAY: "L",
-    ImageReadMode.GRAY_ALPHA: "LA",
-    ImageReadMode.RGB: "RGB",
-    ImageReadMode.RGB_ALPHA: "RGBA",
-}
+def __getattr__(name: str) -> Any:
+    reason = _ABSENT.get(name, "see docs/data.md")
+    raise AttributeError(f"rvision.io has no {name!r}: {reason}")
 
 
-def _mode(mode: Any) -> ImageReadMode:
-    try:
-        return ImageReadMode[mode.upper()] if isinstance(mode, str) else ImageReadMode(mode)
-    except (KeyError, ValueError):
-        raise ArgumentError(
-            f"mode: expected one of {', '.join(ImageReadMode.__members__)}, got {mode!r}"
-        ) from None
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 @ends_at_caller
 def read_file(path: str | os.PathLike[str]) -> Tensor:
-    """Return the bytes of a file, uint8 (bytes,): `torchvision.io.read_file`."""
-    return np.fromfile(path, np.uint8).view(Tensor)
+    """Return the bytes of a file as uint8 (N,).
+
+    Raises
+    ------
+    OSError
+        From the system.
+    """
+    return np.frombuffer(bytearray(Path(path).read_bytes()), np.uint8).view(Tensor)
 
 
 @ends_at_caller
-def write_file(filename: str | os.PathLike[str], data: Any) -> None:
-    """Write the bytes of a uint8 tensor (bytes,): `torchvision.io.write_file`."""
-    Path(filename).write_bytes(_bytes(data, "write_file"))
+def write_file(filename: str | os.PathLike[str], data: Data) -> None:
+    """Write bytes, such as those of :func:`encode_png`, to a file.
+
+    Raises
+    ------
+    ArgumentError
+        If `data` is not uint8 (N,) or bytes.
+    OSError
+        From the system.
+    """
+    Path(filename).write_bytes(_as_bytes(data, "write_file: data"))
 
 
 @ends_at_caller
@@ -89,221 +105,355 @@ def read_image(
     mode: ImageReadMode | str = ImageReadMode.UNCHANGED,
     apply_exif_orientation: bool = False,
 ) -> Tensor:
-    """Read a picture from a file; see :func:`decode_image`.
+    """Return the picture in a file as uint8 (C, H, W): `torchvision.io.read_image`.
+
+    Parameters, results and errors are those of :func:`decode_image` with a path.
 
     Examples
     --------
-    >>> rvision.io.read_image("picture.jpg").shape
-    (3, 48, 64)
+    >>> rvision.io.read_image("picture.jpg").dtype
+    dtype('uint8')
     """
-    return _decoded(Path(path).read_bytes(), mode, apply_exif_orientation, f"{os.fspath(path)!r}")
+    return decode_image(os.fspath(path), mode, apply_exif_orientation)
 
 
 @ends_at_caller
 def decode_image(
-    input: Any,
+    input: Data,
     mode: ImageReadMode | str = ImageReadMode.UNCHANGED,
     apply_exif_orientation: bool = False,
 ) -> Tensor:
-    """Decode a picture: a JPEG, a PNG, a WebP, a GIF, or what else Pillow reads.
+    """Return a JPEG, PNG, GIF or WebP picture as uint8 (C, H, W): `torchvision.io.decode_image`.
 
     Parameters
     ----------
-    input : bytes, array or path
-        The file's content, as bytes or uint8 (bytes,), or its path.
+    input : str, path, bytes or array
+        A path, or the bytes of a file: uint8 (N,), or bytes.
     mode : ImageReadMode or str
-        The channels to return, such as "RGB".
+        The channels of the result; by default those of the file. A PNG file with a palette then
+        gives its indices. JPEG files have no alpha; GIF and WebP files have no grey ones.
     apply_exif_orientation : bool
-        Whether to turn the picture as its EXIF data say.
+        Turn JPEG and PNG pictures as their EXIF orientation says.
 
     Returns
     -------
     Tensor
-        uint8 (C, H, W); uint16 for grey PNGs of 16 bits; (N, C, H, W) for a GIF of N > 1 frames. The values
-        are torchvision's, except that colours become grey in a PNG to within one level, that UNCHANGED
-        gives the colours of a palette, and that alpha is added as 255 to palettes too.
+        uint8 (C, H, W); uint16 for a grey PNG file of 16 bits.
 
     Raises
     ------
-    ArgumentError
-        If it is no picture.
+    PictureError
+        If the bytes are not a picture, or a damaged one. It is an OSError.
     UnsupportedError
-        For PNGs of 16 bits with colours, which Pillow would cut to 8.
+        For other formats, 16-bit PNG files with colour or alpha, animations, and modes that the format
+        has not.
+    ArgumentError
+        If `input` is not a path or bytes, or there is no such mode.
+    OSError
+        If the file cannot be read.
     """
-    if isinstance(input, str | os.PathLike):
-        return _decoded(Path(input).read_bytes(), mode, apply_exif_orientation, f"{os.fspath(input)!r}")
-    return _decoded(_bytes(input, "decode_image"), mode, apply_exif_orientation, "the bytes")
-
-
-def _decoder(format: str) -> Any:
-    @ends_at_caller
-    def decode(
-        input: Any,
-        mode: ImageReadMode | str = ImageReadMode.UNCHANGED,
-        apply_exif_orientation: bool = False,
-        *,
-        device: Any = "cpu",
-    ) -> Tensor:
-        from rvision._tensor import cpu_only
-
-        cpu_only(device, f"decode_{format.lower()}")
-        return _decoded(
-            _bytes(input, f"decode_{format.lower()}"), mode, apply_exif_orientation, "the bytes", format
-        )
-
-    decode.__name__ = decode.__qualname__ = f"decode_{format.lower()}"
-    decode.__doc__ = f"Decode a {format}; see :func:`decode_image`."
-    return decode
-
-
-decode_gif = _decoder("GIF")
-decode_jpeg = _decoder("JPEG")
-decode_png = _decoder("PNG")
-decode_webp = _decoder("WEBP")
-
-
-def _bytes(data: Any, where: str) -> bytes:
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    values = np.asarray(data)
-    if values.dtype != np.uint8 or values.ndim != 1:
-        raise ArgumentError(
-            f"{where}: expected bytes or uint8 (bytes,), got {values.dtype} of shape {values.shape}"
-        )
-    return values.tobytes()
-
-
-def _decoded(data: bytes, mode: Any, turned: bool, what: str, format: str | None = None) -> Tensor:
-    from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
-
-    mode = _mode(mode)
-    try:
-        picture = Image.open(io.BytesIO(data), formats=None if format is None else [format])
-    except UnidentifiedImageError:
-        raise ArgumentError(
-            f"{what}: expected a picture{f' in {format}' if format else ''}, and Pillow knows no format in it"
-        ) from None
-    if picture.format == "PNG" and any(";16" in str(tile[3]) for tile in picture.tile) and not _deep(picture):
-        raise UnsupportedError(
-            f"{what}: a PNG of 16 bits with colours, which Pillow cuts to 8; read it with another library"
-        )
-    if picture.format == "JPEG" and mode is ImageReadMode.GRAY:
-        # The brightness that the file has, which torchvision returns too.
-        picture.draft("L", picture.size)
-    frames = []
-    for frame in ImageSequence.Iterator(picture):
-        shown = ImageOps.exif_transpose(frame) if turned else frame
-        frames.append(_channels(shown, mode, picture.format == "GIF"))
-        if picture.format != "GIF":
-            break
-    return (frames[0] if len(frames) == 1 else np.stack(frames)).view(Tensor)
-
-
-def _deep(picture: Image) -> bool:
-    return picture.mode.startswith("I")
-
-
-def _channels(picture: Image, mode: ImageReadMode, gif: bool) -> np.ndarray:
-    """Return a picture as (C, H, W)."""
-    if _deep(picture):
-        values = np.asarray(picture).astype(np.uint16)
-        opaque = np.full_like(values, 65535)
-        of = {
-            ImageReadMode.GRAY_ALPHA: [values, opaque],
-            ImageReadMode.RGB: [values] * 3,
-            ImageReadMode.RGB_ALPHA: [values] * 3 + [opaque],
-        }
-        return np.stack(of.get(mode, [values]))
-    clear = "transparency" in picture.info
-    if mode is ImageReadMode.UNCHANGED:
-        if picture.mode == "CMYK":
-            # As the file has it, where 0 is the full ink; Pillow turns it round.
-            return _planes(255 - np.asarray(picture))
-        own = {"1": "L", "P": "RGBA" if clear and not gif else "RGB", "PA": "RGBA"}
-        wanted = own.get(picture.mode, picture.mode)
-    else:
-        wanted = _MODES[mode]
-    if picture.mode == "1":
-        picture = picture.convert("L")
-    if picture.mode == "P" and wanted not in ("RGB", "RGBA"):
-        picture = picture.convert("RGBA" if clear else "RGB")
-    elif clear and picture.mode in ("L", "RGB"):
-        # One colour that stands for transparent; torchvision leaves it opaque.
-        picture = picture.copy()
-        del picture.info["transparency"]
-    elif clear and picture.mode == "P" and wanted == "RGB":
-        picture = picture.convert("RGBA")
-    return _planes(np.asarray(picture if picture.mode == wanted else picture.convert(wanted)))
-
-
-def _planes(values: np.ndarray) -> np.ndarray:
-    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values)
+    return _decode("decode_image", input, mode, apply_exif_orientation)
 
 
 @ends_at_caller
-def encode_jpeg(input: Any, quality: int = 75) -> Tensor:
-    """Return a picture as the bytes of a JPEG, uint8 (bytes,): `torchvision.io.encode_jpeg`.
+def decode_jpeg(
+    input: Data | Sequence[Data],
+    mode: ImageReadMode | str = ImageReadMode.UNCHANGED,
+    device: Any = "cpu",
+    apply_exif_orientation: bool = False,
+) -> Any:
+    """Return a JPEG picture, or a list of them, as uint8 (C, H, W): `torchvision.io.decode_jpeg`.
+
+    The bytes, modes and errors are those of :func:`decode_image`; `device` is the CPU.
+    """
+    cpu_only(device, "decode_jpeg")
+    if isinstance(input, list):
+        if not input:
+            raise ArgumentError("decode_jpeg: expected at least one picture, got an empty list")
+        return [_decode("decode_jpeg", data, mode, apply_exif_orientation, "JPEG") for data in input]
+    return _decode("decode_jpeg", input, mode, apply_exif_orientation, "JPEG")
+
+
+@ends_at_caller
+def decode_png(
+    input: Data,
+    mode: ImageReadMode | str = ImageReadMode.UNCHANGED,
+    apply_exif_orientation: bool = False,
+) -> Tensor:
+    """Return a PNG picture as uint8 (C, H, W): `torchvision.io.decode_png`.
+
+    The bytes, modes and errors are those of :func:`decode_image`.
+    """
+    return _decode("decode_png", input, mode, apply_exif_orientation, "PNG")
+
+
+@ends_at_caller
+def decode_webp(input: Data, mode: ImageReadMode | str = ImageReadMode.UNCHANGED) -> Tensor:
+    """Return a WebP picture as uint8 (3 or 4, H, W): `torchvision.io.decode_webp`.
+
+    The bytes, modes and errors are those of :func:`decode_image`.
+    """
+    return _decode("decode_webp", input, mode, False, "WEBP")
+
+
+@ends_at_caller
+def decode_gif(input: Data) -> Tensor:
+    """Return a GIF picture as uint8 (3, H, W): `torchvision.io.decode_gif`, of a single picture.
+
+    The bytes and errors are those of :func:`decode_image`.
+    """
+    return _decode("decode_gif", input, ImageReadMode.UNCHANGED, False, "GIF")
+
+
+@ends_at_caller
+def encode_jpeg(input: Any, quality: int = 75) -> Any:
+    """Return the bytes of a JPEG file, uint8 (N,), of a picture or a list of them.
 
     Parameters
     ----------
-    input : array_like
-        uint8 (1, H, W) or (3, H, W).
+    input : array_like or list
+        uint8 (1 or 3, H, W).
     quality : int
         1 to 100.
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        If a picture is not uint8 (1 or 3, H, W), or `quality` is out of range.
     """
-    if not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise ArgumentError(f"encode_jpeg: quality: expected 1 to 100, got {quality!r}")
-    return _encoded(input, "JPEG", "encode_jpeg", quality=quality)
+    _check_range("encode_jpeg: quality", quality, 1, 100)
+    if isinstance(input, list):
+        if not input:
+            raise ArgumentError("encode_jpeg: expected at least one picture, got an empty list")
+        return [_encode("encode_jpeg", one, "JPEG", quality=quality) for one in input]
+    return _encode("encode_jpeg", input, "JPEG", quality=quality)
 
 
 @ends_at_caller
 def encode_png(input: Any, compression_level: int = 6) -> Tensor:
-    """Return a picture as the bytes of a PNG, uint8 (bytes,): `torchvision.io.encode_png`.
+    """Return the bytes of a PNG file, uint8 (N,).
 
     Parameters
     ----------
     input : array_like
-        uint8 (1, H, W) or (3, H, W).
+        uint8 (1 or 3, H, W).
     compression_level : int
         0 to 9.
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        If the picture is not uint8 (1 or 3, H, W), or `compression_level` is out of range.
     """
-    if not isinstance(compression_level, int) or not 0 <= compression_level <= 9:
-        raise ArgumentError(f"encode_png: compression_level: expected 0 to 9, got {compression_level!r}")
-    return _encoded(input, "PNG", "encode_png", compress_level=compression_level)
+    _check_range("encode_png: compression_level", compression_level, 0, 9)
+    return _encode("encode_png", input, "PNG", compress_level=compression_level)
 
 
 @ends_at_caller
 def write_jpeg(input: Any, filename: str | os.PathLike[str], quality: int = 75) -> None:
-    """Write a picture (1 or 3, H, W), uint8, as a JPEG."""
-    Path(filename).write_bytes(encode_jpeg(input, quality).tobytes())
+    """Write a picture, uint8 (1 or 3, H, W), to a JPEG file; errors are those of :func:`encode_jpeg`."""
+    write_file(filename, encode_jpeg(input, quality))
 
 
 @ends_at_caller
 def write_png(input: Any, filename: str | os.PathLike[str], compression_level: int = 6) -> None:
-    """Write a picture (1 or 3, H, W), uint8, as a PNG."""
-    Path(filename).write_bytes(encode_png(input, compression_level).tobytes())
+    """Write a picture, uint8 (1 or 3, H, W), to a PNG file; errors are those of :func:`encode_png`."""
+    write_file(filename, encode_png(input, compression_level))
 
 
-def _encoded(input: Any, format: str, where: str, **options: Any) -> Tensor:
+def _as_bytes(data: Data, what: str) -> bytes:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    array = np.asarray(data)
+    if array.dtype != np.uint8 or array.ndim != 1:
+        raise ArgumentError(
+            f"{what}: expected the bytes of a file, uint8 (N,) or bytes, got {array.dtype} {array.shape}"
+        )
+    return array.tobytes()
+
+
+def _mode(mode: ImageReadMode | str, where: str) -> ImageReadMode:
+    if isinstance(mode, ImageReadMode):
+        return mode
+    if isinstance(mode, str) and mode.upper() in ImageReadMode.__members__:
+        return ImageReadMode[mode.upper()]
+    raise ArgumentError(f"{where}: mode must be one of {', '.join(ImageReadMode.__members__)}, got {mode!r}")
+
+
+def _decode(
+    where: str, input: Data, mode: ImageReadMode | str, orient: bool, format: str | None = None
+) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+
+    wanted = _mode(mode, where)
+    name, data = where, input
+    if isinstance(input, str | os.PathLike):
+        if format is not None:
+            raise ArgumentError(f"{where}: expected the bytes of a file, got a path; see read_file")
+        name, data = os.fspath(input), read_file(input)
+    data = _as_bytes(data, f"{where}: input")
+    try:
+        with Image.open(BytesIO(data)) as img:
+            if img.format != format and (format or img.format not in _DECODERS):
+                raise UnsupportedError(
+                    f"{name}: {where} reads {format or 'JPEG, PNG, GIF and WebP files'}, and this is a "
+                    f"{img.format} file; rvision.transforms.functional.pil_to_tensor takes a Pillow picture"
+                )
+            kind = str(img.format)
+            if kind != "PNG" and getattr(img, "n_frames", 1) > 1:
+                raise UnsupportedError(
+                    f"{name}: an animation of {img.n_frames} pictures; PIL.ImageSequence gives each of them"
+                )
+            planes = _DECODERS[kind](img, wanted, name, data)
+            if orient and kind in ("JPEG", "PNG"):
+                planes = _oriented(planes, img)
+    except UnidentifiedImageError:
+        raise PictureError(f"{name}: not a picture that Pillow can read") from None
+    except (UnsupportedError, MemoryError):
+        raise
+    # For damaged files Pillow's decoders raise all kinds of errors: SyntaxError, struct.error, ...
+    except Exception as error:
+        raise PictureError(f"{name}: {str(error) or type(error).__name__}") from error
+    return np.ascontiguousarray(planes).view(Tensor)
+
+
+def _planes(img: Image) -> np.ndarray:
+    pixels = np.asarray(img)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _refuse(name: str, wanted: ImageReadMode, kind: str) -> UnsupportedError:
+    return UnsupportedError(f"{name}: a {kind} file cannot be decoded to {wanted.name}; use RGB")
+
+
+def _jpeg(img: Image, wanted: ImageReadMode, name: str, data: bytes) -> np.ndarray:
+    if wanted in (ImageReadMode.GRAY_ALPHA, ImageReadMode.RGBA):
+        raise _refuse(name, wanted, "JPEG")
+    if wanted is ImageReadMode.GRAY:
+        # The file's own luminance, as torchvision decodes it, not one computed from RGB.
+        img.draft("L", img.size)
+        return _planes(img.convert("L"))
+    if wanted is ImageReadMode.RGB:
+        return _planes(img.convert("RGB"))
+    # Pillow inverts Adobe's inverted CMYK, and torchvision does not.
+    return 255 - _planes(img) if img.mode == "CMYK" else _planes(img)
+
+
+# Where a PNG file has its bits per sample and its colour type; type 0 is grey.
+_PNG_BITS, _PNG_COLOR = 24, 25
+# libpng's weights of red and green for the coefficients 0.2989 and 0.587, of 32768.
+_RED, _GREEN = 9794, 19235
+
+
+def _png(img: Image, wanted: ImageReadMode, name: str, data: bytes) -> np.ndarray:
+    wide = data[_PNG_BITS] == 16
+    if wide and data[_PNG_COLOR] != 0:
+        raise UnsupportedError(
+            f"{name}: a PNG file of 16 bits with colour or alpha, of which Pillow reads 8; convert the file "
+            "to 8 bits, or read it with OpenCV"
+        )
+    # Of a colour that counts as transparent, torchvision knows only in palettes.
+    if img.mode != "P":
+        img.load()
+        img.info.pop("transparency", None)
+    if img.mode == "1":
+        img = img.convert("L")
+    if wide:
+        planes = np.asarray(img).astype(np.uint16)[None]
+    elif img.mode == "P":
+        if wanted is ImageReadMode.UNCHANGED:
+            return _planes(img)
+        planes = _planes(img.convert("RGBA"))
+    else:
+        planes = _planes(img)
+    if wanted is ImageReadMode.UNCHANGED:
+        return planes
+    has_alpha = len(planes) in (2, 4)
+    values, alpha = (planes[:-1], planes[-1:]) if has_alpha else (planes, None)
+    if wanted in (ImageReadMode.GRAY, ImageReadMode.GRAY_ALPHA):
+        values = _gray(values)
+    elif len(values) == 1:
+        values = values.repeat(3, axis=0)
+    if wanted in (ImageReadMode.GRAY, ImageReadMode.RGB):
+        return values
+    if alpha is None:
+        alpha = np.full_like(values[:1], 65535 if wide else 255)
+    return np.concatenate([values, alpha])
+
+
+def _gray(values: np.ndarray) -> np.ndarray:
+    if len(values) == 1:
+        return values
+    red, green, blue = values.astype(np.int32)
+    mixed = (_RED * red + _GREEN * green + (32768 - _RED - _GREEN) * blue) >> 15
+    return mixed.astype(np.uint8)[None]
+
+
+def _webp(img: Image, wanted: ImageReadMode, name: str, data: bytes) -> np.ndarray:
+    if wanted in (ImageReadMode.GRAY, ImageReadMode.GRAY_ALPHA):
+        raise _refuse(name, wanted, "WebP")
+    return _planes(
+        img if wanted is ImageReadMode.UNCHANGED else img.convert(wanted.name.replace("_ALPHA", "A"))
+    )
+
+
+def _gif(img: Image, wanted: ImageReadMode, name: str, data: bytes) -> np.ndarray:
+    if wanted not in (ImageReadMode.UNCHANGED, ImageReadMode.RGB):
+        raise _refuse(name, wanted, "GIF")
+    clear = img.info.pop("transparency", None)
+    planes = _planes(img.convert("RGB"))
+    palette = img.getpalette()
+    if isinstance(clear, int) and img.mode == "P" and palette is not None:
+        # Transparent pixels show the background's colour.
+        start = 3 * img.info.get("background", 0)
+        planes = np.where(
+            np.asarray(img) == clear, np.uint8(palette[start : start + 3])[:, None, None], planes
+        )
+    return planes
+
+
+_DECODERS = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "GIF": _gif}
+
+# What each value of the EXIF orientation does to (C, H, W): transpose, flip of H, flip of W.
+_TURNS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def _oriented(planes: np.ndarray, img: Image) -> np.ndarray:
+    try:
+        orientation = img.getexif().get(0x0112, 1)
+    # For damaged EXIF data Pillow raises all kinds of errors, but the picture is still readable.
+    except Exception:
+        return planes
+    swap, down, across = _TURNS.get(orientation, (False, False, False))
+    if swap:
+        planes = planes.transpose(0, 2, 1)
+    return planes[:, :: -1 if down else 1, :: -1 if across else 1]
+
+
+def _check_range(what: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ArgumentError(f"{what} must be {low} to {high}, got {value}")
+
+
+def _encode(where: str, picture: Any, format: str, **options: int) -> Tensor:
     from PIL import Image
 
-    values = np.asarray(input)
-    if values.dtype != np.uint8 or values.ndim != 3 or values.shape[0] not in (1, 3) or not values.size:
+    planes = np.asarray(picture)
+    if planes.dtype != np.uint8:
         raise ArgumentError(
-            f"{where}: expected uint8 (1, H, W) or (3, H, W), got {values.dtype} of shape {values.shape}"
+            f"{where}: expected uint8, got {planes.dtype}; rvision.utils.save_image takes floats in [0, 1]"
         )
-    pixels = values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0)
-    target = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(target, format, **options)
-    return np.frombuffer(target.getvalue(), np.uint8).copy().view(Tensor)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ABSENT:
-        raise AttributeError(f"rvision has no io.{name}: {_ABSENT[name]}")
-    raise AttributeError(f"module 'rvision.io' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    if planes.ndim != 3 or planes.shape[0] not in (1, 3):
+        raise ShapeError(f"{where}: expected (1 or 3, H, W), got {planes.shape}")
+    pixels = planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format, **options)
+    return np.frombuffer(bytearray(file.getvalue()), np.uint8).view(Tensor)
