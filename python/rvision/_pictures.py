@@ -14,6 +14,7 @@ import numpy as np
 import rvision.transforms  # noqa: F401  (the package before its submodules, for threads)
 from rvision._rvision import get_num_threads
 from rvision.errors import ArgumentError, PictureError
+from rvision.transforms._pictures import is_pil
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -122,7 +122,7 @@ reveal_type(model(x.unsqueeze(0)).softmax(dim=1).topk(5).indices)  # rvision._te
 reveal_type(rvision.load("file.pth"))  # rvision.weights._files.StateDict
 both = transforms.Compose([transforms.Resize(256), transforms.ToTensor()])
 reveal_type(both(Image.open("picture.jpg")))  # rvision._tensor.Tensor
-reveal_type(x.size(0))  # builtins.int
+reveal_type(x.size(0))  # int
 reveal_type(x.max(dim=0).values)  # rvision._tensor.Tensor
 reveal_type(get_model("resnet18"))  # rvision.nn.module.Module
 reveal_type(rvision.summary(model, (3, 224, 224)))  # rvision._summary.Summary
@@ -174,7 +174,9 @@ def test_mypy_knows_the_types_of_what_users_write(tmp_path):
         if expected.startswith("error: "):
             assert expected in said.pop(number, ""), line
         elif line.startswith("reveal_type"):
-            assert said.pop(number, "") == f'note: Revealed type is "{expected}"', line
+            # Some versions write builtins.int.
+            found_type = said.pop(number, "").replace("builtins.", "")
+            assert found_type == f'note: Revealed type is "{expected}"', line
     assert said == {}
 
 
