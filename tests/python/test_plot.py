@@ -70,17 +70,25 @@ def test_networks_that_end_otherwise_have_no_class_activation_map(name):
         dense.class_activation_map(models.get_model(name), x)
 
 
+def test_a_map_of_one_position_is_told_apart():
+    with pytest.raises(rvision.ShapeError, match="a picture of 32 x 32; give a larger one"):
+        dense.class_activation_map(models.resnet18(), X[:, :32, :32])
+    with pytest.raises(rvision.UnsupportedError, match=r"plot\.cam: .*plot\.occlusion"):
+        plot.cam(models.alexnet(), X, ax=axes())
+
+
 def test_occlusion_covers_each_part_in_turn():
     model = models.squeezenet1_1(num_classes=4)
     found = dense.occlude(model, X, window=(24, 32), stride=(16, 20), batch_size=3)
-    assert found.scores.shape == (4, 3, 4) and found.image_size == (64, 96)
-    for row in range(3):
-        for column in range(4):
+    # Centres are half a stride from the edge, so that all of the picture is covered.
+    assert found.scores.shape == (4, 4, 5) and found.image_size == (64, 96)
+    for row in range(4):
+        for column in range(5):
+            top, left = 8 + row * 16 - 12, 10 + column * 20 - 16
             covered = X.copy()
-            covered[:, row * 16 : row * 16 + 24, column * 20 : column * 20 + 32] = 0
+            covered[:, max(top, 0) : top + 24, max(left, 0) : left + 32] = 0
             assert np.array_equal(found.scores[:, row, column], model(covered))
-            box = found.window(row, column)
-            assert tuple(box) == (column * 20, row * 16, column * 20 + 32, row * 16 + 24)
+            assert tuple(found.window(row, column)) == (left, top, left + 32, top + 24)
     with pytest.raises(rvision.ArgumentError, match="at most the prepared picture's 64 x 96"):
         dense.occlude(model, X, window=70)
 
@@ -93,6 +101,12 @@ def test_pictures_need_a_preset():
     preset = models.SqueezeNet1_1_Weights.DEFAULT.transforms(crop_size=64, resize_size=64)
     found = dense.occlude(model, picture, transform=preset)
     assert np.array_equal(found.scores, dense.occlude(model, preset(picture)).scores)
+    # It is shown as it looked before it was normalised.
+    np.testing.assert_allclose(found.picture, preset(picture) * 0 + np.eye(3)[0][:, None, None], atol=1e-5)
+    with pytest.raises(rvision.ArgumentError, match="occlude"):
+        dense.occlude(model, preset(picture), transform=preset)
+    with pytest.raises(rvision.ArgumentError, match="got int64 of shape"):
+        dense.occlude(model, np.zeros((3, 64, 64), np.int64))
 
 
 def bar_of(ax):

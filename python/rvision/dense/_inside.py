@@ -12,17 +12,27 @@ from rvision._frames import ends_at_caller
 from rvision._numbers import integer
 from rvision._tensor import Tensor
 from rvision._top import own_categories
-from rvision.dense._map import Map
+from rvision.dense._map import Map, as_shown
+from rvision.dense._pictures import check_levels
 from rvision.errors import ArgumentError, ShapeError, UnsupportedError
 from rvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from rvision.nn import Linear, Module
+from rvision.transforms import ImageClassification
 
-__all__ = ["categories_of", "class_activation_map", "occlude", "prepare"]
+__all__ = ["categories_of", "class_activation_map", "in_own_colours", "occlude", "prepare", "preset_of"]
 
 # The mean that ends a network is among its last nodes.
 _LAST = 12
+# Of values between 0 and 1 that were normalised and back, in float32.
+_ROUNDING = 0.01
 # Relative to the largest logit; two orders of addition differ by much less.
 _EXACT = 1e-4
+
+
+def preset_of(model: Any) -> Any:
+    """Return the preprocessing of a network's published weights, or its own; None if it has neither."""
+    weights = model._links.noted("weights") if isinstance(model, Module) else None
+    return getattr(model, "transforms", None) if weights is None else weights.transforms()
 
 
 def prepare(model: Any, picture: Any, transform: Any, where: str) -> NDArray[np.float32]:
@@ -32,15 +42,21 @@ def prepare(model: Any, picture: Any, transform: Any, where: str) -> NDArray[np.
     Float arrays (C, H, W) and (1, C, H, W) are inputs already.
     """
     array = None if hasattr(picture, "getbands") else np.asarray(picture)
-    if transform is None and (array is None or array.dtype.kind != "f"):
-        weights = model._links.noted("weights") if isinstance(model, Module) else None
-        transform = getattr(model, "transforms", None) if weights is None else weights.transforms()
+    if array is not None and array.dtype.kind not in "fu":
+        raise ArgumentError(
+            f"{where}: expected a Pillow picture, uint8 pixels or a prepared float array (C, H, W), got "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    if transform is None and (array is None or array.dtype.kind == "u"):
+        transform = preset_of(model)
         if transform is None:
             raise ArgumentError(
                 f"{where}: this network was not built with published weights, so its preprocessing is not "
                 "known; pass transform=weights.transforms(), or a prepared float array (C, H, W)"
             )
     if transform is not None:
+        if isinstance(transform, ImageClassification):
+            check_levels(picture, where)
         array = np.asarray(transform(picture))
     assert array is not None
     if array.ndim == 4 and len(array) == 1:
@@ -48,6 +64,18 @@ def prepare(model: Any, picture: Any, transform: Any, where: str) -> NDArray[np.
     if array.ndim != 3:
         raise ShapeError(f"{where}: expected one picture (C, H, W), got shape {array.shape}")
     return np.ascontiguousarray(array[None], np.float32)
+
+
+def in_own_colours(model: Any, x: NDArray[np.float32], transform: Any) -> Any:
+    """Return a prepared picture (C, H, W) as it looked before it was normalised, for drawing."""
+    preset = preset_of(model) if transform is None else transform
+    mean, std = getattr(preset, "mean", None), getattr(preset, "std", None)
+    if mean is not None and std is not None and len(mean) == len(x):
+        plain = x * np.asarray(std, np.float32)[:, None, None] + np.asarray(mean, np.float32)[:, None, None]
+        # Otherwise it was normalised by something else.
+        if plain.min() > -_ROUNDING and plain.max() < 1 + _ROUNDING:
+            return plain.clip(0, 1)
+    return as_shown(x)
 
 
 @ends_at_caller
@@ -90,12 +118,14 @@ def class_activation_map(model: Module, picture: Any, *, transform: Any = None) 
     found = create_feature_extractor(model, names, input_size=x.shape)(x)
     linear = [module for module in model.modules() if isinstance(module, Linear)][-1:]
     largest = float(np.abs(logits).max()) or 1.0
+    one_cell = larger = False
     for name in reversed(names):
         if isinstance(found[name], tuple):
             continue
         features = np.asarray(found[name])
         if features.ndim != 4 or logits.shape != (1, logits.shape[-1]):
             continue
+        larger |= features[0, 0].size > 1
         for layer in (None, *linear):
             maps = features
             if layer is not None:
@@ -104,10 +134,17 @@ def class_activation_map(model: Module, picture: Any, *, transform: Any = None) 
                 maps = np.einsum("oc,nchw->nohw", np.asarray(layer.weight, np.float32), features)
                 if layer.bias is not None:
                     maps = maps + np.asarray(layer.bias)[:, None, None]
-            if maps.shape[:2] == logits.shape and maps[0, 0].size > 1:
+            if maps.shape[:2] == logits.shape:
                 apart = np.abs(maps.mean((2, 3), dtype=np.float64) - logits).max()
-                if apart <= _EXACT * largest:
+                if apart <= _EXACT * largest and maps[0, 0].size > 1:
                     return np.ascontiguousarray(maps[0], np.float32).view(Tensor)
+                one_cell |= bool(apart <= _EXACT * largest)
+    height, width = x.shape[2:]
+    if one_cell and not larger:
+        raise ShapeError(
+            f"class_activation_map: the last feature map of {type(model).__name__} is a single position for "
+            f"a picture of {height} x {width}; give a larger one"
+        )
     raise UnsupportedError(
         f"class_activation_map: {type(model).__name__} does not end in a mean over positions and one linear "
         "layer, so a class has no exact map; rvision.dense.predict slides the network over the picture, and "
@@ -150,7 +187,8 @@ def occlude(
     Returns
     -------
     Map
-        Each cell has the network's outputs with its window covered.
+        Each cell has the network's outputs with its window covered. The first window is centred half a stride
+        from the top left, and the windows together cover the picture.
 
     Raises
     ------
@@ -161,7 +199,7 @@ def occlude(
     --------
     >>> covered = rvision.dense.occlude(models.lenet5(), rvision.zeros(1, 28, 28), window=8, stride=4)
     >>> covered.scores.shape
-    (10, 6, 6)
+    (10, 7, 7)
     """
     x = prepare(model, picture, transform, "occlude")
     sides = _pair(window, "occlude: window")
@@ -173,14 +211,18 @@ def occlude(
             f"{sides[0]} x {sides[1]}"
         )
     batch_size = integer(batch_size, "occlude: batch_size", 1)
-    rows, columns = ((whole - side) // step + 1 for whole, side, step in zip(size, sides, steps, strict=True))
+    # Windows are centred half a stride from the edge and every stride, so that the map covers the picture;
+    # what overhangs is cut off.
+    rows, columns = (-(-whole // step) for whole, step in zip(size, steps, strict=True))
+    offset = steps[0] // 2 - sides[0] // 2, steps[1] // 2 - sides[1] // 2
     scores = []
     for start in range(0, rows * columns, batch_size):
         cells = range(start, min(start + batch_size, rows * columns))
         batch = np.repeat(x, len(cells), 0)
         for at, cell in enumerate(cells):
-            top, left = cell // columns * steps[0], cell % columns * steps[1]
-            batch[at, :, top : top + sides[0], left : left + sides[1]] = fill
+            top = offset[0] + cell // columns * steps[0]
+            left = offset[1] + cell % columns * steps[1]
+            batch[at, :, max(top, 0) : top + sides[0], max(left, 0) : left + sides[1]] = fill
         scores.append(np.asarray(model(batch)))
     outputs = np.concatenate(scores)
     if outputs.ndim != 2:
@@ -188,7 +230,8 @@ def occlude(
             f"occlude: expected a classifier's output (N, classes), got {outputs.shape[1:]} each"
         )
     maps = np.ascontiguousarray(outputs.T.reshape(-1, rows, columns))
-    return Map(maps, sides, steps, size, categories=categories_of(model), picture=x[0])
+    shown = in_own_colours(model, x[0], transform)
+    return Map(maps, sides, steps, size, offset=offset, categories=categories_of(model), picture=shown)
 
 
 def categories_of(model: Any) -> Sequence[str] | None:

@@ -220,7 +220,7 @@ class Map:
                 "label)"
             )
         index = self._index(label)
-        shown = _as_shown(self.picture)
+        shown = as_shown(self.picture)
         return draw_heatmap(shown, self, index, categories=self._names())
 
     def _largest(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -298,7 +298,7 @@ class Map:
         return document(*parts)
 
 
-def _as_shown(given: Any) -> Any:
+def as_shown(given: Any) -> Any:
     """Return a picture that can be drawn on; prepared values are stretched to what can be shown."""
     array = np.asarray(given) if not hasattr(given, "getbands") else None
     if array is None or array.dtype.kind != "f":

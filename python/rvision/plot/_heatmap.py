@@ -8,15 +8,18 @@ import numpy as np
 
 from rvision import dense
 from rvision._frames import ends_at_caller
-from rvision.dense._inside import categories_of, prepare
-from rvision.dense._map import _as_shown
-from rvision.errors import ArgumentError
+from rvision.dense._inside import categories_of, in_own_colours, prepare
+from rvision.dense._map import as_shown
+from rvision.errors import ArgumentError, UnsupportedError
 from rvision.plot._axes import axes_or_new
 from rvision.utils import draw_heatmap
 from rvision.utils._heatmap import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# Of the colours over the picture, and of the bar beside it.
+_ALPHA = 0.6
 
 
 @ends_at_caller
@@ -60,7 +63,7 @@ def heatmap(
         raise ArgumentError("plot.heatmap: this map does not know its picture; pass picture=")
     index = map._index(label)
     title = f"{map._name(index)}: at most {map.probabilities()[index].max():.2f}"
-    return _draw(_as_shown(picture), map, index, value_range or (0.0, 1.0), title, "probability", ax)
+    return _draw(as_shown(picture), map, index, value_range or (0.0, 1.0), title, "probability", ax)
 
 
 @ends_at_caller
@@ -94,7 +97,10 @@ def cam(
     matplotlib Axes
     """
     x = prepare(model, picture, transform, "plot.cam")
-    maps = np.asarray(dense.class_activation_map(model, x))
+    try:
+        maps = np.asarray(dense.class_activation_map(model, x))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"plot.cam: {error}; plot.occlusion draws it") from None
     logits = maps.mean((1, 2))
     # A map of one cell knows the names of classes.
     named = dense.Map(logits[:, None, None], (1, 1), (1, 1), (1, 1), categories=categories_of(model))
@@ -102,7 +108,7 @@ def cam(
     values = maps[index]
     limits = float(values.min()), float(values.max())
     title = f"{named._name(index)}: score {logits[index]:.2f}, the mean of the map"
-    return _draw(_as_shown(x[0]), values, None, limits, title, "score", ax)
+    return _draw(in_own_colours(model, x[0], transform), values, None, limits, title, "score", ax)
 
 
 @ends_at_caller
@@ -149,7 +155,9 @@ def occlusion(
     values = covered.probabilities()[index]
     title = f"{covered._name(index)}: {before:.2f} uncovered, {values.min():.2f} at least"
     limits = 0.0, max(before, float(values.max()))
-    return _draw(_as_shown(x[0]), covered, index, limits, title, "probability when covered", ax)
+    return _draw(
+        in_own_colours(model, x[0], transform), covered, index, limits, title, "probability when covered", ax
+    )
 
 
 def _draw(
@@ -163,7 +171,7 @@ def _draw(
 ) -> Axes:
     if limits[0] == limits[1]:
         limits = limits[0], limits[0] + 1
-    drawn = draw_heatmap(picture, map, index, value_range=limits, legend=False)
+    drawn = draw_heatmap(picture, map, index, value_range=limits, legend=False, alpha=_ALPHA)
     ax = axes_or_new(ax)
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -174,5 +182,5 @@ def _draw(
     ax.set_axis_off()
     figure = ax.get_figure()
     assert figure is not None
-    figure.colorbar(ScalarMappable(Normalize(*limits), colors), ax=ax, label=what)
+    figure.colorbar(ScalarMappable(Normalize(*limits), colors), ax=ax, label=what, alpha=_ALPHA)
     return ax
