@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import rvision
 from cli_results import assert_one_line_error
-from rvision import Benchmark, _benchmark
-from rvision._benchmark import BenchmarkRow
+from rvision import Benchmark
+from rvision._benchmark import BenchmarkRow, _measure
 from rvision.errors import ArgumentError
 
 NAMES = ["lenet5", "cifar10_resnet20"]
@@ -30,13 +30,13 @@ def folder(tmp_path, monkeypatch) -> Path:
 def measured(monkeypatch) -> list[str]:
     """The names of the networks that are measured from now on."""
     names: list[str] = []
-    measure = _benchmark._measured
+    measure = _measure.measured
 
     def noted(name: str, *args: object) -> BenchmarkRow:
         names.append(name)
         return measure(name, *args)
 
-    monkeypatch.setattr(_benchmark, "_measured", noted)
+    monkeypatch.setattr(_measure, "measured", noted)
     return names
 
 
@@ -93,10 +93,10 @@ def test_rows_hold_published_figures_and_times():
 
 def test_networks_are_measured_at_the_size_of_their_accuracy():
     # These weights are for 384 pixels, others of the same network for 224; the network must be made for it.
-    member = _benchmark._default_weights("regnet_y_16gf")
-    assert _benchmark._drawn("regnet_y_16gf", member)[1] == (3, 224, 224)
+    member = _measure._default_weights("regnet_y_16gf")
+    assert _measure._drawn("regnet_y_16gf", member)[1] == (3, 224, 224)
     vit = rvision.weights.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1
-    model, size = _benchmark._drawn("vit_b_16", vit)
+    model, size = _measure._drawn("vit_b_16", vit)
     assert size == (3, 384, 384) and model.image_size == 384
 
 
@@ -105,8 +105,8 @@ def test_default_networks_are_of_every_family_with_accuracy():
         modules = {rvision.models.get_model_builder(name).__module__ for name in names}
         return {name.rpartition(".")[2] for name in modules}
 
-    everything = _benchmark._names("all")
-    assert families(_benchmark._names(None)) == families(everything)
+    everything = _measure.chosen("all")
+    assert families(_measure.chosen(None)) == families(everything)
     assert {"resnet50", "vit_h_14"} <= set(everything)
     # The same weights in another form, no accuracy, or not on ImageNet.
     assert not {"alexnet_lecture", "efficientnet_lite0", "lenet5", "zfnet"} & set(everything)
@@ -125,7 +125,7 @@ def test_measured_networks_are_not_measured_again(measured):
 
 
 def test_an_interrupted_benchmark_is_resumed(monkeypatch, folder):
-    measure = _benchmark._measured
+    measure = _measure.measured
 
     def interrupted(name: str, *args: object) -> BenchmarkRow:
         if name == "cifar10_resnet20":
@@ -134,7 +134,7 @@ def test_an_interrupted_benchmark_is_resumed(monkeypatch, folder):
 
     threads = rvision.get_num_threads()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(_benchmark, "_measured", interrupted)
+        patch.setattr(_measure, "measured", interrupted)
         quick(threads=1)
     assert rvision.get_num_threads() == threads
     left = Benchmark.load("bench.json")
@@ -368,8 +368,13 @@ def test_the_command_measures_and_resumes(run, measured, folder):
     assert run("benchmark", *NAMES, *options).out == first.out
     assert measured == NAMES
     assert names_of(Benchmark.load("out.json")) == NAMES
+    default = folder / "cache" / "rvision" / "benchmark.json"
+    assert run("benchmark", "lenet5", "--seconds", 0).err == f"rvision: the times are in {default}\n"
+    assert names_of(Benchmark.load(default)) == ["lenet5"]
+    measured.clear()
     other = run("benchmark", *NAMES, *options[:-2], "--seconds", 0.1)
     assert_one_line_error(other, r"seconds is 0\.1 here, 0\.0 in the file.*--again")
+    assert measured == []
 
 
 def test_the_command_draws(run, folder):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rvision._benchmark import benchmark
+from rvision._benchmark._results import default_file
 from rvision.cli._network import say
 from rvision.errors import ArgumentError
 
@@ -31,6 +32,8 @@ def run(args: Any) -> int:
         progress=sys.stderr.isatty(),
     )
     print(found)
+    if args.json is None:
+        say(f"the times are in {default_file()}")
     if args.plot is not None:
         axes = _new_axes()
         found.plot(axes)
