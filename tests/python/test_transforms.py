@@ -527,3 +527,18 @@ def test_dimensions():
     assert F.get_dimensions(photo(5, 4)) == [3, 4, 5] == F.get_dimensions(np.zeros((2, 3, 4, 5)))
     assert F.get_image_size(photo(5, 4)) == [5, 4]
     assert F.get_image_num_channels(np.zeros((4, 5))) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_transforms_of_arrays_give_tensors(dtype):
+    from rvision import Tensor
+
+    array = np.ones((3, 12, 10), dtype)
+    nearest = T.InterpolationMode.NEAREST
+    some = [T.Resize(8), T.Resize(8, nearest), T.CenterCrop(8), T.CenterCrop(16), T.Pad(1), T.Grayscale(3)]
+    some += [T.RandomHorizontalFlip(1.0), T.RandomCrop(4), T.ConvertImageDtype(np.float32)]
+    some += [T.Pad(2, padding_mode="reflect"), T.ImageClassification(crop_size=8, resize_size=9)]
+    some += [T.ImageClassification(crop_size=10, resize_size=10), T.Compose([T.Resize(9), T.CenterCrop(8)])]
+    for transform in some:
+        assert type(transform(array)) is Tensor, transform
+    assert all(type(part) is Tensor for part in T.TenCrop(4)(array))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from rvision._frames import warn
+from rvision._tensor import Tensor
 from rvision.errors import ArgumentError
 from rvision.transforms._sizes import warn_of_channels_last
 
@@ -53,7 +54,7 @@ def to_pil(pixels: np.ndarray) -> Image:
 
 
 def picture_or_tensor(obj: Any) -> Image | np.ndarray:
-    """Return a Pillow image as it is, pixels as a Pillow image, and anything else as an array (..., H, W).
+    """Return a Pillow image as it is, pixels as a Pillow image, and anything else as a tensor (..., H, W).
 
     Raises
     ------
@@ -68,7 +69,7 @@ def picture_or_tensor(obj: Any) -> Image | np.ndarray:
     if array.ndim < 2:
         raise TypeError(f"Expected a picture or an array of shape (..., H, W), got shape {array.shape}")
     warn_of_channels_last(array.shape)
-    return array
+    return array if isinstance(array, Tensor) else array.view(Tensor)
 
 
 def _as_array(obj: Any) -> np.ndarray:

@@ -113,6 +113,8 @@ def convert_image_dtype(image: np.ndarray, dtype: DTypeLike = np.float32) -> np.
         raise TypeError(f"Input img should be Tensor Image. Got {type(image)}")
     if image.dtype.kind not in "fiub" or target.kind not in "fiub":
         raise TypeError(f"Expected dtypes of floats or integers, got {image.dtype} and {target}")
+    if not isinstance(image, Tensor):
+        image = image.view(Tensor)
     if image.dtype == target:
         return image
     if image.dtype.kind == "f":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rvision._frames import ends_at_caller, warn
+from rvision._tensor import Tensor
 from rvision.transforms._interpolation import PILLOW_FILTERS, InterpolationMode, interpolation_mode
 from rvision.transforms._pictures import is_pil, picture_or_tensor, to_pil
 from rvision.transforms._sizes import channels_last_hint, check_memory
@@ -212,7 +213,7 @@ def _resize_tensor(tensor: np.ndarray, size: tuple[int, int], mode: Interpolatio
     if np.issubdtype(tensor.dtype, np.integer) and tensor.dtype != np.uint8:
         limits = np.iinfo(tensor.dtype)
         out = np.rint(out).clip(limits.min, limits.max)
-    return out.astype(tensor.dtype, copy=False).reshape(*tensor.shape[:-2], *size)
+    return out.astype(tensor.dtype, copy=False).reshape(*tensor.shape[:-2], *size).view(Tensor)
 
 
 @ends_at_caller
@@ -429,5 +430,5 @@ def _pad_tensor(
     tensor = tensor[..., max(-top, 0) : height - max(-bottom, 0), max(-left, 0) : width - max(-right, 0)]
     widths = [(0, 0)] * (tensor.ndim - 2) + [(max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0))]
     if padding_mode == "constant":
-        return np.pad(tensor, widths, constant_values=fill)
-    return np.pad(tensor, widths, mode=padding_mode)  # type: ignore[call-overload]
+        return np.pad(tensor, widths, constant_values=fill).view(Tensor)
+    return np.pad(tensor, widths, mode=padding_mode).view(Tensor)  # type: ignore[call-overload]
