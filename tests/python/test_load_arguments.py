@@ -69,3 +69,16 @@ def test_a_tensor_is_taken_into_a_module(file):
     layer = nn.BatchNorm1d(3)
     layer.load_state_dict({**layer.state_dict(), "weight": rvision.load(file)["w"]})
     assert np.asarray(layer.weight).tolist() == [0, 1, 2]
+
+
+def test_a_checkpoints_entry_is_the_state_dict(tmp_path):
+    state = {"a.weight": np.ones(2, np.float32)}
+    rvision.save({"epoch": 7, "state_dict": state}, tmp_path / "x.pth")
+    checkpoint = rvision.load(tmp_path / "x.pth")
+    assert list(checkpoint["state_dict"]) == ["a.weight"] and "state_dict" not in checkpoint
+    with pytest.raises(KeyError, match=r"epoch: these are the weights under 'state_dict'.*unwrap=False"):
+        checkpoint["epoch"]
+    assert rvision.load(tmp_path / "x.pth", unwrap=False)["epoch"] == 7
+    rvision.save(state, tmp_path / "y.pth")
+    with pytest.raises(KeyError, match="'state_dict'"):
+        rvision.load(tmp_path / "y.pth")["state_dict"]

@@ -92,6 +92,26 @@ class StateDict(OrderedDict[str, Tensor]):
         super().__init__(*args, **kwargs)
         self._metadata = OrderedDict()
 
+    def __missing__(self, name: str) -> StateDict:
+        """Return the state dict itself for the entry of the checkpoint that it was found under.
+
+        So ``load(path)["state_dict"]`` is what it is in torch, where a file holds more than weights.
+
+        Raises
+        ------
+        KeyError
+            For any other name.
+        """
+        key = "" if self.source is None else self.source.key
+        if not key:
+            raise KeyError(name)
+        if name == key or name in key.split("."):
+            return self
+        raise KeyError(
+            f"{name}: these are the weights under {key!r}; rvision.load(path, unwrap=False) returns all that "
+            "the file holds"
+        )
+
 
 @overload
 def load(
