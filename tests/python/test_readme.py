@@ -35,6 +35,7 @@ def blocks(path: Path, language: str) -> list[str]:
         "README.md",
         "docs/from-torchvision.md",
         "docs/family-tree.md",
+        "docs/data.md",
         "docs/dense.md",
         "docs/displays.md",
         "docs/compare.md",
