@@ -318,8 +318,9 @@ def test_limits_are_checked(limit, value, error):
 
 def test_results_are_shown_as_tables():
     lines = repr(WRITTEN).splitlines()
-    assert " ".join(lines[2].split()) == "a 0.00 40.0 1 70.00 - 224 x 224 10.00 10.00 100.0"
+    assert " ".join(lines[2].split()) == "a 0.00 40.0 1 70.00 - 224 x 224 10.00 10.00 100"
     assert lines[-1] == "runs of 2 pictures on 4 threads of a <fast> chip (avx2), rvision 0.0.1"
+    assert [line.split()[-1] for line in lines[2:6]] == ["100", "33.3", "83.3", "200"]
     html = WRITTEN._repr_html_()
     assert html.count("<tr>") == 5 and "a &lt;fast&gt; chip" in html and "<fast>" not in html
     found = rvision.recommend(max_ms=12, benchmark=WRITTEN)

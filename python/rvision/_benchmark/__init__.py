@@ -37,7 +37,7 @@ def benchmark(
 
     Each network is built with drawn weights, so nothing is downloaded; they run in the same time as
     published ones. It runs on noise of the size at which its default weights were evaluated: twice
-    to warm up, then for `seconds`, at least three times.
+    to warm up (once if a run takes seconds), then for `seconds`, at least three times.
 
     The file is written after each network. If it is there already, the networks in it are not
     measured again, so a benchmark that was interrupted is resumed by the same call. Other programs on
@@ -46,8 +46,8 @@ def benchmark(
     Parameters
     ----------
     networks : str or sequence of str, optional
-        Names of networks; ``"all"`` for all with published accuracy on ImageNet, which takes several
-        minutes and 8 GB of memory. By default one or two of each family.
+        Names of networks; ``"all"`` for all with published accuracy on ImageNet, the largest of which
+        takes minutes on two cores (ViT-H/14). By default one or two of each family.
     batch_size : int
         Pictures in a run.
     threads : int, optional

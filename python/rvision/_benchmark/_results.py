@@ -262,13 +262,18 @@ def cells(row: BenchmarkRow) -> tuple[str, ...]:
         row.network,
         f"{row.parameters / 1e6:.2f}",
         f"{row.megabytes:.1f}",
-        f"{row.gflops:.3g}",
+        _digits(row.gflops),
         *("-" if value is None else f"{value:.2f}" for value in (row.acc1, row.acc5)),
         " x ".join(map(str, row.image_size)),
         f"{row.median_ms:.2f}",
         f"{row.best_ms:.2f}",
-        f"{row.pictures_per_second:.1f}",
+        _digits(row.pictures_per_second),
     )
+
+
+def _digits(value: float) -> str:
+    """Return three digits of a number, and all of those before the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def where(benchmark: Benchmark) -> str:

@@ -274,8 +274,8 @@ def _benchmark(commands: Any) -> None:
         "networks",
         nargs="*",
         metavar="NETWORK",
-        help="networks ('rvision models' lists them), or 'all' for all with published accuracy, which takes "
-        "several minutes; by default one or two of each family",
+        help="networks ('rvision models' lists them), or 'all' for all with published accuracy, some of "
+        "which take minutes; by default one or two of each family",
     )
     command.add_argument(
         "--json",
