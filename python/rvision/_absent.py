@@ -53,6 +53,46 @@ ABSENT = (
     ("bmm mm mv dot einsum tensordot", "networks have matmul, also as @; arrays are NumPy's, see np.einsum"),
 )
 
+# The same for torchvision's packages.
+OF_TORCHVISION = {
+    "transforms": (
+        (
+            "v2",
+            "torchvision's first transforms are here, which give the same for pictures; leave v2 out",
+        ),
+        (
+            """
+            AugMix AutoAugment AutoAugmentPolicy ColorJitter ElasticTransform GaussianBlur RandAugment
+            RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast RandomChoice RandomEqualize
+            RandomErasing RandomGrayscale RandomInvert RandomOrder RandomPerspective RandomPosterize
+            RandomResizedCrop RandomRotation RandomSolarize RandomVerticalFlip TrivialAugmentWide
+            """,
+            "it is for training; AlexNet's augmentation is here (RandomCrop, RandomHorizontalFlip, Lighting)",
+        ),
+        ("LinearTransformation", "use transforms.Lambda"),
+    ),
+    "datasets": (
+        (
+            """
+            CIFAR10 CIFAR100 Caltech101 Caltech256 CelebA Cityscapes CocoCaptions CocoDetection DTD EMNIST
+            EuroSAT FGVCAircraft FashionMNIST Flowers102 Food101 GTSRB ImageNet Imagenette KMNIST LSUN MNIST
+            OxfordIIITPet PCAM Places365 QMNIST STL10 SUN397 SVHN StanfordCars USPS VOCDetection
+            VOCSegmentation
+            """,
+            "no datasets are downloaded; give pictures in class folders to datasets.ImageFolder, or "
+            "torchvision's dataset to rvision.utils.data.DataLoader",
+        ),
+    ),
+    "models": (
+        (
+            "detection segmentation",
+            "there are classification networks only; rvision.dense finds where on a picture a class is",
+        ),
+        ("video optical_flow", "there are networks for pictures only"),
+        ("quantization", "there are no networks with integers; model.half() halves the weights"),
+    ),
+}
+
 _PAGE = "docs/from-torchvision.md lists what is different from torch"
 
 
@@ -66,3 +106,11 @@ def message(name: str) -> str:
     if not name.startswith("_") and callable(getattr(np, name, None)):
         return f"rvision has no {name!r}: tensors are NumPy arrays, so use np.{name} ({_PAGE})"
     return f"rvision has no {name!r}: {_PAGE}"
+
+
+def of_torchvision(package: str, name: str) -> str:
+    """Return the message for a name that a package of torchvision's name does not have."""
+    for names, reason in OF_TORCHVISION[package]:
+        if name in names.split():
+            return f"rvision has no {package}.{name}: {reason}"
+    return f"module 'rvision.{package}' has no attribute {name!r}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rvision
 import rvision.transforms as T
 from pictures import photo, real_data
 from PIL import Image
@@ -542,3 +543,68 @@ def test_transforms_of_arrays_give_tensors(dtype):
     for transform in some:
         assert type(transform(array)) is Tensor, transform
     assert all(type(part) is Tensor for part in T.TenCrop(4)(array))
+
+
+# ---- back to Pillow ----
+
+PICTURES = {
+    "RGB": (3, np.uint8, None),
+    "grey": (1, np.uint8, None),
+    "grey and alpha": (2, np.uint8, None),
+    "RGBA": (4, np.uint8, None),
+    "CMYK": (4, np.uint8, "CMYK"),
+    "floats": (3, np.float32, None),
+    "grey floats": (1, np.float32, None),
+    "floats as they are": (1, np.float32, "F"),
+    "16 bits": (1, np.int16, None),
+    "32 bits": (1, np.int32, None),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_to_pil_image_is_torchvisions(kind):
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchvision").transforms
+    channels, dtype, mode = PICTURES[kind]
+    values = np.random.default_rng(0).random((channels, 5, 7))
+    values = (values * (1 if dtype == np.float32 else 255)).astype(dtype)
+    expected = theirs.ToPILImage(mode)(torch.from_numpy(values))
+    found = T.ToPILImage(mode)(rvision.tensor(values, dtype=dtype))
+    assert found.mode == expected.mode and found.tobytes() == expected.tobytes()
+    # A plain array has its channels last, as in torchvision.
+    last = np.ascontiguousarray(values.transpose(1, 2, 0))
+    expected = theirs.ToPILImage(mode)(last)
+    found = T.ToPILImage(mode)(last)
+    assert found.mode == expected.mode and found.tobytes() == expected.tobytes()
+
+
+def test_pictures_go_to_tensors_and_back():
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 9, 3), np.uint8))
+    for convert in (F.to_tensor, F.pil_to_tensor):
+        assert F.to_pil_image(convert(picture)).tobytes() == picture.tobytes()
+    assert repr(T.ToPILImage("RGB")) == "ToPILImage(mode=RGB)"
+    for wrong, says in (
+        (np.zeros(3), "2/3 dimensional"),
+        (rvision.zeros(5, 4, 4), "5 channels"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        ([[1]], "list"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=says):
+            F.to_pil_image(wrong)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "says"),
+    [
+        ("transforms", "v2", "leave v2 out"),
+        ("transforms", "RandomResizedCrop", "for training"),
+        ("datasets", "CIFAR10", "ImageFolder"),
+        ("models", "segmentation", r"rvision\.dense"),
+        ("models", "no_such_network", "has no attribute"),
+    ],
+)
+def test_what_torchvision_has_and_rvision_lacks_says_why(package, name, says):
+    module = getattr(rvision, package)
+    assert not hasattr(module, name)
+    with pytest.raises(AttributeError, match=says):
+        getattr(module, name)

@@ -9,6 +9,7 @@
 import rvision.nn
 import rvision.ops
 import rvision.weights  # noqa: F401
+from rvision import _absent
 from rvision.models._api import *
 from rvision.models._convert import convert_state_dict as convert_state_dict
 from rvision.models.alexnet import *
@@ -52,3 +53,7 @@ from rvision.weights import WeightsEnum as WeightsEnum
 def __dir__() -> list[str]:
     # What is meant to be used: no submodules, and nothing that this file has imported for itself.
     return sorted(name for name, value in globals().items() if name[0] != "_" and callable(value))
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(_absent.of_torchvision("models", name))

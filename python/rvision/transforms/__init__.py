@@ -1,5 +1,8 @@
 """Preprocessing of pictures (`torchvision.transforms`), on Pillow images and numpy arrays."""
 
+from typing import NoReturn
+
+from rvision import _absent
 from rvision.transforms import functional
 from rvision.transforms._classes import (
     CenterCrop,
@@ -13,6 +16,7 @@ from rvision.transforms._classes import (
     PILToTensor,
     Resize,
     TenCrop,
+    ToPILImage,
     ToTensor,
 )
 from rvision.transforms._interpolation import InterpolationMode
@@ -37,6 +41,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "Resize",
     "TenCrop",
+    "ToPILImage",
     "ToTensor",
     "functional",
 ]
@@ -44,3 +49,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(_absent.of_torchvision("transforms", name))

@@ -69,6 +69,28 @@ class ToTensor:
         return f"{type(self).__name__}()"
 
 
+class ToPILImage:
+    """Convert a tensor (C, H, W) or an array (H, W, C) to a Pillow image.
+
+    Parameters
+    ----------
+    mode : str, optional
+        Pillow's mode; see `functional.to_pil_image`.
+    """
+
+    def __init__(self, mode: str | None = None) -> None:
+        self.mode = mode
+
+    @ends_at_caller
+    def __call__(self, pic: np.ndarray) -> Image:
+        """Convert a tensor or an array; see `functional.to_pil_image`."""
+        return F.to_pil_image(pic, self.mode)
+
+    def __repr__(self) -> str:
+        mode = f"mode={self.mode}" if self.mode is not None else ""
+        return f"{type(self).__name__}({mode})"
+
+
 class PILToTensor:
     """Convert a Pillow image to a tensor (C, H, W) of the same values, uint8 for 8-bit pictures.
 

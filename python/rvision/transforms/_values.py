@@ -27,6 +27,62 @@ __all__ = [
 
 
 @ends_at_caller
+def to_pil_image(pic: Any, mode: str | None = None) -> Image:
+    """Convert a tensor (C, H, W) or an array (H, W, C) to a Pillow image.
+
+    Parameters
+    ----------
+    pic : Tensor or numpy.ndarray
+        A tensor (C, H, W) or (H, W); or a plain NumPy array (H, W) or (H, W, C). Floats, between 0 and 1,
+        are multiplied by 255 and truncated, as in torchvision, unless `mode` is "F".
+    mode : str, optional
+        Pillow's mode; by default L, LA, RGB or RGBA for 1 to 4 channels of 8 bits, and I;16 or I for one
+        channel of int16 or int32.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or no mode holds its values.
+    ValueError
+        If it has another number of dimensions or channels.
+    """
+    from PIL import Image
+
+    if not isinstance(pic, np.ndarray):
+        raise TypeError(f"pic should be Tensor or ndarray. Got {type(pic)}.")
+    if pic.ndim not in (2, 3):
+        raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
+    values = np.asarray(pic)
+    if isinstance(pic, Tensor):
+        values = (values[None] if values.ndim == 2 else values).transpose(1, 2, 0)
+    elif values.ndim == 2:
+        values = values[:, :, None]
+    if values.dtype.kind == "f" and mode != "F":
+        values = (values * 255).astype(np.uint8)
+    channels = values.shape[2]
+    if not 1 <= channels <= 4:
+        raise ValueError(f"pic should not have > 4 channels. Got {channels} channels.")
+    if channels == 1:
+        kinds = {"uint8": "L", "int16": "I;16", "int32": "I", "float32": "F"}
+        own, allowed = kinds.get(values.dtype.name), {kinds.get(values.dtype.name)}
+        values = values[:, :, 0]
+    else:
+        own = {2: "LA", 3: "RGB", 4: "RGBA"}[channels] if values.dtype == np.uint8 else None
+        allowed = {2: {"LA"}, 3: {"RGB", "YCbCr", "HSV"}, 4: {"RGBA", "CMYK", "RGBX"}}[channels]
+    if own is None:
+        raise TypeError(f"Input type {values.dtype} is not supported")
+    if mode is not None and mode not in allowed:
+        raise ValueError(f"Only modes {sorted(map(str, allowed))} are supported for such inputs. Got {mode}")
+    return _as_image(Image, np.ascontiguousarray(values), mode or own)
+
+
+def _as_image(image: Any, values: np.ndarray, mode: str) -> Image:
+    size = (values.shape[1], values.shape[0])
+    raw = {"I;16": "I;16", "I": "I", "F": "F;32NF"}.get(mode, mode)
+    return image.frombytes(mode, size, values.tobytes(), "raw", raw)  # type: ignore[no-any-return]
+
+
+@ends_at_caller
 def to_tensor(pic: Image | np.ndarray) -> np.ndarray:
     """Convert a picture to a tensor (C, H, W), 8-bit values to float32 between 0 and 1.
 

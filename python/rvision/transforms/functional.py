@@ -2,7 +2,7 @@
 
 A picture is a Pillow image, or a uint8 array (H, W, 1, 3 or 4), which is first converted to one. A
 tensor is any other numpy array, of shape (..., C, H, W). Functions map pictures to pictures and
-tensors to tensors; only `to_tensor` and `pil_to_tensor` convert one to the other. Nothing is
+tensors to tensors; only `to_tensor`, `pil_to_tensor` and `to_pil_image` convert one to the other. Nothing is
 changed in place unless requested.
 """
 
@@ -25,6 +25,7 @@ from rvision.transforms._values import (
     pil_to_tensor,
     rgb_to_grayscale,
     to_grayscale,
+    to_pil_image,
     to_tensor,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "rgb_to_grayscale",
     "ten_crop",
     "to_grayscale",
+    "to_pil_image",
     "to_tensor",
     "vflip",
 ]
